@@ -1,0 +1,1 @@
+"""The reading side: from rows to decisions. It only reads, and never touches the network."""

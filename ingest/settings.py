@@ -1,0 +1,246 @@
+"""Every setting of StartTally: one declarative, frozen table, validated once at start and passed as an argument.
+
+Sources, later ones win: the defaults below, a TOML file (``STARTTALLY_CONFIG``, else ``starttally.toml`` in the working
+directory), environment variables with the prefix ``STARTTALLY_``.
+"""
+
+import difflib
+import os
+import socket
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, Self
+
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+PREFIX = "STARTTALLY_"
+# Read by the program and its tests, but no settings of their own.
+_NOT_SETTINGS = {"STARTTALLY_CONFIG"}
+_TEST_PREFIX = "STARTTALLY_TEST_"
+
+MIB = 1024 * 1024
+
+
+class SettingsError(ValueError):
+    """A setting is wrong. The text names it, its value and what is allowed; show it and exit with code 2."""
+
+
+class Address(NamedTuple):
+    """Where a service listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host in ("::1", "localhost") or self.host.startswith("127.")
+
+
+def _address(value: object, default_port: int | None = None) -> object:
+    """``host:port`` or ``[v6]:port`` as an Address; anything else is refused in words."""
+    if not isinstance(value, str):
+        return value
+    host, colon, port = value.strip().rpartition(":")
+    if default_port is not None and (not colon or (":" in host and not host.startswith("["))):
+        host, port = value.strip(), str(default_port)
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 65535:
+        raise ValueError("must be host:port, for example 127.0.0.1:8025 or [::1]:8025, with a port of 0 to 65535")
+    return Address(host, int(port))
+
+
+def _words(value: object) -> object:
+    """A list written with commas or blanks between its members."""
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+def _names(value: object) -> object:
+    """Mail addresses or domains, compared without case and without a trailing dot."""
+    words = _words(value)
+    if not isinstance(words, list | tuple):
+        return words
+    return tuple(str(word).lower().rstrip(".").removeprefix("@") for word in words)
+
+
+def _resolvers(value: object) -> object:
+    """Name servers as addresses, port 53 unless said otherwise."""
+    words = _words(value)
+    return tuple(_address(word, 53) for word in words) if isinstance(words, list | tuple) else words
+
+
+Listen = Annotated[Address, NoDecode, BeforeValidator(_address)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
+Resolvers = Annotated[tuple[Address, ...], NoDecode, BeforeValidator(_resolvers)]
+
+
+class _TomlFile(PydanticBaseSettingsSource):
+    """The TOML file, whose keys are the settings' names, with or without prefix, in either case."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ANN401, ARG002
+        """Not used: ``__call__`` returns the whole file (the base class asks for both)."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        path = Path(os.environ.get("STARTTALLY_CONFIG", "starttally.toml"))
+        if not path.exists():
+            if "STARTTALLY_CONFIG" in os.environ:
+                raise SettingsError(f"STARTTALLY_CONFIG names {path}, which does not exist")
+            return {}
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingsError(f"{path} cannot be read as TOML: {error}") from error
+        values = {key.upper().removeprefix(PREFIX).lower(): value for key, value in table.items()}
+        _refuse_unknown((PREFIX + name.upper() for name in values), str(path))
+        return values
+
+
+class Settings(BaseSettings):
+    """What the operator may choose. Each field's description is its documentation, printed by ``starttally settings``."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+
+    database_url: str = Field(
+        "sqlite:///var/starttally.db",
+        description="Where reports are stored: sqlite:///path or postgresql://user:password@host/database.",
+    )
+    spool: Path = Field(
+        Path("var/spool"),
+        description="Maildir between doors and worker. Another mail server may deliver into it directly.",
+    )
+    hostname: str = Field(
+        default_factory=socket.gethostname,
+        description="This receiver's name in greetings and trace headers, as your MX record has it.",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[A-Za-z0-9._:\[\]-]+$",
+    )
+    smtp_listen: Listen = Field(
+        Address("127.0.0.1", 8025), description="host:port of the SMTP door, for rua=mailto: reports."
+    )
+    http_listen: Listen = Field(
+        Address("127.0.0.1", 8080), description="host:port of the HTTP door, for rua=https: reports and health checks."
+    )
+    dashboard_listen: Listen = Field(Address("127.0.0.1", 8501), description="host:port of the dashboard.")
+    tls_certificate: Path | None = Field(
+        None, description="PEM certificate chain; the SMTP door then offers STARTTLS. Re-read when it changes."
+    )
+    tls_key: Path | None = Field(None, description="PEM private key that belongs to TLS_CERTIFICATE.")
+    recipients: Names = Field(
+        (),
+        description="Mail addresses or domains the SMTP door accepts mail for, separated by commas. "
+        "Empty accepts any, and is allowed only while listening on loopback.",
+    )
+    domains: Names = Field(
+        (),
+        description="Policy domains (with their subdomains) that reports are accepted about; empty accepts any.",
+    )
+    nameservers: Resolvers = Field(
+        (), description="DNS servers for DKIM keys, host[:port] separated by commas; empty uses the system's."
+    )
+    max_message_bytes: int = Field(
+        20 * MIB, ge=64 * 1024, le=64 * MIB, description="Largest mail or HTTP body a door accepts (announced as SIZE)."
+    )
+    max_report_bytes: int = Field(
+        32 * MIB, ge=64 * 1024, le=256 * MIB, description="Largest report after decompression; guards against bombs."
+    )
+    max_recipients: int = Field(100, ge=1, le=10_000, description="Recipients in one mail (RFC 5321 asks for 100).")
+    max_connections: int = Field(
+        500, ge=1, description="Connections a door serves at the same time; more get 421 or 503."
+    )
+    max_connections_per_client: int = Field(
+        50, ge=1, description="Of these, connections from one address (IPv6: from one /64 network)."
+    )
+    session_seconds: int = Field(
+        600, ge=10, description="Longest SMTP session or HTTP request, however busy it looks; cut with 421."
+    )
+    idle_seconds: int = Field(120, ge=5, description="Longest silence within an SMTP session or HTTP request.")
+    min_free_bytes: int = Field(
+        256 * MIB, ge=0, description="Free disk space below which the doors answer 'try later' instead of accepting."
+    )
+    batch_messages: int = Field(200, ge=1, le=10_000, description="Messages the worker stores in one transaction.")
+    poll_seconds: float = Field(0.25, gt=0, le=60, description="How often an idle worker looks into the spool.")
+    dns_seconds: float = Field(
+        1.0,
+        gt=0,
+        le=30,
+        description="Time for DKIM key look-ups of one batch; what is late is retried in the background.",
+    )
+    keep_raw_days: int = Field(400, ge=0, description="Days to keep raw reports (the evidence); 0 keeps them for ever.")
+    keep_details_days: int = Field(800, ge=0, description="Days to keep failure details; 0 keeps them for ever.")
+    keep_reports_days: int = Field(0, ge=0, description="Days to keep reports and their sums; 0 keeps them for ever.")
+    keep_quarantine_days: int = Field(
+        400, ge=0, description="Days to keep quarantined messages; 0 keeps them for ever."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        **_others: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the TOML file."""
+        return init_settings, env_settings, _TomlFile(settings_cls)
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_engine(cls, value: str) -> str:
+        try:
+            backend = make_url(value).get_backend_name()
+        except ArgumentError:
+            backend = ""
+        if backend not in ("sqlite", "postgresql"):
+            raise ValueError("must begin with sqlite:/// or postgresql://")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            given, missing = ("TLS_CERTIFICATE", "TLS_KEY") if self.tls_certificate else ("TLS_KEY", "TLS_CERTIFICATE")
+            raise ValueError(f"{PREFIX}{given} is set without {PREFIX}{missing}; STARTTLS needs both files")
+        if not self.recipients and not self.smtp_listen.is_loopback:
+            raise ValueError(
+                f"{PREFIX}SMTP_LISTEN is {self.smtp_listen}, which strangers can reach: set {PREFIX}RECIPIENTS to the "
+                "addresses or domains in your rua (for example tlsrpt@example.com)"
+            )
+        return self
+
+
+def load(**overrides: object) -> Settings:
+    """Settings from file and environment; ``overrides`` (tests, command-line options) win over both.
+
+    Raises SettingsError with one line for each mistake: the setting, its value, what is allowed.
+    """
+    _refuse_unknown((name for name in os.environ if name.startswith(PREFIX)), "the environment")
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise SettingsError("\n".join(_in_words(dict(fault)) for fault in error.errors())) from error
+
+
+def _in_words(fault: Mapping[str, Any]) -> str:
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    if not fault["loc"]:
+        return message
+    name = PREFIX + str(fault["loc"][0]).upper()
+    return f"{name}={fault['input']!s}: {message}"
+
+
+def _refuse_unknown(names: Any, where: str) -> None:  # noqa: ANN401
+    """A misspelt setting that is silently ignored leaves a door open: refuse it, and name the nearest one."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | _NOT_SETTINGS
+    for name in names:
+        if name not in known and not name.startswith(_TEST_PREFIX):
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else "; `starttally settings` lists them all"
+            raise SettingsError(f"{name} in {where} is no setting of StartTally{hint}")
