@@ -1,0 +1,149 @@
+"""From bytes to JSON documents: encodings, wrappers and limits, before anything is asked of their content."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from . import inflate
+
+# A value costs up to about 230 bytes in memory: 19 MiB of "[]," would otherwise take half a gigabyte. The largest
+# failure-details list this admits has about 100,000 rows.
+MAX_VALUES = 1_000_000
+_BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+
+
+class NotAReport(ValueError):
+    """There is no TLS report in these bytes. The text completes "the attachment ..." and goes into quarantine with them."""
+
+
+class Document(msgspec.Struct, frozen=True):
+    """One JSON object, its text, and what was odd about its wrapping.
+
+    ``digest`` (32 hexadecimal digits) is the same for the same members and values, whatever their order and spacing: a
+    sender that writes its report anew for each channel still sends one report.
+    """
+
+    value: dict[str, Any]
+    text: bytes
+    name: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """The content's identity."""
+        canonical = msgspec.json.encode(self.value, order="deterministic")
+        return hashlib.blake2b(canonical, digest_size=16).hexdigest()
+
+
+def documents_in(data: bytes, limit: int) -> Iterator["Document | NotAReport"]:
+    """Every JSON object in ``data``, which may be plain or compressed; a refusal in place of each part that holds none."""
+    try:
+        for name, plain, notes in inflate.documents(data, limit):
+            try:
+                yield from _objects(plain, name, notes)
+            except NotAReport as refusal:
+                yield refusal
+    except inflate.InflateError as error:
+        yield NotAReport(str(error))
+
+
+def _objects(plain: bytes, name: str, notes: list[str]) -> Iterator[Document]:
+    text, encoding_notes = _to_utf8(plain)
+    notes = notes + encoding_notes
+    if not text.strip():
+        raise NotAReport("is empty")
+    if text.lstrip()[:1] == b"<":
+        raise NotAReport("looks like XML or HTML, not like JSON (a DMARC report?)")
+    if text.count(b",") + text.count(b"[") + text.count(b"{") > MAX_VALUES:
+        raise NotAReport(f"has more than {MAX_VALUES} values")
+    try:
+        values, oddities = _decode(text)
+        for value in values:
+            for table, wrapping in _unwrap(value):
+                yield Document(table, text, name, (*notes, *oddities, *wrapping))
+    except RecursionError as error:
+        raise NotAReport("is nested too deeply") from error
+
+
+def _to_utf8(plain: bytes) -> tuple[bytes, list[str]]:
+    """I-JSON is UTF-8 without a byte order mark (RFC 7493 section 2.1); some senders see it otherwise."""
+    for bom, encoding in _BOMS:
+        if plain.startswith(bom):
+            try:
+                return plain[len(bom) :].decode(encoding).encode(), ["begins with a byte order mark"]
+            except UnicodeError as error:
+                raise NotAReport(f"is no {encoding.upper()} text: {error}") from error
+    try:
+        plain.decode()
+    except UnicodeDecodeError:
+        return plain.decode("latin-1").encode(), ["is not UTF-8; read as Latin-1"]
+    return plain.rstrip(b"\0"), []
+
+
+def _decode(text: bytes) -> tuple[list[Any], list[str]]:
+    """The JSON values in ``text`` and what was odd: the strict, fast reader first, a forgiving one for what it refuses."""
+    if b"\\u0000" not in text:
+        try:
+            return [msgspec.json.decode(text)], []
+        except (msgspec.MsgspecError, ValueError) as error:
+            refusal = str(error)
+    else:
+        refusal = "has NUL characters"
+    values, oddity = _decode_forgivingly(text.decode())
+    return values, [f"is no strict JSON: {refusal}", *oddity]
+
+
+def _decode_forgivingly(source: str) -> tuple[list[Any], list[str]]:
+    """Several values one after the other, NaN, raw control characters, and junk after the last value."""
+    decoder = json.JSONDecoder(strict=False)
+    values: list[Any] = []
+    position = _skip_blanks(source, 0)
+    while position < len(source):
+        try:
+            value, position = decoder.raw_decode(source, position)
+        except ValueError as error:
+            if not values:
+                raise NotAReport(f"is no JSON: {error}") from error
+            return values, [f"{len(source) - position} characters after the report were ignored"]
+        values.append(_clean(value))
+        position = _skip_blanks(source, position)
+    return values, []
+
+
+def _skip_blanks(source: str, position: int) -> int:
+    while position < len(source) and source[position].isspace():
+        position += 1
+    return position
+
+
+def _unwrap(value: Any, layers: int = 2) -> Iterator[tuple[dict[str, Any], list[str]]]:  # noqa: ANN401
+    """The objects in ``value``: itself, the members of a list, or what a JSON text inside a JSON string says."""
+    if isinstance(value, dict):
+        yield value, []
+    elif isinstance(value, list) and value and layers:
+        for item in value:
+            for inner, oddities in _unwrap(item, layers - 1):
+                yield inner, ["is inside a list", *oddities]
+    elif isinstance(value, str) and layers and value.lstrip()[:1] in ("{", "["):
+        for unquoted in _decode(value.encode())[0]:
+            for inner, oddities in _unwrap(unquoted, layers - 1):
+                yield inner, ["is JSON inside a string", *oddities]
+    else:
+        raise NotAReport("is JSON, but no object, so no TLS report (RFC 8460 section 4.4)")
+
+
+def _clean(value: Any) -> Any:  # noqa: ANN401
+    """``value`` without what no database keeps: NUL, lone surrogates (both become U+FFFD), NaN and infinities (text)."""
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, dict):
+        return {_clean(key): _clean(item) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

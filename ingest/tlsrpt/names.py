@@ -1,0 +1,42 @@
+"""Names and addresses as the store keeps them: A-labels, lower case, no trailing dot."""
+
+import ipaddress
+import unicodedata
+
+# RFC 1035 section 3.1; longer cannot be looked up, and would not fit an index.
+MAX_DOMAIN = 253
+_DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))  # the other full stops of IDNA (RFC 3490 section 3.1)
+
+
+def domain_name(text: str) -> str:
+    """``text`` as A-labels in lower case without a trailing dot.
+
+    A label outside ASCII becomes its Punycode form as it stands (RFC 5891 section 4.4 maps nothing): ``straße`` is not
+    ``strasse``. Raises ValueError with a reason for what can be no domain name; patterns such as ``*.example`` pass.
+    """
+    name = unicodedata.normalize("NFC", text.strip().translate(_DOTS)).lower().rstrip(".")
+    try:
+        name = ".".join(
+            label if label.isascii() else "xn--" + label.encode("punycode").decode() for label in name.split(".")
+        )
+    except UnicodeError as error:
+        raise ValueError(f"not a domain name: {error}") from error
+    if len(name) > MAX_DOMAIN:
+        raise ValueError(f"longer than {MAX_DOMAIN} characters, so no domain name")
+    if any(character.isspace() or not character.isprintable() for character in name):
+        raise ValueError("has blanks or control characters, so no domain name")
+    return name
+
+
+def ip_address(text: str) -> str:
+    """An address in its usual short form (RFC 5952); the SMTP form ``[IPv6:...]`` is read too.
+
+    What is no address is returned as it came: senders write ``x.x.x.x``, or host names.
+    """
+    bare = text.strip().removeprefix("[").removesuffix("]")
+    if bare[:5].lower() == "ipv6:":
+        bare = bare[5:]
+    try:
+        return str(ipaddress.ip_address(bare))
+    except ValueError:
+        return text.strip()

@@ -1,0 +1,286 @@
+"""The report as this program understands it, and the way from bytes to it (RFC 8460 section 4.4).
+
+Wire shape becomes domain shape here, once. Reading is tolerant by design: whatever real senders get wrong is read as they
+mean it and noted as a defect; one bad entry or detail never costs the rest of its report.
+"""
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from . import fields, vocabulary
+from .document import Document, NotAReport, documents_in
+from .fields import Defect, Notes
+
+__all__ = [
+    "Defect",
+    "Document",
+    "FailureDetail",
+    "Hints",
+    "NotAReport",
+    "PolicyEntry",
+    "Report",
+    "read_reports",
+    "report_day",
+]
+
+
+class FailureDetail(msgspec.Struct, frozen=True):
+    """One row of ``failure-details``. Absent text is ``""``, an absent or unreadable count ``None``."""
+
+    result_type: str
+    failed_sessions: int | None
+    sending_mta_ip: str = ""
+    receiving_mx_hostname: str = ""
+    receiving_mx_helo: str = ""
+    receiving_ip: str = ""
+    failure_reason_code: str = ""
+    additional_information: str = ""
+    extra: dict[str, Any] = {}
+
+
+class PolicyEntry(msgspec.Struct, frozen=True):
+    """One member of ``policies``: what happened to sessions under one policy.
+
+    ``policy_domain`` is ``""`` when neither the entry nor its surroundings name one. ``policy_strings`` and ``mx_hosts``
+    are empty when absent. Counts are ``None`` when absent or unreadable, never a guessed zero.
+    """
+
+    policy_type: str
+    policy_domain: str
+    successful_sessions: int | None
+    failed_sessions: int | None
+    policy_strings: tuple[str, ...] = ()
+    mx_hosts: tuple[str, ...] = ()
+    details: tuple[FailureDetail, ...] = ()
+    extra: dict[str, Any] = {}
+
+    @property
+    def unexplained_sessions(self) -> int:
+        """Failures in the summary that no detail explains: ``max(0, total - sum of details)``. Totals are never corrected."""
+        explained = sum(detail.failed_sessions or 0 for detail in self.details)
+        return max(0, (self.failed_sessions or 0) - explained)
+
+
+class Report(msgspec.Struct, frozen=True):
+    """A whole report. ``start`` and ``end`` are aware and in UTC; ``digest`` identifies the content, whatever its layout."""
+
+    organization: str
+    report_id: str
+    start: dt.datetime
+    end: dt.datetime
+    digest: str
+    contact_info: str = ""
+    entries: tuple[PolicyEntry, ...] = ()
+    extra: dict[str, Any] = {}
+    defects: tuple[Defect, ...] = ()
+
+
+class Hints(msgspec.Struct, frozen=True):
+    """What the surroundings say (RFC 8460 sections 5.1 and 5.3), used only where the report itself is silent.
+
+    ``domain_source`` names where ``policy_domain`` comes from, for the noted defect.
+    """
+
+    policy_domain: str = ""
+    domain_source: str = ""
+    start: dt.datetime | None = None
+    end: dt.datetime | None = None
+
+
+def read_reports(data: bytes, limit: int, hints: Hints | None = None) -> list[tuple[Report, Document]]:
+    """All reports in ``data`` (JSON, or JSON compressed in any way), each with the document it was read from.
+
+    ``limit`` bounds the decompressed size in bytes. Raises NotAReport when there is none: its text is the reason.
+    """
+    found: list[tuple[Report, Document]] = []
+    refusals: list[NotAReport] = []
+    for document in documents_in(data, limit):
+        if isinstance(document, NotAReport):
+            refusals.append(document)
+            continue
+        try:
+            found.append((_report(document, hints or Hints()), document))
+        except NotAReport as refusal:
+            refusals.append(refusal)
+    if not found and not refusals:
+        raise NotAReport("has nothing in it")
+    if not found:
+        raise refusals[0]
+    return found
+
+
+def report_day(start: dt.datetime, end: dt.datetime) -> tuple[dt.date, bool]:
+    """The UTC day a report belongs to, and whether its range is longer than a day.
+
+    The day holds most of the range; 23:59:59Z and the next day's 00:00:00Z are the same end. Longer ranges (Stalwart can
+    send weekly) count whole on their start day and are marked; nothing is spread by invention. A range that ends before
+    it begins (SocketLabs) counts on its start day.
+    """
+    length = end - start
+    if length > dt.timedelta(hours=24, seconds=1):
+        return start.date(), True
+    middle = start + max(length, dt.timedelta(0)) / 2
+    return middle.date(), False
+
+
+def _report(document: Document, hints: Hints) -> Report:
+    value = document.value
+    notes = Notes([Defect("", note) for note in document.notes])
+    policies = value.get("policies")
+    if "policies" not in value:
+        raise NotAReport("has no 'policies', so it is no TLS report (RFC 8460 section 4.4)")
+    start, end = _date_range(value, hints, notes)
+    return Report(
+        organization=fields.short_text(value, "organization-name", notes),
+        report_id=fields.short_text(value, "report-id", notes),
+        contact_info=fields.text(value, "contact-info", notes),
+        start=start,
+        end=end,
+        digest=document.digest,
+        entries=tuple(_entries(policies, hints, notes)),
+        extra=fields.rest(value, {"organization-name", "report-id", "contact-info", "date-range", "policies"}),
+        defects=tuple(notes),
+    )
+
+
+def _date_range(value: dict[str, Any], hints: Hints, notes: Notes) -> tuple[dt.datetime, dt.datetime]:
+    date_range = value.get("date-range")
+    table = date_range if isinstance(date_range, dict) else {}
+    start = fields.instant(table, "start-datetime", "date-range.", notes)
+    end = fields.instant(table, "end-datetime", "date-range.", notes)
+    if start is None and hints.start is not None:
+        notes.add("date-range.start-datetime", "missing; taken from the file name")
+        start = hints.start
+    if end is None and hints.end is not None:
+        notes.add("date-range.end-datetime", "missing; taken from the file name")
+        end = hints.end
+    if start is None and end is None:
+        raise NotAReport(
+            "has no readable 'date-range', so nobody can tell which day it is about (RFC 8460 section 4.4)"
+        )
+    if start is None or end is None:
+        notes.add("date-range", "only one end is readable; both are taken to be the same")
+    first, last = start or end, end or start
+    assert first is not None  # noqa: S101  (one of the two was read)
+    assert last is not None  # noqa: S101
+    if last < first:
+        notes.add("date-range", "ends before it begins")
+    return first, last
+
+
+def _entries(policies: object, hints: Hints, notes: Notes) -> Iterator[PolicyEntry]:
+    if isinstance(policies, dict):
+        notes.add("policies", "is one object instead of a list")
+        policies = [policies]
+    if policies is None:  # Go writes an empty list as null
+        policies = []
+    if not isinstance(policies, list):
+        notes.add("policies", "is no list", policies)
+        return
+    for position, entry in enumerate(policies):
+        where = f"policies[{position}]"
+        if isinstance(entry, dict):
+            yield _entry(entry, where, hints, notes)
+        else:
+            notes.add(where, "is no object and was left out", entry)
+
+
+def _entry(entry: dict[str, Any], where: str, hints: Hints, notes: Notes) -> PolicyEntry:
+    policy = fields.table(entry, "policy", where, notes)
+    summary = fields.table(entry, "summary", where, notes)
+    inside = f"{where}.policy."
+    policy_type = fields.short_text(policy, "policy-type", notes, inside).strip().lower()
+    if not policy_type:
+        notes.add(f"{inside}policy-type", "missing")
+    elif policy_type not in vocabulary.POLICY_TYPES:
+        notes.add(f"{inside}policy-type", "is not a policy type of RFC 8460; kept as it is", policy_type)
+    details = entry.get("failure-details")
+    return PolicyEntry(
+        policy_type=policy_type,
+        policy_domain=_policy_domain(policy, inside, hints, notes),
+        successful_sessions=fields.count(summary, "total-successful-session-count", f"{where}.summary.", notes),
+        failed_sessions=fields.count(summary, "total-failure-session-count", f"{where}.summary.", notes),
+        policy_strings=fields.policy_lines(policy, inside, notes),
+        mx_hosts=fields.texts(policy, "mx-host", inside, notes, alias="mx-host-pattern"),
+        details=tuple(_details(details, f"{where}.failure-details", notes)),
+        extra=fields.rest(entry, {"policy", "summary", "failure-details"})
+        | _nested(
+            "policy",
+            fields.rest(policy, {"policy-type", "policy-domain", "policy-string", "mx-host", "mx-host-pattern"}),
+        )
+        | _nested("summary", fields.rest(summary, {"total-successful-session-count", "total-failure-session-count"})),
+    )
+
+
+def _nested(name: str, extra: dict[str, Any]) -> dict[str, Any]:
+    return {name: extra} if extra else {}
+
+
+def _policy_domain(policy: dict[str, Any], inside: str, hints: Hints, notes: Notes) -> str:
+    domain = fields.domain(policy, "policy-domain", inside, notes)
+    if domain:
+        return domain
+    if hints.policy_domain:
+        notes.add(f"{inside}policy-domain", f"missing; taken from {hints.domain_source}", hints.policy_domain)
+        return hints.policy_domain
+    notes.add(f"{inside}policy-domain", "missing, and nothing else names the domain")
+    return ""
+
+
+def _details(details: object, where: str, notes: Notes) -> Iterator[FailureDetail]:
+    if isinstance(details, dict):
+        notes.add(where, "is one object instead of a list")
+        details = [details]
+    if details is None:
+        return
+    if not isinstance(details, list):
+        notes.add(where, "is no list", details)
+        return
+    for position, detail in enumerate(details):
+        inside = f"{where}[{position}]"
+        if isinstance(detail, dict):
+            yield _detail(detail, inside + ".", notes)
+        else:
+            notes.add(inside, "is no object and was left out", detail)
+
+
+_DETAIL_FIELDS = {
+    "result-type",
+    "failed-session-count",
+    "sending-mta-ip",
+    "receiving-mx-hostname",
+    "receiving-mx-host-name",
+    "receiving-mx-helo",
+    "receiving-ip",
+    "failure-reason-code",
+    "additional-information",
+    "additional-info-uri",
+}
+
+
+def _detail(detail: dict[str, Any], where: str, notes: Notes) -> FailureDetail:
+    result_type = fields.short_text(detail, "result-type", notes, where).strip()
+    if not result_type:
+        notes.add(f"{where}result-type", "missing")
+    elif result_type.lower() in vocabulary.RESULT_TYPES:
+        result_type = result_type.lower()
+    else:
+        notes.add(f"{where}result-type", "is not a result type of RFC 8460; kept as it is", result_type)
+    return FailureDetail(
+        result_type=result_type,
+        failed_sessions=fields.count(detail, "failed-session-count", where, notes),
+        sending_mta_ip=fields.address(detail, "sending-mta-ip", where, notes),
+        # SocketLabs writes receiving-mx-host-name.
+        receiving_mx_hostname=fields.host(
+            detail, "receiving-mx-hostname", where, notes, alias="receiving-mx-host-name"
+        ),
+        receiving_mx_helo=fields.text(detail, "receiving-mx-helo", notes, where),
+        receiving_ip=fields.address(detail, "receiving-ip", where, notes),
+        failure_reason_code=fields.text(detail, "failure-reason-code", notes, where),
+        # The RFC's own text uses the placeholder additional-info-uri, and some senders copied it.
+        additional_information=fields.text(detail, "additional-information", notes, where, alias="additional-info-uri"),
+        extra=fields.rest(detail, _DETAIL_FIELDS),
+    )
