@@ -1,0 +1,86 @@
+"""Trace headers (RFC 5321 section 4.4): how a door writes what it knows on top of a message, and how the worker reads it back.
+
+The spool therefore holds ordinary mails and nothing else. A stranger's own trace headers are always below ours.
+"""
+
+import base64
+import datetime as dt
+import email.utils
+import hashlib
+import re
+
+import msgspec
+
+SMTP, HTTPS, MAILDIR, LOAD = "smtp", "https", "maildir", "load"
+_MARK = "(StartTally)"
+_OURS = re.compile(
+    rb"Return-Path: <(?P<sender>[^\r\n]*)>\r\n"
+    rb"Received: from [^\r\n]*\r\n\tby [^\r\n]* \(StartTally\) with (?P<protocol>[A-Z0-9]+)[^\r\n]*;\r\n\t(?P<date>[^\r\n]*)\r\n"
+)
+_UNSAFE = re.compile(r"[^\x21-\x7e]+")
+_MAX_WORD = 512
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """How a message came: by which door, when (UTC), and whether that time is an estimate.
+
+    ``message_digest`` is that of the message without our trace, so the same mail sent again has the same one.
+    """
+
+    door: str
+    received_at: dt.datetime
+    message_digest: str
+    estimated: bool = False
+    sender: str = ""
+
+
+def for_mail(
+    *, sender: str, helo: str, peer: str, hostname: str, protocol: str, recipient: str, now: dt.datetime
+) -> bytes:
+    """The trace headers for a mail taken by SMTP. ``protocol`` is ESMTP or ESMTPS (RFC 3848)."""
+    return (
+        f"Return-Path: <{_word(sender)}>\r\n"
+        f"Received: from {_word(helo)} ([{_word(peer)}])\r\n"
+        f"\tby {_word(hostname)} {_MARK} with {protocol} for <{_word(recipient)}>;\r\n"
+        f"\t{email.utils.format_datetime(now)}\r\n"
+    ).encode("ascii")
+
+
+def for_upload(body: bytes, *, content_type: str, filename: str, peer: str, hostname: str, now: dt.datetime) -> bytes:
+    """An HTTP body wrapped as a mail, with its trace headers: the spool knows nothing but mails."""
+    name = f'; filename="{_word(filename).replace(chr(34), "").replace(chr(92), "")}"' if filename else ""
+    return (
+        f"Return-Path: <>\r\n"
+        f"Received: from http ([{_word(peer)}])\r\n"
+        f"\tby {_word(hostname)} {_MARK} with HTTP;\r\n"
+        f"\t{email.utils.format_datetime(now)}\r\n"
+        f"MIME-Version: 1.0\r\n"
+        f"Content-Type: {_word(content_type) or 'application/octet-stream'}\r\n"
+        f"Content-Disposition: attachment{name}\r\n"
+        f"Content-Transfer-Encoding: base64\r\n\r\n"
+    ).encode("ascii") + base64.encodebytes(body)
+
+
+def read(message: bytes, found_at: dt.datetime) -> tuple[Arrival, bytes]:
+    """A spooled message's arrival, and the message as its sender wrote it.
+
+    Mail that another server delivered into the spool has no trace of ours: its door is ``maildir`` and its time is
+    ``found_at`` (the file's own).
+    """
+    ours = _OURS.match(message)
+    if ours is None:
+        return Arrival(MAILDIR, found_at, digest(message)), message
+    original = message[ours.end() :]
+    door = HTTPS if ours["protocol"] == b"HTTP" else SMTP
+    received_at = email.utils.parsedate_to_datetime(ours["date"].decode("ascii"))
+    return Arrival(door, received_at, digest(original), sender=ours["sender"].decode("ascii")), original
+
+
+def digest(message: bytes) -> str:
+    """The identity of a message's bytes: 32 hexadecimal digits."""
+    return hashlib.blake2b(message, digest_size=16).hexdigest()
+
+
+def _word(text: str) -> str:
+    """What a stranger said, fit for a header line: printable ASCII, bounded."""
+    return _UNSAFE.sub("?", text)[:_MAX_WORD]
