@@ -1,0 +1,50 @@
+"""Fixtures of the whole suite, and the rule that under STARTTALLY_TEST_ALL=1 a skip is a failure."""
+
+import os
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+from ingest import settings as settings_module
+from ingest.settings import Settings
+
+pytest_plugins = ["tests.databases"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """CI installs everything a test may need, so there a skipped test is a test that was lost."""
+    report = yield
+    if report.skipped and os.environ.get("STARTTALLY_TEST_ALL") == "1" and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped under STARTTALLY_TEST_ALL=1: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the developer's shell or folder reaches a test."""
+    for name in list(os.environ):
+        if name.startswith("STARTTALLY_") and not name.startswith("STARTTALLY_TEST_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def settings_for(tmp_path: Path) -> Callable[..., Settings]:
+    """Settings with everything under the test's own folder; keyword arguments override."""
+
+    def make(**overrides: object) -> Settings:
+        defaults: dict[str, object] = {
+            "spool": tmp_path / "spool",
+            "database_url": f"sqlite:///{tmp_path}/starttally.db",
+            "hostname": "receiver.example",
+            "smtp_listen": "127.0.0.1:0",
+            "http_listen": "127.0.0.1:0",
+            "dashboard_listen": "127.0.0.1:0",
+            "min_free_bytes": 0,
+        }
+        return settings_module.load(**(defaults | overrides))
+
+    return make

@@ -1,0 +1,42 @@
+"""What several test modules need: system programs, the shared corpus, free ports."""
+
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+T = TypeVar("T")
+ROOT = Path(__file__).resolve().parent.parent
+CORPUS = ROOT.parent / "shared" / "corpus"
+
+
+def need(program: str, package: str) -> str:
+    """The path of a system program; without it the test is skipped with the reason (a failure under STARTTALLY_TEST_ALL=1)."""
+    path = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin" + os.pathsep + "/sbin"
+    found = shutil.which(program, path=path)
+    if found is None:
+        pytest.skip(f"needs {program} (Debian package {package})")
+    return found
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def eventually(look: Callable[[], T], seconds: float = 20) -> T:
+    """The first true value of ``look``; fails the test when none comes in time (generous, not a speed test)."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = look()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"nothing true within {seconds} s"
+        time.sleep(0.05)
