@@ -82,9 +82,9 @@ report = sa.Table(
     sa.Column("successful_sessions", sa.BigInteger),
     sa.Column("failed_sessions", sa.BigInteger),
     sa.Column("refused_sessions", sa.BigInteger, nullable=False),
-    # Reports of one sender that share id and range but not content are kept side by side and marked.
+    # Equal for reports of one organisation with the same id and range: two rows that share it contradict each other.
+    # Both are kept, and readers flag them.
     sa.Column("same_id", Digest, nullable=False),
-    sa.Column("contradicted", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("extra", sa.Text),
     sa.Column("defects", sa.Text),
     # The raw report, stored once under the first domain it speaks about.
@@ -216,6 +216,8 @@ undetermined = sa.Table(
     sa.Column("received_at", Instant, nullable=False),
     sa.Column("next_attempt", Instant, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("door", sa.String(16), nullable=False),
+    _text("sender"),
     sa.Column("message", sa.LargeBinary, nullable=False),
     _key("message_digest"),
 )
@@ -232,6 +234,8 @@ quarantine = sa.Table(
     sa.Column("explanation", sa.Text, nullable=False),
     _text("sender"),
     _text("subject"),
+    # Of a bare report file; null for a mail.
+    sa.Column("file_name", sa.Text),
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("message", sa.LargeBinary, nullable=False),
     # waiting | discarded; what a retry could read leaves the table.

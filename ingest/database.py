@@ -1,0 +1,151 @@
+"""Connections and schema: SQLite embedded, PostgreSQL for more. The only module that knows which one it is talking to."""
+
+import importlib
+import re
+import sqlite3
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import alembic.command
+import alembic.config
+import alembic.script
+import sqlalchemy as sa
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+_MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+# Waiting for another writer: a batch takes milliseconds, an upgrade of a large file seconds.
+_SQLITE_WAIT_SECONDS = 60
+_POSTGRESQL_OPTIONS = {
+    "connect_timeout": 5,
+    # A server that is stopped but not dead must not hold the worker for ever.
+    "tcp_user_timeout": 30_000,
+    "keepalives_idle": 30,
+    "options": "-c timezone=UTC -c idle_in_transaction_session_timeout=60s",
+    "application_name": "starttally",
+}
+
+
+class DatabaseAway(Exception):
+    """The database cannot be reached now. Keep the message in the spool and try again; on the command line exit with 3."""
+
+
+class SchemaMismatch(Exception):
+    """The database's schema is not this program's. The text says what to do about it; exit with 2."""
+
+
+def open_engine(url: str, *, read_only: bool = False) -> sa.Engine:
+    """An engine for ``url``. SQLite files are created with their folder (not when ``read_only``); nothing is migrated."""
+    target = make_url(url)
+    if target.get_backend_name() == "sqlite":
+        return _open_sqlite(target, read_only=read_only)
+    engine = sa.create_engine(
+        target.set(drivername="postgresql+psycopg"), connect_args=_POSTGRESQL_OPTIONS, pool_pre_ping=True, pool_size=5
+    )
+    if read_only:
+
+        @sa.event.listens_for(engine, "connect")
+        def _never_write(connection: Any, _record: ConnectionPoolEntry) -> None:  # noqa: ANN401
+            connection.read_only = True
+
+    return engine
+
+
+def upgrade(url: str) -> None:
+    """Bring the schema to this program's version. Raises SchemaMismatch for a newer database, DatabaseAway without one."""
+    engine = open_engine(url)
+    try:
+        with engine.connect() as connection:
+            _refuse_newer(_current(connection))
+        with engine.begin() as connection:
+            config = _config()
+            config.attributes["connection"] = connection
+            alembic.command.upgrade(config, "head")
+    except sa.exc.DBAPIError as error:
+        raise as_away(error) from error
+    finally:
+        engine.dispose()
+
+
+def check(engine: sa.Engine) -> None:
+    """Return when the schema is this program's. Raises SchemaMismatch with the way out, or DatabaseAway."""
+    try:
+        with engine.connect() as connection:
+            current = _current(connection)
+    except sa.exc.DBAPIError as error:
+        raise as_away(error) from error
+    _refuse_newer(current)
+    if current != _scripts().get_current_head():
+        state = "is empty" if current is None else f"has an older schema ({current})"
+        raise SchemaMismatch(f"the database {state}; run `starttally db upgrade`")
+
+
+def as_away(error: sa.exc.DBAPIError) -> DatabaseAway:
+    """A driver's error in one line, without statement, values or password."""
+    first_line = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+    return DatabaseAway(f"the database is not reachable: {re.sub(r'password=[^ ]+', 'password=***', first_line)}")
+
+
+def sqlite_module() -> ModuleType:
+    """The SQLite driver: pysqlite3, whose SQLite has the WAL-reset corruption (3.7.0 to 3.51.2) fixed, else Python's own."""
+    try:
+        return importlib.import_module("pysqlite3.dbapi2")
+    except ModuleNotFoundError:
+        return sqlite3
+
+
+def _open_sqlite(target: URL, *, read_only: bool) -> sa.Engine:
+    path = target.database or ":memory:"
+    if not read_only and path != ":memory:":
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    if read_only:
+        target = target.set(database=f"file:{path}", query={"mode": "ro", "uri": "true"})
+    engine = sa.create_engine(target, module=sqlite_module(), connect_args={"timeout": _SQLITE_WAIT_SECONDS})
+    sa.event.listen(engine, "connect", _configure_sqlite)
+    sa.event.listen(engine, "begin", _begin_deferred if read_only else _begin_immediate)
+    return engine
+
+
+def _configure_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    # The driver's own transaction handling is switched off; see the "begin" events.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")  # a committed report survives a power cut
+    cursor.execute(f"PRAGMA cache_size=-{16 * 1024}")
+    cursor.close()
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    """Writers queue at the beginning: a lock taken half-way through a transaction cannot be waited for."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_deferred(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _config() -> alembic.config.Config:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def _scripts() -> alembic.script.ScriptDirectory:
+    return alembic.script.ScriptDirectory.from_config(_config())
+
+
+def _current(connection: sa.Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _refuse_newer(current: str | None) -> None:
+    known = {script.revision for script in _scripts().walk_revisions()}
+    if current is not None and current not in known:
+        raise SchemaMismatch(
+            f"the database was written by a newer StartTally (schema {current}); install that version, "
+            "or restore a back-up made before the upgrade"
+        )

@@ -1,0 +1,138 @@
+"""The spine: one message from bytes to a Submission, or to quarantine with a reason. Follow a report through here.
+
+extract and decode (tlsrpt.message) -> authenticate -> Submission. Decoding comes before authentication, because a mail
+without a report should cost no DNS look-up.
+"""
+
+import datetime as dt
+from typing import Protocol
+
+import msgspec
+
+from . import trace
+from .authentication import UNDETERMINED, UNSIGNED, VERIFIED, Authentication
+from .settings import Settings
+from .tlsrpt import message as report_mail
+from .tlsrpt.document import Document, NotAReport
+from .tlsrpt.report import PolicyEntry, Report, read_reports
+from .trace import Arrival
+
+UNVERIFIED, UNAUTHENTICATED, IMPORTED = "unverified", "unauthenticated", "imported"
+# Which trust wins when one report comes several ways; the first two are evidence (decision.md section 1).
+TRUST_ORDER = (VERIFIED, IMPORTED, UNVERIFIED, UNAUTHENTICATED)
+EVIDENCE = TRUST_ORDER[:2]
+
+# Reasons that group the quarantine.
+NO_REPORT, FOREIGN_DOMAIN, KILLED_READER = "no-report", "foreign-domain", "killed-reader"
+
+
+class Authenticate(Protocol):
+    """What intake asks of authentication: the verdict on a mail as it stood at ``now``."""
+
+    def __call__(self, message: bytes, now: dt.datetime) -> Authentication:
+        """The verdict; never raises, whatever the message holds."""
+
+
+class Decoded(msgspec.Struct, frozen=True):
+    """A message with at least one report in it, not authenticated yet. ``message`` is as its sender wrote it.
+
+    ``file_name`` is that of a bare report file, None for a mail.
+    """
+
+    arrival: Arrival
+    message: bytes
+    reports: tuple[tuple[Report, Document], ...]
+    submitter: str = ""
+    author: str = ""
+    file_name: str | None = None
+
+
+class Submission(msgspec.Struct, frozen=True):
+    """A message ready for the store: its reports, how it came, and how far it is trusted."""
+
+    decoded: Decoded
+    authentication: Authentication
+    trust: str
+
+    @property
+    def undetermined(self) -> bool:
+        """Whether the message must be kept, to be authenticated again later."""
+        return self.authentication.dkim == UNDETERMINED
+
+
+class Quarantined(msgspec.Struct, frozen=True):
+    """A message that could not be read. ``reason`` is a short code, ``explanation`` a sentence for people.
+
+    ``file_name`` is that of a bare file, None for a mail.
+    """
+
+    arrival: Arrival
+    message: bytes
+    reason: str
+    explanation: str
+    subject: str = ""
+    file_name: str | None = None
+
+
+def decode_mail(message: bytes, arrival: Arrival, settings: Settings) -> Decoded | Quarantined:
+    """The reports in a mail (or in an HTTPS body wrapped as one)."""
+    try:
+        mail = report_mail.read_mail(message, settings.max_report_bytes)
+    except NotAReport as refusal:
+        return quarantined(message, arrival, NO_REPORT, str(refusal))
+    return _accepted(Decoded(arrival, message, mail.reports, mail.submitter, mail.author), settings)
+
+
+def decode_file(data: bytes, file_name: str, arrival: Arrival, settings: Settings) -> Decoded | Quarantined:
+    """The reports in a bare report file, whose name may say what the report does not."""
+    try:
+        reports = read_reports(data, settings.max_report_bytes, report_mail.hints_from("", file_name))
+    except NotAReport as refusal:
+        return Quarantined(arrival, data, NO_REPORT, f"{file_name or 'the file'} {refusal}", "", file_name)
+    return _accepted(Decoded(arrival, data, tuple(reports), file_name=file_name), settings)
+
+
+def authenticated(decoded: Decoded, authenticate: Authenticate | None) -> Submission:
+    """A decoded message with its trust. ``authenticate=None`` is for what carries no signature: HTTPS bodies, bare files."""
+    if authenticate is None or decoded.arrival.door == trace.HTTPS:
+        verdict = Authentication(UNSIGNED)
+    else:
+        verdict = authenticate(decoded.message, decoded.arrival.received_at)
+    return Submission(decoded, verdict, trust_of(verdict, decoded.arrival.door))
+
+
+def trust_of(verdict: Authentication, door: str) -> str:
+    """verified | imported | unverified | unauthenticated (design.md, "Public interface")."""
+    if verdict.dkim == VERIFIED:
+        return VERIFIED
+    return {trace.LOAD: IMPORTED, trace.HTTPS: UNAUTHENTICATED}.get(door, UNVERIFIED)
+
+
+def quarantined(message: bytes, arrival: Arrival, reason: str, explanation: str) -> Quarantined:
+    """A message on its way to quarantine."""
+    return Quarantined(arrival, message, reason, explanation, report_mail.subject(message))
+
+
+def _accepted(decoded: Decoded, settings: Settings) -> Decoded | Quarantined:
+    """Only what concerns the operator's policy domains (and the hosts below them: DANE entries name the MX host)."""
+    if not settings.domains:
+        return decoded
+    kept = []
+    for report, document in decoded.reports:
+        ours = _about(report, settings.domains)
+        if ours.entries or not report.entries:
+            kept.append((ours, document))
+    if not kept:
+        about = sorted({entry.policy_domain or "(none)" for report, _ in decoded.reports for entry in report.entries})
+        why = f"the report is about {', '.join(about[:5])}, which STARTTALLY_DOMAINS does not list"
+        refused = quarantined(decoded.message, decoded.arrival, FOREIGN_DOMAIN, why)
+        return msgspec.structs.replace(refused, file_name=decoded.file_name)
+    return msgspec.structs.replace(decoded, reports=tuple(kept))
+
+
+def _about(report: Report, domains: tuple[str, ...]) -> Report:
+    def ours(entry: PolicyEntry) -> bool:
+        name = entry.policy_domain
+        return not name or any(name == domain or name.endswith("." + domain) for domain in domains)
+
+    return msgspec.structs.replace(report, entries=tuple(filter(ours, report.entries)))

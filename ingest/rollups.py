@@ -1,0 +1,107 @@
+"""Sums per domain and day, and reporters per domain, kept in the transaction that writes the reports.
+
+The fleet page reads these and nothing else, so it costs the same however many reports lie underneath.
+"""
+
+import collections
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+
+from .models import domain_day, domain_reporter, policy_entry
+from .rows import Key, ReportRows, Row
+from .sql import insert_into
+
+_SUMS = ("reports", "successful_sessions", "failed_sessions", "refused_sessions")
+DayKey = tuple[str, dt.date, str, str]  # policy_domain, day, trust, policy_type
+ReporterKey = tuple[str, str, str]  # policy_domain, organization, trust
+
+
+class Deltas:
+    """What a transaction adds to the rollups. Collect, then ``write`` once: rows are touched in sorted order, so that two
+    workers cannot wait for each other.
+    """
+
+    def __init__(self) -> None:
+        self._days: dict[DayKey, list[float]] = collections.defaultdict(lambda: [0, 0, 0, 0])
+        self._reporters: dict[ReporterKey, Row] = {}
+
+    def add(self, report: Row, entries: Iterable[Row], times: int = 1) -> None:
+        """Count a report with its policy entries (rows with policy_type and session counts); ``times=-1`` takes it back."""
+        domain, day, trust = report["policy_domain"], report["day"], report["trust"]
+        by_type: dict[str, list[float]] = {}
+        for entry in entries:
+            sums = by_type.setdefault(entry["policy_type"], [1, 0, 0, 0])
+            for index, name in enumerate(_SUMS[1:], start=1):
+                sums[index] += entry[name] or 0
+        for policy_type, sums in (by_type or {"": [1, 0, 0, 0]}).items():
+            total = self._days[domain, day, trust, policy_type]
+            for index, value in enumerate(sums):
+                total[index] += times * value
+        self._count_reporter(report, times)
+
+    def _count_reporter(self, report: Row, times: int) -> None:
+        key = report["policy_domain"], report["organization"], report["trust"]
+        row = self._reporters.setdefault(
+            key,
+            {
+                "reports": 0,
+                "first_day": report["day"],
+                "last_day": report["day"],
+                "last_received_at": report["received_at"],
+            },
+        )
+        row["reports"] += times
+        row["first_day"] = min(row["first_day"], report["day"])
+        row["last_day"] = max(row["last_day"], report["day"])
+        row["last_received_at"] = max(row["last_received_at"], report["received_at"])
+
+    def write(self, connection: sa.Connection) -> None:
+        """Apply to the tables; what no report stands behind any more disappears."""
+        if self._days:
+            rows = [
+                dict(zip(("policy_domain", "day", "trust", "policy_type", *_SUMS), (*key, *sums), strict=True))
+                for key, sums in sorted(self._days.items())
+            ]
+            _add_up(connection, domain_day, rows, ("policy_domain", "day", "trust", "policy_type"))
+        if self._reporters:
+            reporters = [
+                {"policy_domain": key[0], "organization": key[1], "trust": key[2], **row}
+                for key, row in sorted(self._reporters.items())
+            ]
+            _add_up(connection, domain_reporter, reporters, ("policy_domain", "organization", "trust"))
+
+
+def entry_sums(connection: sa.Connection, key: Key) -> list[Row]:
+    """A stored report's entries, as ``Deltas.add`` wants them."""
+    query = sa.select(policy_entry.c.policy_type, *(policy_entry.c[name] for name in _SUMS[1:])).where(
+        policy_entry.c.policy_domain == key[0], policy_entry.c.report_key == key[1]
+    )
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def of_new(reports: Iterable[ReportRows]) -> Deltas:
+    """What newly stored reports add."""
+    deltas = Deltas()
+    for rows in reports:
+        deltas.add(rows.report, rows.entries)
+    return deltas
+
+
+def _add_up(connection: sa.Connection, table: sa.Table, rows: list[Row], key: tuple[str, ...]) -> None:
+    insert = insert_into(connection, table)
+    new = insert.excluded
+    changes: dict[str, Any] = {}
+    for column in table.columns:
+        if column.name in _SUMS:
+            changes[column.name] = column + new[column.name]
+        elif column.name == "first_day":
+            changes[column.name] = sa.case((new.first_day < column, new.first_day), else_=column)
+        elif column.name.startswith("last_"):
+            changes[column.name] = sa.case((new[column.name] > column, new[column.name]), else_=column)
+    connection.execute(insert.on_conflict_do_update(index_elements=list(key), set_=changes), rows)
+    if any(row["reports"] < 0 for row in rows):
+        domains = sorted({row["policy_domain"] for row in rows})
+        connection.execute(sa.delete(table).where(table.c.policy_domain.in_(domains), table.c.reports <= 0))

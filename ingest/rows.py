@@ -1,0 +1,212 @@
+"""From a Submission to the rows of each table. Pure: the store only has to write them."""
+
+import datetime as dt
+import hashlib
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from .intake import Submission
+from .mtasts import enforcement, policy
+from .tlsrpt import vocabulary
+from .tlsrpt.document import Document
+from .tlsrpt.report import FailureDetail, PolicyEntry, Report, report_day
+
+Row = dict[str, Any]
+Key = tuple[str, str]  # policy_domain, report_key
+
+_MAX_WORD = 255
+_MAX_MODE = 32
+_BIGINT_MAX = 2**63 - 1
+
+
+class ReportRows(msgspec.Struct, frozen=True):
+    """All rows of one report about one policy domain. ``raw`` is None when another domain of the report carries it."""
+
+    report: Row
+    delivery: Row
+    entries: list[Row]
+    details: list[Row]
+    policy_texts: list[Row]
+    raw: Row | None
+
+    @property
+    def key(self) -> Key:
+        """Primary key of the report row."""
+        return self.report["policy_domain"], self.report["report_key"]
+
+
+def rows_of(submission: Submission, now: dt.datetime) -> list[list[ReportRows]]:
+    """One inner list for each report of the submission, with one member for each policy domain it speaks about."""
+    return [_of_report(report, document, submission, now) for report, document in submission.decoded.reports]
+
+
+def short_digest(*parts: str) -> str:
+    """32 hexadecimal digits that identify a sequence of texts."""
+    framed = b"".join(f"{len(part.encode())}:".encode() + part.encode() for part in parts)
+    return hashlib.blake2b(framed, digest_size=16).hexdigest()
+
+
+def _of_report(report: Report, document: Document, submission: Submission, now: dt.datetime) -> list[ReportRows]:
+    domains: dict[str, list[tuple[int, PolicyEntry]]] = {}
+    for position, entry in enumerate(report.entries):
+        domains.setdefault(entry.policy_domain, []).append((position, entry))
+    if not domains:
+        domains[""] = []  # a report without entries still says that its sender saw nothing
+    home = next(iter(domains))
+    about = {"raw_domain": home, "raw_domains": len(domains), "stored_at": now}
+    found = []
+    for domain, members in domains.items():
+        key = {"policy_domain": domain, "report_key": report.digest}
+        entries = [_entry_row(position, entry) for position, entry in members]
+        found.append(
+            ReportRows(
+                report=key | _report_row(domain, report, submission) | _sessions(entries) | about,
+                delivery=key | _delivery_row(submission),
+                entries=[key | row for row in entries],
+                details=[key | row for position, entry in members for row in _detail_rows(position, entry)],
+                policy_texts=_policy_texts(members),
+                raw=key | _raw_row(document, now) if domain == home else None,
+            )
+        )
+    return found
+
+
+def _report_row(domain: str, report: Report, submission: Submission) -> Row:
+    day, long_range = report_day(report.start, report.end)
+    start, end = report.start.isoformat(), report.end.isoformat()
+    return {
+        "organization": report.organization,
+        "report_id": report.report_id,
+        "contact_info": report.contact_info,
+        "range_start": report.start,
+        "range_end": report.end,
+        "day": day,
+        "long_range": long_range,
+        "same_id": short_digest(domain, report.organization, report.report_id, start, end),
+        "extra": _json(report.extra),
+        "defects": _json(report.defects),
+    } | _provenance(submission)
+
+
+def _provenance(submission: Submission) -> Row:
+    """What a report row and a delivery row both say about how the report came."""
+    arrival = submission.decoded.arrival
+    return {
+        "trust": submission.trust,
+        "signer": submission.authentication.signer[:_MAX_WORD],
+        "door": arrival.door,
+        "received_at": arrival.received_at,
+        "arrival_estimated": arrival.estimated,
+    }
+
+
+def _delivery_row(submission: Submission) -> Row:
+    arrival, verdict = submission.decoded.arrival, submission.authentication
+    return _provenance(submission) | {
+        "delivery_key": short_digest(arrival.door, submission.trust, verdict.dkim, verdict.signer, verdict.selector),
+        "dkim": verdict.dkim,
+        "dkim_reason": storable(verdict.reason),
+        "selector": verdict.selector[:_MAX_WORD],
+        "key_record": storable(verdict.key_record),
+        "sender": storable(submission.decoded.author or arrival.sender),
+        "submitter": storable(submission.decoded.submitter),
+        "message_digest": arrival.message_digest,
+    }
+
+
+def _entry_row(position: int, entry: PolicyEntry) -> Row:
+    refused_in_details = sum(detail.failed_sessions or 0 for detail in entry.details if _refused(entry, detail))
+    # Failures that nothing explains count as refused, under a policy that could refuse them at all.
+    refused_unexplained = entry.unexplained_sessions if _refuses(entry, vocabulary.UNEXPLAINED) else 0
+    said = policy.parse(entry.policy_strings) if entry.policy_type == vocabulary.STS else None
+    return {
+        "position": position,
+        "policy_type": entry.policy_type,
+        "policy_mode": said.mode[:_MAX_MODE] if said else "",
+        "policy_digest": _policy_digest(entry),
+        "mx_hosts": _json(entry.mx_hosts),
+        "successful_sessions": entry.successful_sessions,
+        "failed_sessions": entry.failed_sessions,
+        "refused_sessions": enforcement.refused_sessions(
+            entry.failed_sessions, refused_in_details, refused_unexplained
+        ),
+        "unexplained_sessions": entry.unexplained_sessions,
+        "extra": _json(entry.extra),
+    }
+
+
+def _refuses(entry: PolicyEntry, result_type: str) -> bool:
+    return enforcement.refuses(entry.policy_type, result_type)
+
+
+def _refused(entry: PolicyEntry, detail: FailureDetail) -> bool:
+    return enforcement.refuses(
+        entry.policy_type, detail.result_type, detail.receiving_mx_hostname, detail.failure_reason_code
+    )
+
+
+def _detail_rows(entry_position: int, entry: PolicyEntry) -> Iterator[Row]:
+    for position, detail in enumerate(entry.details):
+        row = {name: getattr(detail, name) for name in detail.__struct_fields__}
+        row |= {"entry_position": entry_position, "position": position, "refused": _refused(entry, detail)}
+        yield row | {"extra": _json(detail.extra)}
+
+
+def _sessions(entries: list[Row]) -> Row:
+    """A report's sessions, none counted twice: where sts and tlsa list the same ones (Microsoft, Halon), sts speaks."""
+    has_sts = any(row["policy_type"] == vocabulary.STS for row in entries)
+    counted = [row for row in entries if not (has_sts and row["policy_type"] == vocabulary.TLSA)]
+    return {
+        "policies": len(entries),
+        "successful_sessions": _total(counted, "successful_sessions"),
+        "failed_sessions": _total(counted, "failed_sessions"),
+        "refused_sessions": _total(entries, "refused_sessions") or 0,
+    }
+
+
+def _total(rows: list[Row], name: str) -> int | None:
+    """Sum of the counts that are there; None when none is. Capped to what a BIGINT holds."""
+    counts = [row[name] for row in rows if row[name] is not None]
+    return min(sum(counts), _BIGINT_MAX) if counts else None
+
+
+def _policy_digest(entry: PolicyEntry) -> str | None:
+    return short_digest(entry.policy_type, *entry.policy_strings) if entry.policy_strings else None
+
+
+def _policy_texts(members: list[tuple[int, PolicyEntry]]) -> list[Row]:
+    """The distinct policy texts quoted in a report about one domain."""
+    texts: dict[str, Row] = {}
+    for _, entry in members:
+        digest = _policy_digest(entry)
+        if digest is None or digest in texts:
+            continue
+        said = policy.parse(entry.policy_strings if entry.policy_type == vocabulary.STS else ())
+        texts[digest] = {
+            "policy_domain": entry.policy_domain,
+            "policy_digest": digest,
+            "policy_type": entry.policy_type,
+            "text": "\n".join(entry.policy_strings),
+            "mode": said.mode[:_MAX_MODE],
+            "mx": _json(said.mx) or "[]",
+            "mx_digest": short_digest(*policy.mx_key(said)),
+            "max_age": said.max_age if (said.max_age or 0) <= _BIGINT_MAX else None,
+        }
+    return list(texts.values())
+
+
+def _raw_row(document: Document, now: dt.datetime) -> Row:
+    return {"stored_at": now, "size": len(document.text), "document": zlib.compress(document.text)}
+
+
+def _json(value: object) -> str | None:
+    """A JSON text, or None for what is empty."""
+    return msgspec.json.encode(value).decode() if value else None
+
+
+def storable(text: str) -> str:
+    """Text from a mail's header as PostgreSQL takes it: without NUL and without lone surrogates."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

@@ -1,0 +1,193 @@
+"""Writing: a batch of messages in one transaction, so that writing it twice is a no-op.
+
+Every row has a key derived from its content. A crash between commit and the removal of the spooled files therefore only
+repeats work, in this process or in another.
+"""
+
+import collections
+import datetime as dt
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from . import rollups
+from .intake import TRUST_ORDER, Quarantined, Submission
+from .models import (
+    delivery,
+    failure_detail,
+    policy_entry,
+    policy_text,
+    quarantine,
+    raw_report,
+    report,
+    undetermined,
+)
+from .rows import Key, ReportRows, Row, rows_of, storable
+from .sql import chunks, insert_into
+
+# The first retry of a DKIM look-up that failed; later ones wait longer (see retries.py).
+FIRST_RETRY = dt.timedelta(minutes=1)
+
+
+class Tally(msgspec.Struct):
+    """What became of messages: reports stored, reports known already, messages quarantined."""
+
+    stored: int = 0
+    duplicate: int = 0
+    quarantined: int = 0
+
+    def __iadd__(self, other: "Tally") -> "Tally":
+        self.stored += other.stored
+        self.duplicate += other.duplicate
+        self.quarantined += other.quarantined
+        return self
+
+
+def save(connection: sa.Connection, messages: Sequence[Submission | Quarantined], now: dt.datetime) -> Tally:
+    """Write a batch inside the caller's transaction. Repeating it changes nothing.
+
+    A report that came before is a duplicate, whatever its channel; if this copy is trusted more (a verified mail after an
+    unauthenticated upload), the report rises to that trust and is still counted once.
+    """
+    submissions = [message for message in messages if isinstance(message, Submission)]
+    refused = [message for message in messages if isinstance(message, Quarantined)]
+    reports = [rows for submission in submissions for rows in rows_of(submission, now)]
+    new = _save_reports(connection, [member for rows in reports for member in rows])
+    _keep_undetermined(connection, submissions, now)
+    _save_quarantined(connection, refused)
+    tally = Tally(quarantined=len(refused))
+    for rows in reports:
+        fresh = {member.key for member in rows} & new
+        new -= fresh  # the same report a second time in one batch is a duplicate
+        tally += Tally(stored=1) if fresh else Tally(duplicate=1)
+    return tally
+
+
+def settle(connection: sa.Connection, submission: Submission, now: dt.datetime) -> None:
+    """Record the verdict on a message that was undetermined so far, and forget the message."""
+    digest = submission.decoded.arrival.message_digest
+    for rows in rows_of(submission, now):
+        for member in rows:
+            waiting = (
+                (delivery.c.policy_domain == member.key[0])
+                & (delivery.c.report_key == member.key[1])
+                & (delivery.c.message_digest == digest)
+            )
+            connection.execute(sa.delete(delivery).where(waiting))
+    save(connection, [submission], now)
+    connection.execute(sa.delete(undetermined).where(undetermined.c.message_digest == digest))
+
+
+def _save_reports(connection: sa.Connection, reports: list[ReportRows]) -> set[Key]:
+    """Write what is not there yet; return the keys of the new report rows."""
+    if not reports:
+        return set()
+    # In key order, so that two workers with the same reports wait for each other instead of locking crosswise.
+    first: dict[Key, ReportRows] = {}
+    for rows in sorted(reports, key=lambda rows: rows.key):
+        first.setdefault(rows.key, rows)
+    rows_inserted = _insert_new(connection, report, [rows.report for rows in first.values()], ("policy_domain", "report_key"))
+    new = {(domain, key) for domain, key in rows_inserted}
+    fresh = [rows for key, rows in first.items() if key in new]
+    _insert(connection, policy_entry, [row for rows in fresh for row in rows.entries])
+    _insert(connection, failure_detail, [row for rows in fresh for row in rows.details])
+    _insert(connection, raw_report, [rows.raw for rows in fresh if rows.raw])
+    texts = {(row["policy_domain"], row["policy_digest"]): row for rows in fresh for row in rows.policy_texts}
+    _insert(connection, policy_text, [texts[key] for key in sorted(texts)])
+    deliveries = {(*rows.key, rows.delivery["delivery_key"]): rows.delivery for rows in reversed(reports)}
+    came = _insert_new(
+        connection,
+        delivery,
+        [deliveries[key] for key in sorted(deliveries)],
+        ("policy_domain", "report_key", "delivery_key"),
+    )
+    deltas = rollups.of_new(fresh)
+    again = {(domain, key) for domain, key, _ in came if (domain, key) not in new}
+    several = {key for key, count in collections.Counter(rows.key for rows in reports).items() if count > 1} & new
+    _raise_trust(connection, sorted(again | several), deltas)
+    deltas.write(connection)
+    return new
+
+
+def _raise_trust(connection: sa.Connection, keys: Sequence[Key], deltas: rollups.Deltas) -> None:
+    """Give each report the provenance of its best delivery, and move its sums when its trust changes."""
+    for chunk in chunks(keys):
+        best: dict[Key, Row] = {}
+        of_chunk = sa.tuple_(delivery.c.policy_domain, delivery.c.report_key).in_(chunk)
+        for row in connection.execute(sa.select(delivery).where(of_chunk)).mappings():
+            key = row["policy_domain"], row["report_key"]
+            if key not in best or _rank(row) < _rank(best[key]):
+                best[key] = dict(row)
+        of_chunk = sa.tuple_(report.c.policy_domain, report.c.report_key).in_(chunk)
+        for row in connection.execute(sa.select(report).where(of_chunk).with_for_update()).mappings().all():
+            _move(connection, dict(row), best[row["policy_domain"], row["report_key"]], deltas)
+
+
+def _rank(row: Mapping[str, Any]) -> tuple[int, bool, dt.datetime]:
+    return TRUST_ORDER.index(row["trust"]), row["arrival_estimated"], row["received_at"]
+
+
+def _move(connection: sa.Connection, before: Row, best: Row, deltas: rollups.Deltas) -> None:
+    provenance = {name: best[name] for name in ("trust", "signer", "door", "received_at", "arrival_estimated")}
+    if all(before[name] == value for name, value in provenance.items()):
+        return
+    key = before["policy_domain"], before["report_key"]
+    of_key = (report.c.policy_domain == key[0]) & (report.c.report_key == key[1])
+    connection.execute(sa.update(report).where(of_key).values(provenance))
+    if before["trust"] != best["trust"]:
+        entries = rollups.entry_sums(connection, key)
+        deltas.add(before, entries, times=-1)
+        deltas.add(before | provenance, entries)
+
+
+def _keep_undetermined(connection: sa.Connection, submissions: Iterable[Submission], now: dt.datetime) -> None:
+    waiting = {
+        submission.decoded.arrival.message_digest: {
+            "message_digest": submission.decoded.arrival.message_digest,
+            "received_at": submission.decoded.arrival.received_at,
+            "next_attempt": now + FIRST_RETRY,
+            "attempts": 0,
+            "door": submission.decoded.arrival.door,
+            "sender": storable(submission.decoded.arrival.sender),
+            "message": zlib.compress(submission.decoded.message),
+        }
+        for submission in submissions
+        if submission.undetermined
+    }
+    _insert(connection, undetermined, list(waiting.values()))
+
+
+def _save_quarantined(connection: sa.Connection, refused: Iterable[Quarantined]) -> None:
+    rows = {
+        message.arrival.message_digest: {
+            "message_digest": message.arrival.message_digest,
+            "received_at": message.arrival.received_at,
+            "door": message.arrival.door,
+            "reason": message.reason,
+            "explanation": storable(message.explanation),
+            "sender": storable(message.arrival.sender),
+            "subject": storable(message.subject),
+            "file_name": None if message.file_name is None else storable(message.file_name),
+            "size": len(message.message),
+            "message": zlib.compress(message.message),
+        }
+        for message in refused
+    }
+    _insert(connection, quarantine, list(rows.values()))
+
+
+def _insert(connection: sa.Connection, table: sa.Table, rows: list[Row]) -> None:
+    """Write rows; those whose key is there already stay as they are."""
+    if rows:
+        connection.execute(insert_into(connection, table).on_conflict_do_nothing(), rows)
+
+
+def _insert_new(
+    connection: sa.Connection, table: sa.Table, rows: list[Row], key: tuple[str, ...]
+) -> set[tuple[str, ...]]:
+    """Write rows and return the keys of those that were not there."""
+    insert = insert_into(connection, table).on_conflict_do_nothing().returning(*(table.c[name] for name in key))
+    return {tuple(row) for row in connection.execute(insert, rows)} if rows else set()

@@ -1,0 +1,178 @@
+"""The report mail (RFC 8460 section 5): where in a mail the report is, and what the mail says about it.
+
+Content decides, not labels: senders, gateways and forwarders relabel parts, wrap them in forwarded messages, drop the
+TLS-Report headers. Every part that could be a report is offered to the reader.
+"""
+
+import datetime as dt
+import email
+import email.message
+import email.policy
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from . import inflate, names
+from .document import Document, NotAReport
+from .report import Hints, Report, read_reports
+
+# Limits on the wrapping, far above any real report mail (the largest seen has 8 parts and 90 header lines).
+MAX_PARTS = 1_000
+MAX_LINES = 400_000
+MAX_HEADER_BYTES = 256 * 1024
+_MAX_VALUE = 2_000
+# RFC 8460 section 5.1: sender "!" policy-domain "!" begin "!" end ["!" unique-id] "." extension
+_FILE_NAME = re.compile(r"^[^!]*!(?P<domain>[^!]+)!(?P<start>\d{1,11})!(?P<end>\d{1,11})(?:!|\.|$)")
+_END_OF_HEADER = re.compile(rb"\r?\n\r?\n")
+
+
+class ReportMail(msgspec.Struct, frozen=True):
+    """What a mail brought: its reports with their documents, and the names it gives (``""`` when it does not)."""
+
+    reports: tuple[tuple[Report, Document], ...]
+    submitter: str = ""
+    author: str = ""
+
+
+def read_mail(message: bytes, limit: int) -> ReportMail:
+    """All reports in a mail, wherever they are in it. ``limit`` bounds each part's decompressed size in bytes.
+
+    Raises NotAReport with the reason when there is none.
+    """
+    mail = _parse(message)
+    domain = _header(mail, "TLS-Report-Domain")
+    reports: list[tuple[Report, Document]] = []
+    refusals: list[str] = []
+    for part, data in _candidates(mail):
+        name = _file_name(part)
+        try:
+            reports.extend(read_reports(data, limit, hints_from(domain, name)))
+        except NotAReport as refusal:
+            refusals.append(f"{_describe(part, name)} {refusal}")
+    if not reports:
+        raise NotAReport("; ".join(refusals[:3]) or f"no report is attached; the mail has {_inventory(mail)}")
+    return ReportMail(tuple(reports), _header(mail, "TLS-Report-Submitter"), _value(mail, "From"))
+
+
+def subject(message: bytes) -> str:
+    """The Subject, as it stands, for people who look through quarantine; ``""`` when it cannot be had."""
+    header = message[: _header_length(message)]
+    if len(header) > MAX_HEADER_BYTES:
+        return ""
+    return _value(email.message_from_bytes(header, policy=email.policy.compat32), "Subject")
+
+
+def hints_from(domain_header: str, file_name: str) -> Hints:
+    """What a TLS-Report-Domain header and a file name say, for a report that is silent itself."""
+    match = _FILE_NAME.match(file_name.rpartition("/")[2])
+    domain, source = _domain(domain_header), "the TLS-Report-Domain header"
+    if not match:
+        return Hints(domain, source)
+    if not domain:
+        domain, source = _domain(match["domain"]), "the file name"
+    moments = [_moment(match["start"]), _moment(match["end"])]
+    return Hints(domain, source, *moments)
+
+
+def _moment(seconds: str) -> dt.datetime | None:
+    try:
+        return dt.datetime.fromtimestamp(int(seconds), dt.UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _domain(text: str) -> str:
+    try:
+        return names.domain_name(text)
+    except ValueError:
+        return ""
+
+
+def _header_length(message: bytes) -> int:
+    end = _END_OF_HEADER.search(message)
+    return end.start() if end else len(message)
+
+
+def _parse(message: bytes) -> email.message.Message:
+    """Parse with compat32: policy.default needs 20 s for a 640 KB Subject of encoded words."""
+    if message.count(b"\n--") > MAX_PARTS:
+        raise NotAReport(f"the mail has more than {MAX_PARTS} parts")
+    if max(message.count(b"\n"), message.count(b"\r")) > MAX_LINES:
+        raise NotAReport(f"the mail has more than {MAX_LINES} lines")
+    if _header_length(message) > MAX_HEADER_BYTES:
+        raise NotAReport(f"the mail's header is larger than {MAX_HEADER_BYTES} bytes")
+    try:
+        return email.message_from_bytes(message, policy=email.policy.compat32)
+    except RecursionError as error:
+        raise NotAReport("the mail's parts are nested too deeply") from error
+
+
+def _leaves(mail: email.message.Message) -> Iterator[email.message.Message]:
+    """The parts that hold content, forwarded messages included."""
+    waiting = [mail]
+    while waiting:
+        part = waiting.pop(0)
+        payload = part.get_payload()
+        if isinstance(payload, list):
+            waiting[:0] = [child for child in payload if isinstance(child, email.message.Message)]
+        else:
+            yield part
+
+
+def _candidates(mail: email.message.Message) -> Iterator[tuple[email.message.Message, bytes]]:
+    for part in _leaves(mail):
+        data = _content(part)
+        if _may_be_report(part, data):
+            yield part, data
+
+
+def _content(part: email.message.Message) -> bytes:
+    """A part's bytes with the transfer encoding undone."""
+    payload = part.get_payload(decode=True)
+    return payload if isinstance(payload, bytes) else b""
+
+
+def _may_be_report(part: email.message.Message, data: bytes) -> bool:
+    if part.get_content_type().startswith("application/tlsrpt"):
+        return True
+    start = data[:64].lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")
+    return data.startswith(inflate.GZIP_MAGIC) or inflate.is_zip(data) or start.startswith((b"{", b"["))
+
+
+def _file_name(part: email.message.Message) -> str:
+    """Content-Disposition's filename, else Content-Type's name."""
+    raw = str(part.get("Content-Disposition", "")) + str(part.get("Content-Type", ""))
+    if len(raw) > _MAX_VALUE:  # decoding encoded words is the expensive part of a hostile header
+        return ""
+    try:
+        return part.get_filename("") or ""
+    except (UnicodeError, LookupError, ValueError, TypeError):  # unknown charsets and broken RFC 2231 parts
+        return ""
+
+
+def _value(mail: email.message.Message, name: str) -> str:
+    """A header as text on one line, cut to a sane length."""
+    return " ".join(str(mail.get(name, "") or "").encode("ascii", "replace").decode("ascii").split())[:_MAX_VALUE]
+
+
+def _header(mail: email.message.Message, name: str) -> str:
+    """A header of the mail or, in a forwarded one, of the message inside."""
+    waiting = [mail]
+    while waiting:
+        part = waiting.pop(0)
+        if part.get(name):
+            return _value(part, name)
+        payload = part.get_payload()
+        if isinstance(payload, list):
+            waiting.extend(child for child in payload if isinstance(child, email.message.Message))
+    return ""
+
+
+def _describe(part: email.message.Message, name: str) -> str:
+    return f"the part {part.get_content_type()}{f' ({name})' if name else ''}"
+
+
+def _inventory(mail: email.message.Message) -> str:
+    kinds = [part.get_content_type() for part in _leaves(mail)][:5]
+    return "the parts " + ", ".join(kinds) if len(kinds) > 1 else f"only {kinds[0]}" if kinds else "no parts"
