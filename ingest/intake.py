@@ -22,6 +22,9 @@ UNVERIFIED, UNAUTHENTICATED, IMPORTED = "unverified", "unauthenticated", "import
 TRUST_ORDER = (VERIFIED, IMPORTED, UNVERIFIED, UNAUTHENTICATED)
 EVIDENCE = TRUST_ORDER[:2]
 
+# decision.md section 1: a bare file is taken to have arrived one day after its range's end.
+FILE_DELAY = dt.timedelta(days=1)
+
 # Reasons that group the quarantine.
 NO_REPORT, FOREIGN_DOMAIN, KILLED_READER = "no-report", "foreign-domain", "killed-reader"
 
@@ -89,6 +92,9 @@ def decode_file(data: bytes, file_name: str, arrival: Arrival, settings: Setting
         reports = read_reports(data, settings.max_report_bytes, report_mail.hints_from("", file_name))
     except NotAReport as refusal:
         return Quarantined(arrival, data, NO_REPORT, f"{file_name or 'the file'} {refusal}", "", file_name)
+    # A bare file says nothing about when it came.
+    end = max(report.end for report, _ in reports)
+    arrival = msgspec.structs.replace(arrival, received_at=end + FILE_DELAY, estimated=True)
     return _accepted(Decoded(arrival, data, tuple(reports), file_name=file_name), settings)
 
 

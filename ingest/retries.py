@@ -4,7 +4,6 @@ import datetime as dt
 import zlib
 from collections.abc import Callable, Sequence
 
-import msgspec
 import sqlalchemy as sa
 
 from . import intake, store
@@ -45,7 +44,11 @@ def retry_undetermined(
 
 
 def _retry(
-    connection: sa.Connection, decoded: Decoded | Quarantined, attempts: int, authenticate: Authenticate, now: dt.datetime
+    connection: sa.Connection,
+    decoded: Decoded | Quarantined,
+    attempts: int,
+    authenticate: Authenticate,
+    now: dt.datetime,
 ) -> bool:
     mine = undetermined.c.message_digest == decoded.arrival.message_digest
     if isinstance(decoded, Quarantined):  # STARTTALLY_DOMAINS has changed meanwhile; its rows stay as they are
@@ -73,7 +76,9 @@ def retry_quarantined(
     tally = store.Tally()
     for digest in digests:
         with engine.begin() as connection:
-            row = connection.execute(sa.select(quarantine).where(quarantine.c.message_digest == digest)).mappings().one()
+            row = (
+                connection.execute(sa.select(quarantine).where(quarantine.c.message_digest == digest)).mappings().one()
+            )
             arrival = Arrival(row["door"], row["received_at"], digest, sender=row["sender"])
             decoded = _decode_again(zlib.decompress(row["message"]), row["file_name"], arrival, settings)
             mine = quarantine.c.message_digest == digest
@@ -91,10 +96,4 @@ def retry_quarantined(
 def _decode_again(message: bytes, file_name: str | None, arrival: Arrival, settings: Settings) -> Decoded | Quarantined:
     if file_name is None:
         return intake.decode_mail(message, arrival, settings)
-    decoded = intake.decode_file(message, file_name, arrival, settings)
-    if isinstance(decoded, Decoded) and decoded.reports:
-        # A bare file has no arrival of its own: one day after the range's end.
-        end = max(report.end for report, _ in decoded.reports)
-        estimate = msgspec.structs.replace(arrival, received_at=end + intake.FILE_DELAY, estimated=True)
-        return msgspec.structs.replace(decoded, arrival=estimate)
-    return decoded
+    return intake.decode_file(message, file_name, arrival, settings)

@@ -7,13 +7,12 @@ repeats work, in this process or in another.
 import collections
 import datetime as dt
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import sqlalchemy as sa
 
-from . import rollups
+from . import rollups, trace
 from .intake import TRUST_ORDER, Quarantined, Submission
 from .models import (
     delivery,
@@ -89,7 +88,9 @@ def _save_reports(connection: sa.Connection, reports: list[ReportRows]) -> set[K
     first: dict[Key, ReportRows] = {}
     for rows in sorted(reports, key=lambda rows: rows.key):
         first.setdefault(rows.key, rows)
-    rows_inserted = _insert_new(connection, report, [rows.report for rows in first.values()], ("policy_domain", "report_key"))
+    rows_inserted = _insert_new(
+        connection, report, [rows.report for rows in first.values()], ("policy_domain", "report_key")
+    )
     new = {(domain, key) for domain, key in rows_inserted}
     fresh = [rows for key, rows in first.items() if key in new]
     _insert(connection, policy_entry, [row for rows in fresh for row in rows.entries])
@@ -119,14 +120,14 @@ def _raise_trust(connection: sa.Connection, keys: Sequence[Key], deltas: rollups
         of_chunk = sa.tuple_(delivery.c.policy_domain, delivery.c.report_key).in_(chunk)
         for row in connection.execute(sa.select(delivery).where(of_chunk)).mappings():
             key = row["policy_domain"], row["report_key"]
-            if key not in best or _rank(row) < _rank(best[key]):
+            if key not in best or _rank(dict(row)) < _rank(best[key]):
                 best[key] = dict(row)
         of_chunk = sa.tuple_(report.c.policy_domain, report.c.report_key).in_(chunk)
         for row in connection.execute(sa.select(report).where(of_chunk).with_for_update()).mappings().all():
             _move(connection, dict(row), best[row["policy_domain"], row["report_key"]], deltas)
 
 
-def _rank(row: Mapping[str, Any]) -> tuple[int, bool, dt.datetime]:
+def _rank(row: Row) -> tuple[int, bool, dt.datetime]:
     return TRUST_ORDER.index(row["trust"]), row["arrival_estimated"], row["received_at"]
 
 
@@ -155,7 +156,8 @@ def _keep_undetermined(connection: sa.Connection, submissions: Iterable[Submissi
             "message": zlib.compress(submission.decoded.message),
         }
         for submission in submissions
-        if submission.undetermined
+        # What the operator loads is trusted as it is; only what strangers sent waits for its verdict.
+        if submission.undetermined and submission.decoded.arrival.door != trace.LOAD
     }
     _insert(connection, undetermined, list(waiting.values()))
 

@@ -1,1 +1,172 @@
-"""A real PostgreSQL for the tests: started once, on a Unix socket and a loopback port, and removed afterwards."""
+"""A real PostgreSQL for the tests: started once for the session, and removed afterwards; and empty, migrated databases on both engines.
+
+``STARTTALLY_TEST_POSTGRESQL`` may name a server to use instead (a URL whose user may create databases).
+"""
+
+import contextlib
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from ingest import database
+from tests.support import eventually, free_port
+
+
+class PostgreSQL:
+    """A cluster of our own on a loopback port. ``url`` is that of its maintenance database."""
+
+    def __init__(self) -> None:
+        self._bin = _binaries()
+        self._folder = Path(tempfile.mkdtemp(prefix="starttally-pg-"))
+        self._data = self._folder / "data"
+        self.port = free_port()
+        self.url = f"postgresql://starttally@127.0.0.1:{self.port}/postgres"
+        # initdb refuses to run as root: Debian's package brings the account "postgres".
+        self._user = "postgres" if os.geteuid() == 0 else None
+        if self._user:
+            shutil.chown(self._folder, self._user)
+        self._run("initdb", "-U", "starttally", "--auth=trust", "--no-sync", "-E", "UTF8", "-D", str(self._data))
+        self.start()
+
+    def start(self) -> None:
+        """Start the server, or start it again."""
+        options = f"-c listen_addresses=127.0.0.1 -c port={self.port} -c unix_socket_directories='' -c fsync=off"
+        self._run("pg_ctl", "-w", "-D", str(self._data), "-l", str(self._folder / "log"), "-o", options, "start")
+
+    def stop(self) -> None:
+        """Stop the server at once, as an operator in a hurry does."""
+        self._run("pg_ctl", "-w", "-m", "immediate", "-D", str(self._data), "stop")
+
+    def remove(self) -> None:
+        """Stop it and delete everything."""
+        with contextlib.suppress(subprocess.CalledProcessError):
+            self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def pid(self) -> int:
+        """Process id of the postmaster."""
+        return int((self._data / "postmaster.pid").read_text().splitlines()[0])
+
+    def freeze(self) -> None:
+        """SIGSTOP the whole server: there, but dead to the world."""
+        for pid in self._pids():
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        for pid in self._pids():
+            os.kill(pid, signal.SIGCONT)
+
+    def _pids(self) -> list[int]:
+        children = subprocess.run(["pgrep", "-P", str(self.pid)], capture_output=True, text=True, check=False)
+        return [self.pid, *map(int, children.stdout.split())]
+
+    def new_database(self) -> str:
+        """The URL of an empty database of its own."""
+        return create_database(self.url)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        account = pwd.getpwnam(self._user) if self._user else None
+        subprocess.run(
+            [str(self._bin / program), *arguments],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd="/",
+            user=account.pw_uid if account else None,
+            group=account.pw_gid if account else None,
+            extra_groups=[] if account else None,
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+        )
+
+
+def _binaries() -> Path:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if found:
+        return found[-1].parent
+    on_path = shutil.which("initdb")
+    if on_path is None:
+        pytest.skip("needs PostgreSQL's initdb (Debian package postgresql)")
+    return Path(on_path).resolve().parent
+
+
+def create_database(server_url: str) -> str:
+    """Create a database with a random name on a server; return its URL."""
+    name = f"test_{secrets.token_hex(6)}"
+    engine = database.open_engine(server_url)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text(f'CREATE DATABASE "{name}"'))
+    engine.dispose()
+    return sa.make_url(server_url).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """URL of a PostgreSQL server on which databases may be created."""
+    given = os.environ.get("STARTTALLY_TEST_POSTGRESQL")
+    if given:
+        yield given
+        return
+    server = PostgreSQL()
+    yield server.url
+    server.remove()
+
+
+@pytest.fixture
+def own_postgresql() -> Iterator[PostgreSQL]:
+    """A server that the test may stop, freeze and start again."""
+    server = PostgreSQL()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database without tables, once on each engine."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/starttally.db"
+    return create_database(request.getfixturevalue("postgresql_server"))
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[sa.Engine]:
+    """An empty, migrated database, once on each engine."""
+    database.upgrade(database_url)
+    opened = database.open_engine(database_url)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture
+def sqlite_engine(tmp_path: Path) -> Iterator[sa.Engine]:
+    """An empty, migrated SQLite database, for what does not depend on the engine."""
+    url = f"sqlite:///{tmp_path}/starttally.db"
+    database.upgrade(url)
+    opened = database.open_engine(url)
+    yield opened
+    opened.dispose()
+
+
+def wait_until_ready(url: str) -> None:
+    """Block until a server answers."""
+
+    def answers() -> bool:
+        try:
+            engine = database.open_engine(url)
+            with engine.connect():
+                return True
+        except sa.exc.OperationalError:
+            return False
+        finally:
+            engine.dispose()
+
+    eventually(answers)

@@ -1,0 +1,180 @@
+"""From the spool into the database, batch by batch.
+
+The worker may die at any moment: what it had claimed is put back, what it had committed is a duplicate the next time. A
+message that cannot be read goes to quarantine and never stops the line; one that kills its reader twice goes there too.
+"""
+
+import datetime as dt
+import logging
+import resource
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from . import database, housekeeping, intake, retries, store, trace
+from .authentication import Authentication, authenticate, signature_names
+from .dkim_keys import Keys
+from .intake import Decoded, Quarantined, Submission
+from .settings import Settings
+from .spool import Claimant, Spool, SpooledMessage
+
+log = logging.getLogger(__name__)
+
+# Readers that a message may take down before it is set aside.
+_MAX_ATTEMPTS = 2
+# threats.md rows 4 and 5: the kernel ends a reader that a message drives beyond these; the supervisor starts another.
+_MAX_MEMORY = 1024 * 1024 * 1024
+_MAX_MESSAGE_CPU_SECONDS = 10
+_MAX_BATCH_CPU_SECONDS = 300
+_RECOVER_EVERY = 15.0
+_RETRY_EVERY = 20.0
+_HOUSEKEEPING_EVERY = 3600.0
+_LONGEST_BACK_OFF = 30.0
+
+
+class Worker:
+    """One worker over one spool and one database. ``run`` until told to stop, or ``run_once`` to empty the spool."""
+
+    def __init__(self, settings: Settings, engine: sa.Engine, spool: Spool, keys: Keys) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._spool = spool
+        self._keys = keys
+        self._due: dict[str, float] = {}
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until ``stop`` is set. The database being away is waited out; anything else wrong with it too, aloud."""
+        back_off = 0.0
+        with self._spool.claimant() as claimant:
+            while not stop.is_set():
+                try:
+                    busy = self._step(claimant)
+                    back_off = 0.0
+                except (sa.exc.DBAPIError, database.DatabaseAway) as error:
+                    back_off = min(_LONGEST_BACK_OFF, back_off * 2 or 0.5)
+                    log.warning("%s; trying again in %.1f s, mail waits in the spool", _in_a_line(error), back_off)
+                    stop.wait(back_off)
+                else:
+                    if not busy:
+                        stop.wait(self._settings.poll_seconds)
+
+    def run_once(self) -> store.Tally:
+        """Store what is in the spool now and return what became of it. Raises DatabaseAway; the messages then stay."""
+        tally = store.Tally()
+        with self._spool.claimant() as claimant:
+            claimant.recover()
+            try:
+                while messages := claimant.claim(self._settings.batch_messages):
+                    tally += self._store(claimant, messages)
+                self._retry_undetermined()
+            except sa.exc.DBAPIError as error:
+                raise database.as_away(error) from error
+        return tally
+
+    def _step(self, claimant: Claimant) -> bool:
+        """One round: the chores whose time has come, then a batch. Whether there was a batch."""
+        self._now_and_then("recover", _RECOVER_EVERY, claimant.recover)
+        self._now_and_then("retry", _RETRY_EVERY, self._retry_undetermined)
+        self._now_and_then("housekeeping", _HOUSEKEEPING_EVERY, self._housekeeping)
+        messages = claimant.claim(self._settings.batch_messages)
+        if messages:
+            self._store(claimant, messages)
+        return bool(messages)
+
+    def _now_and_then(self, chore: str, every: float, do: Callable[[], object]) -> None:
+        now = time.monotonic()
+        if now >= self._due.get(chore, 0.0):
+            self._due[chore] = now + every
+            do()
+
+    def _store(self, claimant: Claimant, messages: list[SpooledMessage]) -> store.Tally:
+        """One batch, one transaction; the files go only after its commit.
+
+        The database being away is nobody's fault: the messages go back as they were. Any other error is some message's
+        fault: they go back with an attempt counted, come again one by one, and the culprit ends in quarantine.
+        """
+        try:
+            read = [self._read(message) for message in messages]
+            batch = self._authenticated([found for found in read if found is not None])
+            _allow_cpu(_MAX_BATCH_CPU_SECONDS)
+            with self._engine.begin() as connection:
+                tally = store.save(connection, batch, dt.datetime.now(dt.UTC))
+        except (sa.exc.OperationalError, sa.exc.InterfaceError):
+            for message in messages:
+                claimant.release(message)
+            raise
+        except Exception:
+            log.exception("a batch of %d failed; its messages will be read one by one", len(messages))
+            for message in messages:
+                claimant.release(message, message.attempts + 1)
+            return store.Tally()
+        for message in messages:
+            claimant.done(message)
+        log.info("stored=%d duplicate=%d quarantined=%d", tally.stored, tally.duplicate, tally.quarantined)
+        return tally
+
+    def _read(self, spooled: SpooledMessage) -> Decoded | Quarantined | None:
+        """Decode one message within its share of CPU time. None when the file is gone (an operator removed it)."""
+        try:
+            raw, found_at = spooled.read(), _modified(spooled.path)
+        except FileNotFoundError:
+            return None
+        arrival, message = trace.read(raw, found_at)
+        if spooled.attempts >= _MAX_ATTEMPTS:
+            why = (
+                f"reading it failed {spooled.attempts} times (memory or time ran out, or a fault of ours; see the log)"
+            )
+            return Quarantined(arrival, message, intake.KILLED_READER, why)
+        _allow_cpu(_MAX_MESSAGE_CPU_SECONDS)
+        return intake.decode_mail(message, arrival, self._settings)
+
+    def _authenticated(self, found: Sequence[Decoded | Quarantined]) -> list[Submission | Quarantined]:
+        self._prefetch(
+            [item.message for item in found if isinstance(item, Decoded) and item.arrival.door != trace.HTTPS]
+        )
+        return [intake.authenticated(item, self._verdict) if isinstance(item, Decoded) else item for item in found]
+
+    def _verdict(self, message: bytes, now: dt.datetime) -> Authentication:
+        _allow_cpu(_MAX_MESSAGE_CPU_SECONDS)
+        return authenticate(message, self._keys, now)
+
+    def _prefetch(self, messages: Sequence[bytes]) -> None:
+        names = {name for message in messages for name in signature_names(message)}
+        self._keys.prefetch(sorted(names), self._settings.dns_seconds)
+
+    def _retry_undetermined(self) -> None:
+        retries.retry_undetermined(self._engine, self._settings, self._verdict, self._prefetch, dt.datetime.now(dt.UTC))
+
+    def _housekeeping(self) -> None:
+        housekeeping.prune(self._engine, self._settings, dt.datetime.now(dt.UTC))
+
+
+def limit_process() -> None:
+    """Bound this process's memory. Beyond it a MemoryError or the kernel ends the process, and the supervisor starts another."""
+    resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY, _MAX_MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def stop_on_signals(stop: threading.Event) -> None:
+    """SIGTERM and SIGINT end the loop after the batch in hand."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+
+def _allow_cpu(seconds: int) -> None:
+    """Allow this process ``seconds`` of CPU time from now; the kernel ends it (SIGXCPU) when one message takes more."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds, hard))
+
+
+def _modified(path: Path) -> dt.datetime:
+    return dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
+
+
+def _in_a_line(error: Exception) -> str:
+    return str(database.as_away(error)) if isinstance(error, sa.exc.DBAPIError) else str(error)

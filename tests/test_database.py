@@ -1,0 +1,57 @@
+"""Schema and connections on both engines."""
+
+import alembic.autogenerate
+import alembic.migration
+import pytest
+import sqlalchemy as sa
+
+from ingest import database, models
+
+
+def test_migrations_and_models_agree(engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        context = alembic.migration.MigrationContext.configure(connection, opts={"compare_type": True})
+        assert alembic.autogenerate.compare_metadata(context, models.metadata) == []
+
+
+def test_upgrading_twice_changes_nothing(database_url: str) -> None:
+    database.upgrade(database_url)
+    database.upgrade(database_url)
+    engine = database.open_engine(database_url)
+    database.check(engine)
+    engine.dispose()
+
+
+def test_an_empty_database_is_told_apart(database_url: str) -> None:
+    engine = database.open_engine(database_url)
+    with pytest.raises(database.SchemaMismatch, match=r"is empty; run `starttally db upgrade`"):
+        database.check(engine)
+    engine.dispose()
+
+
+def test_a_newer_database_is_refused_and_left_alone(engine: sa.Engine, database_url: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(database.SchemaMismatch, match=r"newer StartTally \(schema 9999\)"):
+        database.upgrade(database_url)
+    with pytest.raises(database.SchemaMismatch, match="newer StartTally"):
+        database.check(engine)
+
+
+def test_a_reader_cannot_write(engine: sa.Engine, database_url: str) -> None:
+    reader = database.open_engine(database_url, read_only=True)
+    with pytest.raises(sa.exc.DBAPIError, match="(?i)read-?only"), reader.begin() as connection:
+        connection.execute(sa.delete(models.report))
+    reader.dispose()
+
+
+def test_sqlite_carries_the_wal_fix() -> None:
+    assert database.sqlite_module().sqlite_version_info >= (3, 51, 3)
+
+
+def test_an_unreachable_server_is_away_and_keeps_its_password() -> None:
+    engine = database.open_engine("postgresql://someone:secret@127.0.0.1:1/x")
+    with pytest.raises(database.DatabaseAway) as raised:
+        database.check(engine)
+    assert "not reachable" in str(raised.value)
+    assert "secret" not in str(raised.value)
