@@ -1,29 +1,25 @@
-"""The program's entry: all commands, and the exit codes they end with."""
+"""The program's entry: all commands, and the exit codes they end with (design.md, "Public interface")."""
 
-import datetime as dt
-import io
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ingest import cli as ingest_cli
 from ingest import settings as settings_module
-from ingest.cli import AWAY, USAGE, app
+from ingest.cli import AWAY, DONE, USAGE, app
 from ingest.database import DatabaseAway, SchemaMismatch
-from ingest.receiving import CertificateUnusable, PortBusy
 from ingest.settings import SettingsError
 from ingest.spool import SpoolUnavailable
-
-from . import supervisor
-from .serving import streamlit_arguments
 
 
 @app.command()
 def serve() -> None:
     """Run everything on this machine: both doors, the worker and the dashboard, over one database. Ctrl-C stops it."""
+    from . import supervisor  # noqa: PLC0415
+
     ingest_cli.configure_logging()
     supervisor.serve(settings_module.load())
 
@@ -31,18 +27,44 @@ def serve() -> None:
 @app.command()
 def dashboard() -> None:
     """Run the dashboard until stopped."""
+    from .serving import streamlit_arguments  # noqa: PLC0415
+
     arguments = streamlit_arguments(settings_module.load())
-    os.execv(arguments[0], arguments)  # noqa: S606  (no shell; the arguments are ours)
+    os.execv(arguments[0], arguments)  # noqa: S606
 
 
 @app.command()
 def export(
     kind: Annotated[str, typer.Argument(help="summary, failures, domains or reports")],
-    format: Annotated[str, typer.Option(help="csv, json or parquet")] = "csv",  # noqa: A002  (the option's public name)
-    domain: Annotated[str | None, typer.Option(help="Only this policy domain.")] = None,
-    since: Annotated[str | None, typer.Option(help="First day, YYYY-MM-DD.")] = None,
-    until: Annotated[str | None, typer.Option(help="Last day, YYYY-MM-DD.")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; standard output otherwise.")] = None,
+    format: Annotated[str, typer.Option(help="csv, json or parquet")] = "csv",  # noqa: A002
+    domain: Annotated[str, typer.Option(help="Only this policy domain.")] = "",
+    since: Annotated[str, typer.Option(help="First day, YYYY-MM-DD.")] = "",
+    until: Annotated[str, typer.Option(help="Last day, YYYY-MM-DD.")] = "",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; default: standard output.")] = None,
 ) -> None:
     """Write summaries, failures, domains or reports as CSV, JSON or Parquet."""
-    raise NotImplementedError
+    from . import export_command  # noqa: PLC0415
+
+    export_command.run(kind, format, domain=domain, since=since, until=until, output=output)
+
+
+def main() -> None:
+    """Run a command and end with its exit code; what the user can put right is one line, not a traceback."""
+    try:
+        app()
+    except (SettingsError, SchemaMismatch) as error:
+        _fail(error, USAGE)
+    except (DatabaseAway, SpoolUnavailable) as error:
+        _fail(error, AWAY)
+    except BrokenPipeError:  # `starttally export summary | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(DONE) from None
+
+
+def _fail(error: Exception, code: int) -> Any:  # noqa: ANN401
+    sys.stderr.write(f"starttally: {error}\n")
+    raise SystemExit(code) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,5 @@
 """Commands of the writing side. ``dashboard.cli`` adds those of the reading side and is the program's entry."""
 
-import asyncio
 import datetime as dt
 import logging
 import sys

@@ -6,7 +6,7 @@ import msgspec
 import sqlalchemy as sa
 
 from . import rollups
-from .models import delivery, domain_day, domain_reporter, failure_detail, policy_entry, quarantine, raw_report, report
+from .models import delivery, failure_detail, policy_entry, quarantine, raw_report, report
 from .settings import Settings
 
 _AT_ONCE = 2_000

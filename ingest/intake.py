@@ -26,7 +26,7 @@ EVIDENCE = TRUST_ORDER[:2]
 FILE_DELAY = dt.timedelta(days=1)
 
 # Reasons that group the quarantine.
-NO_REPORT, FOREIGN_DOMAIN, KILLED_READER = "no-report", "foreign-domain", "killed-reader"
+NO_REPORT, PARTLY_READ, FOREIGN_DOMAIN, KILLED_READER = "no-report", "partly-read", "foreign-domain", "killed-reader"
 
 
 class Authenticate(Protocol):
@@ -39,7 +39,7 @@ class Authenticate(Protocol):
 class Decoded(msgspec.Struct, frozen=True):
     """A message with at least one report in it, not authenticated yet. ``message`` is as its sender wrote it.
 
-    ``file_name`` is that of a bare report file, None for a mail.
+    ``file_name`` is that of a bare report file, None for a mail; ``unread`` says why parts of it could not be read.
     """
 
     arrival: Arrival
@@ -48,6 +48,7 @@ class Decoded(msgspec.Struct, frozen=True):
     submitter: str = ""
     author: str = ""
     file_name: str | None = None
+    unread: str = ""
 
 
 class Submission(msgspec.Struct, frozen=True):
@@ -61,6 +62,12 @@ class Submission(msgspec.Struct, frozen=True):
     def undetermined(self) -> bool:
         """Whether the message must be kept, to be authenticated again later."""
         return self.authentication.dkim == UNDETERMINED
+
+    @property
+    def unread(self) -> "Quarantined | None":
+        """The message once more, for quarantine, when a part that looks like a report could not be read."""
+        decoded = self.decoded
+        return quarantined(decoded.message, decoded.arrival, PARTLY_READ, decoded.unread) if decoded.unread else None
 
 
 class Quarantined(msgspec.Struct, frozen=True):
@@ -83,7 +90,7 @@ def decode_mail(message: bytes, arrival: Arrival, settings: Settings) -> Decoded
         mail = report_mail.read_mail(message, settings.max_report_bytes)
     except NotAReport as refusal:
         return quarantined(message, arrival, NO_REPORT, str(refusal))
-    return _accepted(Decoded(arrival, message, mail.reports, mail.submitter, mail.author), settings)
+    return _accepted(Decoded(arrival, message, mail.reports, mail.submitter, mail.author, unread=mail.unread), settings)
 
 
 def decode_file(data: bytes, file_name: str, arrival: Arrival, settings: Settings) -> Decoded | Quarantined:

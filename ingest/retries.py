@@ -89,7 +89,8 @@ def retry_quarantined(
                 continue
             signed = None if row["file_name"] is not None else authenticate
             tally += store.save(connection, [intake.authenticated(decoded, signed)], now)
-            connection.execute(sa.delete(quarantine).where(mine))
+            if not decoded.unread:
+                connection.execute(sa.delete(quarantine).where(mine))
     return tally
 
 

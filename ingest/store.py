@@ -53,6 +53,7 @@ def save(connection: sa.Connection, messages: Sequence[Submission | Quarantined]
     """
     submissions = [message for message in messages if isinstance(message, Submission)]
     refused = [message for message in messages if isinstance(message, Quarantined)]
+    refused += [submission.unread for submission in submissions if submission.unread]
     reports = [rows for submission in submissions for rows in rows_of(submission, now)]
     new = _save_reports(connection, [member for rows in reports for member in rows])
     _keep_undetermined(connection, submissions, now)

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the tests: started once for the session, and removed afterwards; and empty, migrated databases on both engines.
+"""A real PostgreSQL for the tests, started once a session and removed afterwards, and empty databases on both engines.
 
 ``STARTTALLY_TEST_POSTGRESQL`` may name a server to use instead (a URL whose user may create databases).
 """

@@ -40,7 +40,7 @@ def test_a_newer_database_is_refused_and_left_alone(engine: sa.Engine, database_
 
 def test_a_reader_cannot_write(engine: sa.Engine, database_url: str) -> None:
     reader = database.open_engine(database_url, read_only=True)
-    with pytest.raises(sa.exc.DBAPIError, match="(?i)read-?only"), reader.begin() as connection:
+    with pytest.raises(sa.exc.DBAPIError, match=r"(?i)read-?only"), reader.begin() as connection:
         connection.execute(sa.delete(models.report))
     reader.dispose()
 

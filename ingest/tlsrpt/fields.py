@@ -160,7 +160,12 @@ def instant(parent: dict[str, Any], key: str, where: str, notes: Notes) -> dt.da
     except (ValueError, OverflowError):
         notes.add(where + key, "is no time of RFC 3339", value)
         return None
-    if not _EARLIEST <= moment < _LATEST:
+    if not plausible(moment):
         notes.add(where + key, f"is not between {_EARLIEST.year} and {_LATEST.year}", value)
         return None
     return moment
+
+
+def plausible(moment: dt.datetime) -> bool:
+    """Whether a report can be about this time at all."""
+    return _EARLIEST <= moment < _LATEST

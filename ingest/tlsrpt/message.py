@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from . import inflate, names
+from . import fields, inflate, names
 from .document import Document, NotAReport
 from .report import Hints, Report, read_reports
 
@@ -28,11 +28,15 @@ _END_OF_HEADER = re.compile(rb"\r?\n\r?\n")
 
 
 class ReportMail(msgspec.Struct, frozen=True):
-    """What a mail brought: its reports with their documents, and the names it gives (``""`` when it does not)."""
+    """What a mail brought: its reports with their documents, and the names it gives (``""`` when it does not).
+
+    ``unread`` says why parts that look like reports could not be read, when others could.
+    """
 
     reports: tuple[tuple[Report, Document], ...]
     submitter: str = ""
     author: str = ""
+    unread: str = ""
 
 
 def read_mail(message: bytes, limit: int) -> ReportMail:
@@ -50,9 +54,10 @@ def read_mail(message: bytes, limit: int) -> ReportMail:
             reports.extend(read_reports(data, limit, hints_from(domain, name)))
         except NotAReport as refusal:
             refusals.append(f"{_describe(part, name)} {refusal}")
+    unread = "; ".join(refusals[:3])
     if not reports:
-        raise NotAReport("; ".join(refusals[:3]) or f"no report is attached; the mail has {_inventory(mail)}")
-    return ReportMail(tuple(reports), _header(mail, "TLS-Report-Submitter"), _value(mail, "From"))
+        raise NotAReport(unread or f"no report is attached; the mail has {_inventory(mail)}")
+    return ReportMail(tuple(reports), _header(mail, "TLS-Report-Submitter"), _value(mail, "From"), unread)
 
 
 def subject(message: bytes) -> str:
@@ -76,10 +81,8 @@ def hints_from(domain_header: str, file_name: str) -> Hints:
 
 
 def _moment(seconds: str) -> dt.datetime | None:
-    try:
-        return dt.datetime.fromtimestamp(int(seconds), dt.UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
+    moment = dt.datetime.fromtimestamp(int(seconds), dt.UTC)  # at most 11 digits: the year 5138
+    return moment if fields.plausible(moment) else None
 
 
 def _domain(text: str) -> str:

@@ -37,6 +37,8 @@ def ip_address(text: str) -> str:
     if bare[:5].lower() == "ipv6:":
         bare = bare[5:]
     try:
-        return str(ipaddress.ip_address(bare))
+        address = ipaddress.ip_address(bare)
     except ValueError:
         return text.strip()
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return f"::ffff:{mapped}" if mapped else str(address)  # RFC 5952 section 5

@@ -1,0 +1,250 @@
+"""Properties of the reader, and the rules that a golden pair does not show."""
+
+import datetime as dt
+import io
+import json
+import zipfile
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.tlsrpt import document, message
+from ingest.tlsrpt.report import Hints, NotAReport, PolicyEntry, read_reports, report_day
+from tests.goldens import detail, entry, mail, multipart, packed, part, report, text, zipped
+
+LIMIT = 1024 * 1024
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_are_a_report_or_refused(data: bytes) -> None:
+    try:
+        found = read_reports(data, LIMIT)
+    except NotAReport as refusal:
+        assert str(refusal)
+    else:
+        assert found
+
+
+@given(anything, anything, anything, anything, anything)
+def test_any_values_in_the_right_places_are_kept_or_noted(
+    policy: object, summary: object, one: object, ident: object, dates: object
+) -> None:
+    value = report(
+        {"policy": policy, "summary": summary, "failure-details": one},
+        one,
+        entry(3, 1, detail()),
+        report_id=ident,
+        extra=dates,
+    )
+    ((read, _),) = read_reports(json.dumps(value).encode(), LIMIT)
+    assert read.entries[-1].successful_sessions == 3
+    assert read.entries[-1].details[0].result_type == "certificate-expired"
+    # Everything that was read can be written: to JSON, and as UTF-8 without NUL (PostgreSQL).
+    assert b"\\u0000" not in msgspec.json.encode(read)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**53 - 1), st.integers(0, 2**53 - 1)), max_size=5))
+def test_counts_come_back_exactly(counts: list[tuple[int, int]]) -> None:
+    ((read, _),) = read_reports(text(report(*(entry(*pair) for pair in counts))), LIMIT)
+    assert [(one.successful_sessions, one.failed_sessions) for one in read.entries] == counts
+
+
+@given(st.permutations(sorted(report(entry(1, 1, detail()), entry(2)).items())), st.sampled_from([None, 1, "\t"]))
+def test_the_same_content_in_another_layout_is_the_same_report(
+    members: list[tuple[str, object]], indent: int | str | None
+) -> None:
+    ((usual, _),) = read_reports(text(report(entry(1, 1, detail()), entry(2))), LIMIT)
+    ((other, _),) = read_reports(json.dumps(dict(members), indent=indent).encode(), LIMIT)
+    assert other.digest == usual.digest
+
+
+def test_other_content_under_the_same_id_is_another_report() -> None:
+    ((one, _),), ((other, _),) = (
+        read_reports(text(report(entry(1))), LIMIT),
+        read_reports(text(report(entry(2))), LIMIT),
+    )
+    assert one.digest != other.digest
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "day", "is_long", "why"),
+    [
+        ("2026-03-14T00:00:00Z", "2026-03-14T23:59:59Z", "2026-03-14", False, "the usual day"),
+        ("2026-03-14T00:00:00Z", "2026-03-15T00:00:00Z", "2026-03-14", False, "Mail.ru: the end is the next midnight"),
+        ("2026-03-14T10:17:42Z", "2026-03-15T10:17:42Z", "2026-03-14", False, "Stalwart: most of it is the first day"),
+        ("2026-03-14T22:00:00Z", "2026-03-15T21:59:59Z", "2026-03-15", False, "most of it is the second day"),
+        ("2026-03-14T12:00:00Z", "2026-03-14T13:00:00Z", "2026-03-14", False, "hourly"),
+        ("2026-03-14T00:00:00Z", "2026-03-20T23:59:59Z", "2026-03-14", True, "weekly: whole on its start day"),
+        ("2026-03-14T00:10:00Z", "2026-03-14T00:00:00Z", "2026-03-14", False, "SocketLabs: ends before it begins"),
+    ],
+)
+def test_the_day_of_a_report(start: str, end: str, day: str, is_long: bool, why: str) -> None:
+    moments = dt.datetime.fromisoformat(start), dt.datetime.fromisoformat(end)
+    assert report_day(*moments) == (dt.date.fromisoformat(day), is_long), why
+
+
+@pytest.mark.parametrize(
+    ("failed", "details", "unexplained"), [(5, [2, 1], 2), (1, [1, 1], 0), (None, [3], 0), (4, [None], 4), (3, [], 3)]
+)
+def test_unexplained_failures(failed: int | None, details: list[int | None], unexplained: int) -> None:
+    rows = [detail(sessions=count) for count in details]
+    ((read, _),) = read_reports(text(report(entry(0, failed, *rows))), LIMIT)
+    assert read.entries[0].unexplained_sessions == unexplained
+
+
+def test_hints_never_overrule_the_report() -> None:
+    hints = Hints(
+        "other.example", "the file name", dt.datetime(2020, 1, 1, tzinfo=dt.UTC), dt.datetime(2020, 1, 2, tzinfo=dt.UTC)
+    )
+    ((read, _),) = read_reports(text(report(entry(1))), LIMIT, hints)
+    assert (read.entries[0].policy_domain, read.start.year) == ("receiver.example", 2026)
+
+
+def test_only_one_readable_date_serves_for_both() -> None:
+    ((read, _),) = read_reports(text(report(entry(1), date_range={"end-datetime": "2026-03-14T23:59:59Z"})), LIMIT)
+    assert read.start == read.end
+    assert "date-range" in {defect.where for defect in read.defects}
+
+
+def test_long_names_are_cut_and_noted() -> None:
+    ((read, _),) = read_reports(text(report(entry(1), organization_name="x" * 5000)), LIMIT)
+    assert read.organization == "x" * 255
+    assert "5000 characters" in next(defect.what for defect in read.defects if defect.where == "organization-name")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"[],", "no object"),
+        (b"[" + b"[]," * 1_000_001 + b"[]]", "more than 1000000 values"),
+        (b'{"policies":[],"n":' + b"9" * 5000 + b"}", "no JSON"),
+        (b'{"n":' + b"9" * 5000 + b",}", "no JSON"),
+        (b"\xff\xfe\x00", "no UTF-16-LE text"),
+        (b"[]", "no object"),
+        (b"{}", "no 'policies'"),
+        (b'"{not json"', "no JSON"),
+        (b'[[[{"policies":[]}]]]', "no object"),
+        (b"   ", "is empty"),
+    ],
+)
+def test_refusals_say_why(data: bytes, reason: str) -> None:
+    with pytest.raises(NotAReport) as refusal:
+        read_reports(data, 64 * LIMIT)
+    assert reason in str(refusal.value)
+
+
+def test_an_empty_archive_has_nothing_in_it() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("folder/"), b"")
+    with pytest.raises(NotAReport, match="has nothing in it"):
+        read_reports(buffer.getvalue(), LIMIT)
+
+
+def test_policy_lines_survive_what_is_no_list_inside() -> None:
+    ((read, _),) = read_reports(text(report(entry(1, policy_string=["[not json", 7, "a\nb"]))), LIMIT)
+    assert read.entries[0].policy_strings == ("[not json", "7", "a", "b")
+
+
+def test_an_entry_is_frozen() -> None:
+    with pytest.raises(AttributeError):
+        PolicyEntry("sts", "receiver.example", 1, 0).policy_type = "tlsa"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (mail("Content-Type: text/plain\r\n\r\n" + "--\r\n" * 1001), "more than 1000 parts"),
+        (mail("Content-Type: text/plain\r\n\r\n" + "\r\n" * 400_001), "more than 400000 lines"),
+        (b"X: " + b"a" * (message.MAX_HEADER_BYTES + 1) + b"\r\n\r\n", "header is larger"),
+        (b"", "only text/plain"),
+        (mail("Content-Type: multipart/mixed; boundary=x\r\n\r\nnothing"), "only multipart/mixed"),
+    ],
+)
+def test_mails_beyond_the_limits_are_refused_cheaply(raw: bytes, reason: str) -> None:
+    with pytest.raises(NotAReport) as refusal:
+        message.read_mail(raw, LIMIT)
+    assert reason in str(refusal.value)
+
+
+def test_deep_nesting_is_refused() -> None:
+    body = part(packed(text(report(entry(1)))))
+    for level in range(400):
+        body = multipart(body, boundary=f"b{level}")
+    raw = mail(body)
+    try:
+        found = message.read_mail(raw, LIMIT)
+    except NotAReport as refusal:
+        assert "nested too deeply" in str(refusal)
+    else:
+        assert len(found.reports) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["=?utf-8?b?4oKs?=", "=?no-such-charset?q?x?=", "a" * 3000, "utf-8''%E2%82%AC.json"],
+)
+def test_odd_file_names_do_not_lose_the_report(name: str) -> None:
+    raw = mail(multipart(part(packed(text(report(entry(1)))), name=name)))
+    assert len(message.read_mail(raw, LIMIT).reports) == 1
+
+
+def test_broken_parameters_do_not_lose_the_report() -> None:
+    odd = part(packed(text(report(entry(1)))), name="").replace(
+        "gzip\r\n", "gzip; name*1*=no-such'x'%ff; name*0*=%\r\n", 1
+    )
+    assert len(message.read_mail(mail(multipart(odd)), LIMIT).reports) == 1
+
+
+@given(
+    st.binary(max_size=300),
+    st.sampled_from([b"", b"Content-Type: multipart/mixed; boundary=b\r\n", b"Content-Transfer-Encoding: base64\r\n"]),
+)
+def test_any_mail_is_read_or_refused(body: bytes, header: bytes) -> None:
+    try:
+        message.read_mail(header + b"\r\n" + body, LIMIT)
+    except NotAReport as refusal:
+        assert str(refusal)
+    message.subject(body)
+
+
+@pytest.mark.parametrize(
+    ("name", "domain", "year"),
+    [
+        ("s.example!r.example!1773446400!1773532799!001.json.gz", "r.example", 2026),
+        ("folder/s.example!R.Example.!1773446400!1773532799.json", "r.example", 2026),
+        ("s.example!r.example!99999999999!1773532799.json", "r.example", None),
+        ("s.example!" + "r" * 300 + "!1773446400!1773532799.json", "", 2026),
+        ("report.json.gz", "", None),
+    ],
+)
+def test_what_a_file_name_says(name: str, domain: str, year: int | None) -> None:
+    hints = message.hints_from("", name)
+    assert (hints.policy_domain, hints.start.year if hints.start else None) == (domain, year)
+
+
+def test_the_header_goes_before_the_file_name() -> None:
+    assert (
+        message.hints_from("first.example", "s!second.example!1773446400!1773532799.json").policy_domain
+        == "first.example"
+    )
+
+
+def test_documents_know_their_member_name() -> None:
+
+    (found,) = document.documents_in(zipped(inner__json=text(report())), LIMIT)
+    assert isinstance(found, document.Document)
+    assert found.name == "inner.json"
+
+
+def test_a_huge_subject_is_not_looked_at() -> None:
+    assert message.subject(b"Subject: " + b"=?utf-8?q?x?= " * 100_000 + b"\r\n\r\n") == ""
+    assert message.subject(b"Subject: caf\xc3\xa9\r\n\r\n") != ""
