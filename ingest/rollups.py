@@ -60,18 +60,18 @@ class Deltas:
 
     def write(self, connection: sa.Connection) -> None:
         """Apply to the tables; what no report stands behind any more disappears."""
-        if self._days:
-            rows = [
-                dict(zip(("policy_domain", "day", "trust", "policy_type", *_SUMS), (*key, *sums), strict=True))
-                for key, sums in sorted(self._days.items())
-            ]
-            _add_up(connection, domain_day, rows, ("policy_domain", "day", "trust", "policy_type"))
-        if self._reporters:
-            reporters = [
-                {"policy_domain": key[0], "organization": key[1], "trust": key[2], **row}
-                for key, row in sorted(self._reporters.items())
-            ]
-            _add_up(connection, domain_reporter, reporters, ("policy_domain", "organization", "trust"))
+        days = [
+            dict(zip(("policy_domain", "day", "trust", "policy_type", *_SUMS), (*key, *sums), strict=True))
+            for key, sums in sorted(self._days.items())
+            if any(sums)  # not what was added and taken back within this transaction
+        ]
+        _add_up(connection, domain_day, days, ("policy_domain", "day", "trust", "policy_type"))
+        reporters = [
+            {"policy_domain": key[0], "organization": key[1], "trust": key[2], **row}
+            for key, row in sorted(self._reporters.items())
+            if row["reports"]
+        ]
+        _add_up(connection, domain_reporter, reporters, ("policy_domain", "organization", "trust"))
 
 
 def entry_sums(connection: sa.Connection, key: Key) -> list[Row]:
@@ -91,6 +91,8 @@ def of_new(reports: Iterable[ReportRows]) -> Deltas:
 
 
 def _add_up(connection: sa.Connection, table: sa.Table, rows: list[Row], key: tuple[str, ...]) -> None:
+    if not rows:
+        return
     insert = insert_into(connection, table)
     new = insert.excluded
     changes: dict[str, Any] = {}

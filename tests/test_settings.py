@@ -1,0 +1,98 @@
+"""Settings: sources, and messages that name the setting and what is allowed."""
+
+from pathlib import Path
+
+import pytest
+
+from ingest import settings, settings_table
+from ingest.settings import Address, SettingsError
+
+
+def test_defaults_listen_on_loopback_only() -> None:
+    chosen = settings.load()
+    assert all(address.is_loopback for address in (chosen.smtp_listen, chosen.http_listen, chosen.dashboard_listen))
+    assert chosen.database_url == "sqlite:///var/starttally.db"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("SMTP_LISTEN", "8025", "must be host:port"),
+        ("SMTP_LISTEN", "127.0.0.1:99999", "port of 0 to 65535"),
+        ("HTTP_LISTEN", ":80", "must be host:port"),
+        ("DATABASE_URL", "mysql://x/y", "sqlite:/// or postgresql://"),
+        ("DATABASE_URL", "no url", "sqlite:/// or postgresql://"),
+        ("TLS_KEY", "/tmp/key.pem", "STARTTALLY_TLS_KEY is set without STARTTALLY_TLS_CERTIFICATE"),
+        ("TLS_CERTIFICATE", "/tmp/cert.pem", "STARTTALLY_TLS_CERTIFICATE is set without STARTTALLY_TLS_KEY"),
+        ("SMTP_LISTEN", "0.0.0.0:25", "set STARTTALLY_RECIPIENTS"),
+        ("SMTP_LISTEN", "[::]:25", "set STARTTALLY_RECIPIENTS"),
+        ("MAX_RECIPIENTS", "many", "valid integer"),
+        ("MAX_REPORT_BYTES", "1", "greater than or equal to 65536"),
+        ("HOSTNAME", "two words", "pattern"),
+        ("NAMESERVERS", "1.1.1.1:dns", "must be host:port"),
+        ("RECIPIENT", "x@example.com", "did you mean STARTTALLY_RECIPIENTS?"),
+        ("ZZZZZ", "1", "is no setting of StartTally"),
+    ],
+)
+def test_mistakes_are_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str) -> None:
+    monkeypatch.setenv("STARTTALLY_" + name, value)
+    with pytest.raises(SettingsError) as raised:
+        settings.load()
+    assert says in str(raised.value)
+    assert name in str(raised.value)
+
+
+def test_lists_and_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STARTTALLY_NAMESERVERS", "127.0.0.1:5353, 9.9.9.9,[::1]:54 ::1")
+    monkeypatch.setenv("STARTTALLY_RECIPIENTS", "TLS@Example.com,@example.ORG.")
+    chosen = settings.load(smtp_listen="[::1]:25")
+    assert [str(server) for server in chosen.nameservers] == ["127.0.0.1:5353", "9.9.9.9:53", "[::1]:54", "[::1]:53"]
+    assert chosen.recipients == ("tls@example.com", "example.org")
+    assert (chosen.smtp_listen, str(chosen.smtp_listen)) == (Address("::1", 25), "[::1]:25")
+
+
+def test_the_environment_goes_before_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "starttally.toml").write_text(
+        'hostname = "file.example"\nDOMAINS = ["a.example"]\nSTARTTALLY_MAX_RECIPIENTS = 7\n'
+    )
+    assert settings.load().hostname == "file.example"
+    monkeypatch.setenv("STARTTALLY_HOSTNAME", "env.example")
+    chosen = settings.load()
+    assert (chosen.hostname, chosen.domains, chosen.max_recipients) == ("env.example", ("a.example",), 7)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("hostname = ", "cannot be read as TOML"),
+        ("hostnam = 'x'", "did you mean STARTTALLY_HOSTNAME?"),
+        ("max_recipients = 0", "greater than"),
+    ],
+)
+def test_a_bad_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, says: str) -> None:
+    (tmp_path / "my.toml").write_text(text)
+    monkeypatch.setenv("STARTTALLY_CONFIG", str(tmp_path / "my.toml"))
+    with pytest.raises(SettingsError, match=says):
+        settings.load()
+
+
+def test_a_named_file_must_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STARTTALLY_CONFIG", "nowhere.toml")
+    with pytest.raises(SettingsError, match=r"nowhere\.toml, which does not exist"):
+        settings.load()
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        settings.load().max_recipients = 3  # type: ignore[misc]
+
+
+def test_the_table_shows_everything_but_the_password() -> None:
+    chosen = settings.load(database_url="postgresql://user:secret@db/x", recipients="a@example.com,b@example.com")
+    table = {row.name: row for row in settings_table.current(chosen)}
+    assert table["STARTTALLY_DATABASE_URL"].value == "postgresql://user:***@db/x"
+    assert table["STARTTALLY_RECIPIENTS"].value == "a@example.com,b@example.com"
+    assert table["STARTTALLY_SMTP_LISTEN"].value == "127.0.0.1:8025"
+    assert table["STARTTALLY_TLS_KEY"].value == "(empty)"
+    assert all(row.help for row in table.values())
+    assert "secret" not in settings_table.as_markdown()
