@@ -86,7 +86,7 @@ def check(engine: sa.Engine) -> None:
 def as_away(error: sa.exc.DBAPIError) -> DatabaseAway:
     """A driver's error in one line, without statement, values or password."""
     first_line = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
-    return DatabaseAway(f"the database is not reachable: {re.sub(r'password=[^ ]+', 'password=***', first_line)}")
+    return DatabaseAway(f"the database cannot be used now: {re.sub(r'password=[^ ]+', 'password=***', first_line)}")
 
 
 def sqlite_module() -> ModuleType:

@@ -147,9 +147,13 @@ class Claimant:
         self._lock_path.unlink(missing_ok=True)
         self._lock.close()
 
-    def claim(self, limit: int) -> list[SpooledMessage]:
-        """At most ``limit`` messages, oldest name first. Those that a reader died over come alone, one to a batch."""
+    def claim(self, limit: int, max_bytes: int = 2**63) -> list[SpooledMessage]:
+        """At most ``limit`` messages of together about ``max_bytes`` (but one at least), oldest name first.
+
+        Those that a reader died over come alone, one to a batch.
+        """
         claimed: list[SpooledMessage] = []
+        size = 0
         for name in self._next_names():
             _, attempts, _ = _parse(name)
             if attempts and claimed:
@@ -159,7 +163,8 @@ class Claimant:
             if message is None:
                 continue  # another worker was quicker
             claimed.append(message)
-            if attempts or len(claimed) >= limit:
+            size += message.path.stat().st_size
+            if attempts or len(claimed) >= limit or size >= max_bytes:
                 break
         return claimed
 

@@ -6,6 +6,7 @@ message that cannot be read goes to quarantine and never stops the line; one tha
 
 import datetime as dt
 import logging
+import os
 import resource
 import signal
 import threading
@@ -30,6 +31,9 @@ _MAX_ATTEMPTS = 2
 _MAX_MEMORY = 1024 * 1024 * 1024
 _MAX_MESSAGE_CPU_SECONDS = 10
 _MAX_BATCH_CPU_SECONDS = 300
+# Raw bytes of one batch: what is read of them takes several times as much memory.
+_BATCH_BYTES = 24 * 1024 * 1024
+_STEP_SECONDS = 120.0
 _RECOVER_EVERY = 15.0
 _RETRY_EVERY = 20.0
 _HOUSEKEEPING_EVERY = 3600.0
@@ -47,20 +51,27 @@ class Worker:
         self._due: dict[str, float] = {}
 
     def run(self, stop: threading.Event) -> None:
-        """Work until ``stop`` is set. The database being away is waited out; anything else wrong with it too, aloud."""
+        """Work until ``stop`` is set. The database being away is waited out, aloud; a wrong schema raises SchemaMismatch."""
         back_off = 0.0
+        checked = False
         with self._spool.claimant() as claimant:
+            signal.signal(signal.SIGALRM, lambda *_: _abandon(claimant))
             while not stop.is_set():
+                # A frozen server (SIGSTOP, a dead network) holds a client past every time-out of the driver's.
+                signal.setitimer(signal.ITIMER_REAL, _STEP_SECONDS)
                 try:
+                    if not checked:
+                        database.check(self._engine)
+                        checked = True
                     busy = self._step(claimant)
                     back_off = 0.0
                 except (sa.exc.DBAPIError, database.DatabaseAway) as error:
+                    busy = True
                     back_off = min(_LONGEST_BACK_OFF, back_off * 2 or 0.5)
                     log.warning("%s; trying again in %.1f s, mail waits in the spool", _in_a_line(error), back_off)
-                    stop.wait(back_off)
-                else:
-                    if not busy:
-                        stop.wait(self._settings.poll_seconds)
+                finally:
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                stop.wait(back_off or (0 if busy else self._settings.poll_seconds))
 
     def run_once(self) -> store.Tally:
         """Store what is in the spool now and return what became of it. Raises DatabaseAway; the messages then stay."""
@@ -68,7 +79,7 @@ class Worker:
         with self._spool.claimant() as claimant:
             claimant.recover()
             try:
-                while messages := claimant.claim(self._settings.batch_messages):
+                while messages := claimant.claim(self._settings.batch_messages, _BATCH_BYTES):
                     tally += self._store(claimant, messages)
                 self._retry_undetermined()
             except sa.exc.DBAPIError as error:
@@ -80,7 +91,7 @@ class Worker:
         self._now_and_then("recover", _RECOVER_EVERY, claimant.recover)
         self._now_and_then("retry", _RETRY_EVERY, self._retry_undetermined)
         self._now_and_then("housekeeping", _HOUSEKEEPING_EVERY, self._housekeeping)
-        messages = claimant.claim(self._settings.batch_messages)
+        messages = claimant.claim(self._settings.batch_messages, _BATCH_BYTES)
         if messages:
             self._store(claimant, messages)
         return bool(messages)
@@ -151,6 +162,13 @@ class Worker:
 
     def _housekeeping(self) -> None:
         housekeeping.prune(self._engine, self._settings, dt.datetime.now(dt.UTC))
+
+
+def _abandon(claimant: Claimant) -> None:
+    """Give the messages back, uncounted, and end this process: its database connection may never answer again."""
+    log.error("no progress for %.0f s; giving the batch back and ending, to be started again", _STEP_SECONDS)
+    claimant.close()
+    os._exit(3)
 
 
 def limit_process() -> None:

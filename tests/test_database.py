@@ -53,5 +53,5 @@ def test_an_unreachable_server_is_away_and_keeps_its_password() -> None:
     engine = database.open_engine("postgresql://someone:secret@127.0.0.1:1/x")
     with pytest.raises(database.DatabaseAway) as raised:
         database.check(engine)
-    assert "not reachable" in str(raised.value)
+    assert "cannot be used now" in str(raised.value)
     assert "secret" not in str(raised.value)

@@ -36,6 +36,12 @@ def test_messages_come_out_in_order_and_whole(spool: Spool) -> None:
         assert contents(claimant) == [b"one", b"x" * 300_000, b"three"]
 
 
+def test_a_batch_is_bounded_in_bytes_but_never_empty(spool: Spool) -> None:
+    deliver(spool, b"x" * 1000, b"y" * 10, b"z" * 10)
+    with spool.claimant() as claimant:
+        assert [len(claimant.claim(10, max_bytes=size)) for size in (1, 20)] == [1, 2]
+
+
 def test_before_commit_and_after_abort_there_is_nothing(spool: Spool) -> None:
     incoming = spool.receive()
     incoming.write(b"half")

@@ -1,0 +1,180 @@
+"""DKIM keys from DNS (RFC 6376 section 3.6.2): many names at once, within one time budget, with three outcomes each.
+
+A batch of messages is worth one budget, however many of its senders' name servers are dead: what has no answer by then is
+undetermined, never absent. Everything runs in the calling thread, so nothing is left behind when the process stops.
+"""
+
+import asyncio
+import collections
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+import dns.asyncresolver
+import dns.exception
+import dns.nameserver
+import dns.rdata
+import dns.resolver
+import msgspec
+
+from .settings import PREFIX, Address, SettingsError
+
+# A batch that asks for more is no honest traffic: reports of one batch come from a few dozen domains.
+MAX_NAMES = 1_000
+# Each look-up under way has a socket of its own (a port of its own is what makes forged answers hard); the usual limit of
+# descriptors is 1,024.
+_AT_ONCE = 256
+_MAX_CACHED = 10_000
+_RESOLV_CONF = "/etc/resolv.conf"
+# A key's TTL is obeyed between these, in seconds: one answer must last for a batch, and a revoked key not live for days.
+_SHORTEST, _LONGEST = 60, 3_600
+# A key that is missing may be published any minute. What nobody could answer is asked again a minute later
+# (store.FIRST_RETRY); until then, one dead domain costs its time once.
+_ABSENT, _UNDETERMINED = 60, 30
+# Larger than any answer over UDP needs to be; servers and paths handle it (DNS flag day 2020).
+_UDP_BYTES = 1232
+_NAME = re.compile(r"(?=.{1,253}\Z)(?:[a-z0-9_-]{1,63}\.)+[a-z0-9_-]{1,63}\Z")
+
+
+class KeyAnswer(msgspec.Struct, frozen=True):
+    """What DNS says at one name. No ``records`` and no ``problem``: there is definitely no key.
+
+    ``records`` has each TXT record with its strings joined (RFC 6376 section 3.6.2.2). ``problem`` says in words why
+    nobody knows yet: ask again later.
+    """
+
+    records: tuple[bytes, ...] = ()
+    problem: str = ""
+
+
+def is_name(name: str) -> bool:
+    """Whether DNS can be asked for ``name``: lower-case A-labels of at most 63, together at most 253 characters."""
+    return _NAME.match(name) is not None
+
+
+class Keys:
+    """Looks up key records at ``nameservers``, or at the system's when there are none, and remembers them by their TTL.
+
+    Raises SettingsError when a name server is no IP address. Not for use in several threads at the same time.
+    """
+
+    def __init__(
+        self,
+        nameservers: Sequence[Address] = (),
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        resolv_conf: str = _RESOLV_CONF,
+    ) -> None:
+        self._nameservers = [_nameserver(address) for address in nameservers]
+        self._clock = clock
+        self._resolv_conf = resolv_conf
+        self._cache: collections.OrderedDict[str, tuple[float, KeyAnswer]] = collections.OrderedDict()
+
+    def prefetch(self, names: Iterable[str], seconds: float) -> dict[str, KeyAnswer]:
+        """An answer for every name, after at most ``seconds`` altogether. Earlier names are asked first.
+
+        Names beyond ``MAX_NAMES`` that are not known already are undetermined. Must not be called from a coroutine.
+        """
+        answers: dict[str, KeyAnswer] = {}
+        unknown: list[str] = []
+        for name in dict.fromkeys(names):
+            answer = self._remembered(name) if is_name(name) else KeyAnswer()
+            if answer is None:
+                unknown.append(name)
+            else:
+                answers[name] = answer
+        if unknown:
+            answers |= self._ask(unknown[:MAX_NAMES], seconds)
+            answers |= dict.fromkeys(unknown[MAX_NAMES:], KeyAnswer(problem="too many look-ups in one batch"))
+        return answers
+
+    def _remembered(self, name: str) -> KeyAnswer | None:
+        expires, answer = self._cache.get(name, (0.0, None))
+        if answer is None or expires <= self._clock():
+            return None
+        self._cache.move_to_end(name)
+        return answer
+
+    def _remember(self, name: str, answer: KeyAnswer, seconds: float) -> None:
+        self._cache[name] = (self._clock() + seconds, answer)
+        self._cache.move_to_end(name)
+        if len(self._cache) > _MAX_CACHED:
+            self._cache.popitem(last=False)
+
+    def _ask(self, names: list[str], seconds: float) -> dict[str, KeyAnswer]:
+        try:
+            resolver = self._resolver(seconds)
+        except (dns.exception.DNSException, OSError, ValueError) as error:
+            # Our own fault (no /etc/resolv.conf in a container), so not remembered: the next batch may see it repaired.
+            return dict.fromkeys(names, KeyAnswer(problem=f"the system's resolver is not configured ({error})"))
+        found = asyncio.run(_look_up_all(resolver, names, seconds))
+        late = (KeyAnswer(problem=f"no answer from DNS within {seconds:g} s"), _UNDETERMINED)
+        answers = {}
+        for name in names:
+            answer, lifetime = found.get(name, late)
+            self._remember(name, answer, lifetime)
+            answers[name] = answer
+        return answers
+
+    def _resolver(self, seconds: float) -> dns.asyncresolver.Resolver:
+        """A resolver that gives every name server two tries within the budget. The system's file is read anew: it changes."""
+        resolver = dns.asyncresolver.Resolver(self._resolv_conf, configure=not self._nameservers)
+        if self._nameservers:
+            resolver.nameservers = self._nameservers
+        resolver.lifetime = seconds
+        resolver.timeout = seconds / (2 * len(resolver.nameservers))
+        resolver.use_edns(0, 0, _UDP_BYTES)
+        return resolver
+
+
+def _nameserver(address: Address) -> dns.nameserver.Nameserver:
+    try:
+        return dns.nameserver.Do53Nameserver(address.host, address.port)
+    except (dns.exception.DNSException, ValueError) as error:
+        raise SettingsError(
+            f"{PREFIX}NAMESERVERS={address}: must be IP addresses, for example 192.0.2.53 or [2001:db8::53]:53"
+        ) from error
+
+
+async def _look_up_all(
+    resolver: dns.asyncresolver.Resolver, names: list[str], seconds: float
+) -> dict[str, tuple[KeyAnswer, float]]:
+    """Answers, each with the seconds it may be remembered, to as many of the names as the time allows."""
+    slots = asyncio.Semaphore(_AT_ONCE)
+    found: dict[str, tuple[KeyAnswer, float]] = {}
+
+    async def look_up(name: str) -> None:
+        async with slots:
+            found[name] = await _look_up(resolver, name)
+
+    tasks = [asyncio.create_task(look_up(name)) for name in names]
+    _, late = await asyncio.wait(tasks, timeout=seconds)
+    for task in late:
+        task.cancel()
+    await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.result()  # a fault in this program must not pass for a silent name server
+    return found
+
+
+async def _look_up(resolver: dns.asyncresolver.Resolver, name: str) -> tuple[KeyAnswer, float]:
+    try:
+        answer = await resolver.resolve(name + ".", "TXT", search=False)
+    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+        return KeyAnswer(), _ABSENT
+    except dns.exception.Timeout:
+        return KeyAnswer(problem="no answer from DNS in time"), _UNDETERMINED
+    except dns.resolver.NoNameservers as error:
+        return KeyAnswer(problem=f"DNS answers with an error ({_fault(error)})"), _UNDETERMINED
+    except dns.exception.DNSException as error:
+        return KeyAnswer(problem=f"DNS answers with an error ({type(error).__name__})"), _UNDETERMINED
+    lifetime = min(max(answer.chaining_result.minimum_ttl, _SHORTEST), _LONGEST)
+    return KeyAnswer(tuple(b"".join(record.strings) for record in answer)), lifetime
+
+
+def _fault(error: dns.resolver.NoNameservers) -> str:
+    """The last server's reply code (SERVFAIL, REFUSED) or the kind of its fault."""
+    errors = error.kwargs.get("errors") or []
+    last = errors[-1][3] if errors else error
+    return last if isinstance(last, str) else type(last).__name__
