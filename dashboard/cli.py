@@ -11,6 +11,7 @@ from ingest import cli as ingest_cli
 from ingest import settings as settings_module
 from ingest.cli import AWAY, DONE, USAGE, app
 from ingest.database import DatabaseAway, SchemaMismatch
+from ingest.receiving import CertificateUnusable, PortBusy
 from ingest.settings import SettingsError
 from ingest.spool import SpoolUnavailable
 
@@ -18,7 +19,7 @@ from ingest.spool import SpoolUnavailable
 @app.command()
 def serve() -> None:
     """Run everything on this machine: both doors, the worker and the dashboard, over one database. Ctrl-C stops it."""
-    from . import supervisor  # noqa: PLC0415
+    from . import supervisor
 
     ingest_cli.configure_logging()
     supervisor.serve(settings_module.load())
@@ -27,7 +28,7 @@ def serve() -> None:
 @app.command()
 def dashboard() -> None:
     """Run the dashboard until stopped."""
-    from .serving import streamlit_arguments  # noqa: PLC0415
+    from .serving import streamlit_arguments
 
     arguments = streamlit_arguments(settings_module.load())
     os.execv(arguments[0], arguments)  # noqa: S606
@@ -40,10 +41,12 @@ def export(
     domain: Annotated[str, typer.Option(help="Only this policy domain.")] = "",
     since: Annotated[str, typer.Option(help="First day, YYYY-MM-DD.")] = "",
     until: Annotated[str, typer.Option(help="Last day, YYYY-MM-DD.")] = "",
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; default: standard output.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File to write; default: standard output.")
+    ] = None,
 ) -> None:
     """Write summaries, failures, domains or reports as CSV, JSON or Parquet."""
-    from . import export_command  # noqa: PLC0415
+    from . import export_command
 
     export_command.run(kind, format, domain=domain, since=since, until=until, output=output)
 
@@ -52,7 +55,7 @@ def main() -> None:
     """Run a command and end with its exit code; what the user can put right is one line, not a traceback."""
     try:
         app()
-    except (SettingsError, SchemaMismatch) as error:
+    except (SettingsError, SchemaMismatch, PortBusy, CertificateUnusable) as error:
         _fail(error, USAGE)
     except (DatabaseAway, SpoolUnavailable) as error:
         _fail(error, AWAY)

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import msgspec
 
 from ingest import database
-from ingest.receiving import PortBusy
-from ingest.settings import PREFIX, Address, Settings
+from ingest.receiving import listen
+from ingest.settings import Address, Settings
 from ingest.spool import Spool
 
 from .serving import streamlit_arguments
@@ -45,7 +45,7 @@ def serve(settings: Settings) -> None:
     Raises PortBusy before anything is started when a port is taken, SchemaMismatch and DatabaseAway.
     """
     for name, address in _addresses(settings).items():
-        _refuse_busy(name, address)
+        listen(name, address).close()
     database.upgrade(settings.database_url)
     Spool(settings.spool)
     stop = threading.Event()
@@ -87,7 +87,7 @@ def _keep_alive(part: Part) -> None:
         part.process = None
     if part.process is None and now >= part.start_at:
         # A session of its own: Ctrl-C reaches this process only, which stops the parts in order.
-        part.process = subprocess.Popen(part.arguments, start_new_session=True, preexec_fn=_die_with_parent())  # noqa: S603, PLW1509
+        part.process = subprocess.Popen(part.arguments, start_new_session=True, preexec_fn=_die_with_parent())  # noqa: S603
         part.started = now
 
 
@@ -122,16 +122,6 @@ def _addresses(settings: Settings) -> dict[str, Address]:
     }
 
 
-def _refuse_busy(name: str, address: Address) -> None:
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address.host, address.port))
-        except OSError as error:
-            raise PortBusy(f"{address} cannot be used ({error.strerror}); set {PREFIX}{name} to another host:port") from error
-
-
 def _answers(address: Address) -> bool:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)  # noqa: S104
     try:
@@ -147,7 +137,9 @@ def _ending(code: int) -> str:
 
 def welcome(settings: Settings) -> str:
     """What a new user needs to know next: the addresses, and how to send a first report."""
-    recipient = next((name if "@" in name else f"tlsrpt@{name}" for name in settings.recipients), f"tlsrpt@{settings.hostname}")
+    recipient = next(
+        (name if "@" in name else f"tlsrpt@{name}" for name in settings.recipients), f"tlsrpt@{settings.hostname}"
+    )
     return f"""
 StartTally is running.
 

@@ -19,7 +19,7 @@ from . import settings as settings_module
 from .authentication import Authentication, authenticate, signature_names
 from .dkim_keys import Keys
 from .models import quarantine
-from .receiving import receive as receive_until
+from .receiving import run as receive_until_stopped
 from .settings import Address, Settings
 from .spool import Spool
 
@@ -35,7 +35,7 @@ app.add_typer(quarantine_commands, name="quarantine")
 def configure_logging() -> None:
     """Log to standard error, one line an event; under a supervisor the time is its business, but a bare terminal has none."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
-    for chatty in ("alembic", "uvicorn.access", "mail.log"):
+    for chatty in ("alembic", "uvicorn.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
@@ -58,7 +58,7 @@ def receive() -> None:
     def announce(addresses: dict[str, Address]) -> None:
         log.info("ready: %s", ", ".join(f"{name} on {address}" for name, address in addresses.items()))
 
-    receive_until(settings, Spool(settings.spool), announce)
+    receive_until_stopped(settings, Spool(settings.spool), announce)
 
 
 @app.command()

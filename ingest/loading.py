@@ -84,9 +84,11 @@ def _authenticated(
     mails = [item.message for item in found if isinstance(item, Decoded) and item.file_name is None]
     keys.prefetch(sorted({name for mail in mails for name in signature_names(mail)}), settings.dns_seconds)
 
-    def verdict(message: bytes, _arrived: dt.datetime) -> Authentication:
+    today = dt.datetime.now(dt.UTC)
+
+    def verdict(message: bytes, now: dt.datetime) -> Authentication:  # noqa: ARG001
         # "Still verifies" is a question about today, not about the day the mail came.
-        return authenticate(message, keys, dt.datetime.now(dt.UTC))
+        return authenticate(message, keys, today)
 
     return [
         intake.authenticated(item, None if item.file_name is not None else verdict)

@@ -1,0 +1,220 @@
+"""The HTTP door for ``rua=https:`` (RFC 8460 section 5.4): POST /v1/tlsrpt, and the health checks.
+
+A 2xx says "stored" (section 5.4), so 201 is sent when the report is on disk in the spool; reading it comes later. Postfix's
+default uploader takes any status for delivered, so whatever may be a report is accepted, and what turns out not to be one
+waits in quarantine. 400 is for bodies that are none at the first look.
+"""
+
+import asyncio
+import datetime as dt
+import json
+import logging
+import re
+import zlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from . import metrics, trace
+from .limits import in_log
+from .settings import Settings
+from .spool import Spool, SpoolUnavailable
+from .tlsrpt import inflate
+
+log = logging.getLogger(__name__)
+
+DOOR = trace.HTTPS
+# The two types of section 5.4, and the wrong ones seen in the wild: curl's default, generic gzip, plain JSON, none at all.
+_TYPES = {
+    "",
+    "application/tlsrpt+gzip",
+    "application/tlsrpt+json",
+    "application/tlsrpt",
+    "application/json",
+    "application/gzip",
+    "application/x-gzip",
+    "application/zip",
+    "application/octet-stream",
+    "application/x-www-form-urlencoded",
+    "binary/octet-stream",
+    "text/json",
+    "text/plain",
+}
+_FILE_NAME = re.compile(r'filename="?([^";]+)"?', re.IGNORECASE)
+_LOOK = 64 * 1024
+
+Check = Callable[[], str | None]
+
+
+class Refused(Exception):
+    """A request that gets no 201: status, and one sentence for the sender's log."""
+
+    def __init__(self, status: int, reason: str, metric: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+        self.metric = metric
+
+
+def application(settings: Settings, spool: Spool, checks: Mapping[str, Check] | None = None) -> Starlette:
+    """The ASGI application. ``checks`` are further conditions of /readyz: each says what is wrong, or None."""
+    door = _HttpDoor(settings, spool, checks or {})
+    return Starlette(
+        routes=[
+            Route("/v1/tlsrpt", door.receive, methods=["POST"]),
+            Route("/healthz", door.health),
+            Route("/readyz", door.ready),
+            Route("/metrics", door.metrics),
+        ],
+        exception_handlers={Exception: _fault},
+    )
+
+
+class _HttpDoor:
+    def __init__(self, settings: Settings, spool: Spool, checks: Mapping[str, Check]) -> None:
+        self._settings = settings
+        self._spool = spool
+        self._checks = checks
+        self._disk = ThreadPoolExecutor(max_workers=16, thread_name_prefix="spool")
+
+    async def receive(self, request: Request) -> Response:
+        """Take one report; 201 when it is safe."""
+        peer = request.client.host if request.client else "unknown"
+        try:
+            body = await self._body(request)
+            content_type = _content_type(request)
+            if not _may_be_report(body):
+                raise Refused(
+                    400,
+                    "the body is no TLS report: neither JSON nor compressed data (RFC 8460 section 5.4)",
+                    "no-report",
+                )
+            name = await self._store(body, content_type, _file_name(request), peer)
+        except Refused as refusal:
+            metrics.refused.labels(DOOR, refusal.metric).inc()
+            log.info("%s: %d %s", in_log(peer), refusal.status, refusal.reason)
+            headers = {"Retry-After": "300"} if refusal.status == 503 else {}
+            # What was not read of the body must not be taken for a next request.
+            headers["Connection"] = "close"
+            return PlainTextResponse(refusal.reason + "\n", refusal.status, headers)
+        metrics.accepted.labels(DOOR).inc()
+        metrics.accepted_bytes.labels(DOOR).inc(len(body))
+        log.info("%s: accepted %s, %d bytes", in_log(peer), name, len(body))
+        return PlainTextResponse("accepted\n", 201)
+
+    async def _body(self, request: Request) -> bytes:
+        limit = self._settings.max_message_bytes
+        too_large = Refused(413, f"the body is larger than {limit} bytes", "size")
+        announced = request.headers.get("content-length", "0")
+        if announced.isdigit() and int(announced) > limit:
+            raise too_large
+        if _content_type(request) not in _TYPES:
+            raise Refused(415, "send application/tlsrpt+gzip or application/tlsrpt+json (RFC 8460 section 5.4)", "type")
+        if self._spool.free_bytes() < self._settings.min_free_bytes:
+            log.error("%s: less than STARTTALLY_MIN_FREE_BYTES free", self._spool.path)
+            raise Refused(503, "storage is full, please try again later", "storage")
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._settings.idle_seconds):
+                async for chunk in request.stream():
+                    body += chunk
+                    if len(body) > limit:
+                        raise too_large
+        except TimeoutError as error:
+            raise Refused(408, "the body took too long", "time") from error
+        except ClientDisconnect as error:
+            raise Refused(400, "the connection ended before the body did", "disconnect") from error
+        return bytes(body)
+
+    async def _store(self, body: bytes, content_type: str, filename: str, peer: str) -> str:
+        wrapped = trace.for_upload(
+            body,
+            content_type=content_type,
+            filename=filename,
+            peer=peer,
+            hostname=self._settings.hostname,
+            now=dt.datetime.now(dt.UTC),
+        )
+        writing = asyncio.get_running_loop().run_in_executor(self._disk, self._commit, wrapped)
+        try:
+            return await asyncio.shield(writing)
+        except SpoolUnavailable as error:
+            log.error("%s", error)
+            raise Refused(503, "storage is not available, please try again later", "storage") from error
+
+    def _commit(self, wrapped: bytes) -> str:
+        incoming = self._spool.receive()
+        try:
+            incoming.write(wrapped)
+        except SpoolUnavailable:
+            incoming.abort()
+            raise
+        return incoming.commit()
+
+    async def health(self, _request: Request) -> Response:
+        """The process is alive."""
+        return PlainTextResponse("ok\n")
+
+    async def ready(self, _request: Request) -> Response:
+        """Whether reports can be taken and stored now; what is wrong, in words."""
+        state = await asyncio.to_thread(self._state)
+        problems = [problem for problem in state.values() if isinstance(problem, str)]
+        return Response(json.dumps(state) + "\n", 503 if problems else 200, media_type="application/json")
+
+    def _state(self) -> dict[str, str | float | None]:
+        count, age = self._spool.backlog()
+        free = self._spool.free_bytes()
+        state: dict[str, str | float | None] = {
+            "backlog": count,
+            "backlog_age_seconds": round(age, 1),
+            "free_bytes": free,
+        }
+        state["disk"] = "less than STARTTALLY_MIN_FREE_BYTES free" if free < self._settings.min_free_bytes else None
+        try:
+            self._spool.receive().abort()
+            state["spool"] = None
+        except SpoolUnavailable as error:
+            state["spool"] = error.strerror
+        return state | {name: check() for name, check in self._checks.items()}
+
+    async def metrics(self, _request: Request) -> Response:
+        """Prometheus."""
+        count, age = await asyncio.to_thread(self._spool.backlog)
+        metrics.backlog.set(count)
+        metrics.backlog_age.set(age)
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4")
+
+
+async def _fault(_request: Request, error: Exception) -> Response:
+    """Our own faults are temporary, and none of the sender's business (threats.md row 2)."""
+    log.error("fault in the HTTP door", exc_info=error)
+    metrics.refused.labels(DOOR, "fault").inc()
+    return PlainTextResponse("temporary fault on our side, please try again later\n", 503, {"Retry-After": "300"})
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _file_name(request: Request) -> str:
+    match = _FILE_NAME.search(request.headers.get("content-disposition", "")[:2_000])
+    return match[1].strip() if match else ""
+
+
+def _may_be_report(body: bytes) -> bool:
+    """A first look, cheap and bounded: compressed data of any kind, or text that begins like JSON."""
+    start = body[:_LOOK]
+    if inflate.is_zip(start):
+        return True
+    if start.startswith(inflate.GZIP_MAGIC) or start[:1] == b"\x78":
+        try:
+            start = zlib.decompressobj(47).decompress(start, _LOOK)
+        except zlib.error:
+            return start.startswith(inflate.GZIP_MAGIC)  # damaged, but meant as a report: quarantine keeps it
+        if start.startswith(inflate.GZIP_MAGIC) or inflate.is_zip(start):
+            return True
+    return start.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")[:1] in (b"{", b"[", b'"')

@@ -1,0 +1,330 @@
+"""The SMTP door: aiosmtpd, with what a receiver on port 25 must do differently.
+
+aiosmtpd's defaults answer an exception with a permanent error and its text, hold a whole mail in memory, and never end a
+talkative session; see the overrides below, each with its reason.
+"""
+
+import asyncio
+import collections
+import datetime as dt
+import logging
+import ssl
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from aiosmtpd import smtp as aiosmtpd_smtp
+
+from . import metrics, plaintext, trace
+from .certificate import Certificate
+from .limits import Connections, in_log
+from .settings import Settings
+from .smtp_data import DataStream
+from .spool import IncomingMessage, Spool, SpoolUnavailable
+
+log = logging.getLogger(__name__)
+# aiosmtpd writes every command down with the peer's full address (privacy), and as much as the peer likes.
+logging.getLogger("mail.log").setLevel(logging.CRITICAL)
+
+TRY_LATER = "451 4.3.0 Temporary fault on our side, please try again later"
+NO_SPACE = "452 4.3.1 Insufficient system storage, please try again later"
+_CHUNK = 1024 * 1024
+# A sender makes a handful of mistakes; a scanner never stops.
+_MAX_ERRORS = 20
+_CALL_LIMITS = {
+    "NOOP": 50,
+    "HELP": 10,
+    "VRFY": 20,
+    "EXPN": 20,
+    "EHLO": 20,
+    "HELO": 20,
+    "STARTTLS": 3,
+    "RSET": 2_000,
+    "*": 200_000,
+}
+_ABORT_AFTER = 5.0
+DOOR = trace.SMTP
+
+
+class SmtpDoor:
+    """What all sessions share. ``protocol`` makes a session; ``drain`` ends them when the receiver stops."""
+
+    def __init__(self, settings: Settings, spool: Spool) -> None:
+        self.settings = settings
+        self.spool = spool
+        self.connections = Connections(settings.max_connections, settings.max_connections_per_client)
+        self.sessions: set[SmtpSession] = set()
+        self.certificate = (
+            Certificate(settings.tls_certificate, settings.tls_key)
+            if settings.tls_certificate and settings.tls_key
+            else None
+        )
+        # Syncing blocks; as many mails may be on their way to the disk at once.
+        self.disk = ThreadPoolExecutor(max_workers=16, thread_name_prefix="spool")
+        self.closing = False
+
+    def protocol(self) -> "SmtpSession":
+        """A session for a new connection."""
+        return SmtpSession(self, self.certificate.context() if self.certificate else None)
+
+    def accepts(self, recipient: str) -> bool:
+        """Whether mail for this address is for us: a listed address (also with a +tag), or any at a listed domain."""
+        if not self.settings.recipients:
+            return True  # only possible while listening on loopback
+        local, _, domain = recipient.lower().rstrip(".").rpartition("@")
+        if not local:
+            return False
+        listed = self.settings.recipients
+        untagged = local.partition("+")[0]
+        if domain in listed or f"{local}@{domain}" in listed or f"{untagged}@{domain}" in listed:
+            return True
+        # RFC 5321 section 4.5.1: postmaster of every domain served.
+        return local == "postmaster" and any(name.endswith("@" + domain) for name in listed)
+
+    async def drain(self, seconds: float) -> None:
+        """Let mail in flight finish, at most so long; everybody else is sent away with 421."""
+        self.closing = True
+        for session in list(self.sessions):
+            session.leave_when_idle()
+        deadline = asyncio.get_running_loop().time() + seconds
+        while self.sessions and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.05)
+        for session in list(self.sessions):
+            session.abort()
+        await asyncio.to_thread(self.disk.shutdown)
+
+
+class SmtpSession(aiosmtpd_smtp.SMTP):
+    """One connection."""
+
+    # How much is buffered before the peer is made to wait; command lines have limits of their own.
+    line_length_limit = 16 * 1024
+
+    def __init__(self, door: SmtpDoor, context: ssl.SSLContext | None) -> None:
+        self.command_size_limits = collections.defaultdict(lambda: self.command_size_limit)  # the class's own is shared
+        super().__init__(
+            _Policy(door),
+            data_size_limit=door.settings.max_message_bytes,
+            enable_SMTPUTF8=True,
+            hostname=door.settings.hostname,
+            ident="ESMTP",  # neither name nor version
+            tls_context=context,
+            timeout=door.settings.idle_seconds,
+            command_call_limit=_CALL_LIMITS,
+            loop=asyncio.get_running_loop(),
+        )
+        self._smtp_methods.pop("AUTH", None)
+        self._door = door
+        self._peer: str | None = None
+        self._errors = 0
+        self._receiving = False
+        self._deadline: asyncio.TimerHandle | None = None
+
+    @property
+    def peer(self) -> str:
+        """The client's address."""
+        return self._peer or ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Admit or refuse; a refused connection never becomes a session. Called again when TLS is up."""
+        if self._peer is not None:
+            super().connection_made(transport)
+            return
+        address = transport.get_extra_info("peername") or ("unknown",)
+        refusal = "closing, try again later" if self._door.closing else self._door.connections.enter(address[0])
+        if refusal:
+            metrics.refused.labels(DOOR, "connections").inc()
+            assert isinstance(transport, asyncio.Transport)  # noqa: S101
+            transport.write(f"421 4.7.0 {self._door.settings.hostname} {refusal}\r\n".encode())
+            transport.close()
+            return
+        self._peer = address[0]
+        self._door.sessions.add(self)
+        metrics.connections.labels(DOOR).inc()
+        self._deadline = self.loop.call_later(
+            self._door.settings.session_seconds, self._say_goodbye, "4.4.2 session too long"
+        )
+        super().connection_made(transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Forget the session."""
+        if self._peer is None:
+            return
+        if self in self._door.sessions:
+            self._door.sessions.discard(self)
+            self._door.connections.leave(self.peer)
+            metrics.connections.labels(DOOR).dec()
+        if self._deadline:
+            self._deadline.cancel()
+        super().connection_lost(error)
+
+    def eof_received(self) -> bool | None:
+        """The peer hung up."""
+        return False if self._peer is None else super().eof_received()
+
+    def _timeout_cb(self) -> None:
+        self._say_goodbye("4.4.2 idle for too long")
+
+    def _say_goodbye(self, why: str) -> None:
+        """421 and close; a peer that does not even read that is cut off a little later."""
+        transport = self.transport
+        if not isinstance(transport, asyncio.Transport) or transport.is_closing():
+            return
+        metrics.refused.labels(DOOR, "time").inc()
+        log.info("%s: 421 %s", in_log(self.peer), why)
+        transport.write(f"421 {why}, closing\r\n".encode())
+        transport.close()
+        self.loop.call_later(_ABORT_AFTER, transport.abort)
+
+    def leave_when_idle(self) -> None:
+        """The receiver stops: go, unless a mail is being received."""
+        if not self._receiving:
+            self._say_goodbye("4.3.2 shutting down")
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        if isinstance(self.transport, asyncio.Transport):
+            self.transport.abort()
+
+    async def handle_exception(self, error: Exception) -> str:
+        """Our own faults are temporary for the sender, and none of its business (threats.md row 2)."""
+        log.error("%s: fault in the SMTP door", in_log(self.peer), exc_info=error)
+        metrics.refused.labels(DOOR, "fault").inc()
+        return TRY_LATER
+
+    async def push(self, status: str | bytes) -> None:
+        """Send a reply; a peer that collects errors is sent away."""
+        text = status.decode() if isinstance(status, bytes) else status
+        if text[:1] in "45" and not text.startswith("421"):
+            self._errors += 1
+        await super().push(text)
+        if self._errors > _MAX_ERRORS:
+            self._say_goodbye("4.7.0 too many errors")
+
+    async def smtp_DATA(self, arg: str) -> None:
+        """Receive a mail straight into the spool: bounded, streamed, acknowledged only when it is safe."""
+        if not self.envelope or not self.envelope.rcpt_tos:
+            await self.push("503 5.5.1 Error: need RCPT command")
+            return
+        if arg:
+            await self.push("501 5.5.4 Syntax: DATA")
+            return
+        self._receiving = True
+        try:
+            await self._receive()
+        finally:
+            self._receiving = False
+        if self._door.closing:
+            self._say_goodbye("4.3.2 shutting down")
+
+    async def _receive(self) -> None:
+        incoming: IncomingMessage | None = None
+        size = 0
+        try:
+            incoming = self._door.spool.receive()
+            incoming.write(self._trace())
+            problem: str | None = None
+        except SpoolUnavailable as error:
+            problem = self._no_space(error)
+        await self.push("354 End data with <CR><LF>.<CR><LF>")
+        stream = DataStream()
+        try:
+            while not stream.ended:
+                chunk = await self._reader.read(_CHUNK)
+                if not chunk:
+                    raise ConnectionResetError
+                self._reset_timeout()
+                decoded = stream.feed(chunk)
+                size += len(decoded)
+                if size > 2 * self._door.settings.max_message_bytes:
+                    self._say_goodbye("4.7.0 message without end")
+                    raise ConnectionResetError
+                if problem is None and size > self._door.settings.max_message_bytes:
+                    metrics.refused.labels(DOOR, "size").inc()
+                    problem = f"552 5.3.4 Message larger than {self._door.settings.max_message_bytes} bytes"
+                if problem is None and incoming:
+                    problem = self._write(incoming, decoded)
+            if stream.rest:  # commands that were sent ahead (RFC 2920)
+                self._reader.feed_data(stream.rest)
+            reply = problem or TRY_LATER
+            if problem is None and incoming:
+                committing, incoming = incoming, None
+                reply = await self._commit(committing, size)
+        finally:
+            if incoming:
+                incoming.abort()
+        self.envelope = self._create_envelope()
+        await self.push(reply)
+
+    def _write(self, incoming: IncomingMessage, decoded: bytes) -> str | None:
+        try:
+            incoming.write(decoded)
+        except SpoolUnavailable as error:
+            return self._no_space(error)
+        return None
+
+    async def _commit(self, incoming: IncomingMessage, size: int) -> str:
+        """The reply. A client that hangs up meanwhile does not stop the commit: at worst it sends the mail again."""
+        writing = asyncio.get_running_loop().run_in_executor(self._door.disk, incoming.commit)
+        try:
+            name = await asyncio.shield(writing)
+        except SpoolUnavailable as error:
+            return self._no_space(error)
+        metrics.accepted.labels(DOOR).inc()
+        metrics.accepted_bytes.labels(DOOR).inc(size)
+        log.info("%s: accepted %s, %d bytes", in_log(self.peer), name, size)
+        return f"250 2.0.0 Ok: queued as {name}"
+
+    def _no_space(self, error: SpoolUnavailable) -> str:
+        log.error("%s", error)
+        metrics.refused.labels(DOOR, "storage").inc()
+        return NO_SPACE
+
+    def _trace(self) -> bytes:
+        assert self.envelope is not None  # noqa: S101
+        assert self.session is not None  # noqa: S101
+        sender = self.envelope.mail_from or ""
+        return trace.for_mail(
+            sender="" if sender == "<>" else sender,
+            helo=self.session.host_name or "",
+            peer=self.peer,
+            hostname=self._door.settings.hostname,
+            protocol="ESMTPS" if self.session.ssl else "ESMTP",
+            recipient=self.envelope.rcpt_tos[0],
+            now=dt.datetime.now(dt.UTC),
+        )
+
+
+class _Policy:
+    """aiosmtpd's hooks: whom mail is taken from and for."""
+
+    def __init__(self, door: SmtpDoor) -> None:
+        self._door = door
+
+    async def handle_EHLO(
+        self, _server: Any, session: Any, _envelope: Any, hostname: str, responses: list[str]
+    ) -> list[str]:
+        """No AUTH: there is nothing to log in to (aiosmtpd offers it as soon as TLS is up)."""
+        session.host_name = hostname
+        return [line for line in responses if not line.startswith("250-AUTH")]
+
+    async def handle_MAIL(self, _server: Any, _session: Any, envelope: Any, address: str, options: list[str]) -> str:
+        """Any sender, as long as there is room."""
+        if self._door.spool.free_bytes() < self._door.settings.min_free_bytes:
+            log.error("%s: less than STARTTALLY_MIN_FREE_BYTES free", self._door.spool.path)
+            metrics.refused.labels(DOOR, "storage").inc()
+            return NO_SPACE
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 2.1.0 Ok"
+
+    async def handle_RCPT(self, server: Any, _session: Any, envelope: Any, address: str, options: list[str]) -> str:
+        """Only our own recipients; this door never relays."""
+        if len(envelope.rcpt_tos) >= self._door.settings.max_recipients:
+            return "452 4.5.3 Too many recipients"
+        if not self._door.accepts(address):
+            metrics.refused.labels(DOOR, "recipient").inc()
+            log.info("%s: no mail for %s", in_log(server.peer), plaintext.one_line(address, 100))
+            return "550 5.7.1 This receiver takes TLS reports for its own addresses only and does not relay"
+        envelope.rcpt_tos.append(address)
+        envelope.rcpt_options.extend(options)
+        return "250 2.1.5 Ok"

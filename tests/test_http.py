@@ -1,0 +1,243 @@
+"""The HTTP door with curl and raw sockets."""
+
+import contextlib
+import datetime as dt
+import errno
+import gzip
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ingest import intake, trace
+from ingest.http import _HttpDoor
+from ingest.settings import Address, Settings
+from tests.doors import running_doors, spooled
+from tests.goldens import entry, packed, report, text, zipped
+from tests.support import eventually, need
+
+MakeSettings = Callable[..., Settings]
+REPORT = text(report(entry(3)))
+
+
+@contextlib.contextmanager
+def door(settings: Settings, **checks: Callable[[], str | None]) -> Iterator[Address]:
+    with running_doors(settings, checks) as addresses:
+        yield addresses["http"]
+
+
+def curl(
+    address: Address, *arguments: str, body: bytes = b"", path: str = "/v1/tlsrpt"
+) -> tuple[int, str, dict[str, str]]:
+    """Status, body and headers of one request by the real curl."""
+    program = need("curl", "curl")
+    command = [program, "--silent", "--include", "--max-time", "30", *arguments, f"http://{address}{path}"]
+    said = subprocess.run(command, input=body, capture_output=True, check=False)
+    head, _, content = said.stdout.decode().replace("HTTP/1.1 100 Continue\r\n\r\n", "").partition("\r\n\r\n")
+    first, *lines = head.split("\r\n")
+    return int(first.split()[1]), content, dict(line.lower().split(": ", 1) for line in lines if ": " in line)
+
+
+def post(
+    address: Address, body: bytes, content_type: str = "application/tlsrpt+gzip", *more: str
+) -> tuple[int, str, dict[str, str]]:
+    return curl(address, "--data-binary", "@-", "-H", f"Content-Type: {content_type}", *more, body=body)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/tlsrpt+gzip", packed(REPORT)),
+        ("application/tlsrpt+json", REPORT),
+        ("application/json; charset=utf-8", REPORT),
+        ("application/gzip", packed(REPORT)),
+        ("application/octet-stream", packed(REPORT)),
+        ("application/x-www-form-urlencoded", REPORT),
+        ("text/plain", REPORT),
+        ("", packed(REPORT)),
+        ("application/tlsrpt+gzip", REPORT),
+        ("application/tlsrpt+json", packed(REPORT)),
+        ("application/zip", zipped(r__json=REPORT)),
+        ("application/tlsrpt+json", b"\xef\xbb\xbf \r\n" + REPORT),
+        ("application/tlsrpt+json", json.dumps(REPORT.decode()).encode()),
+        ("application/tlsrpt+gzip", packed(packed(REPORT))),
+    ],
+)
+def test_a_report_is_accepted_and_readable_by_intake(
+    settings_for: MakeSettings, content_type: str, body: bytes
+) -> None:
+    settings = settings_for()
+    with door(settings) as address:
+        status, words, headers = post(address, body, content_type)
+    assert (status, words) == (201, "accepted\n")
+    assert "server" not in headers
+    arrival, message = trace.read(spooled(settings)[0], dt.datetime.now(dt.UTC))
+    decoded = intake.decode_mail(message, arrival, settings)
+    assert isinstance(decoded, intake.Decoded)
+    assert (arrival.door, decoded.reports[0][0].entries[0].successful_sessions) == ("https", 3)
+    assert intake.authenticated(decoded, None).trust == "unauthenticated"
+
+
+def test_the_file_name_serves_a_silent_report(settings_for: MakeSettings) -> None:
+    settings = settings_for()
+    body = packed(text(report(entry(3, policy_domain=...))))
+    name = 'Content-Disposition: attachment; filename="s.example!named.example!1773446400!1773532799.json.gz"'
+    with door(settings) as address:
+        assert post(address, body, "application/tlsrpt+gzip", "-H", name)[0] == 201
+    arrival, message = trace.read(spooled(settings)[0], dt.datetime.now(dt.UTC))
+    decoded = intake.decode_mail(message, arrival, settings)
+    assert isinstance(decoded, intake.Decoded)
+    assert decoded.reports[0][0].entries[0].policy_domain == "named.example"
+
+
+def test_doubtful_reports_are_accepted_for_quarantine(settings_for: MakeSettings) -> None:
+    """Postfix's uploader takes any status for delivered: what is turned away is lost."""
+    settings = settings_for()
+    doubtful = [b'{"policy": 1}', b"[1", packed(REPORT)[:50], gzip.compress(b"{"), b"\x1f\x8bbroken"]
+    with door(settings) as address:
+        assert [post(address, body)[0] for body in doubtful] == [201] * 5
+    assert len(spooled(settings)) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "body", "status", "words"),
+    [
+        (["-H", "Content-Type: application/tlsrpt+json"], b"hello", 400, "no TLS report"),
+        (["-H", "Content-Type: application/tlsrpt+json"], b"<html>", 400, "no TLS report"),
+        (["-H", "Content-Type: application/tlsrpt+json"], b"", 400, "no TLS report"),
+        (["-H", "Content-Type: application/tlsrpt+gzip"], packed(b"<?xml?>"), 400, "no TLS report"),
+        (["-H", "Content-Type: application/tlsrpt+gzip"], b"\x78\x9cnonsense", 400, "no TLS report"),
+        (["-H", "Content-Type: image/png"], REPORT, 415, "application/tlsrpt+gzip"),
+        (["-H", "Content-Type: multipart/form-data; boundary=x"], REPORT, 415, "application/tlsrpt+gzip"),
+        (["-H", "Content-Type: application/tlsrpt+json"], b"{" * 70_000, 413, "larger than 65536"),
+        (
+            ["-H", "Content-Type: application/tlsrpt+json", "-H", "Transfer-Encoding: chunked"],
+            b"{" * 70_000,
+            413,
+            "larger than 65536",
+        ),
+    ],
+)
+def test_what_is_refused_gets_a_reason(
+    settings_for: MakeSettings, arguments: list[str], body: bytes, status: int, words: str
+) -> None:
+    settings = settings_for(max_message_bytes=65536)
+    with door(settings) as address:
+        found, said, _ = curl(address, "--data-binary", "@-", *arguments, body=body)
+    assert (found, words in said) == (status, True)
+    assert spooled(settings) == []
+
+
+def test_other_methods_and_paths(settings_for: MakeSettings) -> None:
+    with door(settings_for()) as address:
+        status, _, headers = curl(address)
+        assert (status, headers["allow"]) == (405, "POST")
+        assert curl(address, path="/elsewhere")[0] == 404
+
+
+def test_storage_trouble_is_temporary_and_heals(settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_for()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with door(settings) as address:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            status, words, headers = post(address, REPORT)
+            assert (status, headers["retry-after"]) == (503, "300")
+            assert "space" not in words
+        assert post(address, REPORT)[0] == 201
+    assert len(spooled(settings)) == 1
+
+
+def test_too_little_space_is_temporary(settings_for: MakeSettings) -> None:
+    with door(settings_for(min_free_bytes=2**62)) as address:
+        assert post(address, REPORT)[0] == 503
+        status, words, _ = curl(address, path="/readyz")
+        assert (status, json.loads(words)["disk"]) == (503, "less than STARTTALLY_MIN_FREE_BYTES free")
+
+
+def test_a_fault_of_ours_is_temporary_and_says_nothing(
+    settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_HttpDoor, "_commit", lambda *_: 1 / 0)
+    with door(settings_for()) as address:
+        status, words, _ = post(address, REPORT)
+    assert status == 503
+    assert "division" not in words
+
+
+def test_health_readiness_and_metrics(settings_for: MakeSettings) -> None:
+    settings = settings_for()
+    with door(settings, database=lambda: None) as address:
+        assert curl(address, path="/healthz")[:2] == (200, "ok\n")
+        post(address, REPORT)
+        post(address, b"nothing")
+        status, words, _ = curl(address, path="/readyz")
+        state = json.loads(words)
+        assert (status, state["backlog"], state["spool"], state["database"]) == (200, 1, None, None)
+        metrics = curl(address, path="/metrics")[1]
+    assert 'starttally_accepted_total{door="https"}' in metrics
+    assert 'starttally_refused_total{door="https",reason="no-report"}' in metrics
+    assert "starttally_backlog_messages 1.0" in metrics
+
+
+def test_a_failing_check_is_not_ready(settings_for: MakeSettings) -> None:
+    with door(settings_for(), database=lambda: "away") as address:
+        status, words, _ = curl(address, path="/readyz")
+    assert (status, json.loads(words)["database"]) == (503, "away")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"POST /v1/tlsrpt HTT",
+        b"POST /v1/tlsrpt HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+    ],
+    ids=["silent", "half a header", "half a body"],
+)
+def test_slow_requests_are_ended(settings_for: MakeSettings, sent: bytes) -> None:
+    settings = settings_for(idle_seconds=5)
+    with door(settings) as address, socket.create_connection(address, timeout=30) as client:
+        client.sendall(sent)
+        answer = client.recv(1000)
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 408")
+    assert spooled(settings) == []
+
+
+def test_a_kept_alive_connection_must_come_up_with_its_next_request(settings_for: MakeSettings) -> None:
+    with door(settings_for(idle_seconds=5)) as address, socket.create_connection(address, timeout=30) as client:
+        for _ in range(2):
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(1000).startswith(b"HTTP/1.1 200")
+        client.sendall(b"GET /hea")
+        assert client.recv(1000) == b""
+
+
+def test_connections_are_counted(settings_for: MakeSettings) -> None:
+    with door(settings_for(max_connections_per_client=1)) as address:
+        with socket.create_connection(address, timeout=30), socket.create_connection(address, timeout=30) as second:
+            assert second.recv(1000).startswith(b"HTTP/1.1 503")
+        eventually(lambda: curl(address, path="/healthz")[0] == 200)
+
+
+@pytest.mark.parametrize("nonsense", [b"\x16\x03\x01\x02\x00", b"GET / HTTP/1.1\r\nA b: c\r\n\r\n", b"X" * 70_000])
+def test_nonsense_is_refused(settings_for: MakeSettings, nonsense: bytes) -> None:
+    with door(settings_for(idle_seconds=5)) as address, socket.create_connection(address, timeout=30) as client:
+        client.sendall(nonsense)
+        with contextlib.suppress(ConnectionError):
+            assert client.recv(1000)[:12] in (b"HTTP/1.1 400", b"")
+
+
+def test_the_readme_upload(settings_for: MakeSettings) -> None:
+    """The command that `starttally serve` prints, on the file it names."""
+    settings = settings_for()
+    example = Path(__file__).parent.parent / "docs" / "first-report.json"
+    with door(settings) as address:
+        assert post(address, example.read_bytes(), "application/tlsrpt+json")[0] == 201
