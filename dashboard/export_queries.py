@@ -149,9 +149,6 @@ def _sum(row: Mapping[str, Any], name: str) -> int | None:
     return None if high is None else min((int(high) << _LOW_BITS) + int(low), BIGINT_MAX)
 
 
-# --- summary
-
-
 def _select_summary(filters: Filters, dialect: str) -> sa.Select[Any]:
     # A report without entries is a row too: its sender says that it saw nothing.
     joined = report.outerjoin(policy_entry, _same_report(policy_entry))
@@ -177,10 +174,13 @@ def _grouped(query: sa.Select[Any], group: tuple[Any, ...], dialect: str) -> sa.
 def _summary_values(row: sa.Row[Any]) -> Values:
     named = row._mapping
     # The refused figure is computed here, not said by the sender: it is never missing.
-    return (*row[:7], _sum(named, "successful_sessions"), _sum(named, "failed_sessions"), _sum(named, "refused_sessions") or 0)
+    return (
+        *row[:7],
+        _sum(named, "successful_sessions"),
+        _sum(named, "failed_sessions"),
+        _sum(named, "refused_sessions") or 0,
+    )
 
-
-# --- failures
 
 _DETAIL_TEXTS = (
     "sending_mta_ip",
@@ -260,9 +260,6 @@ def _failure_values(row: sa.Row[Any]) -> Values:
     return tuple(row[:_FAILURE_COLUMNS])
 
 
-# --- domains
-
-
 def _select_domains(filters: Filters, dialect: str) -> sa.Select[Any]:
     conditions = filters.conditions()
     trusted = report.c.trust.in_(EVIDENCE)
@@ -335,9 +332,6 @@ def _domain_values(row: sa.Row[Any]) -> Values:
     )
 
 
-# --- reports
-
-
 def _select_reports(filters: Filters, dialect: str) -> sa.Select[Any]:
     columns = (
         "received_at policy_domain organization report_id range_start range_end door trust signer policies "
@@ -348,74 +342,52 @@ def _select_reports(filters: Filters, dialect: str) -> sa.Select[Any]:
     return _ordered(query, [report.c[name] for name in order], dialect)
 
 
+_TYPES = {
+    **dict.fromkeys(("day", "window_start", "window_end", "last_report_day"), Type.DAY),
+    **dict.fromkeys(("received_at", "range_start", "range_end"), Type.INSTANT),
+    **dict.fromkeys(("reports", "reporters", "policies", "sessions", *_SESSIONS), Type.COUNT),
+    "refused": Type.FLAG,
+    "refusal_bound": Type.RATE,
+}
+
+
+def _columns(names_in_order: str) -> Mapping[str, Type]:
+    return {name: _TYPES.get(name, Type.TEXT) for name in names_in_order.split(",")}
+
+
 # design.md, "Public interface": names and order are binding.
-_T, _D, _I, _N, _F = Type.TEXT, Type.DAY, Type.INSTANT, Type.COUNT, Type.FLAG
-SUMMARY = Export(
-    {
-        "day": _D,
-        "policy_domain": _T,
-        "reporter": _T,
-        "policy_type": _T,
-        "policy_mode": _T,
-        "trust": _T,
-        "reports": _N,
-        "successful_sessions": _N,
-        "failed_sessions": _N,
-        "refused_sessions": _N,
-    },
-    _select_summary,
-    _summary_values,
-)
-FAILURES = Export(
-    {
-        "day": _D,
-        "policy_domain": _T,
-        "reporter": _T,
-        "report_id": _T,
-        "policy_type": _T,
-        "policy_mode": _T,
-        "trust": _T,
-        "result_type": _T,
-        "failed_sessions": _N,
-        "refused": _F,
-        **dict.fromkeys(_DETAIL_TEXTS, _T),
-    },
-    _select_failures,
-    _failure_values,
-)
-DOMAINS = Export(
-    {
-        "policy_domain": _T,
-        "verdict": _T,
-        "policy_mode": _T,
-        "window_start": _D,
-        "window_end": _D,
-        "reporters": _N,
-        "sessions": _N,
-        "refused_sessions": _N,
-        "refusal_bound": Type.RATE,
-        "last_report_day": _D,
-        "reasons": _T,
-    },
-    _select_domains,
-    _domain_values,
-)
-REPORTS = Export(
-    {
-        "received_at": _I,
-        "policy_domain": _T,
-        "reporter": _T,
-        "report_id": _T,
-        "range_start": _I,
-        "range_end": _I,
-        "door": _T,
-        "trust": _T,
-        "signer": _T,
-        "policies": _N,
-        "successful_sessions": _N,
-        "failed_sessions": _N,
-    },
-    _select_reports,
-    tuple,
-)
-EXPORTS: Mapping[str, Export] = {"summary": SUMMARY, "failures": FAILURES, "domains": DOMAINS, "reports": REPORTS}
+EXPORTS: Mapping[str, Export] = {
+    "summary": Export(
+        _columns(
+            "day,policy_domain,reporter,policy_type,policy_mode,trust,"
+            "reports,successful_sessions,failed_sessions,refused_sessions"
+        ),
+        _select_summary,
+        _summary_values,
+    ),
+    "failures": Export(
+        _columns(
+            "day,policy_domain,reporter,report_id,policy_type,policy_mode,trust,result_type,failed_sessions,refused,"
+            "sending_mta_ip,receiving_mx_hostname,receiving_mx_helo,receiving_ip,failure_reason_code,"
+            "additional_information"
+        ),
+        _select_failures,
+        _failure_values,
+    ),
+    "domains": Export(
+        _columns(
+            "policy_domain,verdict,policy_mode,window_start,window_end,reporters,sessions,refused_sessions,"
+            "refusal_bound,last_report_day,reasons"
+        ),
+        _select_domains,
+        _domain_values,
+    ),
+    "reports": Export(
+        _columns(
+            "received_at,policy_domain,reporter,report_id,range_start,range_end,door,trust,signer,policies,"
+            "successful_sessions,failed_sessions"
+        ),
+        _select_reports,
+        tuple,
+    ),
+}

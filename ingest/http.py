@@ -212,9 +212,12 @@ def _may_be_report(body: bytes) -> bool:
         return True
     if start.startswith(inflate.GZIP_MAGIC) or start[:1] == b"\x78":
         try:
-            start = zlib.decompressobj(47).decompress(start, _LOOK)
+            inner = zlib.decompressobj(47).decompress(start, _LOOK)
         except zlib.error:
-            return start.startswith(inflate.GZIP_MAGIC)  # damaged, but meant as a report: quarantine keeps it
+            inner = b""
+        if not inner:  # damaged or cut short, but meant as a report: quarantine keeps it
+            return start.startswith(inflate.GZIP_MAGIC)
+        start = inner
         if start.startswith(inflate.GZIP_MAGIC) or inflate.is_zip(start):
             return True
     return start.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")[:1] in (b"{", b"[", b'"')

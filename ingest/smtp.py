@@ -10,7 +10,7 @@ import datetime as dt
 import logging
 import ssl
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 from aiosmtpd import smtp as aiosmtpd_smtp
 
@@ -133,8 +133,7 @@ class SmtpSession(aiosmtpd_smtp.SMTP):
         refusal = "closing, try again later" if self._door.closing else self._door.connections.enter(address[0])
         if refusal:
             metrics.refused.labels(DOOR, "connections").inc()
-            assert isinstance(transport, asyncio.Transport)  # noqa: S101
-            transport.write(f"421 4.7.0 {self._door.settings.hostname} {refusal}\r\n".encode())
+            _two_way(transport).write(f"421 4.7.0 {self._door.settings.hostname} {refusal}\r\n".encode())
             transport.close()
             return
         self._peer = address[0]
@@ -166,9 +165,9 @@ class SmtpSession(aiosmtpd_smtp.SMTP):
 
     def _say_goodbye(self, why: str) -> None:
         """421 and close; a peer that does not even read that is cut off a little later."""
-        transport = self.transport
-        if not isinstance(transport, asyncio.Transport) or transport.is_closing():
+        if self.transport is None or self.transport.is_closing():
             return
+        transport = _two_way(self.transport)
         metrics.refused.labels(DOOR, "time").inc()
         log.info("%s: 421 %s", in_log(self.peer), why)
         transport.write(f"421 {why}, closing\r\n".encode())
@@ -182,8 +181,8 @@ class SmtpSession(aiosmtpd_smtp.SMTP):
 
     def abort(self) -> None:
         """Cut the connection."""
-        if isinstance(self.transport, asyncio.Transport):
-            self.transport.abort()
+        if self.transport is not None:
+            _two_way(self.transport).abort()
 
     async def handle_exception(self, error: Exception) -> str:
         """Our own faults are temporary for the sender, and none of its business (threats.md row 2)."""
@@ -269,6 +268,9 @@ class SmtpSession(aiosmtpd_smtp.SMTP):
             name = await asyncio.shield(writing)
         except SpoolUnavailable as error:
             return self._no_space(error)
+        except Exception:
+            incoming.abort()
+            raise
         metrics.accepted.labels(DOOR).inc()
         metrics.accepted_bytes.labels(DOOR).inc(size)
         log.info("%s: accepted %s, %d bytes", in_log(self.peer), name, size)
@@ -292,6 +294,11 @@ class SmtpSession(aiosmtpd_smtp.SMTP):
             recipient=self.envelope.rcpt_tos[0],
             now=dt.datetime.now(dt.UTC),
         )
+
+
+def _two_way(transport: asyncio.BaseTransport) -> asyncio.Transport:
+    """uvloop's transports write and abort like asyncio's, without being related to them."""
+    return cast("asyncio.Transport", transport)
 
 
 class _Policy:

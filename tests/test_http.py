@@ -135,7 +135,7 @@ def test_what_is_refused_gets_a_reason(
 def test_other_methods_and_paths(settings_for: MakeSettings) -> None:
     with door(settings_for()) as address:
         status, _, headers = curl(address)
-        assert (status, headers["allow"]) == (405, "POST")
+        assert (status, headers["allow"]) == (405, "post")
         assert curl(address, path="/elsewhere")[0] == 404
 
 

@@ -478,6 +478,8 @@ def test_swaks_delivers_over_starttls(settings_for: MakeSettings, tmp_path: Path
             text=True,
             check=False,
         )
+    if "requires Net::SSLeay" in said.stderr:
+        pytest.skip("needs swaks with TLS (Debian package libnet-ssleay-perl)")
     assert said.returncode == 0, said.stdout + said.stderr
     assert b"with ESMTPS for" in spooled(settings)[0]
     assert bodies(settings)[0].rstrip() == MAIL.rstrip()
