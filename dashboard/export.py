@@ -8,11 +8,11 @@ import contextlib
 import csv
 import datetime as dt
 import io
-import itertools
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import stat
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -103,7 +103,7 @@ def write_file(
         raise FileNotWritable(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def file_name(kind: str, format: str, filters: Filters) -> str:
+def file_name(kind: str, format: str, filters: Filters) -> str:  # noqa: A002
     """A name for the download, such as ``starttally-failures-example.com-2026-03-01-2026-03-14.csv``."""
     _choose(kind, format)
     about = list(filters.domains[:1]) if len(filters.domains) < 2 else [f"{len(filters.domains)}-domains"]
@@ -121,15 +121,17 @@ def _choose(kind: str, format: str) -> tuple[Export, "type[Writer]"]:  # noqa: A
     return EXPORTS[kind], FORMATS[format]
 
 
-def _chunks(engine: sa.Engine, chosen: Export, filters: Filters) -> Iterator[list[Values]]:
+def _chunks(engine: sa.Engine, chosen: Export, filters: Filters) -> Generator[list[Values], None, None]:
     """The rows of an export, at most _FETCH at once, by a server-side cursor where there is a server."""
+    streamed = {"stream_results": True, "yield_per": _FETCH}
     try:
-        with engine.connect().execution_options(stream_results=True, yield_per=_FETCH) as connection:
-            if connection.dialect.name == "postgresql":
+        with engine.connect() as connection:
+            dialect = connection.dialect.name
+            if dialect == "postgresql":
                 connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{_PATIENCE}'")
                 # All rows are wanted, not the first ones soon.
                 connection.exec_driver_sql("SET LOCAL cursor_tuple_fraction = 1")
-            result = connection.execute(chosen.select(filters, connection.dialect.name))
+            result = connection.execute(chosen.select(filters, dialect), execution_options=streamed)
             for rows in result.partitions():
                 yield [chosen.values(row) for row in rows]
     except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
@@ -139,10 +141,13 @@ def _chunks(engine: sa.Engine, chosen: Export, filters: Filters) -> Iterator[lis
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
     """A file beside ``path`` that takes its name when the block ends well, and disappears when it does not."""
-    final = path.resolve()  # of a symbolic link, the file behind it is replaced
+    final = Path(os.path.realpath(path))  # of a symbolic link, the file behind it is replaced
     partial = final.with_name(f".starttally-{secrets.token_hex(6)}.part")
+    target = partial.open("xb")
     try:
-        with partial.open("xb") as target:
+        with target:
+            if final.exists():  # who could read the old file can read the new one, and nobody else
+                os.fchmod(target.fileno(), stat.S_IMODE(final.stat().st_mode))
             yield target
             target.flush()
             os.fsync(target.fileno())
@@ -164,16 +169,15 @@ class Writer(Protocol):
         """Write what stands at the end. The file stays open."""
 
 
-# What begins a formula in a spreadsheet (OWASP, "CSV Injection"), in full width too; spreadsheets skip blanks, quotes and
-# invisible characters before it. Where the separator is a semicolon or a tab (the German Excel, LibreOffice's import), or
-# a line break inside quotes is not honoured, a new cell begins within ours.
-_SKIPPED = r"[\s\"'`\u2018-\u201f\uff02\uff07\u00ad\u200b-\u200f\u2060-\u2064\ufeff]*"
-_FORMULA = re.compile(
-    rf"(?:\A(?=[\t\r]|{_SKIPPED}[=+\-@\uff1d\uff0b\uff0d\uff20]))|(?<=[;\t\r\n])(?={_SKIPPED}[=+\-@\uff1d\uff0b\uff0d\uff20])"
-)
+# What begins a formula in a spreadsheet (OWASP, "CSV Injection"), in full width too, with the blanks, quotes and invisible
+# characters before it that spreadsheets skip. Where the separator is a semicolon or a tab (the German Excel, LibreOffice's
+# import), or a line break inside quotes is not honoured, a new cell begins within ours.
+_SKIPPED = "[ \u00a0\u1680\u2000-\u200f\u202f\u205f-\u2064\u3000\u00ad\ufeff\"'`\u2018-\u201f\uff02\uff07]*"
+_SIGN = "[=+\\-@\uff1d\uff0b\uff0d\uff20]"
+_FORMULA = re.compile(rf"(?:\A|(?<=[;\t\r\n]))(?={_SKIPPED}{_SIGN})|\A(?=[\t\r\n])")
 # RFC 4180 has no control characters but CR and LF in its text, and a terminal acts on them, as on bidi overrides.
 _ACTING = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-_HARMLESS = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9 ._:/+@=-]*)?")
+_HARMLESS = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9 ,._:/+@=()-]*)?")
 
 
 def csv_text(text: str) -> str:
@@ -181,7 +185,7 @@ def csv_text(text: str) -> str:
 
     An apostrophe goes before what would begin a formula: at the cell's beginning, and behind a ``;``, a tab or a line
     break within it. Undo: drop each apostrophe that stands there before optional blanks and quotes and one of ``= + - @``
-    (also in full width), or at the beginning before a tab or CR. Control characters other than tab, CR and LF, and bidi
+    (also in full width), or at the beginning before a tab, CR or LF. Control characters other than tab, CR and LF, and bidi
     controls, are written as ``\\x1b`` and ``\\u202e``.
     """
     if _HARMLESS.fullmatch(text):

@@ -5,7 +5,7 @@ One export is one statement, so it sees one moment of the database, and its rows
 
 import datetime as dt
 import enum
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import msgspec
@@ -123,29 +123,27 @@ def _same_report(table: sa.Table) -> sa.ColumnElement[bool]:
     return (table.c.policy_domain == report.c.policy_domain) & (table.c.report_key == report.c.report_key)
 
 
-_LOW_BITS = 26
 _SESSIONS = ("successful_sessions", "failed_sessions", "refused_sessions")
+# Literals, not bound values: PostgreSQL has no bigint >> bigint.
+_LOW_BITS = 26
+_SHIFT: sa.ColumnElement[int] = sa.literal_column(str(_LOW_BITS), sa.Integer)
+_MASK: sa.ColumnElement[int] = sa.literal_column(str(2**_LOW_BITS - 1), sa.Integer)
 
 
-def _sums(table: sa.Table | sa.FromClause) -> list[sa.Label[Any]]:
+def _sums(table: sa.Table) -> Iterator[sa.Label[Any]]:
     """The sums of the session counts, each in two halves.
 
     SQLite's SUM() raises beyond 2^63, and its TOTAL() is inexact beyond 2^53; counts reach 2^53 and strangers choose them.
     The halves of a count stay below 2^27, so that no number of rows overflows their sums.
     """
-    halves = []
     for name in _SESSIONS:
-        count = table.c[name]
-        shift = sa.literal_column(str(_LOW_BITS))  # no bound value: PostgreSQL has no bigint >> bigint
-        low_mask = sa.literal_column(str(2**_LOW_BITS - 1))
-        halves.append(sa.func.sum(count.bitwise_rshift(shift)).label(f"{name}_high"))
-        halves.append(sa.func.sum(count.bitwise_and(low_mask)).label(f"{name}_low"))
-    return halves
+        yield sa.func.sum(table.c[name].bitwise_rshift(_SHIFT)).label(f"{name}_high")
+        yield sa.func.sum(table.c[name].bitwise_and(_MASK)).label(f"{name}_low")
 
 
-def _sum(row: Mapping[str, Any], name: str) -> int | None:
+def _sum(row: sa.Row[Any], name: str) -> int | None:
     """A sum from its halves, None when no count was there to be added (PostgreSQL sums to Decimal)."""
-    high, low = row[f"{name}_high"], row[f"{name}_low"]
+    high, low = getattr(row, f"{name}_high"), getattr(row, f"{name}_low")
     return None if high is None else min((int(high) << _LOW_BITS) + int(low), BIGINT_MAX)
 
 
@@ -162,24 +160,16 @@ def _select_summary(filters: Filters, dialect: str) -> sa.Select[Any]:
     )
     reports = sa.func.count(report.c.report_key.distinct()).label("reports")
     query = sa.select(*group, reports, *_sums(policy_entry)).select_from(joined).where(*filters.conditions())
-    return _grouped(query, group, dialect)
-
-
-def _grouped(query: sa.Select[Any], group: tuple[Any, ...], dialect: str) -> sa.Select[Any]:
-    """Grouped inside, sorted outside: an ORDER BY with a collation is no part of the GROUP BY."""
-    inner = query.group_by(*(sa.text(str(number)) for number in range(1, len(group) + 1))).subquery("grouped")
-    return _ordered(sa.select(inner), list(inner.c)[: len(group)], dialect)
+    by_number = (sa.text(str(number + 1)) for number in range(len(group)))
+    # Sorted outside: an ORDER BY with a collation is no part of the GROUP BY.
+    grouped = query.group_by(*by_number).subquery("grouped")
+    return _ordered(sa.select(grouped), list(grouped.c)[: len(group)], dialect)
 
 
 def _summary_values(row: sa.Row[Any]) -> Values:
-    named = row._mapping
+    successful, failed = _sum(row, "successful_sessions"), _sum(row, "failed_sessions")
     # The refused figure is computed here, not said by the sender: it is never missing.
-    return (
-        *row[:7],
-        _sum(named, "successful_sessions"),
-        _sum(named, "failed_sessions"),
-        _sum(named, "refused_sessions") or 0,
-    )
+    return (*row[:7], successful, failed, _sum(row, "refused_sessions") or 0)
 
 
 _DETAIL_TEXTS = (
@@ -190,156 +180,128 @@ _DETAIL_TEXTS = (
     "failure_reason_code",
     "additional_information",
 )
-_FAILURE_COLUMNS = 16
+_OF_ENTRY = (
+    report.c.day,
+    report.c.policy_domain,
+    report.c.organization,
+    report.c.report_id,
+    policy_entry.c.policy_type,
+    policy_entry.c.policy_mode,
+    report.c.trust,
+)
+_PLACE = (report.c.report_key, policy_entry.c.position.label("entry_position"))
 
 
 def _select_failures(filters: Filters, dialect: str) -> sa.Select[Any]:
-    entry, detail = policy_entry, failure_detail
-    of_entry = (
-        (detail.c.policy_domain == entry.c.policy_domain)
-        & (detail.c.report_key == entry.c.report_key)
-        & (detail.c.entry_position == entry.c.position)
+    rows = sa.union_all(_explained(filters), _unexplained(filters)).subquery("failures")
+    place = ("day", "policy_domain", "organization", "report_id", "report_key", "entry_position", "position")
+    return _ordered(sa.select(rows), [rows.c[name] for name in place], dialect)
+
+
+def _explained(filters: Filters) -> sa.Select[Any]:
+    detail = failure_detail.c
+    same_entry = (
+        (detail.policy_domain == policy_entry.c.policy_domain)
+        & (detail.report_key == policy_entry.c.report_key)
+        & (detail.entry_position == policy_entry.c.position)
     )
-    about = (
-        report.c.day,
-        report.c.policy_domain,
-        report.c.organization,
-        report.c.report_id,
-        entry.c.policy_type,
-        entry.c.policy_mode,
-        report.c.trust,
-    )
-    place = (report.c.report_key, entry.c.position.label("entry_position"))
-    from_entry = report.join(entry, _same_report(entry))
-    explained = (
-        sa.select(
-            *about,
-            detail.c.result_type,
-            detail.c.failed_sessions,
-            detail.c.refused,
-            *(detail.c[name] for name in _DETAIL_TEXTS),
-            *place,
-            detail.c.position.label("position"),
-        )
-        .select_from(from_entry.join(detail, of_entry))
-        .where(*filters.conditions())
-    )
-    unexplained = (
-        sa.select(
-            *about,
-            sa.literal_column(f"'{UNEXPLAINED}'", sa.String),
-            entry.c.unexplained_sessions,
-            sa.false(),  # decided from the policy type, see _failure_values
-            *(sa.literal_column("''", sa.Text) for _ in _DETAIL_TEXTS),
-            *place,
-            sa.literal_column("-1", sa.Integer),  # no detail's position
-        )
-        .select_from(from_entry)
-        .where(entry.c.unexplained_sessions > 0, *filters.conditions())
-    )
-    rows = sa.union_all(explained, unexplained).subquery("failures")
-    return _ordered(
-        sa.select(rows),
-        (
-            rows.c.day,
-            rows.c.policy_domain,
-            rows.c.organization,
-            rows.c.report_id,
-            rows.c.report_key,
-            rows.c.entry_position,
-            rows.c.position,
-        ),
-        dialect,
-    )
+    texts = [detail[name] for name in _DETAIL_TEXTS]
+    columns = (*_OF_ENTRY, detail.result_type, detail.failed_sessions, detail.refused, *texts, *_PLACE, detail.position)
+    joined = report.join(policy_entry, _same_report(policy_entry)).join(failure_detail, same_entry)
+    return sa.select(*columns).select_from(joined).where(*filters.conditions())
+
+
+def _unexplained(filters: Filters) -> sa.Select[Any]:
+    """Failures of a summary that no detail explains, with a position that no detail has."""
+    sessions = policy_entry.c.unexplained_sessions
+    word = sa.literal_column(f"'{UNEXPLAINED}'", sa.String)
+    texts = [sa.literal_column("''", sa.Text) for _ in _DETAIL_TEXTS]
+    # Whether enforce would refuse them is decided in _failure_values.
+    columns = (*_OF_ENTRY, word, sessions, sa.false(), *texts, *_PLACE, sa.literal_column("-1", sa.Integer))
+    joined = report.join(policy_entry, _same_report(policy_entry))
+    return sa.select(*columns).select_from(joined).where(sessions > 0, *filters.conditions())
 
 
 def _failure_values(row: sa.Row[Any]) -> Values:
-    if row.position < 0:
-        refused = enforcement.refuses(row.policy_type, UNEXPLAINED)
-        return (*row[:9], refused, *row[10:_FAILURE_COLUMNS])
-    return tuple(row[:_FAILURE_COLUMNS])
+    refused = row.refused if row.position >= 0 else enforcement.refuses(row.policy_type, UNEXPLAINED)
+    return (*row[:9], refused, *row[10:16])
 
 
 def _select_domains(filters: Filters, dialect: str) -> sa.Select[Any]:
     conditions = filters.conditions()
     trusted = report.c.trust.in_(EVIDENCE)
-    domain = report.c.policy_domain
+    of_sts = [policy_entry.c.policy_type == STS, trusted, *conditions]
     seen = (
         sa.select(
-            domain,
+            report.c.policy_domain,
             sa.func.count(sa.case((trusted, report.c.organization)).distinct()).label("reporters"),
             sa.func.max(report.c.day).label("last_report_day"),
         )
         .where(*conditions)
-        .group_by(domain)
+        .group_by(report.c.policy_domain)
         .subquery("seen")
     )
-    evidence = report.join(policy_entry, _same_report(policy_entry))
-    sts = (policy_entry.c.policy_type == STS, trusted, *conditions)
-    sessions = (
-        sa.select(domain, *_sums(policy_entry)).select_from(evidence).where(*sts).group_by(domain).subquery("sessions")
+    sums = (
+        sa.select(report.c.policy_domain.label("with_evidence"), *_sums(policy_entry))
+        .select_from(report.join(policy_entry, _same_report(policy_entry)))
+        .where(*of_sts)
+        .group_by(report.c.policy_domain)
+        .subquery("sums")
     )
-    newest_first = sa.func.row_number().over(
-        partition_by=domain,
-        order_by=(
-            report.c.day.desc(),
-            report.c.range_end.desc(),
-            report.c.received_at.desc(),
-            report.c.report_key,
-            policy_entry.c.position.desc(),
-        ),
+    modes = _newest_modes(of_sts)
+    joined = seen.outerjoin(sums, sums.c.with_evidence == seen.c.policy_domain)
+    joined = joined.outerjoin(modes, (modes.c.mode_of == seen.c.policy_domain) & (modes.c.age == 1))
+    return _ordered(sa.select(seen, sums, modes.c.policy_mode).select_from(joined), [seen.c.policy_domain], dialect)
+
+
+def _newest_modes(conditions: Sequence[sa.ColumnElement[bool]]) -> sa.Subquery:
+    """Modes as reporters saw them, ``age`` 1 the newest of its domain. Entries that quote no policy say nothing about it."""
+    newest_first = (
+        report.c.day.desc(),
+        report.c.range_end.desc(),
+        report.c.received_at.desc(),
+        report.c.report_key,
+        policy_entry.c.position.desc(),
     )
-    # Entries that quote no policy (fetch errors) say nothing about its mode.
-    ranked = (
-        sa.select(domain, policy_entry.c.policy_mode, newest_first.label("age"))
-        .select_from(evidence)
-        .where(policy_entry.c.policy_mode != "", *sts)
-        .subquery("ranked")
+    age = sa.func.row_number().over(partition_by=report.c.policy_domain, order_by=newest_first)
+    return (
+        sa.select(report.c.policy_domain.label("mode_of"), policy_entry.c.policy_mode, age.label("age"))
+        .select_from(report.join(policy_entry, _same_report(policy_entry)))
+        .where(policy_entry.c.policy_mode != "", *conditions)
+        .subquery("modes")
     )
-    joined = seen.outerjoin(sessions, sessions.c.policy_domain == seen.c.policy_domain).outerjoin(
-        ranked, (ranked.c.policy_domain == seen.c.policy_domain) & (ranked.c.age == 1)
-    )
-    query = sa.select(
-        seen,
-        ranked.c.policy_mode,
-        sessions.c.policy_domain.label("has_evidence"),
-        *(column for column in sessions.c if column.name != "policy_domain"),
-    )
-    return _ordered(query.select_from(joined), [seen.c.policy_domain], dialect)
 
 
 def _domain_values(row: sa.Row[Any]) -> Values:
-    named = row._mapping
-    counts = [_sum(named, "successful_sessions"), _sum(named, "failed_sessions")]
-    present = [count for count in counts if count is not None]
-    # Without any evidence no session was reported: zero. With entries that leave out their counts nobody knows.
-    none_given = None if row.has_evidence is not None else 0
-    sessions = min(sum(present), BIGINT_MAX) if present else none_given
-    refused = _sum(named, "refused_sessions") or 0
-    # verdict, window and bound stay empty until dashboard.verdict exists.
-    return (
-        row.policy_domain,
-        None,
-        row.policy_mode,
-        None,
-        None,
-        row.reporters,
-        sessions,
-        refused,
-        None,
-        row.last_report_day,
-        None,
-    )
+    given = [count for name in _SESSIONS[:2] if (count := _sum(row, name)) is not None]
+    # Without evidence no session was reported: zero. With evidence that leaves out its counts, nobody knows.
+    unknown = 0 if row.with_evidence is None else None
+    sessions = min(sum(given), BIGINT_MAX) if given else unknown
+    refused = _sum(row, "refused_sessions") or 0
+    # The verdict, its window, its bound and its reasons stay empty until there is a verdict.
+    before, after = (row.policy_domain, None, row.policy_mode, None, None), (None, row.last_report_day, None)
+    return (*before, row.reporters, sessions, refused, *after)
+
+
+_REPORT_COLUMNS = (
+    report.c.received_at,
+    report.c.policy_domain,
+    report.c.organization,
+    report.c.report_id,
+    report.c.range_start,
+    report.c.range_end,
+    report.c.door,
+    report.c.trust,
+    report.c.signer,
+    report.c.policies,
+    report.c.successful_sessions,
+    report.c.failed_sessions,
+)
 
 
 def _select_reports(filters: Filters, dialect: str) -> sa.Select[Any]:
-    columns = (
-        "received_at policy_domain organization report_id range_start range_end door trust signer policies "
-        "successful_sessions failed_sessions"
-    ).split()
-    order = ("day", "policy_domain", "organization", "report_id", "report_key")
-    query = sa.select(*(report.c[name] for name in columns)).where(*filters.conditions())
-    return _ordered(query, [report.c[name] for name in order], dialect)
+    place = (report.c.day, report.c.policy_domain, report.c.organization, report.c.report_id, report.c.report_key)
+    return _ordered(sa.select(*_REPORT_COLUMNS).where(*filters.conditions()), place, dialect)
 
 
 _TYPES = {

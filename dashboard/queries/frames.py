@@ -1,0 +1,40 @@
+"""From a statement to a DataFrame whose columns have the same types on every engine, also when it is empty."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+# What a column holds. Counts can be missing (a report that says none), so they are nullable integers; sums of counts are
+# floating point: exact up to 2^53, and no absurd report makes them overflow.
+TEXT, COUNT, SUM, FLAG = "str", "Int64", "float64", "bool"
+DAY, INSTANT = "datetime64[s]", "datetime64[us, UTC]"
+
+# A cell of a table or a field on a page. Whole texts are in the raw report; a stranger's megabyte is no use on a screen.
+LONGEST_TEXT = 2_000
+
+_KINDS: dict[type[Any], str] = {}
+
+
+def read(engine: sa.Engine, query: sa.Select[Any] | sa.CompoundSelect[Any], columns: Mapping[str, str]) -> pd.DataFrame:
+    """The rows of ``query`` as a DataFrame with exactly ``columns`` (name to kind), in that order."""
+    with engine.connect() as connection:
+        rows = connection.execute(query).mappings().all()
+    return pd.DataFrame(
+        {name: pd.Series([row[name] for row in rows], dtype=_dtype(kind)) for name, kind in columns.items()}
+    )
+
+
+def _dtype(kind: str) -> Any:  # noqa: ANN401
+    return kind
+
+
+def shortened(column: sa.ColumnElement[Any], longest: int = LONGEST_TEXT) -> sa.ColumnElement[Any]:
+    """A text column, cut by the database to one character more than ``longest`` (so that a reader sees that it is cut)."""
+    return sa.func.substr(column, 1, longest + 1).label(column.key)
+
+
+def total(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """The sum of a BIGINT column as floating point, 0 when nothing is there to add: SQLite's SUM() raises beyond 2^63."""
+    return sa.func.coalesce(sa.func.sum(sa.cast(column, sa.Double)), 0.0)

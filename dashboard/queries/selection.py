@@ -1,0 +1,67 @@
+"""What a question is about: which domains may be seen, which days, which reports are believed."""
+
+import datetime as dt
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from ingest.intake import EVIDENCE, TRUST_ORDER
+
+# Reports that count as evidence, and those that are kept apart and never move a figure (decision.md section 1).
+TRUSTED = "trusted"
+UNPROVEN = "unproven"
+LANES: dict[str, tuple[str, ...]] = {TRUSTED: EVIDENCE, UNPROVEN: TRUST_ORDER[len(EVIDENCE) :]}
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """The policy domains a user may see. ``example.com`` is itself, ``*.example.com`` all names below it, None is all.
+
+    The same patterns as ``export_queries.Filters.allowed``.
+    """
+
+    patterns: tuple[str, ...] | None = None
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing is hidden. Only then may messages be shown that belong to no domain (quarantine)."""
+        return self.patterns is None or "*" in self.patterns
+
+    def allows(self, domain: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+        """The condition on a column of policy domains."""
+        if self.patterns is None or "*" in self.patterns:
+            return sa.true()
+        each = [
+            domain.endswith(pattern.lower().removeprefix("*"), autoescape=True)
+            if pattern.startswith("*.")
+            else domain == pattern.lower()
+            for pattern in self.patterns
+        ]
+        return sa.or_(sa.false(), *each)
+
+
+EVERYTHING = Scope()
+
+
+class Window(msgspec.Struct, frozen=True):
+    """Days of reports, both ends included; None is open."""
+
+    since: dt.date | None = None
+    until: dt.date | None = None
+
+    def holds(self, day: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+        """The condition on a column of days."""
+        bounds = []
+        if self.since:
+            bounds.append(day >= self.since)
+        if self.until:
+            bounds.append(day <= self.until)
+        return sa.and_(sa.true(), *bounds)
+
+
+ALL_DAYS = Window()
+
+
+def lane_of(trust: sa.ColumnElement[Any]) -> sa.Case[Any]:
+    """A column of ``trust`` as a column of lanes."""
+    return sa.case((trust.in_(EVIDENCE), TRUSTED), else_=UNPROVEN)
