@@ -3,16 +3,18 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, NoReturn
 
+import sqlalchemy as sa
 import typer
 
 from ingest import cli as ingest_cli
+from ingest import database
 from ingest import settings as settings_module
 from ingest.cli import AWAY, DONE, USAGE, app
 from ingest.database import DatabaseAway, SchemaMismatch
 from ingest.receiving import CertificateUnusable, PortBusy
-from ingest.settings import SettingsError
+from ingest.settings import Settings, SettingsError
 from ingest.spool import SpoolUnavailable
 
 
@@ -46,9 +48,24 @@ def export(
     ] = None,
 ) -> None:
     """Write summaries, failures, domains or reports as CSV, JSON or Parquet."""
-    from . import export_command
+    from . import export as exports
 
-    export_command.run(kind, format, domain=domain, since=since, until=until, output=output)
+    settings = settings_module.load()
+    try:
+        filters = exports.Filters.read(domain, since, until)
+        if output is None:
+            exports.write(_reader(settings), kind, format, filters, sys.stdout.buffer)
+            sys.stdout.flush()
+        else:
+            exports.write_file(_reader(settings), kind, format, filters, output)
+    except (exports.ExportRefused, exports.FileNotWritable) as error:
+        _fail(error, USAGE)
+
+
+def _reader(settings: Settings) -> sa.Engine:
+    """A read-only engine on an up-to-date schema."""
+    ingest_cli.ready_engine(settings).dispose()
+    return database.open_engine(settings.database_url, read_only=True)
 
 
 def main() -> None:
@@ -64,7 +81,7 @@ def main() -> None:
         raise SystemExit(DONE) from None
 
 
-def _fail(error: Exception, code: int) -> Any:  # noqa: ANN401
+def _fail(error: Exception, code: int) -> NoReturn:
     sys.stderr.write(f"starttally: {error}\n")
     raise SystemExit(code) from None
 

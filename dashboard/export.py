@@ -67,17 +67,34 @@ def write(
     anything is read, DatabaseAway, and what ``target`` raises.
     """
     chosen, writer_for = _choose(kind, format)
-    writer = writer_for(target, chosen.columns)
     written = 0
     # Closed at once when the target fails, so that no connection is left in the middle of a result.
-    with contextlib.closing(_chunks(engine, chosen, filters)) as chunks:
+    with _Sink(target) as sink, contextlib.closing(_chunks(engine, chosen, filters)) as chunks:
+        writer = writer_for(sink, chosen.columns)
         for chunk in chunks:
             writer.add(chunk)
             written += len(chunk)
             if progress:
                 progress(written)
-    writer.finish()
+        writer.finish()
     return written
+
+
+class _Sink(io.RawIOBase):
+    """Hands bytes on until it is closed, and drops what comes later.
+
+    A Parquet writer that is abandoned half-way still writes its footer when it is destroyed, and half an export would
+    look like a whole one.
+    """
+
+    def __init__(self, target: BinaryIO) -> None:
+        self._target = target
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:  # noqa: ANN401
+        return memoryview(data).nbytes if self.closed else self._target.write(data)
 
 
 def write_file(
@@ -131,9 +148,10 @@ def _chunks(engine: sa.Engine, chosen: Export, filters: Filters) -> Generator[li
                 connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{_PATIENCE}'")
                 # All rows are wanted, not the first ones soon.
                 connection.exec_driver_sql("SET LOCAL cursor_tuple_fraction = 1")
-            result = connection.execute(chosen.select(filters, dialect), execution_options=streamed)
-            for rows in result.partitions():
-                yield [chosen.values(row) for row in rows]
+            query = chosen.select(filters, dialect)
+            with connection.execute(query, execution_options=streamed) as result:
+                for rows in result.partitions():
+                    yield [chosen.values(row) for row in rows]
     except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
         raise database.as_away(error) from error
 
@@ -160,7 +178,7 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
 class Writer(Protocol):
     """Writes rows to an open file in one format."""
 
-    def __init__(self, target: BinaryIO, columns: Mapping[str, Type]) -> None: ...
+    def __init__(self, target: io.RawIOBase, columns: Mapping[str, Type]) -> None: ...
 
     def add(self, rows: Sequence[Values]) -> None:
         """Write some rows."""
@@ -174,7 +192,7 @@ class Writer(Protocol):
 # import), or a line break inside quotes is not honoured, a new cell begins within ours.
 _SKIPPED = "[ \u00a0\u1680\u2000-\u200f\u202f\u205f-\u2064\u3000\u00ad\ufeff\"'`\u2018-\u201f\uff02\uff07]*"
 _SIGN = "[=+\\-@\uff1d\uff0b\uff0d\uff20]"
-_FORMULA = re.compile(rf"(?:\A|(?<=[;\t\r\n]))(?={_SKIPPED}{_SIGN})|\A(?=[\t\r\n])")
+_FORMULA = re.compile(rf"\A(?={_SKIPPED}(?:{_SIGN}|[\t\r\n]))|(?<=[;\t\r\n])(?={_SKIPPED}{_SIGN})")
 # RFC 4180 has no control characters but CR and LF in its text, and a terminal acts on them, as on bidi overrides.
 _ACTING = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _HARMLESS = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9 ,._:/+@=()-]*)?")
@@ -183,10 +201,10 @@ _HARMLESS = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9 ,._:/+@=()-]*)?")
 def csv_text(text: str) -> str:
     """``text`` as a CSV cell holds it (before quoting): no spreadsheet sees a formula in it, no terminal a command.
 
-    An apostrophe goes before what would begin a formula: at the cell's beginning, and behind a ``;``, a tab or a line
-    break within it. Undo: drop each apostrophe that stands there before optional blanks and quotes and one of ``= + - @``
-    (also in full width), or at the beginning before a tab, CR or LF. Control characters other than tab, CR and LF, and bidi
-    controls, are written as ``\\x1b`` and ``\\u202e``.
+    An apostrophe goes before what would begin a formula (optional blanks and quotes, then one of ``= + - @``, also in full
+    width): at the cell's beginning, where a tab, CR or LF counts too, and behind a ``;``, a tab or a line break within it.
+    Undo: drop one apostrophe in each of these places. Control characters other than tab, CR and LF, and bidi controls, are
+    written as ``\\x1b`` and ``\\u202e``.
     """
     if _HARMLESS.fullmatch(text):
         return text
@@ -215,7 +233,7 @@ _CSV_CELL: dict[Type, Callable[[Any], str]] = {
 class _Csv:
     """RFC 4180: CRLF, quotes where they are needed, UTF-8; null is an empty cell."""
 
-    def __init__(self, target: BinaryIO, columns: Mapping[str, Type]) -> None:
+    def __init__(self, target: io.RawIOBase, columns: Mapping[str, Type]) -> None:
         self._target = target
         self._cells = [_CSV_CELL[kind] for kind in columns.values()]
         self._write([list(columns)])
@@ -242,7 +260,7 @@ _ACTING_UTF8 = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\
 class _Json:
     """One array, an object in each line; days and instants (UTC, Z) as text (RFC 3339)."""
 
-    def __init__(self, target: BinaryIO, columns: Mapping[str, Type]) -> None:
+    def __init__(self, target: io.RawIOBase, columns: Mapping[str, Type]) -> None:
         self._target = target
         self._names = list(columns)
         self._between = b"[\n"
@@ -271,7 +289,7 @@ _ARROW = {
 class _Parquet:
     """Row groups of bounded size, with the same schema whatever the rows hold."""
 
-    def __init__(self, target: BinaryIO, columns: Mapping[str, Type]) -> None:
+    def __init__(self, target: io.RawIOBase, columns: Mapping[str, Type]) -> None:
         self._schema = pa.schema([(name, _ARROW[kind]) for name, kind in columns.items()])
         self._texts = [index for index, kind in enumerate(columns.values()) if kind is Type.TEXT]
         self._writer = pq.ParquetWriter(target, self._schema, compression="zstd")

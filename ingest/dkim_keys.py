@@ -6,6 +6,7 @@ undetermined, never absent. Everything runs in the calling thread, so nothing is
 
 import asyncio
 import collections
+import itertools
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +14,6 @@ from collections.abc import Callable, Iterable, Sequence
 import dns.asyncresolver
 import dns.exception
 import dns.nameserver
-import dns.rdata
 import dns.resolver
 import msgspec
 
@@ -69,9 +69,10 @@ class Keys:
         self._clock = clock
         self._resolv_conf = resolv_conf
         self._cache: collections.OrderedDict[str, tuple[float, KeyAnswer]] = collections.OrderedDict()
+        self._batch: dict[str, KeyAnswer] = {}
 
-    def prefetch(self, names: Iterable[str], seconds: float) -> dict[str, KeyAnswer]:
-        """An answer for every name, after at most ``seconds`` altogether. Earlier names are asked first.
+    def prefetch(self, names: Iterable[str], seconds: float) -> None:
+        """Find an answer for every name, in at most ``seconds`` altogether; ``answer`` gives them until the next call.
 
         Names beyond ``MAX_NAMES`` that are not known already are undetermined. Must not be called from a coroutine.
         """
@@ -84,9 +85,17 @@ class Keys:
             else:
                 answers[name] = answer
         if unknown:
-            answers |= self._ask(unknown[:MAX_NAMES], seconds)
+            unknown = _in_turns(unknown)
             answers |= dict.fromkeys(unknown[MAX_NAMES:], KeyAnswer(problem="too many look-ups in one batch"))
-        return answers
+            answers |= self._ask(unknown[:MAX_NAMES], seconds)
+        self._batch = answers
+
+    def answer(self, name: str) -> KeyAnswer:
+        """What is known about ``name``, without asking anybody; undetermined when it was not prefetched.
+
+        The batch's own answers come first, and do not age: a message that took long to read costs the next one no look-up.
+        """
+        return self._batch.get(name) or self._remembered(name) or KeyAnswer(problem="it has not been asked for yet")
 
     def _remembered(self, name: str) -> KeyAnswer | None:
         expires, answer = self._cache.get(name, (0.0, None))
@@ -134,6 +143,14 @@ def _nameserver(address: Address) -> dns.nameserver.Nameserver:
         raise SettingsError(
             f"{PREFIX}NAMESERVERS={address}: must be IP addresses, for example 192.0.2.53 or [2001:db8::53]:53"
         ) from error
+
+
+def _in_turns(names: list[str]) -> list[str]:
+    """The names in an order in which domains take turns, so that a thousand names below one do not keep others waiting."""
+    by_domain: dict[str, list[str]] = collections.defaultdict(list)
+    for name in names:
+        by_domain[".".join(name.split(".")[-2:])].append(name)
+    return [name for turn in itertools.zip_longest(*by_domain.values()) for name in turn if name is not None]
 
 
 async def _look_up_all(

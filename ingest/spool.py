@@ -2,9 +2,9 @@
 
 A door writes into ``tmp``, syncs the file, renames it into ``new``, syncs the directory, and only then answers 250 / 201.
 A worker claims a message by renaming it from ``new`` into ``cur`` under its own token, and removes the file once the
-database has committed. A worker holds a lock on ``locks/<token>`` while it lives; what a dead one had claimed is put back
-with one more attempt counted, so that a message which kills its reader can be singled out. Another mail server may deliver
-into ``new`` directly; file names are only ever compared, never trusted.
+database has committed. A worker holds a lock on ``locks/<token>`` while it lives, and notes in it which message it is
+reading; what a dead one had claimed is put back, with an attempt counted against the message that it died over. Another
+mail server may deliver into ``new`` directly; file names are only ever compared, never trusted.
 """
 
 import collections
@@ -184,6 +184,12 @@ class Claimant:
             return None
         return SpooledMessage(target, attempts)
 
+    def reading(self, message: SpooledMessage | None) -> None:
+        """Note which message is being read (None: none), so that the right one is blamed if that ends this process."""
+        name = os.fsencode(message.path.name) if message else b""
+        os.ftruncate(self._lock.fileno(), 0)
+        os.pwrite(self._lock.fileno(), name, 0)
+
     def done(self, message: SpooledMessage) -> None:
         """Remove a message that the database now holds."""
         message.path.unlink(missing_ok=True)
@@ -196,18 +202,26 @@ class Claimant:
             message.path.rename(self._spool.path / "new" / f"{unique},A={count}")
 
     def recover(self) -> int:
-        """Put back what dead workers had claimed, one attempt more on each; return how many. Call at start and now and then."""
+        """Put back what dead workers had claimed and return how many. Call at start and now and then."""
+        dead = [entry for entry in os.scandir(self._spool.path / "locks") if not self._alive(entry.name)]
+        blamed = {self._last_words(Path(entry.path)) for entry in dead}
         recovered = 0
         for entry in list(os.scandir(self._spool.path / "cur")):
             _, attempts, worker = _parse(entry.name)
             if worker != self._token and not self._alive(worker):
-                self.release(SpooledMessage(Path(entry.path), attempts), attempts + 1 if worker else attempts)
+                self.release(SpooledMessage(Path(entry.path), attempts), attempts + (entry.name in blamed))
                 recovered += 1
-        for entry in os.scandir(self._spool.path / "locks"):
-            if entry.name != self._token and not self._alive(entry.name):
-                Path(entry.path).unlink(missing_ok=True)
+        for entry in dead:
+            Path(entry.path).unlink(missing_ok=True)
         self._sweep_unfinished()
         return recovered
+
+    def _last_words(self, lock: Path) -> str:
+        """The message a dead worker was reading, or ""."""
+        try:
+            return os.fsdecode(lock.read_bytes())
+        except FileNotFoundError:
+            return ""
 
     def _sweep_unfinished(self) -> None:
         """Files left in ``tmp`` by a door that died were never acknowledged; Maildir removes them after 36 hours."""
@@ -224,6 +238,8 @@ class Claimant:
         """Whether the worker still holds its lock; a killed process lets go of it at once."""
         if token is None:
             return False
+        if token == self._token:
+            return True
         try:
             with (self._spool.path / "locks" / token).open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -24,6 +25,7 @@ from .settings import Settings
 from .spool import Claimant, Spool, SpooledMessage
 
 log = logging.getLogger(__name__)
+T, U = TypeVar("T"), TypeVar("U")
 
 # Readers that a message may take down before it is set aside.
 _MAX_ATTEMPTS = 2
@@ -106,22 +108,25 @@ class Worker:
         """One batch, one transaction; the files go only after its commit.
 
         The database being away is nobody's fault: the messages go back as they were. Any other error is some message's
-        fault: they go back with an attempt counted, come again one by one, and the culprit ends in quarantine.
+        fault: those under suspicion go back with an attempt counted, come again one by one, and the culprit ends in
+        quarantine.
         """
+        batch = _Batch(claimant, messages)
         try:
-            read = [self._read(message) for message in messages]
-            batch = self._authenticated([found for found in read if found is not None])
+            read = batch.each(self._read, messages)
+            self._prefetch(
+                [item.message for item in read if isinstance(item, Decoded) and item.arrival.door != trace.HTTPS]
+            )
+            ready = batch.each(self._authenticated, read)
             _allow_cpu(_MAX_BATCH_CPU_SECONDS)
             with self._engine.begin() as connection:
-                tally = store.save(connection, batch, dt.datetime.now(dt.UTC))
+                tally = store.save(connection, [item for item in ready if item is not None], dt.datetime.now(dt.UTC))
         except (sa.exc.OperationalError, sa.exc.InterfaceError):
-            for message in messages:
-                claimant.release(message)
+            batch.give_back(blame=False)
             raise
         except Exception:
-            log.exception("a batch of %d failed; its messages will be read one by one", len(messages))
-            for message in messages:
-                claimant.release(message, message.attempts + 1)
+            log.exception("a batch of %d failed; suspected of it: %d", len(messages), len(batch.suspects))
+            batch.give_back(blame=True)
             return store.Tally()
         for message in messages:
             claimant.done(message)
@@ -143,11 +148,8 @@ class Worker:
         _allow_cpu(_MAX_MESSAGE_CPU_SECONDS)
         return intake.decode_mail(message, arrival, self._settings)
 
-    def _authenticated(self, found: Sequence[Decoded | Quarantined]) -> list[Submission | Quarantined]:
-        self._prefetch(
-            [item.message for item in found if isinstance(item, Decoded) and item.arrival.door != trace.HTTPS]
-        )
-        return [intake.authenticated(item, self._verdict) if isinstance(item, Decoded) else item for item in found]
+    def _authenticated(self, item: Decoded | Quarantined | None) -> Submission | Quarantined | None:
+        return intake.authenticated(item, self._verdict) if isinstance(item, Decoded) else item
 
     def _verdict(self, message: bytes, now: dt.datetime) -> Authentication:
         _allow_cpu(_MAX_MESSAGE_CPU_SECONDS)
@@ -162,6 +164,31 @@ class Worker:
 
     def _housekeeping(self) -> None:
         housekeeping.prune(self._engine, self._settings, dt.datetime.now(dt.UTC))
+
+
+class _Batch:
+    """Messages on their way into one transaction, and which of them would be to blame if that failed now."""
+
+    def __init__(self, claimant: Claimant, messages: list[SpooledMessage]) -> None:
+        self._claimant = claimant
+        self._messages = messages
+        self.suspects = messages
+
+    def each(self, do: Callable[[T], U], items: Sequence[T]) -> list[U]:
+        """``do`` to each message's item in turn; the message in hand is the suspect, here and for whoever finds us dead."""
+        results = []
+        for message, item in zip(self._messages, items, strict=True):
+            self.suspects = [message]
+            self._claimant.reading(message)
+            results.append(do(item))
+        self._claimant.reading(None)
+        self.suspects = self._messages
+        return results
+
+    def give_back(self, *, blame: bool) -> None:
+        """Put every message back into the spool; with ``blame``, an attempt is counted against the suspects."""
+        for message in self._messages:
+            self._claimant.release(message, message.attempts + (blame and message in self.suspects))
 
 
 def _abandon(claimant: Claimant) -> None:

@@ -110,20 +110,36 @@ def test_a_living_workers_messages_are_left_alone(spool: Spool) -> None:
         assert contents(other) == []
 
 
-def test_a_killed_workers_messages_come_back_alone_with_an_attempt_counted(spool: Spool) -> None:
-    deliver(spool, b"a", b"b", b"c")
-    program = "import sys, time; from pathlib import Path; from ingest.spool import Spool\nc = Spool(Path(sys.argv[1])).claimant(); print(len(c.claim(2)), flush=True); time.sleep(60)"
+def test_a_killed_workers_messages_come_back_and_the_one_it_was_reading_is_blamed(spool: Spool) -> None:
+    deliver(spool, b"a", b"b", b"c", b"d")
+    program = (
+        "import sys, time; from pathlib import Path; from ingest.spool import Spool\n"
+        "claimant = Spool(Path(sys.argv[1])).claimant(); messages = claimant.claim(3)\n"
+        "claimant.reading(messages[0]); claimant.reading(messages[1]); print(len(messages), flush=True); time.sleep(60)"
+    )
     victim = subprocess.Popen([sys.executable, "-c", program, str(spool.path)], stdout=subprocess.PIPE)
     assert victim.stdout is not None
-    assert victim.stdout.readline() == b"2\n"
+    assert victim.stdout.readline() == b"3\n"
     victim.send_signal(signal.SIGKILL)
     victim.wait()
     victim.stdout.close()
     with spool.claimant() as claimant:
-        assert claimant.recover() == 2
+        assert claimant.recover() == 3
         batches = [[(message.read(), message.attempts) for message in claimant.claim(10)] for _ in range(3)]
-    assert sorted(batches) == [[(b"a", 1)], [(b"b", 1)], [(b"c", 0)]]
+    assert batches == [[(b"a", 0)], [(b"b", 1)], [(b"c", 0), (b"d", 0)]]
     assert list((spool.path / "locks").iterdir()) == []
+
+
+def test_who_died_between_two_messages_blames_none(spool: Spool) -> None:
+    deliver(spool, b"a")
+    one = spool.claimant()
+    (message,) = one.claim(1)
+    one.reading(message)
+    one.reading(None)
+    one._lock.close()  # as death does
+    with spool.claimant() as other:
+        other.recover()
+        assert [message.attempts for message in other.claim(1)] == [0]
 
 
 def test_released_with_attempts_it_remembers(spool: Spool) -> None:

@@ -1,5 +1,6 @@
 """From a statement to a DataFrame whose columns have the same types on every engine, also when it is empty."""
 
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,20 +15,18 @@ DAY, INSTANT = "datetime64[s]", "datetime64[us, UTC]"
 # A cell of a table or a field on a page. Whole texts are in the raw report; a stranger's megabyte is no use on a screen.
 LONGEST_TEXT = 2_000
 
-_KINDS: dict[type[Any], str] = {}
-
 
 def read(engine: sa.Engine, query: sa.Select[Any] | sa.CompoundSelect[Any], columns: Mapping[str, str]) -> pd.DataFrame:
     """The rows of ``query`` as a DataFrame with exactly ``columns`` (name to kind), in that order."""
     with engine.connect() as connection:
         rows = connection.execute(query).mappings().all()
-    return pd.DataFrame(
-        {name: pd.Series([row[name] for row in rows], dtype=_dtype(kind)) for name, kind in columns.items()}
-    )
+    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in columns.items()})
 
 
-def _dtype(kind: str) -> Any:  # noqa: ANN401
-    return kind
+def read_number(engine: sa.Engine, query: sa.Select[Any]) -> int:
+    """The one number that ``query`` selects."""
+    with engine.connect() as connection:
+        return int(connection.execute(query).scalar_one())
 
 
 def shortened(column: sa.ColumnElement[Any], longest: int = LONGEST_TEXT) -> sa.ColumnElement[Any]:
@@ -38,3 +37,8 @@ def shortened(column: sa.ColumnElement[Any], longest: int = LONGEST_TEXT) -> sa.
 def total(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     """The sum of a BIGINT column as floating point, 0 when nothing is there to add: SQLite's SUM() raises beyond 2^63."""
     return sa.func.coalesce(sa.func.sum(sa.cast(column, sa.Double)), 0.0)
+
+
+def inflate(compressed: bytes, longest: int | None) -> bytes:
+    """What zlib packed, or its first ``longest`` bytes, without unpacking the rest."""
+    return zlib.decompress(compressed) if longest is None else zlib.decompressobj().decompress(compressed, longest)

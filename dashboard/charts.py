@@ -1,0 +1,88 @@
+"""Charts over days. Fields have fixed names and reporters' text never enters a chart."""
+
+import altair as alt
+import pandas as pd
+
+from .queries.selection import Window
+
+# Readable on light and on dark, and told apart by people who do not see red and green as different.
+SUCCESSFUL, OTHER_FAILED, WOULD_BE_REFUSED = "Successful", "Failed, not refused", "Failed, would be refused"
+_COLOURS = {SUCCESSFUL: "#4c9bd6", OTHER_FAILED: "#e3a33b", WOULD_BE_REFUSED: "#d1495b"}
+# Days that still make a bar each on a screen of 390 pixels; longer ranges are summed by week or month.
+_MOST_DAYS, _MOST_WEEKS = 100, 100
+
+
+def sessions_per_day(days: pd.DataFrame, window: Window) -> alt.Chart:
+    """All sessions, stacked by outcome. ``days`` has day, successful_sessions, failed_sessions, refused_sessions."""
+    return _bars(days, window, list(_COLOURS), "Sessions", 220)
+
+
+def failures_per_day(days: pd.DataFrame, window: Window) -> alt.Chart:
+    """Failed sessions only, on their own scale: three in ten thousand cannot be seen among the successful ones."""
+    return _bars(days, window, [OTHER_FAILED, WOULD_BE_REFUSED], "Failed sessions", 160)
+
+
+def step(days: pd.DataFrame, window: Window) -> str:
+    """What one bar stands for: ``day``, ``week`` or ``month``."""
+    first = window.since or (days["day"].min().date() if len(days) else None)
+    last = window.until or (days["day"].max().date() if len(days) else None)
+    span = (last - first).days if first and last else 0
+    if span <= _MOST_DAYS:
+        return "day"
+    return "week" if span <= 7 * _MOST_WEEKS else "month"
+
+
+def _bars(days: pd.DataFrame, window: Window, outcomes: list[str], title: str, height: int) -> alt.Chart:
+    every = step(days, window)
+    unit = {"day": "utcyearmonthdate", "week": "utcyearweek", "month": "utcyearmonth"}[every]
+    known = alt.Scale(domain=outcomes, range=[_COLOURS[name] for name in outcomes])
+    date_format = "%Y-%m" if every == "month" else "%Y-%m-%d"
+    return (
+        alt.Chart(_long(days, outcomes))
+        .mark_bar()
+        .encode(
+            x=alt.X("day:T", timeUnit=unit, title=None, scale=_days_scale(window), axis=alt.Axis(format=date_format)),
+            y=alt.Y("sum(sessions):Q", title=title, axis=alt.Axis(format="~s", tickMinStep=1)),
+            color=alt.Color("outcome:N", scale=known, legend=alt.Legend(title=None, orient="top", labelLimit=0)),
+            order=alt.Order("order:Q"),
+            tooltip=[
+                alt.Tooltip("day:T", timeUnit=unit, title=every.capitalize(), format=date_format),
+                alt.Tooltip("outcome:N", title="Outcome"),
+                alt.Tooltip("sum(sessions):Q", title="Sessions", format=","),
+            ],
+        )
+        .properties(height=height)
+    )
+
+
+def _days_scale(window: Window) -> alt.Scale | alt.UndefinedType:
+    """The whole window, so that days without a report are seen as such."""
+    if window.since is None or window.until is None:
+        return alt.Undefined
+    ends = (pd.Timestamp(window.since), pd.Timestamp(window.until) + pd.Timedelta(days=1))
+    return alt.Scale(type="utc", domain=[alt.DateTime(year=e.year, month=e.month, date=e.day, utc=True) for e in ends])
+
+
+def _long(days: pd.DataFrame, outcomes: list[str]) -> pd.DataFrame:
+    """One row for each day and outcome: day, outcome, sessions, order (of the stack)."""
+    refused = days["refused_sessions"]
+    by_outcome = {
+        SUCCESSFUL: days["successful_sessions"],
+        OTHER_FAILED: (days["failed_sessions"] - refused).clip(lower=0),
+        WOULD_BE_REFUSED: refused,
+    }
+    parts = [
+        pd.DataFrame({"day": days["day"], "outcome": name, "sessions": by_outcome[name], "order": order})
+        for order, name in enumerate(outcomes)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def heat(table: pd.DataFrame) -> pd.DataFrame:
+    """Background colours (CSS) for a table of counts: the more, the redder; transparent, so that both themes show through."""
+    most = float(table.max().max()) if table.size else 0.0
+
+    def colour(count: float) -> str:
+        return f"background-color: rgba(209, 73, 91, {0.12 + 0.55 * count / most:.2f})" if count and most else ""
+
+    return table.map(colour)

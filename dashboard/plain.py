@@ -1,0 +1,98 @@
+"""Text from reports is data. Here it is made fit for a page: nothing hidden in it, nothing that takes effect.
+
+Streamlit reads Markdown in titles, captions, labels, metrics, alerts and toasts. Backslashes do not stop all of it: links,
+``:material/...:`` and emoji names are looked for after they are resolved. So whatever is not an ordinary word goes into a
+code span, where nothing is looked for. Tables, ``st.text`` and ``st.code`` show text as it is; they need ``visible`` only.
+"""
+
+import re
+import unicodedata
+
+import idna
+
+from ingest.tlsrpt import names
+
+from .queries.frames import LONGEST_TEXT
+
+# A policy domain that no report named. The blank cannot be part of a domain name, so it stands for nothing else.
+NO_DOMAIN = "(none named)"
+
+# Letters and digits in any script, with single separators: no Markdown can be made of these.
+_ORDINARY = re.compile(r"[^\W_]+(?:(?:[ .,]|, |--?)[^\W_]+)*")
+_AUTOLINK = re.compile(r"www\.", re.IGNORECASE)
+# Control, format (bidi, zero width), surrogate and private characters, line and paragraph separators.
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_FOR_PEOPLE = {"\n": " \u23ce ", "\r": "", "\t": " "}
+
+
+def visible(text: str, longest: int = LONGEST_TEXT) -> str:
+    """``text`` on one line, with hidden characters written as ``[U+202E]``, and cut to ``longest`` characters."""
+    shown = text if text.isprintable() and text.isascii() else "".join(map(_shown, text))
+    return shown if len(shown) <= longest else f"{shown[:longest]} \u2026 (cut)"
+
+
+def visible_lines(text: str, longest: int) -> str:
+    """``text`` with its lines kept, for ``st.code``: hidden characters written out, and cut to ``longest`` characters."""
+    cut = text[:longest]
+    shown = "".join(c if c in "\n\t" else _shown(c) for c in cut)
+    return shown if cut == text else f"{shown}\n\u2026 (cut)"
+
+
+def plain(text: str, longest: int = 200) -> str:
+    """``text`` for a place where Streamlit reads Markdown: ordinary words as they are, anything else as a code span."""
+    shown = visible(text, longest)
+    if _ORDINARY.fullmatch(shown) and not _AUTOLINK.search(shown):
+        return shown
+    return _code_span(shown)
+
+
+def domain_parameter(domain: str) -> str:
+    """A stored policy domain for an address (``?domain=``); ``stored_domain`` reads it back."""
+    return domain or NO_DOMAIN
+
+
+def stored_domain(asked: str) -> str:
+    """The stored form (A-labels, lower case) of a domain that a user typed or an address holds; what is none stays as it is."""
+    if asked.strip() == NO_DOMAIN:
+        return ""
+    try:
+        return names.domain_name(asked)
+    except ValueError:
+        return asked
+
+
+def domain_text(domain: str) -> str:
+    """A policy domain for a table or ``st.text``; what no report named is ``NO_DOMAIN``."""
+    return visible(domain, 300) or NO_DOMAIN
+
+
+def domain_label(domain: str) -> str:
+    """A policy domain where Streamlit reads Markdown."""
+    return plain(domain, 300) if domain else "no domain named"
+
+
+def unicode_name(domain: str) -> str:
+    """The domain as its owner writes it (U-labels), ``""`` when that is no different or cannot be told."""
+    if "xn--" not in domain:
+        return ""
+    try:
+        name = ".".join(idna.decode(label) if label.startswith("xn--") else label for label in domain.split("."))
+    except (idna.IDNAError, UnicodeError):
+        return ""
+    return "" if name == domain else visible(name, 300)
+
+
+def _shown(character: str) -> str:
+    if character in _FOR_PEOPLE:
+        return _FOR_PEOPLE[character]
+    return f"[U+{ord(character):04X}]" if unicodedata.category(character) in _HIDDEN else character
+
+
+def _code_span(text: str) -> str:
+    """CommonMark section 6.1: a fence longer than any run of backticks within, and a blank beside a backtick at the edge."""
+    if not text.strip():
+        return "\u2014"
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    # One blank is taken off at each end when both are there, so that the text itself keeps its own.
+    edge = " " if text[0] in "` " or text[-1] in "` " else ""
+    return f"{fence}{edge}{text}{edge}{fence}"

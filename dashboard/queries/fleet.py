@@ -1,0 +1,162 @@
+"""All domains at once, from the rollups ``domain_day`` and ``domain_reporter`` only."""
+
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from ingest.intake import EVIDENCE
+from ingest.models import domain_day, domain_reporter
+from ingest.tlsrpt.vocabulary import NO_POLICY_FOUND, STS, TLSA
+
+from .frames import COUNT, DAY, INSTANT, SUM, TEXT, read, read_number
+from .selection import LANES, TRUSTED, UNPROVEN, Scope, Window, lane_of
+
+# How the table may be sorted, the most worrying first.
+FAILURES, SESSIONS, NEWEST, NAME = "failed_sessions", "sessions", "last_day", "policy_domain"
+
+_SUCCESSFUL, _FAILED, _REFUSED = "successful_sessions", "failed_sessions", "refused_sessions"
+
+
+def totals(engine: sa.Engine, scope: Scope, window: Window) -> pd.DataFrame:
+    """Sessions of all domains, one row for each lane and policy type; types are never added together.
+
+    Columns: lane, policy_type, successful_sessions, failed_sessions, refused_sessions (sums).
+    """
+    lane = lane_of(domain_day.c.trust).label("lane")
+    sums = [_sum(domain_day.c[name]).label(name) for name in (_SUCCESSFUL, _FAILED, _REFUSED)]
+    query = (
+        sa.select(lane, domain_day.c.policy_type, *sums)
+        .where(scope.allows(domain_day.c.policy_domain), window.holds(domain_day.c.day))
+        .group_by(sa.text("1"), domain_day.c.policy_type)
+        .order_by(sa.text("1"), domain_day.c.policy_type)
+    )
+    columns = {"lane": TEXT, "policy_type": TEXT, _SUCCESSFUL: SUM, _FAILED: SUM, _REFUSED: SUM}
+    return read(engine, query, columns)
+
+
+def heard(engine: sa.Engine, scope: Scope, window: Window) -> pd.DataFrame:
+    """Who was heard in the window, one row for each lane that was. Columns: lane, domains, reporters (counts).
+
+    A reporter counts when its newest report about a domain lies in the window.
+    """
+    reporter = domain_reporter.c
+    query = (
+        sa.select(
+            lane_of(reporter.trust).label("lane"),
+            sa.func.count(reporter.policy_domain.distinct()).label("domains"),
+            sa.func.count(reporter.organization.distinct()).label("reporters"),
+        )
+        .where(scope.allows(reporter.policy_domain), window.holds(reporter.last_day))
+        .group_by(sa.text("1"))
+    )
+    return read(engine, query, {"lane": TEXT, "domains": COUNT, "reporters": COUNT})
+
+
+def newest_day(engine: sa.Engine, scope: Scope) -> pd.DataFrame:
+    """The newest day any report is about, trusted or not. One row; column day, missing in an empty database."""
+    reporter = domain_reporter.c
+    query = sa.select(sa.func.max(reporter.last_day).label("day")).where(scope.allows(reporter.policy_domain))
+    return read(engine, query, {"day": DAY})
+
+
+def count_domains(engine: sa.Engine, scope: Scope, search: str = "") -> int:
+    """How many domains ``domains`` would list."""
+    reporter = domain_reporter.c
+    query = sa.select(sa.func.count(reporter.policy_domain.distinct())).where(*_found(scope, search))
+    return read_number(engine, query)
+
+
+def domains(
+    engine: sa.Engine,
+    scope: Scope,
+    window: Window,
+    search: str = "",
+    *,
+    sort: str = FAILURES,
+    limit: int = 500,
+    offset: int = 0,
+) -> pd.DataFrame:
+    """Every domain that ever had a report, with its sessions in the window; ``search`` is a part of the name.
+
+    Columns: policy_domain; of trusted reports last_day and last_received_at (ever), reporters (in the window), sessions,
+    failed_sessions, refused_sessions (MTA-STS), dane_sessions, dane_failed, without_policy (sessions); of unproven ones
+    unproven_reports (ever), unproven_sessions, unproven_failed (MTA-STS). Sums are floating point.
+    """
+    seen, sums = _seen(scope, window, search), _sums(scope, window, search)
+    figures = [sa.func.coalesce(sums.c[name], 0.0).label(name) for name in _FIGURES]
+    joined = seen.outerjoin(sums, sums.c.policy_domain == seen.c.policy_domain)
+    query = sa.select(seen, *figures).select_from(joined)
+    order: list[Any] = [seen.c.policy_domain]
+    if sort == NEWEST:
+        order.insert(0, sa.nulls_last(seen.c.last_day.desc()))
+    elif sort != NAME:
+        order.insert(0, sa.func.coalesce(sums.c[sort], 0.0).desc())
+    columns = {"policy_domain": TEXT, "last_day": DAY, "last_received_at": INSTANT, "reporters": COUNT}
+    columns |= {"unproven_reports": COUNT} | dict.fromkeys(_FIGURES, SUM)
+    return read(engine, query.order_by(*order).limit(limit).offset(offset), columns)
+
+
+def _found(scope: Scope, search: str) -> list[sa.ColumnElement[bool]]:
+    domain = domain_reporter.c.policy_domain
+    return [scope.allows(domain), domain.contains(search, autoescape=True) if search else sa.true()]
+
+
+def _seen(scope: Scope, window: Window, search: str) -> sa.Subquery:
+    reporter = domain_reporter.c
+    trusted, unproven = reporter.trust.in_(EVIDENCE), reporter.trust.in_(LANES[UNPROVEN])
+    in_window = trusted & window.holds(reporter.last_day)
+    return (
+        sa.select(
+            reporter.policy_domain,
+            sa.func.max(sa.case((trusted, reporter.last_day))).label("last_day"),
+            sa.func.max(sa.case((trusted, reporter.last_received_at))).label("last_received_at"),
+            sa.func.count(sa.case((in_window, reporter.organization)).distinct()).label("reporters"),
+            sa.func.coalesce(sa.func.sum(sa.case((unproven, reporter.reports))), 0).label("unproven_reports"),
+        )
+        .where(*_found(scope, search))
+        .group_by(reporter.policy_domain)
+        .subquery("seen")
+    )
+
+
+_FIGURES = (
+    SESSIONS,
+    FAILURES,
+    _REFUSED,
+    "dane_sessions",
+    "dane_failed",
+    "without_policy",
+    "unproven_sessions",
+    "unproven_failed",
+)
+
+
+def _sums(scope: Scope, window: Window, search: str) -> sa.Subquery:
+    day = domain_day.c
+    sessions = day.successful_sessions + day.failed_sessions
+    of = {
+        SESSIONS: (TRUSTED, STS, sessions),
+        FAILURES: (TRUSTED, STS, day.failed_sessions),
+        _REFUSED: (TRUSTED, STS, day.refused_sessions),
+        "dane_sessions": (TRUSTED, TLSA, sessions),
+        "dane_failed": (TRUSTED, TLSA, day.failed_sessions),
+        "without_policy": (TRUSTED, NO_POLICY_FOUND, sessions),
+        "unproven_sessions": (UNPROVEN, STS, sessions),
+        "unproven_failed": (UNPROVEN, STS, day.failed_sessions),
+    }
+    figures = [
+        _sum(sa.case((day.trust.in_(LANES[lane]) & (day.policy_type == kind), value), else_=0.0)).label(name)
+        for name, (lane, kind, value) in of.items()
+    ]
+    found = day.policy_domain.contains(search, autoescape=True) if search else sa.true()
+    return (
+        sa.select(day.policy_domain, *figures)
+        .where(scope.allows(day.policy_domain), window.holds(day.day), found)
+        .group_by(day.policy_domain)
+        .subquery("sums")
+    )
+
+
+def _sum(value: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    return sa.func.coalesce(sa.func.sum(value), 0.0)

@@ -1,0 +1,296 @@
+"""Reports: a filtered list, paged in SQL, and one report with everything under it."""
+
+from typing import Any
+
+import msgspec
+import pandas as pd
+import sqlalchemy as sa
+
+from ingest.intake import TRUST_ORDER
+from ingest.models import delivery, failure_detail, policy_entry, policy_text, raw_report, report
+from ingest.tlsrpt.vocabulary import UNEXPLAINED
+
+from .domain import LONGEST_POLICY
+from .frames import COUNT, DAY, FLAG, INSTANT, SUM, TEXT, inflate, read, read_number, shortened
+from .selection import ALL_DAYS, Scope, Window
+
+_COUNTS = ("successful_sessions", "failed_sessions", "refused_sessions")
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """What a number in a table of failures stands for: reports with such a failure under such a policy."""
+
+    result_type: str
+    policy_type: str
+    mx: str | None = None
+
+
+class ReportFilter(msgspec.Struct, frozen=True):
+    """Which reports. ``domain`` is exact, or ``*.example.com`` for all below it; ``reporter`` is a part of the name.
+
+    ``cause`` needs a ``domain``: it is answered from that domain's failure details.
+    """
+
+    domain: str | None = None
+    reporter: str = ""
+    window: Window = ALL_DAYS
+    trusts: tuple[str, ...] = TRUST_ORDER
+    only_failures: bool = False
+    cause: Cause | None = None
+
+
+def count_reports(engine: sa.Engine, scope: Scope, wanted: ReportFilter, at_most: int) -> int:
+    """How many reports there are; counting stops at ``at_most``, which bounds its cost."""
+    matching = _matching(wanted)
+    found = sa.select(sa.literal(1)).select_from(_source(matching)).where(*_conditions(scope, wanted)).limit(at_most)
+    return read_number(engine, sa.select(sa.func.count()).select_from(found.subquery()))
+
+
+def list_reports(engine: sa.Engine, scope: Scope, wanted: ReportFilter, *, limit: int, offset: int = 0) -> pd.DataFrame:
+    """Reports, newest day first.
+
+    Columns: policy_domain, report_key, day, organization, report_id, trust, signer, door, received_at, successful_sessions,
+    failed_sessions, refused_sessions (none counted twice; missing when the report has no count), long_range, defective,
+    contradicted (flags), matching_sessions (failed sessions of the filter's cause; missing without one).
+    """
+    row, other = report.c, report.alias("other").c
+    contradicted = sa.exists().where(
+        other.policy_domain == row.policy_domain, other.same_id == row.same_id, other.report_key != row.report_key
+    )
+    matching = _matching(wanted)
+    query = (
+        sa.select(
+            *(row[name] for name in ("policy_domain", "report_key", "day", "organization", "report_id", "trust")),
+            *(row[name] for name in ("signer", "door", "received_at", *_COUNTS, "long_range")),
+            row.defects.is_not(None).label("defective"),
+            contradicted.label("contradicted"),
+            (sa.null() if matching is None else matching.c.sessions).label("matching_sessions"),
+        )
+        .select_from(_source(matching))
+        .where(*_conditions(scope, wanted))
+        .order_by(row.day.desc(), row.received_at.desc(), row.policy_domain, row.report_key)
+        .limit(limit)
+        .offset(offset)
+    )
+    columns = dict.fromkeys(("policy_domain", "report_key"), TEXT) | {"day": DAY}
+    columns |= dict.fromkeys(("organization", "report_id", "trust", "signer", "door"), TEXT) | {"received_at": INSTANT}
+    columns |= dict.fromkeys(_COUNTS, COUNT) | dict.fromkeys(("long_range", "defective", "contradicted"), FLAG)
+    return read(engine, query, columns | {"matching_sessions": SUM})
+
+
+def _source(matching: sa.Subquery | None) -> sa.FromClause:
+    if matching is None:
+        return report
+    same = (matching.c.policy_domain == report.c.policy_domain) & (matching.c.report_key == report.c.report_key)
+    return report.join(matching, same)
+
+
+def _matching(wanted: ReportFilter) -> sa.Subquery | None:
+    """The reports with the wanted cause, and their failed sessions of it."""
+    cause = wanted.cause
+    if cause is None:
+        return None
+    if wanted.domain is None:
+        raise ValueError("a cause without a domain would read the failures of all domains")
+    entry, detail = policy_entry.c, failure_detail.c
+    where = [entry.policy_domain == wanted.domain, entry.policy_type == cause.policy_type]
+    if cause.result_type == UNEXPLAINED:
+        source: sa.FromClause = policy_entry
+        where.append(entry.unexplained_sessions > 0)
+        sessions: sa.ColumnElement[Any] = entry.unexplained_sessions
+    else:
+        same = (detail.policy_domain == entry.policy_domain) & (detail.report_key == entry.report_key)
+        source = policy_entry.join(failure_detail, same & (detail.entry_position == entry.position))
+        where.append(detail.result_type == cause.result_type)
+        if cause.mx is not None:
+            where.append(sa.func.substr(detail.receiving_mx_hostname, 1, 254) == cause.mx)
+        sessions = sa.func.coalesce(detail.failed_sessions, 0)
+    return (
+        sa.select(
+            entry.policy_domain,
+            entry.report_key,
+            sa.func.sum(sa.cast(sessions, sa.Double)).label("sessions"),
+        )
+        .select_from(source)
+        .where(*where)
+        .group_by(entry.policy_domain, entry.report_key)
+        .subquery("matching")
+    )
+
+
+def _conditions(scope: Scope, wanted: ReportFilter) -> list[sa.ColumnElement[bool]]:
+    row = report.c
+    conditions = [scope.allows(row.policy_domain), wanted.window.holds(row.day)]
+    if wanted.domain is not None:
+        asked = Scope((wanted.domain,)).allows(row.policy_domain) if wanted.domain.startswith("*.") else None
+        conditions.append(row.policy_domain == wanted.domain if asked is None else asked)
+    if wanted.reporter:
+        conditions.append(row.organization.icontains(wanted.reporter, autoescape=True))
+    if set(wanted.trusts) != set(TRUST_ORDER):
+        conditions.append(row.trust.in_(wanted.trusts))
+    if wanted.only_failures:
+        entry = policy_entry.c
+        same = (entry.policy_domain == row.policy_domain) & (entry.report_key == row.report_key)
+        conditions.append(sa.exists().where(same, entry.failed_sessions > 0))
+    return conditions
+
+
+def one_report(engine: sa.Engine, scope: Scope, domain: str, key: str) -> pd.DataFrame:
+    """A report's own fields; no row when there is no such report (that the user may see).
+
+    Columns: those of the table ``report``; extra and defects are JSON or missing.
+    """
+    row = report.c
+    texts = {name: shortened(row[name]) for name in ("contact_info", "extra")}
+    query = sa.select(*(texts.get(column.name, column) for column in row)).where(*_is(report, scope, domain, key))
+    kinds = {column.name: _kind(column) for column in report.columns}
+    return read(engine, query, kinds)
+
+
+def _kind(column: sa.Column[Any]) -> str:
+    if isinstance(column.type, sa.Integer):
+        return COUNT
+    if isinstance(column.type, sa.Boolean):
+        return FLAG
+    if isinstance(column.type, sa.Date):
+        return DAY
+    return INSTANT if isinstance(column.type, sa.types.TypeDecorator) else TEXT
+
+
+def entries(engine: sa.Engine, scope: Scope, domain: str, key: str, *, limit: int = 200) -> pd.DataFrame:
+    """The policy entries of a report, in its order.
+
+    Columns: position, policy_type, policy_mode, text (the policy as quoted, missing without), mx_hosts (JSON), the three
+    session counts, unexplained_sessions, extra (JSON).
+    """
+    entry, text = policy_entry.c, policy_text.c
+    same_text = (text.policy_domain == entry.policy_domain) & (text.policy_digest == entry.policy_digest)
+    query = (
+        sa.select(
+            entry.position,
+            entry.policy_type,
+            entry.policy_mode,
+            shortened(text.text, LONGEST_POLICY),
+            shortened(entry.mx_hosts),
+            *(entry[name] for name in (*_COUNTS, "unexplained_sessions")),
+            shortened(entry.extra),
+        )
+        .select_from(policy_entry.outerjoin(policy_text, same_text))
+        .where(*_is(policy_entry, scope, domain, key))
+        .order_by(entry.position)
+        .limit(limit)
+    )
+    columns = {"position": COUNT, "policy_type": TEXT, "policy_mode": TEXT, "text": TEXT, "mx_hosts": TEXT}
+    return read(engine, query, columns | dict.fromkeys((*_COUNTS, "unexplained_sessions"), COUNT) | {"extra": TEXT})
+
+
+_DETAIL_TEXTS = (
+    "sending_mta_ip",
+    "receiving_mx_hostname",
+    "receiving_mx_helo",
+    "receiving_ip",
+    "failure_reason_code",
+    "additional_information",
+    "extra",
+)
+
+
+def count_details(engine: sa.Engine, scope: Scope, domain: str, key: str) -> int:
+    """How many failure details a report has (about this domain)."""
+    counted = sa.select(sa.func.count()).select_from(failure_detail)
+    return read_number(engine, counted.where(*_is(failure_detail, scope, domain, key)))
+
+
+def details(engine: sa.Engine, scope: Scope, domain: str, key: str, *, limit: int, offset: int = 0) -> pd.DataFrame:
+    """Failure details in the report's order.
+
+    Columns: entry_position, position, result_type, failed_sessions, refused, sending_mta_ip, receiving_mx_hostname,
+    receiving_mx_helo, receiving_ip, failure_reason_code, additional_information, extra (JSON).
+    """
+    detail = failure_detail.c
+    names = ("entry_position", "position", "result_type", "failed_sessions", "refused")
+    query = (
+        sa.select(*(detail[name] for name in names), *(shortened(detail[name]) for name in _DETAIL_TEXTS))
+        .where(*_is(failure_detail, scope, domain, key))
+        .order_by(detail.entry_position, detail.position)
+        .limit(limit)
+        .offset(offset)
+    )
+    columns = {"entry_position": COUNT, "position": COUNT, "result_type": TEXT, "failed_sessions": COUNT}
+    return read(engine, query, columns | {"refused": FLAG} | dict.fromkeys(_DETAIL_TEXTS, TEXT))
+
+
+def deliveries(engine: sa.Engine, scope: Scope, domain: str, key: str, *, limit: int = 100) -> pd.DataFrame:
+    """Every way a report came, first one first: the evidence behind its trust.
+
+    Columns: received_at, arrival_estimated, door, trust, dkim, dkim_reason, signer, selector, key_record, sender, submitter,
+    message_digest.
+    """
+    row = delivery.c
+    texts = ("dkim_reason", "key_record", "sender", "submitter")
+    names = (
+        "received_at",
+        "arrival_estimated",
+        "door",
+        "trust",
+        "dkim",
+        *texts,
+        "signer",
+        "selector",
+        "message_digest",
+    )
+    query = (
+        sa.select(*(shortened(row[name]) if name in texts else row[name] for name in names))
+        .where(*_is(delivery, scope, domain, key))
+        .order_by(row.received_at, row.delivery_key)
+        .limit(limit)
+    )
+    return read(engine, query, {"received_at": INSTANT, "arrival_estimated": FLAG} | dict.fromkeys(names[2:], TEXT))
+
+
+def contradicting(engine: sa.Engine, scope: Scope, domain: str, key: str, same_id: str) -> pd.DataFrame:
+    """Other reports of the same organisation with the same id and range, but other content: at most one of them is right.
+
+    Columns: report_key, trust, signer, received_at, successful_sessions, failed_sessions, refused_sessions.
+    """
+    row = report.c
+    names = ("report_key", "trust", "signer", "received_at", *_COUNTS)
+    query = (
+        sa.select(*(row[name] for name in names))
+        .where(row.policy_domain == domain, row.same_id == same_id, row.report_key != key)
+        .where(scope.allows(row.policy_domain))
+        .order_by(row.received_at, row.report_key)
+        .limit(100)
+    )
+    columns = {"report_key": TEXT, "trust": TEXT, "signer": TEXT, "received_at": INSTANT}
+    return read(engine, query, columns | dict.fromkeys(_COUNTS, COUNT))
+
+
+def raw_size(engine: sa.Engine, scope: Scope, domain: str, key: str) -> pd.DataFrame:
+    """Whether the raw report is still kept. Columns: size (bytes), stored_at; no row once it is pruned."""
+    row = raw_report.c
+    query = sa.select(row.size, row.stored_at).select_from(_raw()).where(*_is(report, scope, domain, key))
+    return read(engine, query, {"size": COUNT, "stored_at": INSTANT})
+
+
+def raw_document(engine: sa.Engine, scope: Scope, domain: str, key: str, *, longest: int | None = None) -> bytes | None:
+    """The report as it was read (JSON text), or its first ``longest`` bytes; None once it is pruned.
+
+    A report about several domains is given only to who may see everything.
+    """
+    query = sa.select(raw_report.c.document).select_from(_raw()).where(*_is(report, scope, domain, key))
+    if not scope.is_everything:
+        query = query.where(report.c.raw_domains == 1)
+    with engine.connect() as connection:
+        document = connection.execute(query).scalar_one_or_none()
+    return None if document is None else inflate(document, longest)
+
+
+def _raw() -> sa.Join:
+    same = (raw_report.c.policy_domain == report.c.raw_domain) & (raw_report.c.report_key == report.c.report_key)
+    return report.join(raw_report, same)
+
+
+def _is(table: sa.Table, scope: Scope, domain: str, key: str) -> list[sa.ColumnElement[bool]]:
+    row = table.c
+    return [row.policy_domain == domain, row.report_key == key, scope.allows(row.policy_domain)]

