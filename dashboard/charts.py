@@ -34,10 +34,10 @@ def step(days: pd.DataFrame, window: Window) -> str:
 
 def _bars(days: pd.DataFrame, window: Window, outcomes: list[str], title: str, height: int) -> alt.Chart:
     every = step(days, window)
-    unit = {"day": "utcyearmonthdate", "week": "utcyearweek", "month": "utcyearmonth"}[every]
+    unit = alt.TimeUnit({"day": "utcyearmonthdate", "week": "utcyearweek", "month": "utcyearmonth"}[every])
     known = alt.Scale(domain=outcomes, range=[_COLOURS[name] for name in outcomes])
     date_format = "%Y-%m" if every == "month" else "%Y-%m-%d"
-    return (
+    chart: alt.Chart = (
         alt.Chart(_long(days, outcomes))
         .mark_bar()
         .encode(
@@ -53,6 +53,7 @@ def _bars(days: pd.DataFrame, window: Window, outcomes: list[str], title: str, h
         )
         .properties(height=height)
     )
+    return chart
 
 
 def _days_scale(window: Window) -> alt.Scale | alt.UndefinedType:

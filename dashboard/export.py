@@ -8,6 +8,7 @@ import contextlib
 import csv
 import datetime as dt
 import io
+import itertools
 import os
 import re
 import secrets
@@ -37,8 +38,8 @@ __all__ = [
     "write_file",
 ]
 
-# Rows in memory at once. A detail's text may be as long as a whole report, so this is kept small.
-_FETCH = 200
+# Rows written at once.
+_CHUNK = 200
 # A Parquet row group ends at whichever comes first; larger groups compress better.
 _GROUP_ROWS = 20_000
 _GROUP_CHARACTERS = 16 * 1024 * 1024
@@ -139,19 +140,15 @@ def _choose(kind: str, format: str) -> tuple[Export, "type[Writer]"]:  # noqa: A
 
 
 def _chunks(engine: sa.Engine, chosen: Export, filters: Filters) -> Generator[list[Values], None, None]:
-    """The rows of an export, at most _FETCH at once, by a server-side cursor where there is a server."""
-    streamed = {"stream_results": True, "yield_per": _FETCH}
+    """The rows of an export, some at a time, all as they were at one moment."""
     try:
         with engine.connect() as connection:
-            dialect = connection.dialect.name
-            if dialect == "postgresql":
+            if connection.dialect.name == "postgresql":
+                connection.execution_options(isolation_level="REPEATABLE READ")
                 connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{_PATIENCE}'")
-                # All rows are wanted, not the first ones soon.
-                connection.exec_driver_sql("SET LOCAL cursor_tuple_fraction = 1")
-            query = chosen.select(filters, dialect)
-            with connection.execute(query, execution_options=streamed) as result:
-                for rows in result.partitions():
-                    yield [chosen.values(row) for row in rows]
+            with contextlib.closing(chosen.rows(connection, filters)) as rows:
+                while chunk := list(itertools.islice(rows, _CHUNK)):
+                    yield chunk
     except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
         raise database.as_away(error) from error
 

@@ -1,11 +1,14 @@
-"""What each export selects: SQLAlchemy Core over ``ingest.models``, for SQLite and PostgreSQL alike.
+"""The rows of each export, in order, for SQLite and PostgreSQL alike, with no more of them in memory than one report has.
 
-One export is one statement, so it sees one moment of the database, and its rows can be streamed in order.
+No statement sorts more than one day's reports: SQLite as pysqlite3 builds it sorts in memory, whatever is asked of it.
+Entries and failure details are fetched for some reports at a time, and put in order here.
 """
 
+import collections
 import datetime as dt
 import enum
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import msgspec
@@ -18,6 +21,7 @@ from ingest.tlsrpt import names
 from ingest.tlsrpt.vocabulary import STS, UNEXPLAINED
 
 Values = tuple[Any, ...]
+Rows = Generator[Values, None, None]
 # Sums are given as what every format holds; only the sum of a thousand absurd counts is larger.
 BIGINT_MAX = 2**63 - 1
 
@@ -74,11 +78,10 @@ class Filters(msgspec.Struct, frozen=True):
 
 
 class Export(msgspec.Struct, frozen=True):
-    """One kind of export: its columns in order, its statement, and the way from a row of it to the columns' values."""
+    """One kind of export: its columns in order, and its rows as values of these columns."""
 
     columns: Mapping[str, Type]
-    select: Callable[[Filters, str], sa.Select[Any]]
-    values: Callable[[sa.Row[Any]], Values]
+    rows: Callable[[sa.Connection, Filters], Rows]
 
 
 def _domain(name: str) -> str:
@@ -111,203 +114,249 @@ def _allowed(patterns: Iterable[str]) -> sa.ColumnElement[bool]:
     return sa.or_(sa.false(), *each)
 
 
-def _ordered(query: sa.Select[Any], columns: Iterable[sa.ColumnElement[Any]], dialect: str) -> sa.Select[Any]:
-    """Sorted by code points on both engines: PostgreSQL would otherwise sort as its locale does."""
-    by_bytes = dialect == "postgresql"
-    return query.order_by(
-        *(sa.collate(c, "C") if by_bytes and isinstance(c.type, sa.String) else c for c in columns)  # Text is a String
+# Reports whose entries or details are fetched together: so many, or of so many characters, whichever comes first.
+_TOGETHER = 200
+_CHARACTERS_TOGETHER = 4 * 1024 * 1024
+_STREAMED = {"stream_results": True, "yield_per": _TOGETHER}
+Key = tuple[str, str]
+
+
+def report_rows(connection: sa.Connection, filters: Filters) -> Rows:
+    """One row for each report and policy domain, by day, domain, reporter and report id."""
+    columns = [report.c.organization if name == "reporter" else report.c[name] for name in EXPORTS["reports"].columns]
+    for rows in _reports(connection, filters, columns, [report.c.report_id]):
+        yield from map(tuple, rows)
+
+
+def _reports(
+    connection: sa.Connection,
+    filters: Filters,
+    columns: Iterable[sa.ColumnElement[Any]],
+    order: Iterable[sa.ColumnElement[Any]] = (),
+    *conditions: sa.ColumnElement[bool],
+) -> Iterator[Sequence[sa.Row[Any]]]:
+    """Reports by day, domain, reporter, what ``order`` says and key; some at a time, by a server-side cursor where there is a server."""
+    where = [*filters.conditions(), *conditions]
+    by = (report.c.policy_domain, report.c.organization, *order, report.c.report_key)
+    if connection.dialect.name == "postgresql":  # which would sort as its locale does; SQLite sorts by code points
+        by = tuple(sa.collate(column, "C") for column in by)
+    days = connection.scalars(sa.select(report.c.day).where(*where).distinct().order_by(report.c.day)).all()
+    for day in days:
+        query = sa.select(*columns).where(report.c.day == day, *where).order_by(*by)
+        with connection.execute(query, execution_options=_STREAMED) as result:
+            yield from result.partitions()
+
+
+def summary_rows(connection: sa.Connection, filters: Filters) -> Rows:
+    """Sums for each day, domain, reporter, policy type, mode and trust, in this order."""
+    columns = [report.c[name] for name in ("day", "policy_domain", "organization", "trust", "report_key")]
+    about: tuple[Any, ...] = ()
+    groups: dict[tuple[str, ...], Sums] = {}
+    for rows in _reports(connection, filters, columns):
+        entries = _entries(connection, [(row.policy_domain, row.report_key) for row in rows], *_COUNTS)
+        for day, domain, organization, trust, key in rows:
+            if (day, domain, organization) != about:
+                yield from _grouped(about, groups)
+                about, groups = (day, domain, organization), {}
+            _add_report(groups, trust, entries.get((domain, key), []))
+    yield from _grouped(about, groups)
+
+
+Sums = list[int | None]
+_COUNTS = [policy_entry.c[name] for name in ("successful_sessions", "failed_sessions", "refused_sessions")]
+
+
+def _add_report(groups: dict[tuple[str, ...], Sums], trust: str, entries: Iterable[Sequence[Any]]) -> None:
+    """Add a report to the sums of (policy type, mode, trust). One without entries counts too: its sender saw nothing."""
+    own: dict[tuple[str, ...], Sums] = {} if entries else {("", "", trust): [1, None, None, 0]}
+    for _position, policy_type, policy_mode, *counts in entries:
+        sums = own.setdefault((policy_type, policy_mode, trust), [1, None, None, 0])
+        sums[1:] = map(_plus, sums[1:], counts)
+    for group, sums in own.items():
+        groups[group] = list(map(_plus, groups[group], sums)) if group in groups else sums
+
+
+def _plus(one: int | None, other: int | None) -> int | None:
+    """The sum of what is there: a missing count is not zero."""
+    return other if one is None else one if other is None else one + other
+
+
+def _grouped(about: tuple[Any, ...], groups: dict[tuple[str, ...], Sums]) -> Iterator[Values]:
+    for group, sums in sorted(groups.items()):
+        yield (*about, *group, *(None if count is None else min(count, BIGINT_MAX) for count in sums))
+
+
+def _of(table: sa.Table, keys: Sequence[Key]) -> sa.ColumnElement[bool]:
+    return sa.tuple_(table.c.policy_domain, table.c.report_key).in_(keys)
+
+
+def _entries(
+    connection: sa.Connection, keys: Sequence[Key], *columns: sa.ColumnElement[Any]
+) -> Mapping[Key, list[Sequence[Any]]]:
+    """The policy entries of some reports in their order: position, policy type, mode and ``columns``."""
+    entry = policy_entry.c
+    named = (entry.position, entry.policy_type, entry.policy_mode, *columns)
+    found: dict[Key, list[Sequence[Any]]] = collections.defaultdict(list)
+    for row in connection.execute(
+        sa.select(entry.policy_domain, entry.report_key, *named).where(_of(policy_entry, keys))
+    ):
+        found[row[0], row[1]].append(row[2:])
+    for entries in found.values():
+        entries.sort(key=_position)
+    return found
+
+
+def _position(row: Sequence[Any]) -> int:
+    position: int = row[0]
+    return position
+
+
+_DETAIL_TEXTS = [
+    failure_detail.c[name]
+    for name in (
+        "sending_mta_ip",
+        "receiving_mx_hostname",
+        "receiving_mx_helo",
+        "receiving_ip",
+        "failure_reason_code",
+        "additional_information",
     )
+]
+_NO_TEXTS = ("",) * len(_DETAIL_TEXTS)
 
 
-def _same_report(table: sa.Table) -> sa.ColumnElement[bool]:
-    return (table.c.policy_domain == report.c.policy_domain) & (table.c.report_key == report.c.report_key)
+def failure_rows(connection: sa.Connection, filters: Filters) -> Rows:
+    """One row for each failure detail and, before those of its entry, one for the failures that no detail explains.
+
+    By day, domain, reporter, report id, entry and detail as the report lists them.
+    """
+    same = (failure_detail.c.policy_domain == report.c.policy_domain) & (
+        failure_detail.c.report_key == report.c.report_key
+    )
+    size = sa.func.sum(sum((sa.func.length(text) for text in _DETAIL_TEXTS), sa.literal_column("500", sa.Integer)))
+    size_of_details = sa.select(size).where(same).correlate(report).scalar_subquery()
+    unexplained = sa.exists().where(
+        policy_entry.c.policy_domain == report.c.policy_domain,
+        policy_entry.c.report_key == report.c.report_key,
+        policy_entry.c.unexplained_sessions > 0,
+    )
+    names_in_order = ("day", "policy_domain", "organization", "report_id", "trust", "report_key")
+    columns = [*(report.c[name] for name in names_in_order), size_of_details.label("size")]
+    found = _reports(connection, filters, columns, [report.c.report_id], unexplained | sa.exists().where(same))
+    for rows in found:
+        for some in _not_too_large(rows):
+            yield from _failures_of(connection, some)
 
 
-_SESSIONS = ("successful_sessions", "failed_sessions", "refused_sessions")
-# Literals, not bound values: PostgreSQL has no bigint >> bigint.
+def _not_too_large(rows: Iterable[sa.Row[Any]]) -> Iterator[list[sa.Row[Any]]]:
+    """Reports whose details fit into memory together. One report alone always does: the reader has limits."""
+    some: list[sa.Row[Any]] = []
+    total = 0
+    for row in rows:
+        if some and total + (row.size or 0) > _CHARACTERS_TOGETHER:
+            yield some
+            some, total = [], 0
+        some.append(row)
+        total += row.size or 0
+    if some:
+        yield some
+
+
+def _failures_of(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> Iterator[Values]:
+    keys = [(row.policy_domain, row.report_key) for row in rows]
+    entries = _entries(connection, keys, policy_entry.c.unexplained_sessions)
+    details = _details(connection, keys)
+    for day, domain, organization, report_id, trust, key, _size in rows:
+        for position, policy_type, policy_mode, unexplained in entries.get((domain, key), []):
+            about = (day, domain, organization, report_id, policy_type, policy_mode, trust)
+            if unexplained:
+                yield (*about, UNEXPLAINED, unexplained, enforcement.refuses(policy_type, UNEXPLAINED), *_NO_TEXTS)
+            for detail in details.get((domain, key, position), []):
+                yield (*about, *detail[1:])
+
+
+def _details(connection: sa.Connection, keys: Sequence[Key]) -> Mapping[tuple[str, str, int], list[Sequence[Any]]]:
+    """The failure details of some reports by entry, in their order: position, result type, count, refused, texts."""
+    detail = failure_detail.c
+    columns = (detail.position, detail.result_type, detail.failed_sessions, detail.refused, *_DETAIL_TEXTS)
+    query = sa.select(detail.policy_domain, detail.report_key, detail.entry_position, *columns)
+    found: dict[tuple[str, str, int], list[Sequence[Any]]] = collections.defaultdict(list)
+    for row in connection.execute(query.where(_of(failure_detail, keys))):
+        found[row[0], row[1], row[2]].append(row[3:])
+    for details in found.values():
+        details.sort(key=_position)
+    return found
+
+
+def domain_rows(connection: sa.Connection, filters: Filters) -> Rows:
+    """One row for each policy domain that has reports, in alphabetical order. Verdicts are not in it yet."""
+    query = _select_domains(filters)
+    domain = query.c.policy_domain
+    by_bytes = sa.collate(domain, "C") if connection.dialect.name == "postgresql" else domain
+    with connection.execute(sa.select(query).order_by(by_bytes), execution_options=_STREAMED) as result:
+        for row in result:
+            mode = row.newest.split("|", 4)[4] if row.newest else None
+            sessions = _plus(_joined(row.successful_high, row.successful_low), _joined(row.failed_high, row.failed_low))
+            if not row.entries:  # no evidence: no session was reported, which is another thing than a missing count
+                sessions = 0
+            refused = _joined(row.refused_high, row.refused_low) or 0
+            sums = None if sessions is None else min(sessions, BIGINT_MAX), min(refused, BIGINT_MAX)
+            yield (row.policy_domain, None, mode, None, None, row.reporters, *sums, None, row.last_report_day, None)
+
+
+# SQLite's SUM() raises beyond 2^63, and its TOTAL() is inexact beyond 2^53; counts reach 2^53, and strangers choose them. So
+# the upper and the lower bits are summed apart: these halves stay below 2^27, and no number of rows overflows their sums.
+# The numbers are literals, not bound values: PostgreSQL has no bigint >> bigint.
 _LOW_BITS = 26
 _SHIFT: sa.ColumnElement[int] = sa.literal_column(str(_LOW_BITS), sa.Integer)
 _MASK: sa.ColumnElement[int] = sa.literal_column(str(2**_LOW_BITS - 1), sa.Integer)
 
 
-def _sums(table: sa.Table) -> Iterator[sa.Label[Any]]:
-    """The sums of the session counts, each in two halves.
-
-    SQLite's SUM() raises beyond 2^63, and its TOTAL() is inexact beyond 2^53; counts reach 2^53 and strangers choose them.
-    The halves of a count stay below 2^27, so that no number of rows overflows their sums.
-    """
-    for name in _SESSIONS:
-        yield sa.func.sum(table.c[name].bitwise_rshift(_SHIFT)).label(f"{name}_high")
-        yield sa.func.sum(table.c[name].bitwise_and(_MASK)).label(f"{name}_low")
+def _joined(high: Any, low: Any) -> int | None:  # noqa: ANN401
+    """A sum from those of its halves (PostgreSQL sums to Decimal); None when there was no count."""
+    return None if high is None else (int(high) << _LOW_BITS) + int(low)
 
 
-def _sum(row: sa.Row[Any], name: str) -> int | None:
-    """A sum from its halves, None when no count was there to be added (PostgreSQL sums to Decimal)."""
-    high, low = getattr(row, f"{name}_high"), getattr(row, f"{name}_low")
-    return None if high is None else min((int(high) << _LOW_BITS) + int(low), BIGINT_MAX)
-
-
-def _select_summary(filters: Filters, dialect: str) -> sa.Select[Any]:
-    # A report without entries is a row too: its sender says that it saw nothing.
-    joined = report.outerjoin(policy_entry, _same_report(policy_entry))
-    group = (
-        report.c.day,
-        report.c.policy_domain,
-        report.c.organization,
-        sa.func.coalesce(policy_entry.c.policy_type, "").label("policy_type"),
-        sa.func.coalesce(policy_entry.c.policy_mode, "").label("policy_mode"),
-        report.c.trust,
-    )
-    reports = sa.func.count(report.c.report_key.distinct()).label("reports")
-    query = sa.select(*group, reports, *_sums(policy_entry)).select_from(joined).where(*filters.conditions())
-    by_number = (sa.text(str(number + 1)) for number in range(len(group)))
-    # Sorted outside: an ORDER BY with a collation is no part of the GROUP BY.
-    grouped = query.group_by(*by_number).subquery("grouped")
-    return _ordered(sa.select(grouped), list(grouped.c)[: len(group)], dialect)
-
-
-def _summary_values(row: sa.Row[Any]) -> Values:
-    successful, failed = _sum(row, "successful_sessions"), _sum(row, "failed_sessions")
-    # The refused figure is computed here, not said by the sender: it is never missing.
-    return (*row[:7], successful, failed, _sum(row, "refused_sessions") or 0)
-
-
-_DETAIL_TEXTS = (
-    "sending_mta_ip",
-    "receiving_mx_hostname",
-    "receiving_mx_helo",
-    "receiving_ip",
-    "failure_reason_code",
-    "additional_information",
-)
-_OF_ENTRY = (
-    report.c.day,
-    report.c.policy_domain,
-    report.c.organization,
-    report.c.report_id,
-    policy_entry.c.policy_type,
-    policy_entry.c.policy_mode,
-    report.c.trust,
-)
-_PLACE = (report.c.report_key, policy_entry.c.position.label("entry_position"))
-
-
-def _select_failures(filters: Filters, dialect: str) -> sa.Select[Any]:
-    rows = sa.union_all(_explained(filters), _unexplained(filters)).subquery("failures")
-    place = ("day", "policy_domain", "organization", "report_id", "report_key", "entry_position", "position")
-    return _ordered(sa.select(rows), [rows.c[name] for name in place], dialect)
-
-
-def _explained(filters: Filters) -> sa.Select[Any]:
-    detail = failure_detail.c
-    same_entry = (
-        (detail.policy_domain == policy_entry.c.policy_domain)
-        & (detail.report_key == policy_entry.c.report_key)
-        & (detail.entry_position == policy_entry.c.position)
-    )
-    texts = [detail[name] for name in _DETAIL_TEXTS]
-    columns = (*_OF_ENTRY, detail.result_type, detail.failed_sessions, detail.refused, *texts, *_PLACE, detail.position)
-    joined = report.join(policy_entry, _same_report(policy_entry)).join(failure_detail, same_entry)
-    return sa.select(*columns).select_from(joined).where(*filters.conditions())
-
-
-def _unexplained(filters: Filters) -> sa.Select[Any]:
-    """Failures of a summary that no detail explains, with a position that no detail has."""
-    sessions = policy_entry.c.unexplained_sessions
-    word = sa.literal_column(f"'{UNEXPLAINED}'", sa.String)
-    texts = [sa.literal_column("''", sa.Text) for _ in _DETAIL_TEXTS]
-    # Whether enforce would refuse them is decided in _failure_values.
-    columns = (*_OF_ENTRY, word, sessions, sa.false(), *texts, *_PLACE, sa.literal_column("-1", sa.Integer))
-    joined = report.join(policy_entry, _same_report(policy_entry))
-    return sa.select(*columns).select_from(joined).where(sessions > 0, *filters.conditions())
-
-
-def _failure_values(row: sa.Row[Any]) -> Values:
-    refused = row.refused if row.position >= 0 else enforcement.refuses(row.policy_type, UNEXPLAINED)
-    return (*row[:9], refused, *row[10:16])
-
-
-def _select_domains(filters: Filters, dialect: str) -> sa.Select[Any]:
-    conditions = filters.conditions()
+def _select_domains(filters: Filters) -> sa.Subquery:
+    """Sums over what decision.md section 1 counts as evidence: entries of type sts in trusted reports."""
+    entry = policy_entry.c
     trusted = report.c.trust.in_(EVIDENCE)
-    of_sts = [policy_entry.c.policy_type == STS, trusted, *conditions]
-    seen = (
+    evidence = trusted & (entry.policy_type == STS)
+    halves = []
+    for name, column in zip(("successful", "failed", "refused"), _COUNTS, strict=True):
+        count = sa.case((evidence, column))
+        halves.append(sa.func.sum(count.bitwise_rshift(_SHIFT)).label(f"{name}_high"))
+        halves.append(sa.func.sum(count.bitwise_and(_MASK)).label(f"{name}_low"))
+    moments = (report.c.day, report.c.range_end, report.c.received_at)
+    # The newest entry sorts last. An entry that quotes no policy (a fetch error) says nothing about its mode.
+    place = [*(sa.cast(moment, sa.Text) for moment in moments), report.c.report_key, entry.policy_mode]
+    newest = sa.func.max(sa.case((evidence & (entry.policy_mode != ""), functools.reduce(_with_bar, place))))
+    same = (entry.policy_domain == report.c.policy_domain) & (entry.report_key == report.c.report_key)
+    return (
         sa.select(
             report.c.policy_domain,
             sa.func.count(sa.case((trusted, report.c.organization)).distinct()).label("reporters"),
             sa.func.max(report.c.day).label("last_report_day"),
+            sa.func.count(sa.case((evidence, 1))).label("entries"),
+            newest.label("newest"),
+            *halves,
         )
-        .where(*conditions)
+        .select_from(report.outerjoin(policy_entry, same))
+        .where(*filters.conditions())
         .group_by(report.c.policy_domain)
-        .subquery("seen")
-    )
-    sums = (
-        sa.select(report.c.policy_domain.label("with_evidence"), *_sums(policy_entry))
-        .select_from(report.join(policy_entry, _same_report(policy_entry)))
-        .where(*of_sts)
-        .group_by(report.c.policy_domain)
-        .subquery("sums")
-    )
-    modes = _newest_modes(of_sts)
-    joined = seen.outerjoin(sums, sums.c.with_evidence == seen.c.policy_domain)
-    joined = joined.outerjoin(modes, (modes.c.mode_of == seen.c.policy_domain) & (modes.c.age == 1))
-    return _ordered(sa.select(seen, sums, modes.c.policy_mode).select_from(joined), [seen.c.policy_domain], dialect)
-
-
-def _newest_modes(conditions: Sequence[sa.ColumnElement[bool]]) -> sa.Subquery:
-    """Modes as reporters saw them, ``age`` 1 the newest of its domain. Entries that quote no policy say nothing about it."""
-    newest_first = (
-        report.c.day.desc(),
-        report.c.range_end.desc(),
-        report.c.received_at.desc(),
-        report.c.report_key,
-        policy_entry.c.position.desc(),
-    )
-    age = sa.func.row_number().over(partition_by=report.c.policy_domain, order_by=newest_first)
-    return (
-        sa.select(report.c.policy_domain.label("mode_of"), policy_entry.c.policy_mode, age.label("age"))
-        .select_from(report.join(policy_entry, _same_report(policy_entry)))
-        .where(policy_entry.c.policy_mode != "", *conditions)
-        .subquery("modes")
+        .subquery("domains")
     )
 
 
-def _domain_values(row: sa.Row[Any]) -> Values:
-    given = [count for name in _SESSIONS[:2] if (count := _sum(row, name)) is not None]
-    # Without evidence no session was reported: zero. With evidence that leaves out its counts, nobody knows.
-    unknown = 0 if row.with_evidence is None else None
-    sessions = min(sum(given), BIGINT_MAX) if given else unknown
-    refused = _sum(row, "refused_sessions") or 0
-    # The verdict, its window, its bound and its reasons stay empty until there is a verdict.
-    before, after = (row.policy_domain, None, row.policy_mode, None, None), (None, row.last_report_day, None)
-    return (*before, row.reporters, sessions, refused, *after)
-
-
-_REPORT_COLUMNS = (
-    report.c.received_at,
-    report.c.policy_domain,
-    report.c.organization,
-    report.c.report_id,
-    report.c.range_start,
-    report.c.range_end,
-    report.c.door,
-    report.c.trust,
-    report.c.signer,
-    report.c.policies,
-    report.c.successful_sessions,
-    report.c.failed_sessions,
-)
-
-
-def _select_reports(filters: Filters, dialect: str) -> sa.Select[Any]:
-    place = (report.c.day, report.c.policy_domain, report.c.organization, report.c.report_id, report.c.report_key)
-    return _ordered(sa.select(*_REPORT_COLUMNS).where(*filters.conditions()), place, dialect)
+def _with_bar(left: sa.ColumnElement[str], right: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    return left + "|" + right
 
 
 _TYPES = {
     **dict.fromkeys(("day", "window_start", "window_end", "last_report_day"), Type.DAY),
     **dict.fromkeys(("received_at", "range_start", "range_end"), Type.INSTANT),
-    **dict.fromkeys(("reports", "reporters", "policies", "sessions", *_SESSIONS), Type.COUNT),
+    **dict.fromkeys(("reports", "reporters", "policies", "sessions"), Type.COUNT),
+    **dict.fromkeys(("successful_sessions", "failed_sessions", "refused_sessions"), Type.COUNT),
     "refused": Type.FLAG,
     "refusal_bound": Type.RATE,
 }
@@ -324,8 +373,7 @@ EXPORTS: Mapping[str, Export] = {
             "day,policy_domain,reporter,policy_type,policy_mode,trust,"
             "reports,successful_sessions,failed_sessions,refused_sessions"
         ),
-        _select_summary,
-        _summary_values,
+        summary_rows,
     ),
     "failures": Export(
         _columns(
@@ -333,23 +381,20 @@ EXPORTS: Mapping[str, Export] = {
             "sending_mta_ip,receiving_mx_hostname,receiving_mx_helo,receiving_ip,failure_reason_code,"
             "additional_information"
         ),
-        _select_failures,
-        _failure_values,
+        failure_rows,
     ),
     "domains": Export(
         _columns(
             "policy_domain,verdict,policy_mode,window_start,window_end,reporters,sessions,refused_sessions,"
             "refusal_bound,last_report_day,reasons"
         ),
-        _select_domains,
-        _domain_values,
+        domain_rows,
     ),
     "reports": Export(
         _columns(
             "received_at,policy_domain,reporter,report_id,range_start,range_end,door,trust,signer,policies,"
             "successful_sessions,failed_sessions"
         ),
-        _select_reports,
-        tuple,
+        report_rows,
     ),
 }

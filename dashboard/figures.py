@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pandas as pd
 
+from ingest.tlsrpt.fields import Defect
 from ingest.tlsrpt.vocabulary import NO_POLICY_FOUND, STS, TLSA
 
 from . import wording
@@ -149,3 +150,27 @@ def quoted_by(policy: dict[Any, Any], quotes: pd.DataFrame) -> list[str]:
     digest = policy["policy_digest"]
     same_text = quotes["policy_digest"].isna() if pd.isna(digest) else quotes["policy_digest"] == digest
     return list(quotes.loc[same_text & (quotes["policy_type"] == policy["policy_type"]), "organization"])
+
+
+def listed(text: str) -> list[str]:
+    """The texts in a JSON list from the database; none when it is cut or no list."""
+    try:
+        return [str(member) for member in msgspec.json.decode(text, type=list[Any])]
+    except msgspec.MsgspecError:
+        return []
+
+
+def defects(text: str) -> pd.DataFrame:
+    """The noted defects of a report (JSON from the table ``report``). Columns: where, what, value."""
+    found = msgspec.json.decode(text, type=list[Defect])
+    return pd.DataFrame(
+        {name: pd.Series([getattr(d, name) for d in found], dtype="str") for name in ("where", "what", "value")}
+    )
+
+
+def indented(text: bytes) -> bytes:
+    """A JSON text with its members on lines of their own; what is no JSON (or only its beginning) as it is."""
+    try:
+        return msgspec.json.format(text, indent=2)
+    except (msgspec.MsgspecError, RecursionError):
+        return text

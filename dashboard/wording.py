@@ -1,11 +1,16 @@
 """Plain words for what reports and tables say in codes: result types, trust, doors, policy types, quarantine reasons."""
 
-import msgspec
+from collections.abc import Mapping
+from typing import Any
 
-from ingest import intake, trace
+import msgspec
+import pandas as pd
+
+from ingest import authentication, intake, trace
 from ingest.tlsrpt import vocabulary
 
 from .plain import plain
+from .queries.selection import LANES
 
 # Every page and export says so (decision.md section 2).
 SESSIONS_NOTE = (
@@ -69,7 +74,8 @@ RESULT_TYPES: dict[str, ResultType] = {
         "Policy could not be fetched",
         "The policy file could not be fetched from the policy host.",
         BLOCKS,
-        "The operator of the policy host (mta-sts under your domain): web server down, 404 or 500, a redirect, or a firewall in front of it.",
+        "The operator of the policy host (mta-sts under your domain): web server down, 404 or 500, a redirect, or a "
+        "firewall in front of it.",
     ),
     "sts-policy-invalid": ResultType(
         "Policy not valid",
@@ -122,23 +128,37 @@ def result_type(code: str) -> ResultType:
 
 
 TRUST = {
-    intake.VERIFIED: "verified",
+    authentication.VERIFIED: "verified",
     intake.IMPORTED: "loaded by you",
     intake.UNVERIFIED: "not verified",
     intake.UNAUTHENTICATED: "not authenticated",
 }
 TRUST_MEANING = {
-    intake.VERIFIED: "signed by its sender (DKIM), and the signature holds",
+    authentication.VERIFIED: "signed by its sender (DKIM), and the signature holds",
     intake.IMPORTED: "loaded by the operator, who vouches for it",
     intake.UNVERIFIED: "mail without a valid signature of its sender: anyone could have written it",
     intake.UNAUTHENTICATED: "uploaded over HTTPS, where nothing proves who sent it",
 }
 
+TRUSTED = intake.EVIDENCE
+# Choices of a filter: lanes first, then each kind of trust by itself.
+TRUST_CHOICES = {
+    "": "Any",
+    "trusted": "Trusted",
+    "unproven": "Unproven",
+} | TRUST
+
+
+def trusts_of(choice: str) -> tuple[str, ...]:
+    """What a choice of TRUST_CHOICES stands for."""
+    return LANES.get(choice) or ((choice,) if choice in TRUST else intake.TRUST_ORDER)
+
+
 DKIM = {
-    "verified": "signature holds",
-    "unsigned": "no signature",
-    "failed": "signature does not hold",
-    "undetermined": "key could not be looked up yet; tried again later",
+    authentication.VERIFIED: "signature holds",
+    authentication.UNSIGNED: "no signature",
+    authentication.FAILED: "signature does not hold",
+    authentication.UNDETERMINED: "key could not be looked up yet; tried again later",
 }
 
 DOORS = {
@@ -165,9 +185,40 @@ QUARANTINE_REASONS = {
 }
 
 
+def result_title(code: str) -> str:
+    """A result type in a few words, fit for a label (read as Markdown)."""
+    return RESULT_TYPES[code].words if code in RESULT_TYPES else plain(code, 60)
+
+
+def policy_type(code: str) -> str:
+    """A policy type, fit for a label (read as Markdown)."""
+    return POLICY_TYPES.get(code) or plain(code, 40)
+
+
+def quarantine_reason(code: str) -> str:
+    """A reason of the quarantine, fit for a label (read as Markdown)."""
+    return QUARANTINE_REASONS.get(code) or plain(code, 40)
+
+
+def remarks(row: Mapping[Any, Any]) -> str:
+    """What is special about a report of ``reports.list_reports``."""
+    marks = {
+        "contradicted": "contradicted by another report",
+        "long_range": "more than a day",
+        "defective": "departs from RFC 8460",
+    }
+    return ", ".join(words for name, words in marks.items() if row[name])
+
+
+def counts(row: Mapping[Any, Any]) -> str:
+    """The session counts of a report or an entry in a sentence."""
+    said = f"{sessions(row['successful_sessions'])} successful, {sessions(row['failed_sessions'])} failed"
+    return said + (f", {sessions(row['refused_sessions'])} would be refused" if row["refused_sessions"] else "")
+
+
 def sessions(count: float | None) -> str:
     """A count for people: ``12,345``; a dash when the report has none."""
-    return "\u2014" if count is None or count != count else f"{count:,.0f}"  # noqa: PLR0124
+    return "\u2014" if count is None or pd.isna(count) else f"{count:,.0f}"
 
 
 def size(count: int) -> str:
@@ -180,12 +231,12 @@ def size(count: int) -> str:
     return f"{amount:.1f} GB"
 
 
-def outcome(failed: float, refused: float, consequence: str, policy_type: str) -> str:
-    """One cause in a sentence. Only MTA-STS entries say anything about enforce."""
+def outcome(failed: float, refused: float, consequence: str, under: str) -> str:
+    """One cause in a sentence. ``under`` is the policy type: only MTA-STS says anything about enforce."""
     counted = f"{sessions(failed)} {'session' if failed == 1 else 'sessions'}"
     if consequence == REFUSED_TODAY:
         return f"{counted}; {CONSEQUENCES[REFUSED_TODAY]}"
-    if policy_type != vocabulary.STS:
+    if under != vocabulary.STS:
         return f"{counted} failed"
     if consequence == REFUSED or refused:
         rest = "" if refused == failed else f"; {sessions(failed - refused)} others would not be"
@@ -193,11 +244,12 @@ def outcome(failed: float, refused: float, consequence: str, policy_type: str) -
     return f"{counted}; {CONSEQUENCES[BLOCKS]}"
 
 
-def policy_title(policy_type: str, mode: str, text: str) -> str:
-    """A line about a policy text, fit for a label (read as Markdown)."""
-    kind = POLICY_TYPES.get(policy_type) or plain(policy_type, 40)
-    if policy_type == vocabulary.NO_POLICY_FOUND or not policy_type:
-        return "No policy was found"
-    if not text:
-        return f"{kind}, the text is not quoted"
-    return f"{kind}, mode {plain(mode, 40) if mode else 'not readable'}" if policy_type == vocabulary.STS else f"{kind} records"
+def policy_title(code: str, mode: str, text: object) -> str:
+    """A line about a policy text (missing or empty when not quoted), fit for a label (read as Markdown)."""
+    if code in (vocabulary.NO_POLICY_FOUND, ""):
+        return "No policy was found" if code else "No policy is named"
+    if not isinstance(text, str) or not text:
+        return f"{policy_type(code)}, the text is not quoted"
+    if code != vocabulary.STS:
+        return f"{policy_type(code)} records"
+    return f"{policy_type(code)}, mode {plain(mode, 40) if mode else 'not readable'}"

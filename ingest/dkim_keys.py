@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import dns.asyncresolver
 import dns.exception
+import dns.inet
 import dns.nameserver
 import dns.resolver
 import msgspec
@@ -137,12 +138,11 @@ class Keys:
 
 
 def _nameserver(address: Address) -> dns.nameserver.Nameserver:
-    try:
-        return dns.nameserver.Do53Nameserver(address.host, address.port)
-    except (dns.exception.DNSException, ValueError) as error:
+    if not dns.inet.is_address(address.host):
         raise SettingsError(
             f"{PREFIX}NAMESERVERS={address}: must be IP addresses, for example 192.0.2.53 or [2001:db8::53]:53"
-        ) from error
+        )
+    return dns.nameserver.Do53Nameserver(address.host, address.port)
 
 
 def _in_turns(names: list[str]) -> list[str]:

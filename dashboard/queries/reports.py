@@ -26,7 +26,8 @@ class Cause(msgspec.Struct, frozen=True):
 
 
 class ReportFilter(msgspec.Struct, frozen=True):
-    """Which reports. ``domain`` is exact, or ``*.example.com`` for all below it; ``reporter`` is a part of the name.
+    """Which reports. ``domain`` is exact, or ``*.example.com`` for all below it; ``reporter`` is a part of the name,
+    or with double quotes around it the whole name.
 
     ``cause`` needs a ``domain``: it is answered from that domain's failure details.
     """
@@ -37,6 +38,12 @@ class ReportFilter(msgspec.Struct, frozen=True):
     trusts: tuple[str, ...] = TRUST_ORDER
     only_failures: bool = False
     cause: Cause | None = None
+
+
+def any_report(engine: sa.Engine, scope: Scope) -> bool:
+    """Whether there is a report at all (that the user may see)."""
+    found = sa.select(sa.literal(1)).select_from(report).where(scope.allows(report.c.policy_domain)).limit(1)
+    return bool(read_number(engine, sa.select(sa.func.count()).select_from(found.subquery())))
 
 
 def count_reports(engine: sa.Engine, scope: Scope, wanted: ReportFilter, at_most: int) -> int:
@@ -125,7 +132,7 @@ def _conditions(scope: Scope, wanted: ReportFilter) -> list[sa.ColumnElement[boo
         asked = Scope((wanted.domain,)).allows(row.policy_domain) if wanted.domain.startswith("*.") else None
         conditions.append(row.policy_domain == wanted.domain if asked is None else asked)
     if wanted.reporter:
-        conditions.append(row.organization.icontains(wanted.reporter, autoescape=True))
+        conditions.append(_named(wanted.reporter))
     if set(wanted.trusts) != set(TRUST_ORDER):
         conditions.append(row.trust.in_(wanted.trusts))
     if wanted.only_failures:
@@ -133,6 +140,17 @@ def _conditions(scope: Scope, wanted: ReportFilter) -> list[sa.ColumnElement[boo
         same = (entry.policy_domain == row.policy_domain) & (entry.report_key == row.report_key)
         conditions.append(sa.exists().where(same, entry.failed_sessions > 0))
     return conditions
+
+
+def exactly(name: str) -> str:
+    """A reporter's name for ``ReportFilter.reporter``, when nothing but the whole name is meant."""
+    return f'"{name}"'
+
+
+def _named(reporter: str) -> sa.ColumnElement[bool]:
+    if len(reporter) > 1 and reporter[0] == reporter[-1] == '"':
+        return report.c.organization == reporter[1:-1]
+    return report.c.organization.icontains(reporter, autoescape=True)
 
 
 def one_report(engine: sa.Engine, scope: Scope, domain: str, key: str) -> pd.DataFrame:

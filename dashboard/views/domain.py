@@ -16,6 +16,7 @@ from ..plain import (
     visible_lines,
 )
 from ..queries import domain as queries
+from ..queries.reports import exactly
 from ..queries.selection import ALL_DAYS, LANES, TRUSTED, UNPROVEN, Window
 from . import parts
 from .visit import Visit
@@ -52,7 +53,7 @@ def _ask(visit: Visit) -> None:
 def _page(visit: Visit, domain: str, every_day: pd.DataFrame) -> None:
     newest = every_day["day"].max()
     with st.container(horizontal=True, gap="medium"):
-        window = parts.range_selector(parts.default_range(newest, visit), visit)
+        window = parts.range_selector(newest, visit)
         days = figures.within(every_day, window)
         lane = _choose_lane(every_day)
         policy_type = _choose_policy_type(days, lane)
@@ -64,12 +65,19 @@ def _page(visit: Visit, domain: str, every_day: pd.DataFrame) -> None:
     _over_time(chosen, window)
     causes = visit.read(queries.causes, domain, window, lane, policy_type)
     types = visit.read(queries.result_types, domain, window, lane, policy_type)
+    about = _about(domain, window) | {"trust": lane, "policy": policy_type}
     if len(types):
-        _failures(visit, domain, figures.heat(causes, types, _MOST_MX), policy_type)
+        _failures(visit, figures.heat(causes, types, _MOST_MX), about)
         _consequences(figures.causes_in_order(causes, types, heard), policy_type)
-    _reporters(visit, domain, reporters)
+    _reporters(visit, reporters, _about(domain, window))
     _policies(visit, domain, window, lane)
     parts.sessions_note()
+
+
+def _about(domain: str, window: Window) -> dict[str, str]:
+    """The part of an address of the Reports page that is the same for all figures here."""
+    days = {"since": window.since, "until": window.until}
+    return {"domain": domain_parameter(domain)} | {name: str(day) for name, day in days.items() if day}
 
 
 def _choose_lane(days: pd.DataFrame) -> str:
@@ -77,33 +85,19 @@ def _choose_lane(days: pd.DataFrame) -> str:
     lanes = set(days["lane"])
     if lanes == {TRUSTED}:
         return TRUSTED
-    chosen = st.segmented_control(
-        "Reports",
-        list(_LANE_NAMES),
-        default=TRUSTED if TRUSTED in lanes else UNPROVEN,
-        required=True,
-        format_func=lambda lane: _LANE_NAMES[lane],
-        key="reports",
-        bind="query-params",
-        help="Unproven: mail without a valid signature, and uploads over HTTPS. Nothing vouches for them.",
-    )
-    return str(chosen)
+    default = TRUSTED if TRUSTED in lanes else UNPROVEN
+    meaning = "Unproven: mail without a valid signature, and uploads over HTTPS. Nothing vouches for them."
+    return parts.choice("Reports", "reports", _LANE_NAMES, default, meaning)
 
 
 def _choose_policy_type(days: pd.DataFrame, lane: str) -> str:
     types = figures.policy_types(days, lane, _MOST_TYPES)
     if types == [STS]:
         return STS
-    chosen = st.segmented_control(
-        "Policy",
-        types,
-        default=types[0],
-        required=True,
-        format_func=lambda name: wording.POLICY_TYPES.get(name) or plain(name, 40),
-        key=f"policy-{lane}",
-        help="One sender may list the same sessions under MTA-STS and under DANE, so they are never added together.",
-    )
-    return str(chosen)
+    names = {name or "-": wording.policy_type(name) for name in types}
+    meaning = "One sender may list the same sessions under MTA-STS and under DANE, so they are never added together."
+    chosen = parts.choice("Policy", "policy", names, types[0] or "-", meaning)
+    return "" if chosen == "-" else chosen
 
 
 def _figures(days: pd.DataFrame, lane: str, policy_type: str, heard: int) -> None:
@@ -130,18 +124,21 @@ def _over_time(days: pd.DataFrame, window: Window) -> None:
         st.altair_chart(charts.failures_per_day(days, window), alt="Failed sessions by day")
 
 
-def _failures(visit: Visit, domain: str, heat: figures.Heat, policy_type: str) -> None:
+def _failures(visit: Visit, heat: figures.Heat, about: dict[str, str]) -> None:
     st.subheader("Failures by result and MX host")
-    words = [wording.RESULT_TYPES[code].words if code in wording.RESULT_TYPES else visible(code) for code in heat.result_types]
+    words = [
+        wording.RESULT_TYPES[code].words if code in wording.RESULT_TYPES else visible(code)
+        for code in heat.result_types
+    ]
     columns = {"what": parts.text_column("What failed", width="medium")}
     for number, host in enumerate(heat.mx_hosts):
         columns[f"mx{number}"] = parts.count_column(visible(host, 60) or "no MX named")
     chosen = parts.clickable_cell(heat.table, words, columns, "Failed sessions by result type and MX host", "failures")
     if chosen:
         row, column = chosen
-        about = {"domain": domain_parameter(domain), "policy": policy_type, "result": heat.result_types[row]}
+        about = about | {"result": heat.result_types[row]}
         if column.startswith("mx"):
-            about["mx"] = heat.mx_hosts[int(column.removeprefix("mx"))]
+            about["mx"] = heat.mx_hosts[int(column.removeprefix("mx"))] or parts.NO_MX
         visit.go("reports", **about)
     st.caption("Failed sessions. Click on a figure for the reports behind it. One session can have several failures.")
     if heat.left_out:
@@ -149,7 +146,9 @@ def _failures(visit: Visit, domain: str, heat: figures.Heat, policy_type: str) -
 
 
 def _consequences(causes: list[figures.Cause], policy_type: str) -> None:
-    st.subheader("What it means, and who repairs it" if policy_type != STS else "What enforce would refuse, and who repairs it")
+    st.subheader(
+        "What it means, and who repairs it" if policy_type != STS else "What enforce would refuse, and who repairs it"
+    )
     for cause in causes[:_MOST_CAUSES]:
         with st.container(border=True):
             _cause(cause, policy_type)
@@ -159,15 +158,18 @@ def _consequences(causes: list[figures.Cause], policy_type: str) -> None:
 
 def _cause(cause: figures.Cause, policy_type: str) -> None:
     name = cause.words.words if cause.code in wording.RESULT_TYPES else f"{plain(cause.code)}: {cause.words.words}"
-    st.markdown(f"**{name}** \u2014 {wording.outcome(cause.failed, cause.refused, cause.words.consequence, policy_type)}")
+    st.markdown(
+        f"**{name}** \u2014 {wording.outcome(cause.failed, cause.refused, cause.words.consequence, policy_type)}"
+    )
     st.text(f"{cause.words.meaning} {cause.words.repair}")
     hosts = ", ".join(visible(host, 60) for host in cause.mx_hosts[:_MOST_NAMED])
     more = f" and {len(cause.mx_hosts) - _MOST_NAMED:,} more" if len(cause.mx_hosts) > _MOST_NAMED else ""
-    seen = f"Seen by {cause.heard_by:,} of {cause.of_reporters:,} reporters, {parts.day(cause.first_day)} to {parts.day(cause.last_day)}"
+    between = f"{parts.day(cause.first_day)} to {parts.day(cause.last_day)}"
+    seen = f"Seen by {cause.heard_by:,} of {cause.of_reporters:,} reporters, {between}"
     st.text(f"{seen}, on {hosts}{more}." if hosts else f"{seen}.")
 
 
-def _reporters(visit: Visit, domain: str, reporters: pd.DataFrame) -> None:
+def _reporters(visit: Visit, reporters: pd.DataFrame, about: dict[str, str]) -> None:
     if reporters.empty:
         return
     st.subheader("Reporters")
@@ -177,7 +179,9 @@ def _reporters(visit: Visit, domain: str, reporters: pd.DataFrame) -> None:
     )
     columns = {
         "organization": parts.text_column("Reporter"),
-        "trust": parts.text_column("Trust", "; ".join(f"{wording.TRUST[k]}: {v}" for k, v in wording.TRUST_MEANING.items())),
+        "trust": parts.text_column(
+            "Trust", "; ".join(f"{wording.TRUST[k]}: {v}" for k, v in wording.TRUST_MEANING.items())
+        ),
         "signer": parts.text_column("Signed by", "The domain whose DKIM signature holds."),
         "reports": parts.count_column("Reports"),
         "sessions": parts.count_column("Sessions", "Under the chosen policy."),
@@ -188,7 +192,8 @@ def _reporters(visit: Visit, domain: str, reporters: pd.DataFrame) -> None:
     }
     chosen = parts.clickable_table(shown, columns, "Who reported about this domain", "reporters")
     if chosen is not None:
-        visit.go("reports", domain=domain_parameter(domain), reporter=reporters["organization"].iloc[chosen])
+        who = reporters.iloc[chosen]
+        visit.go("reports", **about, reporter=exactly(who["organization"]), trust=who["trust"])
 
 
 def _policies(visit: Visit, domain: str, window: Window, lane: str) -> None:

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from .. import figures, wording
+from .. import figures
 from ..plain import domain_parameter, domain_text, stored_domain, unicode_name
 from ..queries import fleet
 from ..queries.selection import TRUSTED, Window
@@ -27,7 +27,7 @@ def render(visit: Visit) -> None:
         first_steps.render(visit)
         return
     st.title("Domains")
-    window = parts.range_selector(parts.default_range(newest, visit), visit)
+    window = parts.range_selector(newest, visit)
     parts.nothing_recent(newest, visit)
     _figures(visit, window)
     _table(visit, window)
@@ -53,7 +53,7 @@ def _table(visit: Visit, window: Window) -> None:
     search, sort = "", fleet.FAILURES
     if every > _SEARCH_FROM:
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            search = st.text_input("Search", placeholder="part of a domain name", key="search", bind="query-params") or ""
+            search = parts.text_filter("Search", "search", "part of a domain name")
             if every > _ON_A_PAGE:
                 sort = st.selectbox("Order", list(_SORTS), format_func=lambda name: _SORTS[name], key="order")
     search = stored_domain(search) if search else ""
@@ -82,10 +82,14 @@ def _columns(rows: pd.DataFrame) -> parts.Columns:
         "refused_sessions": parts.count_column("Would be refused", "Sessions that a policy in mode enforce refuses."),
         "reporters": parts.count_column("Reporters", "Organisations with trusted reports about these days."),
         "last_day": parts.day_column("Last report", "The newest day that a trusted report is about."),
-        "dane_sessions": parts.count_column("DANE sessions", "Counted apart: often the same sessions as under MTA-STS."),
+        "dane_sessions": parts.count_column(
+            "DANE sessions", "Counted apart: often the same sessions as under MTA-STS."
+        ),
         "dane_failed": parts.count_column("DANE failed"),
         "without_policy": parts.count_column("Without a policy", "Sessions for which the sender found no policy."),
-        "unproven_reports": parts.count_column("Unproven reports", "Nothing vouches for these. They move no other figure."),
+        "unproven_reports": parts.count_column(
+            "Unproven reports", "Nothing vouches for these. They move no other figure."
+        ),
     }
     return {name: column for name, column in columns.items() if name not in _RARE or _says_something(rows[name])}
 

@@ -33,7 +33,9 @@ def render(visit: Visit) -> None:
     with st.expander("Or by HTTPS"):
         st.text("Senders that support it upload reports to the HTTP door. Nothing proves who sent these.")
         _records(first_steps.https_records(settings))
-        st.caption("Put a web server with a certificate for this name in front of the HTTP door. Microsoft uses the first rua only.")
+        st.caption(
+            "Put a web server with a certificate for this name in front of the HTTP door. Microsoft uses the first rua only."
+        )
     st.subheader("2. Try it now with a report you have")
     st.code(first_steps.commands(settings), language="bash", wrap_lines=True)
     _quarantined(visit)
@@ -48,5 +50,7 @@ def _records(records: list[str]) -> None:
 def _quarantined(visit: Visit) -> None:
     messages = visit.read(quarantine.count_messages)
     if messages:
-        st.info(f"{wording.sessions(messages)} messages came that could not be read as a report.", icon=":material/inbox:")
+        st.info(
+            f"{wording.sessions(messages)} messages came that could not be read as a report.", icon=":material/inbox:"
+        )
         visit.link("quarantine", "See why", icon=":material/arrow_forward:")

@@ -9,43 +9,112 @@ import streamlit as st
 
 from .. import charts, wording
 from ..plain import visible, visible_lines
+from ..queries.frames import LONGEST_TEXT
 from ..queries.selection import ALL_DAYS, Window
 from .visit import Visit
 
 Columns = Mapping[str, Any]
 
-RANGES = {14: "14 days", 30: "30 days", 90: "90 days", 365: "1 year", 0: "All"}
+RANGES = {"14": "14 days", "30": "30 days", "90": "90 days", "365": "1 year", "all": "All"}
 # Of a raw report or message, what a browser shows at ease; the rest is in the download.
 LONGEST_RAW = 100_000
+# In an address: failures for which no MX host is named. No host name holds a blank.
+NO_MX = "(none named)"
 
 
-def range_selector(default: int, visit: Visit, key: str = "days") -> Window:
-    """The days to look at; the choice is part of the address (``?days=90``). Today's reports have hardly arrived."""
+def remember(name: str, value: str, default: str = "") -> None:
+    """Keep a choice in the address, so that it can be bookmarked and sent to a colleague; a default leaves no trace."""
+    if value == default:
+        st.query_params.pop(name, None)
+    elif st.query_params.get(name) != value:
+        st.query_params[name] = value
+
+
+def choice(label: str, name: str, options: Mapping[str, str], default: str, meaning: str = "") -> str:
+    """One of ``options`` (word in the address to words for people), kept in the address as ``name``."""
+    asked = st.query_params.get(name, default)
     chosen = st.segmented_control(
-        "Days",
-        list(RANGES),
-        default=default,
+        label,
+        list(options),
+        default=asked if asked in options else default,
         required=True,
-        format_func=lambda days: RANGES[days],
-        key=key,
-        bind="query-params",
+        format_func=lambda word: options[word],
+        key=f"choose-{name}",
+        help=meaning or None,
     )
-    return window_of(chosen or 0, visit.today)
+    remember(name, str(chosen), default)
+    return str(chosen)
 
 
-def window_of(days: int, today: dt.date) -> Window:
-    """The last ``days`` complete days and today; 0 is all days."""
-    return Window(today - dt.timedelta(days=days), today) if days else ALL_DAYS
+def text_filter(label: str, name: str, placeholder: str, meaning: str = "") -> str:
+    """A text to look for, kept in the address as ``name``."""
+    asked = st.query_params.get(name, "")
+    typed = st.text_input(
+        label, asked, placeholder=placeholder, key=f"type-{name}", help=meaning or None, max_chars=300
+    )
+    text = (typed or "").strip()
+    remember(name, text)
+    return text
 
 
-def default_range(newest: pd.Timestamp, visit: Visit) -> int:
+def day_filter(label: str, name: str) -> dt.date | None:
+    """A day, or none, kept in the address as ``name``."""
+    try:
+        asked = dt.date.fromisoformat(st.query_params.get(name, ""))
+    except ValueError:
+        asked = None
+    chosen = st.date_input(
+        label,
+        asked,
+        min_value=dt.date(2010, 1, 1),
+        max_value=dt.date(2199, 12, 31),
+        key=f"pick-{name}",
+        format="YYYY-MM-DD",
+    )
+    remember(name, chosen.isoformat() if isinstance(chosen, dt.date) else "")
+    return chosen if isinstance(chosen, dt.date) else None
+
+
+def selected(label: str, name: str, options: Mapping[str, str]) -> str:
+    """One of many ``options`` in a list, the first by default; kept in the address as ``name``."""
+    words = list(options)
+    asked = st.query_params.get(name, words[0])
+    chosen = st.selectbox(
+        label,
+        words,
+        words.index(asked) if asked in options else 0,
+        format_func=lambda word: options[word],
+        key=f"select-{name}",
+    )
+    remember(name, str(chosen), words[0])
+    return str(chosen)
+
+
+def switch(label: str, name: str) -> bool:
+    """Yes or no, kept in the address as ``name=1``."""
+    chosen = st.toggle(label, st.query_params.get(name) == "1", key=f"switch-{name}")
+    remember(name, "1" if chosen else "")
+    return chosen
+
+
+def range_selector(newest: pd.Timestamp, visit: Visit) -> Window:
+    """The days to look at (``?days=90``). ``newest`` is the newest day there is: see ``default_range``."""
+    return window_of(choice("Days", "days", RANGES, default_range(newest, visit)), visit.today)
+
+
+def window_of(days: str, today: dt.date) -> Window:
+    """The last complete days, and today, whose reports have hardly arrived; a word that is no number is all days."""
+    return Window(today - dt.timedelta(days=int(days)), today) if days.isdigit() else ALL_DAYS
+
+
+def default_range(newest: pd.Timestamp, visit: Visit) -> str:
     """14 days, or all of them when the newest report is older: an archive that was loaded should show something."""
-    return 14 if newest.date() >= visit.today - dt.timedelta(days=14) else 0
+    return "14" if newest.date() >= visit.today - dt.timedelta(days=14) else "all"
 
 
 def nothing_recent(newest: pd.Timestamp, visit: Visit) -> None:
     """Say so when no report is about the last 14 days."""
-    if default_range(newest, visit) == 0:
+    if default_range(newest, visit) == "all":
         st.caption(f"No report is about the last 14 days; the newest is about {day(newest)}.")
 
 
@@ -151,6 +220,11 @@ def raw_text(content: bytes, size: int, language: str | None = None) -> None:
     st.code(visible_lines(content.decode("utf-8", "replace"), LONGEST_RAW), language=language, height=400)
     if size > LONGEST_RAW:
         st.caption(f"The first {wording.size(LONGEST_RAW)} of {wording.size(size)}; the download has everything.")
+
+
+def json_text(text: str) -> None:
+    """A small piece of JSON from a report."""
+    st.code(visible_lines(text, LONGEST_TEXT), language="json", wrap_lines=True)
 
 
 def instant(moment: pd.Timestamp | dt.datetime) -> str:

@@ -29,9 +29,7 @@ class Visit(msgspec.Struct):
     pages: Mapping[str, Any]
     scope: Scope = EVERYTHING
 
-    def read(
-        self, query: Callable[Concatenate[sa.Engine, Scope, P], R], *arguments: P.args, **options: P.kwargs
-    ) -> R:
+    def read(self, query: Callable[Concatenate[sa.Engine, Scope, P], R], *arguments: P.args, **options: P.kwargs) -> R:
         """What a function of ``queries`` says, at most _FRESH_SECONDS old.
 
         The cache is shared by all users, so its key holds the database and what this user may see.

@@ -15,12 +15,9 @@ def domain_name(text: str) -> str:
     ``strasse``. Raises ValueError with a reason for what can be no domain name; patterns such as ``*.example`` pass.
     """
     name = unicodedata.normalize("NFC", text.strip().translate(_DOTS)).lower().rstrip(".")
-    try:
-        name = ".".join(
-            label if label.isascii() else "xn--" + label.encode("punycode").decode() for label in name.split(".")
-        )
-    except UnicodeError as error:
-        raise ValueError(f"not a domain name: {error}") from error
+    name = ".".join(
+        label if label.isascii() else "xn--" + label.encode("punycode").decode() for label in name.split(".")
+    )
     if len(name) > MAX_DOMAIN:
         raise ValueError(f"longer than {MAX_DOMAIN} characters, so no domain name")
     if any(character.isspace() or not character.isprintable() for character in name):

@@ -197,6 +197,36 @@ def test_odd_file_names_do_not_lose_the_report(name: str) -> None:
     assert len(message.read_mail(raw, LIMIT).reports) == 1
 
 
+def test_parameters_that_the_library_trips_over_do_not_lose_the_report() -> None:
+    odd = part(packed(text(report(entry(1)))), name="").replace("gzip\r\n", 'gzip; name*=a; name*0="b"\r\n', 1)
+    assert len(message.read_mail(mail(multipart(odd)), LIMIT).reports) == 1
+
+
+def test_messages_in_messages_without_end_are_refused() -> None:
+    with pytest.raises(NotAReport, match="nested too deeply"):
+        message.read_mail(b"Content-Type: message/rfc822\r\n\r\n" * 5_000, LIMIT)
+
+
+def test_values_of_the_wrong_shape_are_noted_and_kept() -> None:
+    odd = report(entry(1, mx_host={"a": 1}), entry(2, 1, detail(receiving_mx_hostname="two words")), extra=1)
+    ((read, _),) = read_reports(text(odd), LIMIT)
+    assert read.entries[0].mx_hosts == ('{"a":1}',)
+    assert read.entries[1].details[0].receiving_mx_hostname == "two words"
+    ((read, _),) = read_reports(text(report(policies="none")), LIMIT)
+    assert read.entries == ()
+    assert [defect.what for defect in read.defects] == ["is no list"]
+
+
+@pytest.mark.parametrize(
+    "moment", ["yesterday", "0001-01-01T00:00:00+14:00", "1999-12-31T23:59:59Z", "2200-01-01T00:00:00Z"]
+)
+def test_a_date_that_cannot_be_is_as_good_as_none(moment: str) -> None:
+    dates = {"start-datetime": moment, "end-datetime": "2026-03-14T23:59:59Z"}
+    ((read, _),) = read_reports(text(report(entry(1), date_range=dates)), LIMIT)
+    assert read.start == read.end
+    assert "date-range.start-datetime" in {defect.where for defect in read.defects}
+
+
 def test_broken_parameters_do_not_lose_the_report() -> None:
     odd = part(packed(text(report(entry(1)))), name="").replace(
         "gzip\r\n", "gzip; name*1*=no-such'x'%ff; name*0*=%\r\n", 1

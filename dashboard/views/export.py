@@ -1,0 +1,120 @@
+"""The same exports as ``starttally export``, as downloads."""
+
+import io
+import shlex
+from collections.abc import Callable
+
+import streamlit as st
+
+from .. import export, wording
+from ..export import ExportRefused, Filters
+from ..plain import plain, stored_domain
+from . import parts
+from .visit import Visit
+
+KINDS = {
+    "summary": "Summary: sessions by day, domain, reporter and policy",
+    "failures": "Failures: every failure detail",
+    "domains": "Domains: one line for each domain",
+    "reports": "Reports: one line for each report",
+}
+FORMATS = {"csv": "CSV (spreadsheets)", "json": "JSON (programs)", "parquet": "Parquet (data tools)"}
+_TYPES = {"csv": "text/csv", "json": "application/json", "parquet": "application/vnd.apache.parquet"}
+# A download is held in memory until the page is left; what is larger is the command line's business.
+LARGEST = 100 * 1000 * 1000
+
+
+class TooLarge(Exception):
+    """The export does not fit into a download."""
+
+
+class Bounded(io.BytesIO):
+    """A file in memory that refuses to grow beyond LARGEST bytes (raises TooLarge)."""
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        """Append ``data``."""
+        if self.tell() + len(data) > LARGEST:
+            raise TooLarge
+        return super().write(data)
+
+
+def render(visit: Visit) -> None:
+    """Show the form; nothing is prepared before it is asked for."""
+    st.title("Export")
+    kind = parts.selected("What", "kind", KINDS)
+    format_name = parts.selected("Format", "format", FORMATS)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        domain = parts.text_filter("Domain", "domain", "all domains")
+        since, until = parts.day_filter("From", "since"), parts.day_filter("To", "until")
+    asked = (kind, format_name, domain, str(since or ""), str(until or ""))
+    if st.button("Prepare the export", type="primary", icon=":material/table_view:"):
+        _prepare(visit, asked)
+    ready = st.session_state.get("export")
+    if ready and ready["asked"] == asked:
+        _offer(ready)
+    with st.expander("The same on the command line, for any size"):
+        st.code(command(*asked), language="bash", wrap_lines=True)
+    parts.sessions_note()
+
+
+def _prepare(visit: Visit, asked: tuple[str, str, str, str, str]) -> None:
+    kind, format_name, domain, since, until = asked
+    st.session_state.pop("export", None)
+    target = Bounded()
+    try:
+        filters = Filters.read(stored_domain(domain), since, until)
+        filters = Filters(filters.domains, filters.since, filters.until, visit.scope.patterns)
+        with st.status("Preparing\u2026") as status:
+            rows = export.write(visit.engine, kind, format_name, filters, target, _progress(status.update))
+            status.update(label=f"{rows:,} rows", state="complete")
+    except ExportRefused as refusal:
+        st.error(plain(str(refusal)))
+        return
+    except TooLarge:
+        st.error(
+            f"This is more than {wording.size(LARGEST)}. Choose fewer days or one domain, or use the command line."
+        )
+        return
+    name = export.file_name(kind, format_name, filters)
+    st.session_state["export"] = {
+        "asked": asked,
+        "rows": rows,
+        "name": name,
+        "type": _TYPES[format_name],
+        "data": target.getvalue(),
+    }
+
+
+def _progress(say: Callable[..., None]) -> Callable[[int], None]:
+    """Say how many rows are done, at most once in ten thousand rows."""
+    said = 0
+
+    def progress(rows: int) -> None:
+        nonlocal said
+        if rows >= said + 10_000:
+            said = rows
+            say(label=f"Preparing\u2026 {rows:,} rows")
+
+    return progress
+
+
+def _offer(ready: dict[str, object]) -> None:
+    data, name = ready["data"], str(ready["name"])
+    assert isinstance(data, bytes)  # noqa: S101  (set in _prepare)
+    st.caption(f"{ready['rows']:,} rows, {wording.size(len(data))}")
+    st.download_button(
+        "Download",
+        data,
+        file_name=name,
+        mime=str(ready["type"]),
+        icon=":material/download:",
+        on_click="ignore",
+        type="primary",
+    )
+
+
+def command(kind: str, format_name: str, domain: str, since: str, until: str) -> str:
+    """The command that writes the same file."""
+    options = {"--format": format_name, "--domain": domain, "--since": since, "--until": until}
+    words = [word for name, value in options.items() if value for word in (name, value)]
+    return shlex.join(["starttally", "export", kind, *words, "-o", f"{kind}.{format_name}"])

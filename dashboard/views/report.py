@@ -1,0 +1,212 @@
+"""One report in full: its fields, entries and details, what is wrong with it, how it came, and the raw text."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from .. import figures, wording
+from ..plain import domain_label, domain_parameter, domain_text, unicode_name, visible, visible_lines
+from ..queries import reports as queries
+from ..queries.domain import LONGEST_POLICY
+from . import parts
+from .visit import Visit
+
+_DETAILS_ON_A_PAGE = 200
+_MOST_ENTRIES_OPEN = 3
+
+
+def render(visit: Visit, domain: str, key: str) -> None:
+    """Show the report with this key about this domain."""
+    with st.container(horizontal=True):
+        about = domain_parameter(domain)
+        visit.link("reports", "Reports about this domain", icon=":material/arrow_back:", domain=about)
+        visit.link("domain", "The domain", icon=":material/monitoring:", domain=about)
+    found = visit.read(queries.one_report, domain, key)
+    if found.empty:
+        st.title("No such report")
+        st.text(
+            "The report this address names is not here. It may be older than reports are kept, or not yours to see."
+        )
+        return
+    report = found.iloc[0]
+    st.title("Report")
+    st.subheader(domain_label(domain))
+    _warnings(visit, domain, key, report)
+    _fields(report)
+    _entries(visit, domain, key)
+    _details(visit, domain, key)
+    _defects(report)
+    _deliveries(visit, domain, key)
+    _raw(visit, domain, key, report)
+    parts.sessions_note()
+
+
+def _warnings(visit: Visit, domain: str, key: str, report: pd.Series) -> None:
+    others = visit.read(queries.contradicting, domain, key, report["same_id"])
+    if len(others):
+        st.warning(
+            f"{len(others):,} other reports have the same organisation, id and days, but other content. "
+            "At most one of them is right.",
+            icon=":material/content_copy:",
+        )
+        shown = others.assign(trust=others["trust"].map(wording.TRUST))
+        columns = _SESSION_COLUMNS | {
+            "trust": parts.text_column("Trust"),
+            "signer": parts.text_column("Signed by"),
+            "received_at": parts.instant_column("Arrived (UTC)"),
+        }
+        chosen = parts.clickable_table(shown, columns, "Reports that contradict this one", "contradicting")
+        if chosen is not None:
+            visit.go("reports", domain=domain_parameter(domain), report=others["report_key"].iloc[chosen])
+    if report["long_range"]:
+        st.info(
+            "This report covers more than a day. Its figures count whole on its first day.",
+            icon=":material/date_range:",
+        )
+    if report["trust"] not in wording.TRUSTED:
+        st.info(f"Not counted as evidence: {wording.TRUST_MEANING[report['trust']]}.", icon=":material/help:")
+
+
+def _fields(report: pd.Series) -> None:
+    own = unicode_name(report["policy_domain"])
+    names = {
+        "Domain": domain_text(report["policy_domain"]) + (f" ({own})" if own else ""),
+        "Reporter": report["organization"],
+        "Report ID": report["report_id"],
+        "Contact": report["contact_info"],
+        "From": parts.instant(report["range_start"]),
+        "To": parts.instant(report["range_end"]),
+        "Counted on": parts.day(report["day"]),
+        "Sessions": wording.counts(report.to_dict()),
+        "Trust": f"{wording.TRUST[report['trust']]}: {wording.TRUST_MEANING[report['trust']]}",
+        "Signed by": report["signer"],
+        "Arrived": parts.instant(report["received_at"]) + (", estimated" if report["arrival_estimated"] else ""),
+        "Came by": wording.DOORS.get(report["door"], report["door"]),
+        "Stored": parts.instant(report["stored_at"]),
+        "Key": report["report_key"],
+    }
+    parts.facts(names.items())
+    if isinstance(report["extra"], str):
+        st.caption("Other fields of the report, which RFC 8460 does not name:")
+        parts.json_text(report["extra"])
+
+
+def _entries(visit: Visit, domain: str, key: str) -> None:
+    st.subheader("Policies in this report")
+    entries = visit.read(queries.entries, domain, key)
+    if entries.empty:
+        st.text("None: its sender has nothing to report about this domain.")
+    for entry in entries.to_dict("records"):
+        title = wording.policy_title(entry["policy_type"], entry["policy_mode"], entry["text"])
+        with st.expander(f"{title}: {wording.counts(entry)}", expanded=len(entries) <= _MOST_ENTRIES_OPEN):
+            _entry(entry)
+
+
+def _entry(entry: dict[Any, Any]) -> None:
+    if entry["unexplained_sessions"]:
+        st.text(f"{wording.sessions(entry['unexplained_sessions'])} failed sessions are not explained by any detail.")
+    if isinstance(entry["text"], str) and entry["text"]:
+        st.caption("The policy, as the sender quotes it:")
+        st.code(visible_lines(entry["text"], LONGEST_POLICY), language=None)
+    if isinstance(entry["mx_hosts"], str):
+        st.text("MX hosts in the report: " + ", ".join(visible(host) for host in figures.listed(entry["mx_hosts"])))
+    if isinstance(entry["extra"], str):
+        st.caption("Other fields, which RFC 8460 does not name:")
+        parts.json_text(entry["extra"])
+
+
+def _details(visit: Visit, domain: str, key: str) -> None:
+    count = visit.read(queries.count_details, domain, key)
+    if not count:
+        return
+    st.subheader("Failures in detail")
+    offset = parts.page_of(count, _DETAILS_ON_A_PAGE, "details")
+    rows = visit.read(queries.details, domain, key, limit=_DETAILS_ON_A_PAGE, offset=offset)
+    shown = rows.assign(
+        words=[wording.result_type(code).words for code in rows["result_type"]],
+        entry_position=rows["entry_position"] + 1,
+    )
+    columns = {
+        "entry_position": parts.count_column("Policy", "Which of the policies above."),
+        "words": parts.text_column("What failed"),
+        "result_type": parts.text_column("Result type"),
+        "failed_sessions": parts.count_column("Sessions"),
+        "refused": st.column_config.CheckboxColumn("Refused by enforce"),
+        "receiving_mx_hostname": parts.text_column("Receiving MX"),
+        "receiving_ip": parts.text_column("Receiving IP"),
+        "receiving_mx_helo": parts.text_column("MX greeting (HELO)"),
+        "sending_mta_ip": parts.text_column("Sending IP"),
+        "failure_reason_code": parts.text_column("Reason code"),
+        "additional_information": parts.text_column("More information"),
+        "extra": parts.text_column("Other fields"),
+    }
+    parts.table(
+        shown, {name: column for name, column in columns.items() if _has_anything(shown[name])}, "Failure details"
+    )
+
+
+def _has_anything(column: pd.Series) -> bool:
+    return bool((column.fillna("") != "").any()) if column.dtype == "str" else True
+
+
+def _defects(report: pd.Series) -> None:
+    if not isinstance(report["defects"], str):
+        return
+    st.subheader("Where it departs from RFC 8460")
+    columns = {
+        "where": parts.text_column("Where"),
+        "what": parts.text_column("What"),
+        "value": parts.text_column("Value"),
+    }
+    parts.table(figures.defects(report["defects"]), columns, "Noted defects")
+
+
+def _deliveries(visit: Visit, domain: str, key: str) -> None:
+    st.subheader("How it came")
+    for way in visit.read(queries.deliveries, domain, key).to_dict("records"):
+        with st.container(border=True):
+            names = {
+                "Arrived": parts.instant(way["received_at"]) + (", estimated" if way["arrival_estimated"] else ""),
+                "Came by": wording.DOORS.get(way["door"], way["door"]),
+                "Trust": wording.TRUST[way["trust"]],
+                "DKIM": wording.DKIM.get(way["dkim"], way["dkim"]),
+                "Reason": way["dkim_reason"],
+                "Signer (d=)": way["signer"],
+                "Selector (s=)": way["selector"],
+                "Key record": way["key_record"],
+                "Author (From)": way["sender"],
+                "Submitter": way["submitter"],
+                "Message digest": way["message_digest"],
+            }
+            parts.facts((name, value) for name, value in names.items() if value)
+
+
+def _raw(visit: Visit, domain: str, key: str, report: pd.Series) -> None:
+    st.subheader("Raw report")
+    kept = visit.read(queries.raw_size, domain, key)
+    if kept.empty:
+        days = visit.settings.keep_raw_days
+        st.text(f"No longer kept: raw reports are removed after {days} days (STARTTALLY_KEEP_RAW_DAYS).")
+        return
+    if report["raw_domains"] > 1:
+        st.caption(f"This report speaks about {report['raw_domains']:,} domains; the raw text has all of them.")
+    size = int(kept["size"].iloc[0])
+    if st.toggle(f"Show the report as it came ({wording.size(size)})", key="raw"):
+        text = visit.now(queries.raw_document, domain, key, longest=4 * parts.LONGEST_RAW)
+        parts.raw_text(figures.indented(text or b""), size, "json")
+    st.download_button(
+        "Download the raw report",
+        data=lambda: visit.now(queries.raw_document, domain, key) or b"",
+        file_name=f"tls-report-{key}.json",
+        mime="application/octet-stream",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+_SESSION_COLUMNS = {
+    "successful_sessions": parts.count_column("Successful"),
+    "failed_sessions": parts.count_column("Failed"),
+    "refused_sessions": parts.count_column("Would be refused"),
+}

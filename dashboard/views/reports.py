@@ -1,0 +1,116 @@
+"""The list of reports, and (``?report=``) one of them in full."""
+
+import pandas as pd
+import streamlit as st
+
+from .. import wording
+from ..plain import domain_parameter, domain_text, plain, stored_domain
+from ..queries import reports as queries
+from ..queries.reports import Cause, ReportFilter
+from ..queries.selection import Window
+from . import first_steps, parts, report
+from .visit import Visit
+
+_ON_A_PAGE = 50
+# Counting stops here: what comes after is found by narrowing the filter, not by turning pages.
+_MOST_COUNTED = 10_000
+
+
+def render(visit: Visit) -> None:
+    """Show the list, or the report that the address names."""
+    if "report" in st.query_params:
+        report.render(visit, stored_domain(st.query_params.get("domain", "")), st.query_params["report"])
+        return
+    if not visit.read(queries.any_report):
+        first_steps.render(visit)
+        return
+    st.title("Reports")
+    wanted = _filter()
+    if wanted is not None:
+        _list(visit, wanted)
+    parts.sessions_note()
+
+
+def _filter() -> ReportFilter | None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        domain = parts.text_filter("Domain", "domain", "example.com", "Exact, or *.example.com for all names below it.")
+        reporter = parts.text_filter(
+            "Reporter", "reporter", "part of its name", 'Part of the name; "in quotes" for exactly this name.'
+        )
+        since, until = parts.day_filter("From", "since"), parts.day_filter("To", "until")
+        trust = parts.selected("Trust", "trust", wording.TRUST_CHOICES)
+        only_failures = parts.switch("Only with failures", "failed")
+    if since and until and until < since:
+        st.warning(f"The last day ({until}) is before the first day ({since}).")
+        return None
+    stored = stored_domain(domain) if domain else None
+    return ReportFilter(
+        domain=stored,
+        reporter=reporter,
+        window=Window(since, until),
+        trusts=wording.trusts_of(trust),
+        only_failures=only_failures,
+        cause=None if stored is None else _cause(),
+    )
+
+
+def _cause() -> Cause | None:
+    """What a figure on the Domain page stands for, with a way to drop it."""
+    asked = st.query_params
+    if "result" not in asked:
+        return None
+    mx = asked.get("mx")
+    words = wording.result_title(asked["result"])
+    host = "" if mx is None else " on no named MX" if mx == parts.NO_MX else f" on {plain(mx, 100)}"
+    kind = wording.policy_type(asked.get("policy", ""))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"Only failures **{words}**{host} (policy: {kind})")
+        if st.button("Show all", icon=":material/close:"):
+            for name in ("result", "mx", "policy"):
+                asked.pop(name, None)
+            st.rerun()
+    return Cause(asked["result"], asked.get("policy", ""), "" if mx == parts.NO_MX else mx)
+
+
+def _list(visit: Visit, wanted: ReportFilter) -> None:
+    count = visit.read(queries.count_reports, wanted, _MOST_COUNTED)
+    if not count:
+        st.info("No report matches.", icon=":material/search_off:")
+        return
+    offset = parts.page_of(count, _ON_A_PAGE, "page")
+    rows = visit.read(queries.list_reports, wanted, limit=_ON_A_PAGE, offset=offset)
+    some = f"the newest {count:,} of more" if count == _MOST_COUNTED else f"{count:,}"
+    st.caption(
+        f"{some} reports; click on a row to open one." if count > 1 else "1 report; click on its row to open it."
+    )
+    chosen = parts.clickable_table(_shown(rows), _columns(wanted), "Reports", "reports")
+    if chosen is not None:
+        row = rows.iloc[chosen]
+        visit.go("reports", domain=domain_parameter(row["policy_domain"]), report=row["report_key"])
+
+
+def _shown(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(
+        policy_domain=rows["policy_domain"].map(domain_text),
+        trust=rows["trust"].map(wording.TRUST),
+        remarks=[wording.remarks(row) for row in rows.to_dict("records")],
+    )
+
+
+def _columns(wanted: ReportFilter) -> parts.Columns:
+    columns = {
+        "day": parts.day_column("Day", "The UTC day that most of its range lies in."),
+        "policy_domain": parts.text_column("Domain"),
+        "organization": parts.text_column("Reporter"),
+        "successful_sessions": parts.count_column("Successful"),
+        "failed_sessions": parts.count_column("Failed"),
+        "refused_sessions": parts.count_column("Would be refused", "Sessions that a policy in mode enforce refuses."),
+        "matching_sessions": parts.count_column("Of this failure", "Failed sessions of the failure chosen above."),
+        "trust": parts.text_column("Trust"),
+        "remarks": parts.text_column("Remarks"),
+        "received_at": parts.instant_column("Arrived (UTC)"),
+        "report_id": parts.text_column("Report ID"),
+    }
+    if wanted.cause is None:
+        del columns["matching_sessions"]
+    return columns
