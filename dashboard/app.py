@@ -1,6 +1,7 @@
 """The pages and their addresses, nothing else. ``asgi.py`` serves them."""
 
 import datetime as dt
+from pathlib import Path
 
 import streamlit as st
 
@@ -9,7 +10,10 @@ from dashboard.views.visit import Visit, open_engine
 from ingest import settings as settings_module
 from ingest.settings import Settings, SettingsError
 
-st.set_page_config(page_title="StartTally", page_icon=":material/verified_user:", layout="wide")
+_ASSETS = Path(__file__).with_name("assets")
+# A Material icon as page_icon would be fetched from fonts.gstatic.com by every visitor's browser.
+st.set_page_config(page_title="StartTally", page_icon=_ASSETS / "icon.svg", layout="wide")
+st.logo(_ASSETS / "wordmark.svg", icon_image=_ASSETS / "icon.svg")
 
 
 def main(settings: Settings) -> None:

@@ -1,28 +1,37 @@
 """Charts over days. Fields have fixed names and reporters' text never enters a chart."""
 
+from typing import Literal
+
 import altair as alt
 import pandas as pd
 
 from .queries.selection import Window
 
 # Readable on light and on dark, and told apart by people who do not see red and green as different.
-SUCCESSFUL, OTHER_FAILED, WOULD_BE_REFUSED = "Successful", "Failed, not refused", "Failed, would be refused"
+SUCCESSFUL, OTHER_FAILED, WOULD_BE_REFUSED = "Successful", "Failed", "Would be refused"
 _COLOURS = {SUCCESSFUL: "#4c9bd6", OTHER_FAILED: "#e3a33b", WOULD_BE_REFUSED: "#d1495b"}
 # Days that still make a bar each on a screen of 390 pixels; longer ranges are summed by week or month.
 _MOST_DAYS, _MOST_WEEKS = 100, 100
+_LEGEND = alt.Legend(title=None, orient="top", labelLimit=0)
+Step = Literal["day", "week", "month"]
+_UNITS: dict[Step, Literal["utcyearmonthdate", "utcyearweek", "utcyearmonth"]] = {
+    "day": "utcyearmonthdate",
+    "week": "utcyearweek",
+    "month": "utcyearmonth",
+}
 
 
 def sessions_per_day(days: pd.DataFrame, window: Window) -> alt.Chart:
     """All sessions, stacked by outcome. ``days`` has day, successful_sessions, failed_sessions, refused_sessions."""
-    return _bars(days, window, list(_COLOURS), "Sessions", 220)
+    return _bars(days, window, list(_COLOURS), "Sessions", 300, legend=True)
 
 
 def failures_per_day(days: pd.DataFrame, window: Window) -> alt.Chart:
     """Failed sessions only, on their own scale: three in ten thousand cannot be seen among the successful ones."""
-    return _bars(days, window, [OTHER_FAILED, WOULD_BE_REFUSED], "Failed sessions", 160)
+    return _bars(days, window, [OTHER_FAILED, WOULD_BE_REFUSED], "Failed sessions", 200)
 
 
-def step(days: pd.DataFrame, window: Window) -> str:
+def step(days: pd.DataFrame, window: Window) -> Step:
     """What one bar stands for: ``day``, ``week`` or ``month``."""
     first = window.since or (days["day"].min().date() if len(days) else None)
     last = window.until or (days["day"].max().date() if len(days) else None)
@@ -32,18 +41,26 @@ def step(days: pd.DataFrame, window: Window) -> str:
     return "week" if span <= 7 * _MOST_WEEKS else "month"
 
 
-def _bars(days: pd.DataFrame, window: Window, outcomes: list[str], title: str, height: int) -> alt.Chart:
+def _bars(
+    days: pd.DataFrame, window: Window, outcomes: list[str], title: str, height: int, *, legend: bool = False
+) -> alt.Chart:
     every = step(days, window)
-    unit = alt.TimeUnit({"day": "utcyearmonthdate", "week": "utcyearweek", "month": "utcyearmonth"}[every])
+    unit = _UNITS[every]
     known = alt.Scale(domain=outcomes, range=[_COLOURS[name] for name in outcomes])
-    date_format = "%Y-%m" if every == "month" else "%Y-%m-%d"
+    axis_format, date_format = ("%b %Y", "%Y-%m") if every == "month" else ("%-d %b", "%Y-%m-%d")
     chart: alt.Chart = (
         alt.Chart(_long(days, outcomes))
         .mark_bar()
         .encode(
-            x=alt.X("day:T", timeUnit=unit, title=None, scale=_days_scale(window), axis=alt.Axis(format=date_format)),
+            x=alt.X(
+                "day:T",
+                timeUnit=unit,
+                title=None,
+                scale=_days_scale(window),
+                axis=alt.Axis(format=axis_format, labelOverlap=True),
+            ),
             y=alt.Y("sum(sessions):Q", title=title, axis=alt.Axis(format="~s", tickMinStep=1)),
-            color=alt.Color("outcome:N", scale=known, legend=alt.Legend(title=None, orient="top", labelLimit=0)),
+            color=alt.Color("outcome:N", scale=known, legend=_LEGEND if legend else None),
             order=alt.Order("order:Q"),
             tooltip=[
                 alt.Tooltip("day:T", timeUnit=unit, title=every.capitalize(), format=date_format),
@@ -56,10 +73,10 @@ def _bars(days: pd.DataFrame, window: Window, outcomes: list[str], title: str, h
     return chart
 
 
-def _days_scale(window: Window) -> alt.Scale | alt.UndefinedType:
+def _days_scale(window: Window) -> alt.Scale:
     """The whole window, so that days without a report are seen as such."""
     if window.since is None or window.until is None:
-        return alt.Undefined
+        return alt.Scale(type="utc")
     ends = (pd.Timestamp(window.since), pd.Timestamp(window.until) + pd.Timedelta(days=1))
     return alt.Scale(type="utc", domain=[alt.DateTime(year=e.year, month=e.month, date=e.day, utc=True) for e in ends])
 
@@ -84,6 +101,10 @@ def heat(table: pd.DataFrame) -> pd.DataFrame:
     most = float(table.max().max()) if table.size else 0.0
 
     def colour(count: float) -> str:
-        return f"background-color: rgba(209, 73, 91, {0.12 + 0.55 * count / most:.2f})" if count and most else ""
+        return (
+            f"background-color: rgba(209, 73, 91, {0.12 + 0.55 * count / most:.2f})"
+            if pd.notna(count) and count and most
+            else ""
+        )
 
     return table.map(colour)

@@ -6,7 +6,6 @@ Entries and failure details are fetched for some reports at a time, and put in o
 
 import collections
 import datetime as dt
-import enum
 import functools
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
@@ -28,17 +27,6 @@ BIGINT_MAX = 2**63 - 1
 
 class ExportRefused(ValueError):
     """There is no such export, or the filter cannot be meant. The text names what is allowed; show it and exit with code 2."""
-
-
-class Type(enum.Enum):
-    """What a column holds. Any of them may be null; absent text of a report is ``""``."""
-
-    TEXT = "text"
-    DAY = "day"
-    INSTANT = "instant"
-    COUNT = "count"
-    FLAG = "flag"
-    RATE = "rate"
 
 
 class Filters(msgspec.Struct, frozen=True):
@@ -75,13 +63,6 @@ class Filters(msgspec.Struct, frozen=True):
         if self.allowed is not None and "*" not in self.allowed:
             found.append(_allowed(self.allowed))
         return found
-
-
-class Export(msgspec.Struct, frozen=True):
-    """One kind of export: its columns in order, and its rows as values of these columns."""
-
-    columns: Mapping[str, Type]
-    rows: Callable[[sa.Connection, Filters], Rows]
 
 
 def _domain(name: str) -> str:
@@ -123,7 +104,9 @@ Key = tuple[str, str]
 
 def report_rows(connection: sa.Connection, filters: Filters) -> Rows:
     """One row for each report and policy domain, by day, domain, reporter and report id."""
-    columns = [report.c.organization if name == "reporter" else report.c[name] for name in EXPORTS["reports"].columns]
+    came = ("door", "trust", "signer", "policies", "successful_sessions", "failed_sessions")
+    said = ("received_at", "policy_domain", "organization", "report_id", "range_start", "range_end")
+    columns = [report.c[name] for name in (*said, *came)]
     for rows in _reports(connection, filters, columns, [report.c.report_id]):
         yield from map(tuple, rows)
 
@@ -135,14 +118,17 @@ def _reports(
     order: Iterable[sa.ColumnElement[Any]] = (),
     *conditions: sa.ColumnElement[bool],
 ) -> Iterator[Sequence[sa.Row[Any]]]:
-    """Reports by day, domain, reporter, what ``order`` says and key; some at a time, by a server-side cursor where there is a server."""
-    where = [*filters.conditions(), *conditions]
+    """Reports by day, domain, reporter, what ``order`` says and key, some at a time.
+
+    By a server-side cursor where there is a server.
+    """
+    where = filters.conditions()
     by = (report.c.policy_domain, report.c.organization, *order, report.c.report_key)
     if connection.dialect.name == "postgresql":  # which would sort as its locale does; SQLite sorts by code points
         by = tuple(sa.collate(column, "C") for column in by)
     days = connection.scalars(sa.select(report.c.day).where(*where).distinct().order_by(report.c.day)).all()
     for day in days:
-        query = sa.select(*columns).where(report.c.day == day, *where).order_by(*by)
+        query = sa.select(*columns).where(report.c.day == day, *where, *conditions).order_by(*by)
         with connection.execute(query, execution_options=_STREAMED) as result:
             yield from result.partitions()
 
@@ -154,7 +140,7 @@ def summary_rows(connection: sa.Connection, filters: Filters) -> Rows:
     groups: dict[tuple[str, ...], Sums] = {}
     for rows in _reports(connection, filters, columns):
         entries = _entries(connection, [(row.policy_domain, row.report_key) for row in rows], *_COUNTS)
-        for day, domain, organization, trust, key in rows:
+        for day, domain, organization, trust, key in map(tuple, rows):
             if (day, domain, organization) != about:
                 yield from _grouped(about, groups)
                 about, groups = (day, domain, organization), {}
@@ -266,7 +252,7 @@ def _failures_of(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> Iter
     keys = [(row.policy_domain, row.report_key) for row in rows]
     entries = _entries(connection, keys, policy_entry.c.unexplained_sessions)
     details = _details(connection, keys)
-    for day, domain, organization, report_id, trust, key, _size in rows:
+    for day, domain, organization, report_id, trust, key, _size in map(tuple, rows):
         for position, policy_type, policy_mode, unexplained in entries.get((domain, key), []):
             about = (day, domain, organization, report_id, policy_type, policy_mode, trust)
             if unexplained:
@@ -350,51 +336,3 @@ def _select_domains(filters: Filters) -> sa.Subquery:
 
 def _with_bar(left: sa.ColumnElement[str], right: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
     return left + "|" + right
-
-
-_TYPES = {
-    **dict.fromkeys(("day", "window_start", "window_end", "last_report_day"), Type.DAY),
-    **dict.fromkeys(("received_at", "range_start", "range_end"), Type.INSTANT),
-    **dict.fromkeys(("reports", "reporters", "policies", "sessions"), Type.COUNT),
-    **dict.fromkeys(("successful_sessions", "failed_sessions", "refused_sessions"), Type.COUNT),
-    "refused": Type.FLAG,
-    "refusal_bound": Type.RATE,
-}
-
-
-def _columns(names_in_order: str) -> Mapping[str, Type]:
-    return {name: _TYPES.get(name, Type.TEXT) for name in names_in_order.split(",")}
-
-
-# design.md, "Public interface": names and order are binding.
-EXPORTS: Mapping[str, Export] = {
-    "summary": Export(
-        _columns(
-            "day,policy_domain,reporter,policy_type,policy_mode,trust,"
-            "reports,successful_sessions,failed_sessions,refused_sessions"
-        ),
-        summary_rows,
-    ),
-    "failures": Export(
-        _columns(
-            "day,policy_domain,reporter,report_id,policy_type,policy_mode,trust,result_type,failed_sessions,refused,"
-            "sending_mta_ip,receiving_mx_hostname,receiving_mx_helo,receiving_ip,failure_reason_code,"
-            "additional_information"
-        ),
-        failure_rows,
-    ),
-    "domains": Export(
-        _columns(
-            "policy_domain,verdict,policy_mode,window_start,window_end,reporters,sessions,refused_sessions,"
-            "refusal_bound,last_report_day,reasons"
-        ),
-        domain_rows,
-    ),
-    "reports": Export(
-        _columns(
-            "received_at,policy_domain,reporter,report_id,range_start,range_end,door,trust,signer,policies,"
-            "successful_sessions,failed_sessions"
-        ),
-        report_rows,
-    ),
-}

@@ -27,7 +27,11 @@ _TIGHTENED = {
     "client.disableDataExport": "true",  # its CSV has no guard against formulas; the Export page's has
     "browser.gatherUsageStats": "false",
     "logger.level": "warning",
-    "theme.primaryColor": "#1f6f8b",
+    # Set for both themes apart: a colour for all would switch the dark one off.
+    "theme.light.primaryColor": "#1f6f8b",
+    "theme.dark.primaryColor": "#4fb3d1",
+    "theme.paddingTop": "1.5rem",
+    "theme.paddingBottom": "3rem",
 }
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 

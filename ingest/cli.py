@@ -217,7 +217,7 @@ def discard(
 def _find(connection: sa.Connection, beginning: str) -> str:
     """The one quarantined message whose number begins so."""
     like = quarantine.c.message_digest.startswith(beginning.lower(), autoescape=True)
-    found = list(connection.execute(sa.select(quarantine.c.message_digest).where(like).limit(2)).scalars())
+    found: list[str] = list(connection.execute(sa.select(quarantine.c.message_digest).where(like).limit(2)).scalars())
     if len(found) == 1:
         return found[0]
     raise typer.BadParameter(f"{'several messages' if found else 'no message'} in quarantine begin with {beginning!r}")

@@ -118,7 +118,7 @@ class Keys:
             # Our own fault (no /etc/resolv.conf in a container), so not remembered: the next batch may see it repaired.
             return dict.fromkeys(names, KeyAnswer(problem=f"the system's resolver is not configured ({error})"))
         found = asyncio.run(_look_up_all(resolver, names, seconds))
-        late = (KeyAnswer(problem=f"no answer from DNS within {seconds:g} s"), _UNDETERMINED)
+        late = (_late(seconds), _UNDETERMINED)
         answers = {}
         for name in names:
             answer, lifetime = found.get(name, late)
@@ -181,17 +181,23 @@ async def _look_up(resolver: dns.asyncresolver.Resolver, name: str) -> tuple[Key
     except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
         return KeyAnswer(), _ABSENT
     except dns.exception.Timeout:
-        return KeyAnswer(problem="no answer from DNS in time"), _UNDETERMINED
+        return _late(resolver.lifetime), _UNDETERMINED
     except dns.resolver.NoNameservers as error:
-        return KeyAnswer(problem=f"DNS answers with an error ({_fault(error)})"), _UNDETERMINED
+        return KeyAnswer(problem=_fault(error)), _UNDETERMINED
     except dns.exception.DNSException as error:
-        return KeyAnswer(problem=f"DNS answers with an error ({type(error).__name__})"), _UNDETERMINED
+        return KeyAnswer(problem=f"DNS gives no usable answer ({type(error).__name__})"), _UNDETERMINED
     lifetime = min(max(answer.chaining_result.minimum_ttl, _SHORTEST), _LONGEST)
     return KeyAnswer(tuple(b"".join(record.strings) for record in answer)), lifetime
 
 
+def _late(seconds: float) -> KeyAnswer:
+    return KeyAnswer(problem=f"no answer from DNS within {seconds:g} s")
+
+
 def _fault(error: dns.resolver.NoNameservers) -> str:
-    """The last server's reply code (SERVFAIL, REFUSED) or the kind of its fault."""
-    errors = error.kwargs.get("errors") or []
-    last = errors[-1][3] if errors else error
-    return last if isinstance(last, str) else type(last).__name__
+    """Why no server is left: the last one's reply code, or what went wrong in talking to it."""
+    faults = [fault for _, _, _, fault, _ in error.kwargs.get("errors") or []]
+    last = faults[-1] if faults else error
+    if isinstance(last, str):
+        return f"the name server answers with {last}"
+    return f"the name server gives no usable answer ({type(last).__name__})"

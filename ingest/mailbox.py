@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import msgspec
 
@@ -160,7 +160,7 @@ class _Reader:
             inner = self._gzip_start(file)
             if inner.startswith(_MBOX_FROM) or _looks_like_mail(inner):
                 with gzip.open(file) as plain:
-                    yield from self._plain(plain, inner, name.removesuffix(".gz"), origin, modified, done)
+                    yield from self._plain(cast("BinaryIO", plain), inner, name.removesuffix(".gz"), origin, modified, done)
                 return
         if start.startswith(_ZIP):
             yield from self._zip(file, origin, modified, done, _MAX_ZIP_DEPTH)

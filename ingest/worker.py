@@ -25,7 +25,8 @@ from .settings import Settings
 from .spool import Claimant, Spool, SpooledMessage
 
 log = logging.getLogger(__name__)
-T, U = TypeVar("T"), TypeVar("U")
+T = TypeVar("T")
+U = TypeVar("U")
 
 # Readers that a message may take down before it is set aside.
 _MAX_ATTEMPTS = 2

@@ -86,7 +86,7 @@ class NameServer:
         self.zone = zone
         self.otherwise = otherwise
         self.queries: list[tuple[str, str, str]] = []
-        self._stopping = threading.Event()
+        self.stopping = threading.Event()
         self._udp, self._tcp = _bound(self)
         self._threads = [
             threading.Thread(target=server.serve_forever, args=(0.05,)) for server in (self._udp, self._tcp)
@@ -103,7 +103,7 @@ class NameServer:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        self._stopping.set()
+        self.stopping.set()
         for server, thread in zip((self._udp, self._tcp), self._threads, strict=True):
             server.shutdown()
             thread.join()
@@ -117,15 +117,18 @@ class NameServer:
         self.queries.append((name, dns.rdatatype.to_text(question.rdtype), transport))
         answer = self.zone.get(name, self.otherwise)
         if isinstance(answer, Slow):
-            self._stopping.wait(answer.seconds)
+            self.stopping.wait(answer.seconds)
             answer = answer.answer
-        if isinstance(answer, Silent) or self._stopping.is_set():
+        cut = isinstance(answer, Truncated) and transport == "udp"
+        if isinstance(answer, Truncated):
+            answer = answer.answer
+        if self.stopping.is_set() or (isinstance(answer, Silent) and not cut):
             return None
         response = dns.message.make_response(query, recursion_available=True)
-        if isinstance(answer, Truncated) and transport == "udp":
+        if cut:
             response.flags |= dns.flags.TC
         else:
-            self._fill(response, name, answer.answer if isinstance(answer, Truncated) else answer)
+            self._fill(response, name, answer)
         return response.to_wire(max_size=65535)
 
     def _fill(self, response: dns.message.Message, name: str, answer: Any) -> None:
@@ -174,7 +177,9 @@ class _TcpHandler(socketserver.StreamRequestHandler):
         with contextlib.suppress(dns.exception.DNSException, OSError, struct.error):
             (length,) = struct.unpack("!H", self.rfile.read(2))
             reply = self.nameserver.reply(self.rfile.read(length), "tcp")
-            if reply is not None:
+            if reply is None:
+                self.nameserver.stopping.wait()  # silence is an open connection
+            else:
                 self.wfile.write(struct.pack("!H", len(reply)) + reply)
 
 

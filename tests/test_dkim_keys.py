@@ -77,7 +77,7 @@ def test_answers(server: NameServer, answer: Any, expected: KeyAnswer) -> None:
         pytest.param(SILENT, "no answer", id="silence"),
         pytest.param(Slow(30, txt(KEY)), "no answer", id="an answer that comes too late"),
         pytest.param(Truncated(SILENT), "no answer", id="TCP is blocked"),
-        pytest.param(Cname(NAME), "error", id="alias of itself"),
+        pytest.param(Cname(NAME), "no usable answer", id="alias of itself"),
     ],
 )
 def test_no_answer_is_not_absence(server: NameServer, answer: Any, problem: str) -> None:
@@ -91,7 +91,7 @@ def test_nobody_listens() -> None:
     with unreachable() as address:
         keys = Keys([address])
         keys.prefetch([NAME], SHORT)
-    assert keys.answer(NAME).problem
+    assert "no answer" in keys.answer(NAME).problem
 
 
 def test_the_second_server_answers_for_a_silent_first(server: NameServer) -> None:
@@ -108,7 +108,7 @@ def test_the_systems_servers_are_read_from_its_file(tmp_path: Path) -> None:
     resolv_conf.write_text("nameserver 127.0.0.1\nsearch elsewhere.example\n")
     keys = Keys(resolv_conf=str(resolv_conf))
     keys.prefetch([NAME], SHORT)
-    assert "DNS" in keys.answer(NAME).problem
+    assert "not configured" not in keys.answer(NAME).problem
 
 
 @pytest.mark.parametrize(

@@ -87,14 +87,16 @@ def domains(
     figures = [sa.func.coalesce(sums.c[name], 0.0).label(name) for name in _FIGURES]
     joined = seen.outerjoin(sums, sums.c.policy_domain == seen.c.policy_domain)
     query = sa.select(seen, *figures).select_from(joined)
-    order: list[Any] = [seen.c.policy_domain]
-    if sort == NEWEST:
-        order.insert(0, sa.nulls_last(seen.c.last_day.desc()))
-    elif sort != NAME:
-        order.insert(0, sa.func.coalesce(sums.c[sort], 0.0).desc())
+    most_sessions = sa.func.coalesce(sums.c[SESSIONS], 0.0).desc()
+    orders: dict[str, list[Any]] = {
+        FAILURES: [sa.func.coalesce(sums.c[FAILURES], 0.0).desc(), most_sessions],
+        SESSIONS: [most_sessions],
+        NEWEST: [sa.nulls_last(seen.c.last_day.desc())],
+        NAME: [],
+    }
     columns = {"policy_domain": TEXT, "last_day": DAY, "last_received_at": INSTANT, "reporters": COUNT}
     columns |= {"unproven_reports": COUNT} | dict.fromkeys(_FIGURES, SUM)
-    return read(engine, query.order_by(*order).limit(limit).offset(offset), columns)
+    return read(engine, query.order_by(*orders[sort], seen.c.policy_domain).limit(limit).offset(offset), columns)
 
 
 def _found(scope: Scope, search: str) -> list[sa.ColumnElement[bool]]:

@@ -18,6 +18,7 @@ Columns = Mapping[str, Any]
 RANGES = {"14": "14 days", "30": "30 days", "90": "90 days", "365": "1 year", "all": "All"}
 # Of a raw report or message, what a browser shows at ease; the rest is in the download.
 LONGEST_RAW = 100_000
+_ROW_PIXELS, _MOST_ROWS = 35, 25
 # In an address: failures for which no MX host is named. No host name holds a blank.
 NO_MX = "(none named)"
 
@@ -146,13 +147,27 @@ def text_column(label: str, meaning: str = "", width: Any = None) -> Any:  # noq
 def table(rows: pd.DataFrame, columns: Columns, alt: str, **options: Any) -> None:  # noqa: ANN401
     """A table of exactly ``columns``, with hidden characters made visible."""
     shown = _ready(rows, columns)
-    st.dataframe(shown, hide_index=True, column_config=dict(columns), placeholder="\u2014", alt=alt, **options)
+    st.dataframe(
+        shown,
+        height=height_of(len(rows)),
+        hide_index=True,
+        column_config=dict(columns),
+        placeholder="\u2014",
+        alt=alt,
+        **options,
+    )
+
+
+def height_of(rows: int) -> int:
+    """Pixels for a table that shows its rows without scrolling, up to _MOST_ROWS."""
+    return _ROW_PIXELS * (min(rows, _MOST_ROWS) + 1) + 3
 
 
 def clickable_table(rows: pd.DataFrame, columns: Columns, alt: str, key: str) -> int | None:
     """The same, where a click on a row chooses it: its position in ``rows``, or None."""
     chosen = st.dataframe(
         _ready(rows, columns),
+        height=height_of(len(rows)),
         hide_index=True,
         column_config=dict(columns),
         placeholder="\u2014",

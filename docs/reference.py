@@ -1,0 +1,97 @@
+"""Writes docs/settings.md and docs/commands.md from the code: ``make docs``. A test fails when they differ from it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from dashboard.cli import app
+from ingest import settings_table
+
+DOCS = Path(__file__).resolve().parent
+
+_SETTINGS = """# Settings
+
+Every setting is an environment variable. The same names, with or without the prefix `STARTTALLY_`, may stand in a TOML
+file: `starttally.toml` in the working directory, or the file that `STARTTALLY_CONFIG` names. The environment wins over
+the file, and both over the defaults. `starttally settings` shows the values in force.
+
+A wrong value or an unknown name stops the program with exit code 2 and one line that says which setting it is and what
+is allowed. Lists are separated by commas. Relative paths start at the working directory.
+
+<!-- Written by `make docs` from ingest/settings.py. -->
+
+"""
+_COMMANDS = """# Commands
+
+Exit codes are the same for all: 0 done; 1 the answer is "no", or something was quarantined; 2 wrong usage or
+configuration; 3 a service (database, spool) is away. Results go to standard output, everything else to standard error.
+[Settings](settings.md) come from the environment or a TOML file.
+
+<!-- Written by `make docs` from ingest/cli.py and dashboard/cli.py. -->
+"""
+
+
+def settings_page() -> str:
+    """The text of docs/settings.md."""
+    return _SETTINGS + settings_table.as_markdown()
+
+
+def commands_page() -> str:
+    """The text of docs/commands.md: each command with its arguments and options."""
+    return _COMMANDS + "".join(_section(name, command) for name, command in commands())
+
+
+def commands() -> list[tuple[str, Any]]:
+    """Every command a user can give, by its full name, in alphabetical order."""
+    return sorted(_below("starttally", typer.main.get_command(app)))
+
+
+def _below(name: str, command: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    inner = getattr(command, "commands", None)
+    if inner is None:
+        yield name, command
+        return
+    for word, child in inner.items():
+        if not child.hidden:
+            yield from _below(f"{name} {word}", child)
+
+
+def _section(name: str, command: Any) -> str:  # noqa: ANN401
+    shown = [parameter for parameter in command.params if parameter.name != "help" and not parameter.hidden]
+    usage = " ".join([name, *map(_usage, shown)])
+    lines = [f"\n## {name}\n", f"`{usage}`\n", " ".join((command.help or "").split())]
+    if shown:
+        lines += ["", "| argument or option | default | what it does |", "|---|---|---|", *map(_row, shown)]
+    return "\n".join(lines) + "\n"
+
+
+def _usage(parameter: Any) -> str:  # noqa: ANN401
+    text = _title(parameter) if _is_argument(parameter) else f"{parameter.opts[-1]}{_value(parameter)}"
+    return text if parameter.required else f"[{text}]"
+
+
+def _row(parameter: Any) -> str:  # noqa: ANN401
+    title = _title(parameter) if _is_argument(parameter) else ", ".join(parameter.opts) + _value(parameter)
+    given = parameter.default not in (None, "", False) and not callable(parameter.default)
+    default = f"`{parameter.default}`" if given else ""
+    cells = (f"`{title}`", default, " ".join((parameter.help or "").split()))
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _is_argument(parameter: Any) -> bool:  # noqa: ANN401
+    return bool(parameter.param_type_name == "argument")
+
+
+def _title(parameter: Any) -> str:  # noqa: ANN401
+    return str(parameter.metavar or parameter.name).upper() + ("..." if parameter.nargs == -1 else "")
+
+
+def _value(parameter: Any) -> str:  # noqa: ANN401
+    return "" if parameter.is_flag else f" {parameter.metavar or parameter.name}".upper()
+
+
+if __name__ == "__main__":
+    for _path, _text in ((DOCS / "settings.md", settings_page()), (DOCS / "commands.md", commands_page())):
+        _path.write_text(_text, encoding="utf-8")
