@@ -89,7 +89,7 @@ _CSV_CELL: dict[Type, Callable[[Any], str]] = {
 }
 
 
-class Csv:
+class _Csv:
     """RFC 4180: CRLF, quotes where they are needed, UTF-8; null is an empty cell."""
 
     def __init__(self, target: io.RawIOBase, columns: Mapping[str, Type]) -> None:
@@ -116,7 +116,7 @@ class Csv:
 _ACTING_UTF8 = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
 
 
-class Json:
+class _Json:
     """One array, an object in each line; days and instants (UTC, Z) as text (RFC 3339)."""
 
     def __init__(self, target: io.RawIOBase, columns: Mapping[str, Type]) -> None:
@@ -145,7 +145,7 @@ _ARROW = {
 }
 
 
-class Parquet:
+class _Parquet:
     """Row groups of bounded size, with the same schema whatever the rows hold."""
 
     def __init__(self, target: io.RawIOBase, columns: Mapping[str, Type]) -> None:
@@ -174,4 +174,4 @@ class Parquet:
         self._writer.close()
 
 
-FORMATS: Mapping[str, type[Writer]] = {"csv": Csv, "json": Json, "parquet": Parquet}
+FORMATS: Mapping[str, type[Writer]] = {"csv": _Csv, "json": _Json, "parquet": _Parquet}

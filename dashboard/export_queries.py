@@ -7,7 +7,7 @@ Entries and failure details are fetched for some reports at a time, and put in o
 import collections
 import datetime as dt
 import functools
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import msgspec
@@ -123,14 +123,22 @@ def _reports(
     By a server-side cursor where there is a server.
     """
     where = filters.conditions()
-    by = (report.c.policy_domain, report.c.organization, *order, report.c.report_key)
-    if connection.dialect.name == "postgresql":  # which would sort as its locale does; SQLite sorts by code points
-        by = tuple(sa.collate(column, "C") for column in by)
+    place = (report.c.policy_domain, report.c.organization, *order, report.c.report_key)
+    by = [_by_code_points(connection, column) for column in place]
     days = connection.scalars(sa.select(report.c.day).where(*where).distinct().order_by(report.c.day)).all()
     for day in days:
         query = sa.select(*columns).where(report.c.day == day, *where, *conditions).order_by(*by)
         with connection.execute(query, execution_options=_STREAMED) as result:
             yield from result.partitions()
+
+
+def _by_code_points(connection: sa.Connection, text: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """``text`` for comparing: PostgreSQL would do it as its locale says; SQLite does it so of its own accord."""
+    return sa.collate(text, "C") if connection.dialect.name == "postgresql" else text
+
+
+def _of_report(table: sa.Table) -> sa.ColumnElement[bool]:
+    return (table.c.policy_domain == report.c.policy_domain) & (table.c.report_key == report.c.report_key)
 
 
 def summary_rows(connection: sa.Connection, filters: Filters) -> Rows:
@@ -216,20 +224,13 @@ def failure_rows(connection: sa.Connection, filters: Filters) -> Rows:
 
     By day, domain, reporter, report id, entry and detail as the report lists them.
     """
-    same = (failure_detail.c.policy_domain == report.c.policy_domain) & (
-        failure_detail.c.report_key == report.c.report_key
-    )
     size = sa.func.sum(sum((sa.func.length(text) for text in _DETAIL_TEXTS), sa.literal_column("500", sa.Integer)))
-    size_of_details = sa.select(size).where(same).correlate(report).scalar_subquery()
-    unexplained = sa.exists().where(
-        policy_entry.c.policy_domain == report.c.policy_domain,
-        policy_entry.c.report_key == report.c.report_key,
-        policy_entry.c.unexplained_sessions > 0,
-    )
+    size_of_details = sa.select(size).where(_of_report(failure_detail)).correlate(report).scalar_subquery()
+    unexplained = sa.exists().where(_of_report(policy_entry), policy_entry.c.unexplained_sessions > 0)
+    explained = sa.exists().where(_of_report(failure_detail))
     names_in_order = ("day", "policy_domain", "organization", "report_id", "trust", "report_key")
     columns = [*(report.c[name] for name in names_in_order), size_of_details.label("size")]
-    found = _reports(connection, filters, columns, [report.c.report_id], unexplained | sa.exists().where(same))
-    for rows in found:
+    for rows in _reports(connection, filters, columns, [report.c.report_id], unexplained | explained):
         for some in _not_too_large(rows):
             yield from _failures_of(connection, some)
 
@@ -276,10 +277,9 @@ def _details(connection: sa.Connection, keys: Sequence[Key]) -> Mapping[tuple[st
 
 def domain_rows(connection: sa.Connection, filters: Filters) -> Rows:
     """One row for each policy domain that has reports, in alphabetical order. Verdicts are not in it yet."""
-    query = _select_domains(filters)
-    domain = query.c.policy_domain
-    by_bytes = sa.collate(domain, "C") if connection.dialect.name == "postgresql" else domain
-    with connection.execute(sa.select(query).order_by(by_bytes), execution_options=_STREAMED) as result:
+    domains = _domains(connection, filters)
+    query = sa.select(domains).order_by(_by_code_points(connection, domains.c.policy_domain))
+    with connection.execute(query, execution_options=_STREAMED) as result:
         for row in result:
             mode = row.newest.split("|", 4)[4] if row.newest else None
             sessions = _plus(_joined(row.successful_high, row.successful_low), _joined(row.failed_high, row.failed_low))
@@ -303,7 +303,7 @@ def _joined(high: Any, low: Any) -> int | None:  # noqa: ANN401
     return None if high is None else (int(high) << _LOW_BITS) + int(low)
 
 
-def _select_domains(filters: Filters) -> sa.Subquery:
+def _domains(connection: sa.Connection, filters: Filters) -> sa.Subquery:
     """Sums over what decision.md section 1 counts as evidence: entries of type sts in trusted reports."""
     entry = policy_entry.c
     trusted = report.c.trust.in_(EVIDENCE)
@@ -316,18 +316,17 @@ def _select_domains(filters: Filters) -> sa.Subquery:
     moments = (report.c.day, report.c.range_end, report.c.received_at)
     # The newest entry sorts last. An entry that quotes no policy (a fetch error) says nothing about its mode.
     place = [*(sa.cast(moment, sa.Text) for moment in moments), report.c.report_key, entry.policy_mode]
-    newest = sa.func.max(sa.case((evidence & (entry.policy_mode != ""), functools.reduce(_with_bar, place))))
-    same = (entry.policy_domain == report.c.policy_domain) & (entry.report_key == report.c.report_key)
+    said = sa.case((evidence & (entry.policy_mode != ""), functools.reduce(_with_bar, place)))
     return (
         sa.select(
             report.c.policy_domain,
             sa.func.count(sa.case((trusted, report.c.organization)).distinct()).label("reporters"),
             sa.func.max(report.c.day).label("last_report_day"),
             sa.func.count(sa.case((evidence, 1))).label("entries"),
-            newest.label("newest"),
+            sa.func.max(_by_code_points(connection, said)).label("newest"),
             *halves,
         )
-        .select_from(report.outerjoin(policy_entry, same))
+        .select_from(report.outerjoin(policy_entry, _of_report(policy_entry)))
         .where(*filters.conditions())
         .group_by(report.c.policy_domain)
         .subquery("domains")

@@ -62,8 +62,9 @@ def stored_domain(asked: str) -> str:
 
 
 def domain_text(domain: str) -> str:
-    """A policy domain for a table or ``st.text``; what no report named is ``NO_DOMAIN``."""
-    return visible(domain, 300) or NO_DOMAIN
+    """A policy domain for a table or ``st.text``, with its U-labels beside it; what no report named is ``NO_DOMAIN``."""
+    own = unicode_name(domain)
+    return (visible(domain, 300) + (f" ({own})" if own else "")) or NO_DOMAIN
 
 
 def domain_label(domain: str) -> str:

@@ -43,7 +43,11 @@ _T = TypeVar("_T")
 
 
 class Authentication(msgspec.Struct, frozen=True):
-    """The verdict and its evidence. ``signer`` (d=), ``selector`` and ``key_record`` are those of the signature it rests on."""
+    """The verdict and its evidence, or its reason in words.
+
+    ``signer`` (d=), ``selector`` and ``key_record`` are those of the signature that holds, and ``""`` without one: what
+    merely claims to be signed by a domain must not be shown under its name.
+    """
 
     dkim: str
     reason: str = ""
@@ -68,32 +72,28 @@ def authenticate(message: bytes, keys: Keys, now: dt.datetime) -> Authentication
     raises, whatever the message holds.
     """
     mail = Mail(message)
-    unknown: list[Authentication] = []
-    failures: list[tuple[Relevance, str, str, str]] = []
     found = signatures(mail)
+    unknown: list[str] = []
+    failures: list[tuple[Relevance, str]] = []
     for label, candidate in found:
-        signer, selector = ("", "")
         try:
             if isinstance(candidate, Refused):
                 raise candidate
-            signer, selector = candidate.domain, candidate.selector
             candidate.refuse_outside_its_time(now)
             answer = keys.answer(candidate.key_name)
             if answer.problem:
-                reason = f"{label}: its key {candidate.key_name} could not be looked up: {answer.problem}"
-                unknown.append(Authentication(UNDETERMINED, reason, signer, selector))
+                unknown.append(f"{label}: its key {candidate.key_name} could not be looked up: {answer.problem}")
                 continue
             key = _verifying_key(mail, candidate, answer)
-            return Authentication(VERIFIED, "", signer, selector, key.record)
+            return Authentication(VERIFIED, "", candidate.domain, candidate.selector, key.record)
         except KeyInTesting:
             continue
         except Refused as refusal:
-            failures.append((refusal.relevance, f"{label}: {refusal}", signer, selector))
+            failures.append((refusal.relevance, f"{label}: {refusal}"))
     if unknown:
-        return unknown[0]
+        return Authentication(UNDETERMINED, unknown[0])
     if failures:
-        _, reason, signer, selector = max(failures, key=lambda failure: failure[0])
-        return Authentication(FAILED, reason, signer, selector)
+        return Authentication(FAILED, max(failures, key=lambda failure: failure[0])[1])
     if found:
         return Authentication(UNSIGNED, f"{found[0][0]}: its key is marked as being tested (t=y), so it does not count")
     return Authentication(*_without_signature(mail))

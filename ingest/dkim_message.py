@@ -14,12 +14,14 @@ import re
 
 Field = tuple[bytes, bytes]
 
-# The largest header of a real report mail seen has 11 KiB; a forwarder or list adds some.
+# The largest header of a real report mail seen (Microsoft) has 13 KiB; a forwarder or list adds some.
 MAX_HEADER_BYTES = 64 * 1024
 MAX_FIELD_BYTES = 32 * 1024
 # Each name in h= is searched among all fields.
 MAX_FIELDS = 1_000
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
+# What an mbox has above each mail; "From :" would be an author to other readers.
+_SEPARATOR = re.compile(rb">?From [^\s:]")
 _FIELD = re.compile(rb"([\x21-\x39\x3b-\x7e]+):")
 
 
@@ -88,7 +90,7 @@ def _fields(header: bytes) -> tuple[tuple[Field, ...], str]:
             fields[-1][1].append(line)
         elif match:
             fields.append((match[1], [line[match.end() :]]))
-        elif line and not (number == 0 and line.startswith((b"From ", b">From "))):  # an mbox's separator
+        elif line and not (number == 0 and _SEPARATOR.match(line)):
             fault = "the header has a line that is no header field"
     if b"\r" in header.replace(b"\r\n", b"") or b"\n" in header.replace(b"\r\n", b""):
         fault = "the header has a line break that is not CRLF"

@@ -1,6 +1,7 @@
 """From a Submission to the rows of each table. Pure: the store only has to write them."""
 
 import datetime as dt
+import functools
 import hashlib
 import zlib
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ Key = tuple[str, str]  # policy_domain, report_key
 
 _MAX_WORD = 255
 _MAX_MODE = 32
+_MAX_REMEMBERED = 4_000  # characters of one policy text
 _BIGINT_MAX = 2**63 - 1
 
 
@@ -121,11 +123,10 @@ def _entry_row(position: int, entry: PolicyEntry) -> Row:
     refused_in_details = sum(detail.failed_sessions or 0 for detail in entry.details if _refused(entry, detail))
     # Failures that nothing explains count as refused, under a policy that could refuse them at all.
     refused_unexplained = entry.unexplained_sessions if _refuses(entry, vocabulary.UNEXPLAINED) else 0
-    said = policy.parse(entry.policy_strings) if entry.policy_type == vocabulary.STS else None
     return {
         "position": position,
         "policy_type": entry.policy_type,
-        "policy_mode": said.mode[:_MAX_MODE] if said else "",
+        "policy_mode": _policy_of(entry).mode[:_MAX_MODE],
         "policy_digest": _policy_digest(entry),
         "mx_hosts": _json(entry.mx_hosts),
         "successful_sessions": entry.successful_sessions,
@@ -173,6 +174,18 @@ def _total(rows: list[Row], name: str) -> int | None:
     return min(sum(counts), _BIGINT_MAX) if counts else None
 
 
+def _policy_of(entry: PolicyEntry) -> policy.Policy:
+    """What the quoted policy says; nothing for types other than sts."""
+    strings = entry.policy_strings if entry.policy_type == vocabulary.STS else ()
+    return _parsed(strings) if sum(map(len, strings)) < _MAX_REMEMBERED else policy.parse(strings)
+
+
+@functools.lru_cache(maxsize=2_000)
+def _parsed(policy_strings: tuple[str, ...]) -> policy.Policy:
+    """Senders quote the same few policies day after day."""
+    return policy.parse(policy_strings)
+
+
 def _policy_digest(entry: PolicyEntry) -> str | None:
     return short_digest(entry.policy_type, *entry.policy_strings) if entry.policy_strings else None
 
@@ -184,7 +197,7 @@ def _policy_texts(members: list[tuple[int, PolicyEntry]]) -> list[Row]:
         digest = _policy_digest(entry)
         if digest is None or digest in texts:
             continue
-        said = policy.parse(entry.policy_strings if entry.policy_type == vocabulary.STS else ())
+        said = _policy_of(entry)
         texts[digest] = {
             "policy_domain": entry.policy_domain,
             "policy_digest": digest,

@@ -83,6 +83,16 @@ def signed(
     return b"DKIM-Signature:" + unsigned + base64.b64encode(signature) + b"\r\n" + mail
 
 
+def signed_content(mail: bytes, canonicalization: str = "relaxed/relaxed") -> tuple[bytes, bytes]:
+    """What a signature over ``FROM_FIELDS`` protects: the canonical fields and the canonical body."""
+    if mail.partition(b"\n")[0].endswith(b"\r"):
+        header, _, body = mail.partition(b"\r\n\r\n")
+    else:  # a file with LF
+        header, _, body = mail.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n").partition(b"\r\n\r\n")
+    header_style, _, body_style = canonicalization.partition("/")
+    return _signed_fields(header, FROM_FIELDS, header_style), canonical_body(body, body_style)
+
+
 def _sign(key: PrivateKey, hashed: bytes, algorithm: str) -> bytes:
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return key.sign(hashlib.sha256(hashed).digest())

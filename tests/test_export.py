@@ -3,6 +3,7 @@
 import csv
 import datetime as dt
 import email
+import gc
 import gzip
 import io
 import json
@@ -18,12 +19,13 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from dashboard import export
+from dashboard import export, export_formats, export_queries
 from dashboard.export import EXPORTS, FORMATS, ExportRefused, FileNotWritable, Filters
 from ingest import database, models, trace
 from ingest import settings as settings_module
 from ingest.database import DatabaseAway
 from ingest.settings import Settings
+from tests.databases import create_database
 from tests.reports import detail, entry, report_json
 from tests.stored import store_file, store_report, store_reports, submission
 from tests.support import CORPUS
@@ -563,6 +565,20 @@ def test_what_the_target_raises_reaches_the_caller(
     assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
 
 
+def test_half_a_parquet_file_is_none(sqlite_engine: sa.Engine, settings: Settings) -> None:
+    """A Parquet writer that is thrown away writes its footer all the same, and what came so far looks complete."""
+    store_report(sqlite_engine, report_json(), settings)
+    target = io.BytesIO()
+
+    def interrupted(_rows: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export.write(sqlite_engine, "failures", "parquet", NOTHING, target, interrupted)
+    gc.collect()
+    assert not target.getvalue().endswith(b"PAR1") or len(target.getvalue()) == 4
+
+
 def test_a_database_that_is_away_is_named(tmp_path: Path) -> None:
     engine = database.open_engine(f"sqlite:///{tmp_path}/absent.db", read_only=True)
     with pytest.raises(DatabaseAway):
@@ -601,28 +617,80 @@ def test_rows_are_taken_from_the_database_while_they_are_written(engine: sa.Engi
     assert sizes == sorted(set(sizes))  # each part is written before the next one is fetched
 
 
-def test_postgresql_hands_over_a_part_at_a_time(postgresql_server: str, settings: Settings) -> None:
-    from tests.databases import create_database
-
+def test_postgresql_hands_over_a_part_at_a_time(
+    postgresql_server: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     url = create_database(postgresql_server)
     database.upgrade(url)
     engine = database.open_engine(url)
-    store_report(engine, report_json(*(entry(0, 1, detail()) for _ in range(500))), settings)
-    open_cursors: list[int] = []
+    store_report(engine, report_json(), settings)
+    cursors: dict[str, str] = {}
 
     @sa.event.listens_for(engine, "after_cursor_execute")
-    def _count(_connection: Any, cursor: Any, *_: Any) -> None:
-        open_cursors.append(type(cursor).__name__ == "ServerCursor")
+    def _note(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        cursors[statement] = type(cursor).__name__
 
-    export.write(engine, "failures", "csv", NOTHING, io.BytesIO())
+    for kind in EXPORTS:
+        cursors.clear()
+        exported(engine, kind)
+        grows = [name for sql, name in cursors.items() if "FROM report" in sql and "DISTINCT report.day" not in sql]
+        assert grows == ["ServerCursor"]
     engine.dispose()
-    assert open_cursors[-1]
+
+
+@pytest.fixture
+def many(engine: sa.Engine, database_url: str, settings: Settings) -> Iterator[sa.Engine]:
+    """More reports of one day, and of one reporter, than are fetched together; a read-only engine on them."""
+    names = [f"Sender {number % 3}" for number in range(240)]
+    some = [
+        report_json(entry(1, 2, detail(sessions=1)), organization_name=name, report_id=f"{number:03}", day=day)
+        for number, name in enumerate(names)
+        for day in ("2026-03-14", "2026-03-15")
+    ]
+    store_reports(engine, [submission(report, settings) for report in some])
+    reader = database.open_engine(database_url, read_only=True)
+    yield reader
+    reader.dispose()
+
+
+def test_more_reports_than_are_fetched_together(many: sa.Engine) -> None:
+    assert [tuple(row.values())[6:] for row in rows(many, "summary")] == [(80, 80, 160, 160)] * 6
+    assert sum(row["successful_sessions"] for row in rows(many, "reports")) == 480
+    found = [(row["day"], row["reporter"], row["report_id"], row["result_type"]) for row in rows(many, "failures")]
+    assert len(found) == 960
+    assert found == sorted(found, key=lambda row: (*row[:3], row[3] != "unexplained"))
+
+
+def test_an_export_is_of_one_moment(many: sa.Engine, engine: sa.Engine) -> None:
+    def forget(_written: int) -> None:
+        with engine.begin() as connection:
+            for table in (models.failure_detail, models.policy_entry, models.report):
+                connection.execute(sa.delete(table))
+
+    assert export.write(many, "failures", "csv", NOTHING, io.BytesIO(), forget) == 960
+    assert rows(many, "failures") == []
+
+
+def test_large_details_are_fetched_for_fewer_reports(many: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = exported(many, "failures")
+    fetched: list[int] = []
+    details = export_queries._details
+
+    def noting(connection: sa.Connection, keys: Any) -> Any:
+        fetched.append(len(keys))
+        return details(connection, keys)
+
+    monkeypatch.setattr(export_queries, "_details", noting)
+    monkeypatch.setattr(export_queries, "_CHARACTERS_TOGETHER", 6_000)
+    assert exported(many, "failures") == before
+    assert max(fetched) <= 12
+    assert sum(fetched) == 480
 
 
 def test_parquet_is_written_in_row_groups(
     sqlite_engine: sa.Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "_GROUP_ROWS", 300)
+    monkeypatch.setattr(export_formats, "_GROUP_ROWS", 300)
     store_report(sqlite_engine, report_json(*(entry(0, 1, detail()) for _ in range(1000))), settings)
     groups = pq.ParquetFile(io.BytesIO(exported(sqlite_engine, "failures", "parquet"))).metadata
     assert [groups.row_group(number).num_rows for number in range(groups.num_row_groups)] == [300, 300, 300, 100]
@@ -631,7 +699,7 @@ def test_parquet_is_written_in_row_groups(
 def test_long_texts_end_a_row_group_early(
     sqlite_engine: sa.Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "_GROUP_CHARACTERS", 10_000)
+    monkeypatch.setattr(export_formats, "_GROUP_CHARACTERS", 10_000)
     long = [detail(additional_information="x" * 6_000) for _ in range(4)]
     store_report(sqlite_engine, report_json(entry(0, 4, *long)), settings)
     groups = pq.ParquetFile(io.BytesIO(exported(sqlite_engine, "failures", "parquet"))).metadata

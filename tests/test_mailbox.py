@@ -2,8 +2,14 @@
 
 import datetime as dt
 import gzip
+import inspect
+import io
 import mailbox as standard_mailbox
 import os
+import struct
+import sys
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +18,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from ingest import mailbox
+from ingest import folders, mailbox
 from ingest.mailbox import Found, Mail, Problem, ReportFile, arrival_time, messages, total_bytes
 from tests.goldens import INPUTS, packed, zipped
 
@@ -41,6 +47,18 @@ def mbox(*mails: bytes, end: bytes = b"\n") -> bytes:
     )
 
 
+def refuse(monkeypatch: pytest.MonkeyPatch, call: str, name: str) -> None:
+    """Let ``os.open`` or ``os.scandir`` fail for files of that name: tests may run as root, whom no mode bits stop."""
+    real = getattr(os, call)
+
+    def guarded(path: Path, *arguments: int) -> object:
+        if Path(path).name == name:
+            raise PermissionError(13, "Permission denied")
+        return real(path, *arguments)
+
+    monkeypatch.setattr(os, call, guarded)
+
+
 @pytest.mark.parametrize(
     ("name", "data", "kind"),
     [
@@ -52,7 +70,9 @@ def mbox(*mails: bytes, end: bytes = b"\n") -> bytes:
         ("mail.txt", MAIL, Mail),
         ("mail.eml.gz", packed(MAIL), Mail),
         ("broken.json.gz", b"\x1f\x8bbroken", ReportFile),
-        ("empty.json", b"", ReportFile),
+        ("report.eml", JSON, ReportFile),  # the content says so, whatever the name
+        ("bom.json", b"\xef\xbb\xbf" + JSON, ReportFile),
+        ("notes.txt", b"no report either", ReportFile),  # quarantine says so
     ],
 )
 def test_the_content_says_what_a_file_is(tmp_path: Path, name: str, data: bytes, kind: type) -> None:
@@ -64,6 +84,11 @@ def test_the_content_says_what_a_file_is(tmp_path: Path, name: str, data: bytes,
     assert found.origin == str(path)
     assert found.data == (MAIL if kind is Mail else data)
     assert found.bytes_done == total_bytes([path]) == len(data)
+
+
+def test_where_the_content_says_nothing_the_name_does(tmp_path: Path) -> None:
+    (tmp_path / "odd.eml").write_bytes(b"no header at all")
+    assert [type(one) for one in read(tmp_path)] == [Mail]
 
 
 def test_a_report_keeps_its_file_name(tmp_path: Path) -> None:
@@ -82,6 +107,84 @@ def test_an_archive_is_read_member_by_member(tmp_path: Path) -> None:
     found = read(tmp_path / "all.zip")
     assert [type(one).__name__ for one in found] == ["Mail", "ReportFile", "ReportFile", "ReportFile", "Mail", "Mail"]
     assert found[3].origin.endswith("all.zip: d.zip: deep.json")
+    done = [one.bytes_done for one in found]
+    assert done == sorted(done)
+    assert done[-1] <= total_bytes([tmp_path])
+
+
+def test_archive_members_are_read_like_files(tmp_path: Path) -> None:
+    (tmp_path / "all.zip").write_bytes(
+        zipped(
+            a__eml__gz=packed(MAIL),
+            b__mbox__gz=packed(mbox(MAIL, MAIL)),
+            c__json__gz=packed(JSON),
+            d__json=b"",
+            _x__json=JSON,
+        ).replace(b"_x.json", b"._xjson")
+    )
+    found = read(tmp_path / "all.zip")
+    assert [type(one).__name__ for one in found] == ["Mail", "Mail", "Mail", "ReportFile", "Problem"]
+    assert isinstance(found[3], ReportFile)
+    assert found[3].file_name == "c.json.gz"
+
+
+def test_an_mbox_in_an_archive_may_be_larger_than_a_message(tmp_path: Path) -> None:
+    (tmp_path / "all.zip").write_bytes(zipped(box=mbox(*[MAIL] * 200)))
+    assert len(read(tmp_path / "all.zip", limit=10_000)) == 200
+
+
+def test_one_damaged_member_does_not_hide_the_others(tmp_path: Path) -> None:
+    whole = zipped(a__eml=MAIL, b__eml=MAIL + b"more", c__eml=MAIL)
+    (tmp_path / "all.zip").write_bytes(whole.replace(struct.pack("<L", zlib.crc32(MAIL + b"more")), b"\0\0\0\0"))
+    found = read(tmp_path / "all.zip")
+    assert [type(one).__name__ for one in found] == ["Mail", "Problem", "Mail"]
+    assert isinstance(found[1], Problem)
+    assert found[1].reason.startswith("is damaged compressed data: Bad CRC-32")
+
+
+def other_method() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("a.json", JSON)
+    return buffer.getvalue()
+
+
+def overlapping() -> bytes:
+    """Two names for the same bytes: the second member's place is set to the first one's."""
+    whole = zipped(a=b"x" * 10, b=b"y" * 2000)
+    second = whole.rindex(b"PK\x01\x02")
+    claims = struct.pack("<LL", 5_000, 5_000)
+    return whole[: second + 20] + claims + whole[second + 28 :]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (zipped(a=MAIL)[:-20], "is a zip archive that cannot be read"),
+        (zipped(a__zip=zipped(b__zip=zipped(c=JSON))), "is an archive within an archive within an archive"),
+        (zipped(a__zip=zipped(b=b"").ljust(LIMIT + 1)), f"is larger than {LIMIT} bytes"),
+        (zipped(ä=JSON).replace("ä".encode(), b"\xc3("), "cannot be read: 'utf-8' codec"),
+        (other_method(), "it uses method 12"),
+        (overlapping(), "is a zip archive whose files overlap"),
+    ],
+    ids=["cut", "deep", "large inner", "name", "method", "overlap"],
+)
+def test_archives_that_are_refused(tmp_path: Path, data: bytes, reason: str) -> None:
+    (tmp_path / "all.zip").write_bytes(data)
+    (found,) = read(tmp_path / "all.zip")
+    assert isinstance(found, Problem)
+    assert reason in found.reason
+
+
+def test_names_are_shown_without_what_acts_on_a_terminal_or_fails_to_print(tmp_path: Path) -> None:
+    name = os.fsdecode(b"\x1b[31m\xff.json")
+    (tmp_path / name).write_bytes(JSON)
+    (tmp_path / "a.zip").write_bytes(zipped(**{"in\x07side__json": JSON}))
+    file, zip_member = read(tmp_path)
+    assert isinstance(file, ReportFile)
+    assert file.file_name == "\ufffd[31m\ufffd.json"
+    assert file.origin.endswith(file.file_name)
+    assert zip_member.origin.endswith("a.zip: in\ufffdside.json")
 
 
 def test_folders_are_read_in_order_without_hidden_files_and_loops(tmp_path: Path) -> None:
@@ -90,6 +193,111 @@ def test_folders_are_read_in_order_without_hidden_files_and_loops(tmp_path: Path
         (tmp_path / name).write_bytes(JSON)
     (tmp_path / "b" / "loop").symlink_to(tmp_path)
     assert [Path(one.origin).name for one in read(tmp_path)] == ["1.json", "2.json"]
+
+
+def test_a_linked_folder_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "1.json").write_bytes(JSON)
+    (tmp_path / "box").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "box" / name).symlink_to(tmp_path / "elsewhere")
+    assert [one.origin for one in read(tmp_path / "box")] == [str(tmp_path / "box" / "a" / "1.json")]
+
+
+def test_a_folder_of_more_names_than_are_kept_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "_NAMES_AT_ONCE", 3)
+    for number in range(9):
+        (tmp_path / f"{number}.json").write_bytes(JSON)
+    assert [Path(one.origin).name for one in read(tmp_path)] == [f"{number}.json" for number in range(9)]
+
+
+def test_folders_may_lie_deeper_than_python_calls_nest(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["d"] * 300)
+    deep.mkdir(parents=True)
+    (deep / "1.json").write_bytes(JSON)
+    nested = len(inspect.stack(0))
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(nested + 100)
+    try:
+        found = read(tmp_path)
+    finally:
+        sys.setrecursionlimit(before)
+    assert [type(one) for one in found] == [ReportFile]
+
+
+def test_what_a_mail_program_keeps_beside_a_maildir_is_left_out(tmp_path: Path) -> None:
+    for name in ("new", "cur", "tmp", "locks", "Sub/new", "Sub/cur", ".cache"):
+        (tmp_path / name).mkdir(parents=True)
+    for name, data in {
+        "dovecot-uidlist": b"3 V1 N2\n",
+        "maildirfolder": b"",
+        "report.json": JSON,
+        "mail.eml": MAIL,
+        "locks/0123": b"",
+        "new/.nfs01": MAIL,
+        "Sub/cur/1": MAIL,
+        ".cache/2": MAIL,
+    }.items():
+        (tmp_path / name).write_bytes(data)
+    assert [one.origin.removeprefix(f"{tmp_path}/") for one in read(tmp_path)] == [
+        "Sub/cur/1",
+        "mail.eml",
+        "report.json",
+    ]
+
+
+def test_what_lies_in_a_maildir_is_mail_whatever_it_looks_like(tmp_path: Path) -> None:
+    for name in ("new", "cur"):
+        (tmp_path / name).mkdir()
+    box = b"From x Sat Mar 14 00:00:00 2026\n" + MAIL
+    (tmp_path / "cur" / "1").write_bytes(box)
+    (tmp_path / "cur" / "2:2,S").write_bytes(packed(MAIL))  # Dovecot's zlib plugin
+    assert [one.data for one in read(tmp_path) if isinstance(one, Mail)] == [box, MAIL]
+
+
+def test_a_message_that_moves_from_new_to_cur_meanwhile_is_read_there(tmp_path: Path) -> None:
+    for name in ("new", "cur"):
+        (tmp_path / name).mkdir()
+    for name in ("1", "2"):
+        (tmp_path / "new" / name).write_bytes(MAIL)
+    reading = messages([tmp_path], LIMIT)
+    first = next(reading)
+    (tmp_path / "new" / "2").rename(tmp_path / "cur" / "2:2,")
+    assert [Path(one.origin).name for one in (first, *reading)] == ["1", "2:2,"]
+
+
+def test_a_message_that_moves_just_before_it_is_opened_is_no_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("new", "cur"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1").write_bytes(MAIL)
+    real = os.open
+
+    def moving(path: Path, flags: int) -> int:
+        if path.parent.name == "new":
+            path.unlink()
+        return real(path, flags)
+
+    monkeypatch.setattr(os, "open", moving)
+    (found,) = read(tmp_path)
+    assert Path(found.origin).parent.name == "cur"
+
+
+def test_reading_leaves_the_time_of_access(tmp_path: Path) -> None:
+    if not hasattr(os, "O_NOATIME"):
+        pytest.skip("needs a system with O_NOATIME")
+    path = tmp_path / "box"
+    path.write_bytes(mbox(MAIL))
+    os.utime(path, (1_000_000_000, 1_100_000_000))  # older than the change, so that even relatime would update it
+    read(path)
+    assert path.stat().st_atime == 1_000_000_000
+
+
+@pytest.mark.parametrize(("seconds", "year"), [(2**40, 1990), (1_700_000_000, 2023)])
+def test_a_files_time_is_a_time_whatever_it_says(tmp_path: Path, seconds: int, year: int) -> None:
+    stream = mailbox._stream_of(folders.Source(tmp_path, modified=float(seconds)), io.BytesIO(), "x", 0)
+    assert stream.modified.year == year
 
 
 def test_a_maildir_is_read_and_stays_as_it_was(tmp_path: Path) -> None:
@@ -130,6 +338,31 @@ def test_the_standard_librarys_mbox_is_read(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "bodies", "why"),
+    [
+        (b"From a@b Sat Mar 14 10:00:00 2026\nA: 1\n\nx\n\nFrom c Sat Mar 14 10:00:00 2026\nA: 2\n\ny\n", [b"x", b"y"], "usual"),
+        (b"From - Sat, 14 Mar 2026 10:00:00\nA: 1\n\nx\n\nFrom \nA: 2\n\ny\n", [b"x", b"y"], "Thunderbird leaves the date out"),
+        (b"From a Sat Mar 14 10:00:00 2026\nA: 1\n\nx\nFrom a Sat Mar 14 10:00:00 2026\nA: 2\n\ny", [b"x", b"y"], "files put one after the other without a blank line"),
+        (b"From a\nA: 1\n\nx\n\nFrom here on, text\nand more\n", [b"x\n\nFrom here on, text\nand more"], "text of a program that does not quote"),
+        (b"From a\nA: 1\n\nx\nFrom: b\n", [b"x\nFrom: b"], "a header field in the text"),
+        (b"From a\nA: 1\n\n" + b"x" * 70_000 + b"From a Sat Mar 14 10:00:00 2026\n", [b"x" * 70_000 + b"From a Sat Mar 14 10:00:00 2026"], "within a long line"),
+        (b"From a\nA: 1\n\n" + b"x" * 65_536 + b"From a Sat Mar 14 10:00:00 2026\n", [b"x" * 65_536 + b"From a Sat Mar 14 10:00:00 2026"], "within a long line, where a piece of it begins"),
+        (b"From a\r\nA: 1\r\n\r\nx\r\n\r\nFrom b\r\nA: 2\r\n\r\ny\r\n\r\n", [b"x", b"y"], "CRLF"),
+        (b"\n\nFrom a\nA: 1\n\nx\n", [b"x"], "blank lines first"),
+    ],
+)  # fmt: skip
+def test_where_messages_begin(tmp_path: Path, text: bytes, bodies: list[bytes], why: str) -> None:
+    (tmp_path / "box").write_bytes(text)
+    found = [one.data for one in read(tmp_path / "box") if isinstance(one, Mail)]
+    assert [data.replace(b"\r\n", b"\n").partition(b"\n\n")[2].rstrip(b"\n") for data in found] == bodies, why
+
+
+def test_the_name_says_mbox_when_its_first_line_is_lost(tmp_path: Path) -> None:
+    (tmp_path / "cut.mbox").write_bytes(mbox(MAIL, MAIL).partition(b"\n")[2])
+    assert [one.data for one in read(tmp_path / "cut.mbox") if isinstance(one, Mail)] == [MAIL, MAIL]
+
+
 lines = st.sampled_from([b"Subject: x", b"", b"From a", b">From b", b"text", b">>From c"])
 
 
@@ -156,22 +389,50 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "good.json").write_bytes(JSON)
     (tmp_path / "secret.json").write_bytes(JSON)
     os.mkfifo(tmp_path / "pipe")
-    plain_open = Path.open
-
-    def guarded(self: Path, *arguments: object) -> object:
-        if self.name == "secret.json":
-            raise PermissionError(13, "Permission denied")
-        return plain_open(self, *arguments)  # type: ignore[call-overload]
-
-    monkeypatch.setattr(Path, "open", guarded)
+    (tmp_path / "empty.json").write_bytes(b"")
+    (tmp_path / "nowhere.json").symlink_to(tmp_path / "gone")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    refuse(monkeypatch, "open", "secret.json")
     found = read(tmp_path, tmp_path / "missing.json")
     problems = {Path(one.origin).name: one.reason for one in found if isinstance(one, Problem)}
     assert problems == {
         "pipe": "is no regular file",
         "secret.json": "cannot be read: Permission denied",
         "missing.json": "cannot be read: No such file or directory",
+        "nowhere.json": "cannot be read: No such file or directory",
+        "circle": "cannot be read: Too many levels of symbolic links",
+        "empty.json": "is empty",
     }
-    assert len(found) == 4
+    assert [Path(one.origin).name for one in found if not isinstance(one, Problem)] == ["good.json"]
+
+
+def test_a_folder_that_cannot_be_listed_is_named_and_reading_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("1/a.json", "2/b.json", "3/c.json"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(JSON)
+    refuse(monkeypatch, "scandir", "2")
+    found = read(tmp_path)
+    assert [(Path(one.origin).name, isinstance(one, Problem)) for one in found] == [
+        ("a.json", False),
+        ("2", True),
+        ("c.json", False),
+    ]
+    assert total_bytes([tmp_path]) == found[-1].bytes_done == 2 * len(JSON)
+
+
+@pytest.mark.parametrize("size", [LIMIT, LIMIT + 1])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_the_limit_is_that_of_the_message_itself(tmp_path: Path, size: int, end: bytes) -> None:
+    mail = b"A: 1" + end + end
+    mail = mail + b"x" * (size - len(mail) - len(end)) + end
+    (tmp_path / "box").write_bytes(b"From a" + end + mail + end + b"From b" + end + MAIL)
+    (tmp_path / "mail.eml").write_bytes(mail)
+    first, last, alone = read(tmp_path)
+    assert isinstance(last, Mail)
+    for one in (first, alone):
+        assert one.data == mail if isinstance(one, Mail) else size > LIMIT
 
 
 def test_damage_within_a_compressed_mbox_keeps_what_came_before(tmp_path: Path) -> None:
@@ -200,6 +461,18 @@ def test_broken_archives_are_problems(tmp_path: Path) -> None:
         (b"Received: from a by b\r\n\twith ESMTP;\r\n\tSat, 14 Mar 2026 10:00:00 -0000 (PDT)", "2026-03-14T10:00:00"),
         (b"Received: nonsense\r\nDate: Sat, 14 Mar 2026 10:00:00 GMT", "2026-03-14T10:00:00"),
         (b"Received: x; Sat, 14 Mar 9999 10:00:00 +0000\r\nDate: 14 Mar 2026 10:00:00", "2026-03-14T10:00:00"),
+        (
+            b"received : x;\r\n Sat, 14 Mar 2026\r\n 10:00:00 +0000\r\nDate: Mon, 1 Jan 2001 00:00:00 +0000",
+            "2026-03-14T10:00:00",
+        ),
+        (
+            b"X-Received: by x; Sat, 14 Mar 2020 10:00:00 +0000\nDate: Sat, 14 Mar 2026 10:00:00 GMT",
+            "2026-03-14T10:00:00",
+        ),
+        (b"Subject: x\r\n Date: Sat, 14 Mar 2026 10:00:00 GMT", None),
+        (b"Received: x; Sat, 14 Mar 2026 10:00:00 +9999", None),
+        (b"Received: x; Sat, 14 Mar " + b"9" * 5_000 + b" 10:00:00 +0000", None),
+        (b"X: " + b"x" * 70_000 + b"\r\nDate: Sat, 14 Mar 2026 10:00:00 GMT", None),  # beyond what is looked at
         (b"Date: yesterday", None),
         (b"Date: Mon, 14 Mar 1960 00:00:00 +1400", None),
         (b"X-Nothing: here", None),
@@ -211,10 +484,44 @@ def test_when_a_mail_came(header: bytes, moment: str | None) -> None:
     assert arrival_time(header + b"\r\n\r\nDate: Mon, 1 Jan 2001 00:00:00 +0000\r\n") == expected
 
 
+start = st.sampled_from(
+    [
+        b"",
+        b"From ",
+        b"{",
+        b"Subject: x\n",
+        b"\x1f\x8b\x08\0\0\0\0\0\0\xff",
+        packed(MAIL)[:50],
+        b"PK\x03\x04",
+        zipped(a=JSON),
+    ]
+)
+
+
 @given(st.binary(max_size=300))
 def test_any_mail_has_an_arrival_or_none(mail: bytes) -> None:
     moment = arrival_time(b"Date: " + mail)
+    assert moment is None or (moment.tzinfo is dt.UTC and 1990 <= moment.year < 2100)
+
+
+@given(
+    st.lists(st.sampled_from("0|1|9|99|2026|,|;|:|-|+|Mar|mar|Sat|GMT|10:00|10:00:00|+0000|-0000|+2400|(x)|\u00b2|\xa0".split("|"))),  # noqa: SIM905
+    st.sampled_from([b"Date: ", b"Received: x; "]),
+)  # fmt: skip
+def test_any_words_of_a_date_are_a_moment_or_none(words: list[str], field: bytes) -> None:
+    moment = arrival_time(field + " ".join(words).encode("latin-1"))
     assert moment is None or moment.tzinfo is dt.UTC
+
+
+@given(st.binary(max_size=400), st.sampled_from(["x", "x.eml", "x.mbox", "x.zip", "x.json.gz"]), start)
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_file_is_read_or_named(tmp_path: Path, data: bytes, name: str, start: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(start + data)
+    for one in messages([path], 200):
+        assert one.bytes_done <= len(start + data)
+        assert one.reason if isinstance(one, Problem) else len(one.data) <= 200
+    path.unlink()
 
 
 def test_memory_is_one_message(tmp_path: Path) -> None:

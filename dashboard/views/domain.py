@@ -180,7 +180,7 @@ def _reporters(visit: Visit, reporters: pd.DataFrame, about: dict[str, str]) -> 
     columns = {
         "organization": parts.text_column("Reporter"),
         "trust": parts.text_column(
-            "Trust", "; ".join(f"{wording.TRUST[k]}: {v}" for k, v in wording.TRUST_MEANING.items())
+            "Trust", width=130, meaning="; ".join(f"{wording.TRUST[k]}: {v}" for k, v in wording.TRUST_MEANING.items())
         ),
         "signer": parts.text_column("Signed by", "The domain whose DKIM signature holds."),
         "reports": parts.count_column("Reports"),

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from .. import figures
-from ..plain import domain_parameter, domain_text, stored_domain, unicode_name
+from ..plain import domain_parameter, domain_text, stored_domain
 from ..queries import fleet
 from ..queries.selection import TRUSTED, Window
 from . import first_steps, parts
@@ -63,10 +63,7 @@ def _table(visit: Visit, window: Window) -> None:
         return
     offset = parts.page_of(found, _ON_A_PAGE, "page")
     rows = visit.read(fleet.domains, window, search, sort=sort, limit=_ON_A_PAGE, offset=offset)
-    shown = rows.assign(
-        policy_domain=rows["policy_domain"].map(domain_text),
-        unicode=rows["policy_domain"].map(unicode_name).astype("str"),
-    )
+    shown = rows.assign(policy_domain=rows["policy_domain"].map(domain_text))
     chosen = parts.clickable_table(shown, _columns(shown), "Domains with their sessions", "domains")
     if chosen is not None:
         visit.go("domain", domain=domain_parameter(rows["policy_domain"].iloc[chosen]))
@@ -76,7 +73,6 @@ def _table(visit: Visit, window: Window) -> None:
 def _columns(rows: pd.DataFrame) -> parts.Columns:
     columns = {
         "policy_domain": parts.text_column("Domain"),
-        "unicode": parts.text_column("In its own script"),
         "sessions": parts.count_column("Sessions", "Sessions under MTA-STS in trusted reports about these days."),
         "failed_sessions": parts.count_column("Failed", "Of these, sessions that failed in any way."),
         "refused_sessions": parts.count_column("Would be refused", "Sessions that a policy in mode enforce refuses."),
@@ -91,12 +87,8 @@ def _columns(rows: pd.DataFrame) -> parts.Columns:
             "Unproven reports", "Nothing vouches for these. They move no other figure."
         ),
     }
-    return {name: column for name, column in columns.items() if name not in _RARE or _says_something(rows[name])}
+    return {name: column for name, column in columns.items() if name not in _RARE or rows[name].gt(0).any()}
 
 
 # Columns that are left out as long as no domain has anything in them.
-_RARE = frozenset({"unicode", "dane_sessions", "dane_failed", "without_policy", "unproven_reports"})
-
-
-def _says_something(column: pd.Series) -> bool:
-    return bool((column != "").any() if column.dtype == "str" else column.gt(0).any())
+_RARE = frozenset({"dane_sessions", "dane_failed", "without_policy", "unproven_reports"})

@@ -19,6 +19,8 @@ RANGES = {"14": "14 days", "30": "30 days", "90": "90 days", "365": "1 year", "a
 # Of a raw report or message, what a browser shows at ease; the rest is in the download.
 LONGEST_RAW = 100_000
 _ROW_PIXELS, _MOST_ROWS = 35, 25
+_LABEL_PIXELS = 110
+_LONG_CODE = 20  # lines; beyond, it scrolls
 # In an address: failures for which no MX host is named. No host name holds a blank.
 NO_MX = "(none named)"
 
@@ -225,14 +227,15 @@ def page_of(total: int, size: int, key: str) -> int:
 def facts(pairs: Iterable[tuple[str, str]]) -> None:
     """Names and values below each other; values are shown as text, whatever they hold."""
     for name, value in pairs:
-        label, text = st.columns([1, 3], gap="small")
-        label.caption(name)
-        text.text(visible(value) if value else "\u2014")
+        with st.container(horizontal=True, gap="small", wrap=False):
+            st.caption(name, width=_LABEL_PIXELS)
+            st.text(visible(value) if value else "\u2014", width="stretch")
 
 
 def raw_text(content: bytes, size: int, language: str | None = None) -> None:
     """The beginning of a raw report or message, with hidden characters written out."""
-    st.code(visible_lines(content.decode("utf-8", "replace"), LONGEST_RAW), language=language, height=400)
+    text = visible_lines(content.decode("utf-8", "replace"), LONGEST_RAW)
+    st.code(text, language=language, height=400 if text.count("\n") > _LONG_CODE else "content", wrap_lines=True)
     if size > LONGEST_RAW:
         st.caption(f"The first {wording.size(LONGEST_RAW)} of {wording.size(size)}; the download has everything.")
 

@@ -36,6 +36,8 @@ def _reason(reasons: pd.DataFrame) -> str:
     names = {"all": f"All ({reasons['messages'].sum():,})"}
     for row in reasons.to_dict("records"):
         names[row["reason"]] = f"{wording.quarantine_reason(row['reason'])} ({row['messages']:,})"
+    if len(reasons) == 1:
+        return ""
     chosen = parts.choice("Reason", "reason", names, "all")
     return "" if chosen == "all" else chosen
 
@@ -75,7 +77,7 @@ def _message(visit: Visit, digest: str) -> None:
         st.text("It may have been read by a retry, or is older than quarantined messages are kept.")
         return
     message = found.iloc[0]
-    st.title(wording.quarantine_reason(message["reason"]))
+    st.title(f"Quarantined: {wording.quarantine_reason(message['reason'])}")
     st.text(visible(message["explanation"]))
     names = {
         "Arrived": parts.instant(message["received_at"]),

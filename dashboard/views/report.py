@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from .. import figures, wording
-from ..plain import domain_label, domain_parameter, domain_text, unicode_name, visible, visible_lines
+from ..plain import domain_label, domain_parameter, domain_text, visible, visible_lines
 from ..queries import reports as queries
 from ..queries.domain import LONGEST_POLICY
 from . import parts
@@ -46,8 +46,7 @@ def _warnings(visit: Visit, domain: str, key: str, report: pd.Series) -> None:
     others = visit.read(queries.contradicting, domain, key, report["same_id"])
     if len(others):
         st.warning(
-            f"{len(others):,} other reports have the same organisation, id and days, but other content. "
-            "At most one of them is right.",
+            "Another report has the same organisation, id and days, but other content. At most one of them is right.",
             icon=":material/content_copy:",
         )
         shown = others.assign(trust=others["trust"].map(wording.TRUST))
@@ -69,9 +68,8 @@ def _warnings(visit: Visit, domain: str, key: str, report: pd.Series) -> None:
 
 
 def _fields(report: pd.Series) -> None:
-    own = unicode_name(report["policy_domain"])
     names = {
-        "Domain": domain_text(report["policy_domain"]) + (f" ({own})" if own else ""),
+        "Domain": domain_text(report["policy_domain"]),
         "Reporter": report["organization"],
         "Report ID": report["report_id"],
         "Contact": report["contact_info"],

@@ -76,6 +76,7 @@ def _list(visit: Visit, wanted: ReportFilter) -> None:
     count = visit.read(queries.count_reports, wanted, _MOST_COUNTED)
     if not count:
         st.info("No report matches.", icon=":material/search_off:")
+        visit.link("reports", "Show all reports", icon=":material/arrow_forward:")
         return
     offset = parts.page_of(count, _ON_A_PAGE, "page")
     rows = visit.read(queries.list_reports, wanted, limit=_ON_A_PAGE, offset=offset)
@@ -106,8 +107,8 @@ def _columns(wanted: ReportFilter) -> parts.Columns:
         "failed_sessions": parts.count_column("Failed"),
         "refused_sessions": parts.count_column("Would be refused", "Sessions that a policy in mode enforce refuses."),
         "matching_sessions": parts.count_column("Of this failure", "Failed sessions of the failure chosen above."),
-        "trust": parts.text_column("Trust"),
-        "remarks": parts.text_column("Remarks"),
+        "trust": parts.text_column("Trust", width=130),
+        "remarks": parts.text_column("Remarks", width=210),
         "received_at": parts.instant_column("Arrived (UTC)"),
         "report_id": parts.text_column("Report ID"),
     }

@@ -14,15 +14,25 @@ def domain_name(text: str) -> str:
     A label outside ASCII becomes its Punycode form as it stands (RFC 5891 section 4.4 maps nothing): ``straße`` is not
     ``strasse``. Raises ValueError with a reason for what can be no domain name; patterns such as ``*.example`` pass.
     """
-    name = unicodedata.normalize("NFC", text.strip().translate(_DOTS)).lower().rstrip(".")
+    name = _folded(text)
+    if len(name) > MAX_DOMAIN:  # Punycode only adds to it, and its cost grows with the square
+        raise ValueError(f"longer than {MAX_DOMAIN} characters, so no domain name")
     name = ".".join(
         label if label.isascii() else "xn--" + label.encode("punycode").decode() for label in name.split(".")
     )
     if len(name) > MAX_DOMAIN:
         raise ValueError(f"longer than {MAX_DOMAIN} characters, so no domain name")
-    if any(character.isspace() or not character.isprintable() for character in name):
+    if " " in name or not name.isprintable():  # other blanks are not printable
         raise ValueError("has blanks or control characters, so no domain name")
     return name
+
+
+def _folded(text: str) -> str:
+    """Lower case, composed (NFC), with plain dots. Composed last: some letters (``ẖ``) are one character in lower case only."""
+    bare = text.strip()
+    if len(bare) > 4 * MAX_DOMAIN:  # composing shortens, by less than this
+        return bare
+    return unicodedata.normalize("NFC", bare.translate(_DOTS).lower()).rstrip(".")
 
 
 def ip_address(text: str) -> str:

@@ -104,6 +104,7 @@ def test_of_a_duplicate_the_first_counts() -> None:
         ("xn--gpher-jua.example", "göpher.example", True, "A- and U-label"),
         ("*.göpher.example", "mx.xn--gpher-jua.example", True, "a pattern in U-labels"),
         ("*.", "x", False, "an empty domain"),
+        ("ö" * 2000, "ö" * 2000, True, "no name at all, compared as it is"),
     ],
 )
 def test_matching(pattern: str, host: str, matches: bool, why: str) -> None:
