@@ -3,7 +3,9 @@
 ``streamlit run`` serves this application; the pages themselves begin in ``app.py``.
 """
 
+import logging
 import re
+import sys
 from base64 import b64encode
 from collections.abc import Iterable
 from hashlib import sha256
@@ -93,4 +95,5 @@ def _adding(extra: Iterable[tuple[str, str]], send: Send) -> Send:
     return send_with_headers
 
 
+logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
 app = st.App(Path(__file__).with_name("app.py"), middleware=[Middleware(Strict)])

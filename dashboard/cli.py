@@ -1,5 +1,6 @@
 """The program's entry: all commands, and the exit codes they end with (design.md, "Public interface")."""
 
+import importlib.metadata
 import os
 import sys
 from pathlib import Path
@@ -18,13 +19,31 @@ from ingest.settings import Settings, SettingsError
 from ingest.spool import SpoolUnavailable
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"starttally {importlib.metadata.version('starttally')}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and stop.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """StartTally receives TLS reports (RFC 8460) and shows what they say about your domains."""
+
+
 @app.command()
 def serve() -> None:
     """Run everything on this machine: both doors, the worker and the dashboard, over one database. Ctrl-C stops it."""
     from . import supervisor
 
     ingest_cli.configure_logging()
-    supervisor.serve(settings_module.load())
+    try:
+        supervisor.serve(settings_module.load())
+    except supervisor.PartRefused as error:
+        _fail(error, USAGE)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import ctypes
 import logging
+import shutil
 import signal
 import socket
 import subprocess
@@ -9,10 +10,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
 from ingest import database
+from ingest.cli import USAGE
 from ingest.receiving import listen
 from ingest.settings import Address, Settings
 from ingest.spool import Spool
@@ -39,10 +42,14 @@ class Part(msgspec.Struct):
     start_at: float = 0.0
 
 
+class PartRefused(Exception):
+    """A part ended with a mistake in its configuration, which starting it again does not mend; exit with code 2."""
+
+
 def serve(settings: Settings) -> None:
     """Migrate, start everything, print how to go on, and wait for SIGINT or SIGTERM.
 
-    Raises PortBusy before anything is started when a port is taken, SchemaMismatch and DatabaseAway.
+    Raises PortBusy before anything is started when a port is taken, SchemaMismatch, DatabaseAway, and PartRefused.
     """
     for name, address in _addresses(settings).items():
         listen(name, address).close()
@@ -81,18 +88,25 @@ def _keep_alive(part: Part) -> None:
     """Start a part that is not running; one that dies at once again and again is started ever more slowly."""
     now = time.monotonic()
     if part.process is not None and part.process.poll() is not None:
+        if part.process.returncode == USAGE:
+            raise PartRefused(f"the {part.name} cannot start; its reason stands above")
         log.error("the %s ended with %s; starting it again", part.name, _ending(part.process.returncode))
         part.failures = 1 if now - part.started > _STEADY_SECONDS else part.failures + 1
         part.start_at = now + min(_LONGEST_BACK_OFF, 0.25 * 2**part.failures)
         part.process = None
     if part.process is None and now >= part.start_at:
         # A session of its own: Ctrl-C reaches this process only, which stops the parts in order.
-        part.process = subprocess.Popen(part.arguments, start_new_session=True, preexec_fn=_die_with_parent())  # noqa: S603
+        part.process = subprocess.Popen(  # noqa: S603
+            part.arguments,
+            start_new_session=True,
+            preexec_fn=_die_with_parent(),
+            stdout=subprocess.DEVNULL,  # Streamlit's greeting; everybody logs to standard error
+        )
         part.started = now
 
 
 def _stop(parts: list[Part]) -> None:
-    """Doors first, so that nothing new arrives; then the others. Who does not end in time is killed: the spool is safe."""
+    """Ask all to end. Who does not do so in time is killed: what was accepted is safe in the spool."""
     deadline = time.monotonic() + _STOP_SECONDS
     running = [part.process for part in parts if part.process is not None]
     for process in running:
@@ -135,6 +149,14 @@ def _ending(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
+def _command() -> str:
+    """How the user calls this program from here: by its name where that is on the path, else by its place."""
+    beside = Path(sys.executable).with_name("starttally")
+    if shutil.which("starttally") or not beside.exists():
+        return "starttally"
+    return str(beside.relative_to(Path.cwd())) if beside.is_relative_to(Path.cwd()) else str(beside)
+
+
 def welcome(settings: Settings) -> str:
     """What a new user needs to know next: the addresses, and how to send a first report."""
     recipient = next(
@@ -151,7 +173,7 @@ Send a first report (try the one in this folder):
 
   curl --data-binary @docs/first-report.json -H 'Content-Type: application/tlsrpt+json' http://{settings.http_listen}/v1/tlsrpt
   swaks --server {settings.smtp_listen.host} --port {settings.smtp_listen.port} --to {recipient} --data @report.eml
-  starttally load FILE...      report files, mails, mbox, Maildir you already have
+  {_command()} load FILE...      report files, mails, mbox, Maildir you already have
 
 Ctrl-C stops everything; mail that was accepted stays in {settings.spool} until it is stored.
 """

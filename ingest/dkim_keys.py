@@ -177,7 +177,7 @@ async def _look_up_all(
 
 async def _look_up(resolver: dns.asyncresolver.Resolver, name: str) -> tuple[KeyAnswer, float]:
     try:
-        answer = await resolver.resolve(name + ".", "TXT", search=False)
+        answer = await resolver.resolve(name + ".", "TXT")  # absolute: no search domain is added
     except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
         return KeyAnswer(), _ABSENT
     except dns.exception.Timeout:

@@ -89,7 +89,8 @@ def decode_mail(message: bytes, arrival: Arrival, settings: Settings) -> Decoded
     try:
         mail = report_mail.read_mail(message, settings.max_report_bytes)
     except NotAReport as refusal:
-        return quarantined(message, arrival, NO_REPORT, str(refusal))
+        what = "the upload: " if arrival.door == trace.HTTPS else ""
+        return quarantined(message, arrival, NO_REPORT, what + str(refusal))
     return _accepted(Decoded(arrival, message, mail.reports, mail.submitter, mail.author, unread=mail.unread), settings)
 
 

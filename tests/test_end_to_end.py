@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import smtplib
+import socket
 import subprocess
 import sys
 import time
@@ -305,3 +306,27 @@ def test_quarantine_commands(installation: Installation) -> None:
     assert installation.run("quarantine", "list") == ""
     assert "note: a test" in installation.run("quarantine", "list", "--discarded")
     installation.run("quarantine", "show", "ffff", expect=2)
+
+
+@pytest.mark.parametrize("command", ["serve", "receive"])
+def test_an_unusable_certificate_and_a_busy_port_are_said_once(installation: Installation, command: str) -> None:
+    def fails(says: str) -> None:
+        said = subprocess.run(
+            [sys.executable, "-m", "dashboard.cli", command],
+            cwd=installation.folder,
+            env=installation.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert said.returncode == 2, said.stderr
+        assert says in said.stderr
+        assert "Traceback" not in said.stderr
+
+    with socket.create_server(installation.smtp):
+        fails("is in use by another program; set STARTTALLY_SMTP_LISTEN to another host:port")
+    for name in ("cert.pem", "key.pem"):
+        (installation.folder / name).write_text("nonsense")
+    installation.environment |= {"STARTTALLY_TLS_CERTIFICATE": "cert.pem", "STARTTALLY_TLS_KEY": "key.pem"}
+    fails("STARTTALLY_TLS_CERTIFICATE=cert.pem and STARTTALLY_TLS_KEY=key.pem do not work together")

@@ -3,10 +3,12 @@
 import csv
 import datetime as dt
 import email
+import errno
 import gc
 import gzip
 import io
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -369,6 +371,20 @@ def test_rows_are_ordered_by_code_points_on_both_engines(engine: sa.Engine, sett
     assert len(set(keys)) == len(keys) == (3 if kind == "domains" else 66)
 
 
+def test_rows_are_ordered_wherever_they_lie_on_disk(engine: sa.Engine, settings: Settings) -> None:
+    causes = ("certificate-expired", "starttls-not-supported")
+    two = [entry(1, 2, *(detail(cause) for cause in causes), policy_type=word) for word in ("sts", "tlsa")]
+    store_report(engine, report_json(*two), settings)
+    before = exported(engine, "failures")
+    with engine.begin() as connection:
+        for table in (models.policy_entry, models.failure_detail):
+            lying = [dict(row) for row in connection.execute(sa.select(table)).mappings()]
+            connection.execute(sa.delete(table))
+            for row in reversed(lying):
+                connection.execute(sa.insert(table).values(row))
+    assert exported(engine, "failures") == before
+
+
 # Filters
 
 
@@ -535,16 +551,29 @@ def test_a_file_that_cannot_be_written_is_named(
     assert str(tmp_path / name) in str(raised.value)
 
 
-def test_a_full_disk_is_named(sqlite_engine: sa.Engine) -> None:
-    if not Path("/dev/full").exists():
-        pytest.skip("needs /dev/full (Linux)")
-    with pytest.raises(FileNotWritable, match="/dev/full cannot be written: No space left on device"):
-        export.write_file(sqlite_engine, "reports", "csv", NOTHING, Path("/dev/full"))
+def test_a_full_disk_is_named_and_nothing_is_left(
+    sqlite_engine: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with pytest.raises(FileNotWritable, match=r"out/reports\.csv cannot be written: No space left on device"):
+        export.write_file(sqlite_engine, "reports", "csv", NOTHING, folder / "reports.csv")
+    assert list(folder.iterdir()) == []
 
 
-def test_a_device_is_written_to_and_stays_a_device(sqlite_engine: sa.Engine) -> None:
-    export.write_file(sqlite_engine, "reports", "csv", NOTHING, Path("/dev/null"))
-    assert Path("/dev/null").is_char_device()
+def test_a_named_pipe_is_written_to_and_stays_one(sqlite_engine: sa.Engine, tmp_path: Path) -> None:
+    """As /dev/stdout and /dev/null do. Not tried on those: a fault here would replace them for the whole machine."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    export.write_file(sqlite_engine, "reports", "csv", NOTHING, pipe)
+    assert os.read(reader, 10_000).decode() == HEADERS["reports"] + "\r\n"
+    os.close(reader)
+    assert pipe.is_fifo()
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -635,6 +664,7 @@ def test_postgresql_hands_over_a_part_at_a_time(
         exported(engine, kind)
         grows = [name for sql, name in cursors.items() if "FROM report" in sql and "DISTINCT report.day" not in sql]
         assert grows == ["ServerCursor"]
+        assert all('COLLATE "C"' in sql for sql, name in cursors.items() if name == "ServerCursor")
     engine.dispose()
 
 

@@ -9,7 +9,8 @@ import streamlit as st
 from .. import export, wording
 from ..export import ExportRefused, Filters
 from ..plain import plain, stored_domain
-from . import parts
+from ..queries import reports
+from . import first_steps, parts
 from .visit import Visit
 
 KINDS = {
@@ -40,6 +41,9 @@ class Bounded(io.BytesIO):
 
 def render(visit: Visit) -> None:
     """Show the form; nothing is prepared before it is asked for."""
+    if not visit.read(reports.any_report):
+        first_steps.render(visit)
+        return
     st.title("Export")
     kind = parts.selected("What", "kind", KINDS)
     format_name = parts.selected("Format", "format", FORMATS)

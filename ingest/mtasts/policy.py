@@ -29,6 +29,7 @@ _LINE_END = re.compile(r"\r\n|\n|\r")
 _LONE_CR = re.compile(r"\r(?!\n)")
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+_DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))  # the other full stops of IDNA (RFC 3490 section 3.1)
 _MAX_QUOTED = 80
 
 
@@ -266,11 +267,10 @@ def _quoted(text: str) -> str:
 def _normalised(name: str) -> str:
     """Lower case, A-labels, no trailing dot, as ``ingest.tlsrpt.names`` has them. What is too long for a name stays as it is."""
     text = name.strip()
-    if not text.isascii() and len(text) <= 4 * _MAX_HOST:
-        text = unicodedata.normalize("NFC", text.lower())
-    text = text.lower().rstrip(".")
     if text.isascii() or len(text) > _MAX_HOST:  # the cost of Punycode grows with the square
-        return text
+        return text.lower().rstrip(".")
+    lower = ".".join(label.lower() for label in text.translate(_DOTS).split("."))
     return ".".join(
-        label if label.isascii() else "xn--" + label.encode("punycode").decode() for label in text.split(".")
+        label if label.isascii() else "xn--" + label.encode("punycode").decode()
+        for label in unicodedata.normalize("NFC", lower).rstrip(".").split(".")
     )

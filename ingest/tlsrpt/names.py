@@ -28,11 +28,16 @@ def domain_name(text: str) -> str:
 
 
 def _folded(text: str) -> str:
-    """Lower case, composed (NFC), with plain dots. Composed last: some letters (``ẖ``) are one character in lower case only."""
+    """Lower case, composed (NFC), with plain dots.
+
+    Label by label, because a Greek sigma ends otherwise than it begins; composed last, because some letters (``ẖ``) are
+    one character in lower case only.
+    """
     bare = text.strip()
-    if len(bare) > 4 * MAX_DOMAIN:  # composing shortens, by less than this
-        return bare
-    return unicodedata.normalize("NFC", bare.translate(_DOTS).lower()).rstrip(".")
+    if bare.isascii() or len(bare) > 4 * MAX_DOMAIN:  # composing shortens, by less than this
+        return bare.lower().rstrip(".")
+    lower = ".".join(label.lower() for label in bare.translate(_DOTS).split("."))
+    return unicodedata.normalize("NFC", lower).rstrip(".")
 
 
 def ip_address(text: str) -> str:

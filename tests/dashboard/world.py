@@ -9,9 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ingest import trace
-from ingest.intake import IMPORTED, UNAUTHENTICATED, UNVERIFIED
 from ingest.authentication import VERIFIED
+from ingest.intake import IMPORTED, UNAUTHENTICATED, UNVERIFIED
 from ingest.settings import Settings
 from tests import stored
 from tests.reports import detail, entry, report_json

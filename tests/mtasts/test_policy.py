@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from ingest.mtasts import policy
 from ingest.mtasts.policy import ERROR, WARNING, PolicyInvalid, match, mx_key, parse, render
+from ingest.tlsrpt import names
 
 GOOD = [
     "version: STSv1",
@@ -78,7 +79,17 @@ def test_what_senders_write_otherwise_is_read(lines: list[str]) -> None:
         ([*GOOD, "mx: two words"], "mx", ERROR),
         ([*GOOD, "mx: -a.receiver.example"], "mx", ERROR),
         ([*GOOD, "mx: göpher.example"], "mx-not-ascii", ERROR),
+        ([*GOOD, "mx: mx3.receiver.example."], "mx-trailing-dot", ERROR),
         ([*GOOD, "mx: localhost"], "mx-one-label", WARNING),
+        ([*GOOD, "mx: MX1.receiver.example"], "duplicate-mx", WARNING),
+        ([*GOOD, " comment: hello"], "key-blank", ERROR),  # section 3.2 has no blanks there
+        ([*GOOD, "mode : enforce"], "key-blank", ERROR),
+        ([*GOOD, "wörter: hello"], "key", ERROR),
+        ([*GOOD, "x" * 33 + ": hello"], "key", ERROR),
+        ([*GOOD, ": hello"], "key", ERROR),
+        (["\ufeffversion: STSv1", *GOOD[1:]], "byte-order-mark", ERROR),
+        (changed(max_age="max_age: 86400"), "max-age-testing", WARNING),  # Google: one to two weeks in testing
+        ([*GOOD] + [f"x{number}: y" for number in range(policy.MAX_FAULTS)], "too-many-faults", ERROR),
         ([*GOOD, "x: " + "x" * policy.MAX_BYTES], "too-large", ERROR),
     ],
 )
@@ -87,6 +98,74 @@ def test_faults(lines: list[str], code: str, severity: str) -> None:
     (fault,) = [fault for fault in said.faults if fault.code == code]
     assert (fault.severity, bool(fault.text)) == (severity, True)
     assert said.usable is (severity == WARNING)
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("\n".join(GOOD), []),
+        ("\n".join(GOOD) + "\n", []),
+        ("\r\n".join(GOOD) + "\r\n", []),
+        ("\r".join(GOOD), ["carriage-return"]),  # the lines of an old Macintosh; still read for its other faults
+        ("\r\r\n".join(GOOD), ["carriage-return", *["blank-line"] * 4]),  # converted twice
+        ("\n\n".join(GOOD), ["blank-line"] * 4),
+        ("\n" + "\n".join(GOOD), ["blank-line"]),
+        ("\n".join(GOOD) + "\n\n", ["blank-line"]),
+    ],
+)
+def test_the_lines_of_a_file(text: str, codes: list[str]) -> None:
+    said = parse(text)
+    assert [fault.code for fault in said.faults] == codes
+    assert (said.mode, said.mx, said.max_age) == ("testing", parse(GOOD).mx, 604800)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "says"),
+    [
+        ("mx1.receiver.example, mx2.receiver.example", "one mx line for each"),
+        ("mx1.receiver.example mx2.receiver.example", "one mx line for each"),
+        ("192.0.2.1", "is an address"),
+        ("[2001:db8::1]", "is an address"),
+        (".receiver.example", "must be written *.receiver.example"),  # an early draft's syntax
+        ("*mx.receiver.example", "not the whole first label"),
+        ("*.*.receiver.example", "not the whole first label"),
+        ("mx_1.receiver.example", "neither a host name"),  # no public authority certifies underscores
+        ("mx-.receiver.example", "neither a host name"),
+        ("a" * 64 + ".example", "neither a host name"),
+        (".".join(["a" * 50] * 6), "neither a host name"),
+        ("", "mx (empty)"),
+        ("göpher.example", "xn--gpher-jua.example"),
+    ],
+)
+def test_what_is_wrong_with_an_mx_is_said(pattern: str, says: str) -> None:
+    (fault,) = parse([*GOOD, f"mx: {pattern}"]).faults
+    assert says in fault.text
+    assert (fault.severity, fault.line) == (ERROR, 6)
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [("max-age", "did you mean max_age?"), ("modus", "did you mean mode?"), ("comment", "senders ignore it")],
+)
+def test_a_key_nearly_right_is_recognised(key: str, hint: str) -> None:
+    (fault,) = parse([*GOOD, f"{key}: x"]).faults
+    assert fault.text.endswith(hint)
+
+
+def test_keys_in_capitals_do_not_count() -> None:
+    """Senders ignore them as unknown, so a policy of this kind is none."""
+    said = parse([line.upper() if line.startswith("mode") else line for line in GOOD])
+    assert (said.mode, said.unknown, said.usable) == ("", ("MODE",), False)
+
+
+def test_a_mode_in_capitals_is_read_and_faulted() -> None:
+    said = parse(changed(mode="mode: ENFORCE"))
+    assert (said.mode, said.usable) == ("enforce", False)
+
+
+def test_what_is_beyond_the_size_is_not_read() -> None:
+    said = parse("\n".join([*GOOD, "x: " + "x" * policy.MAX_BYTES, "mx: late.receiver.example"]))
+    assert said.mx == parse(GOOD).mx
 
 
 def test_of_a_duplicate_the_first_counts() -> None:
@@ -123,14 +202,40 @@ def test_the_mx_key_leaves_mode_age_and_order_out() -> None:
     assert mx_key(parse(GOOD)) != mx_key(parse([*GOOD, "mx: mx2.receiver.example"]))
 
 
-@given(st.text() | st.lists(st.text()))
+words = st.text("version: STSv1mode\n\r\t*.xö", max_size=60)
+
+
+@given(st.text() | st.lists(st.text()) | words | st.lists(words))
 def test_any_text_is_read(text: str | list[str]) -> None:
     said = parse(text)
     assert said.usable or said.faults
-    mx_key(said)
+    assert mx_key(said) == mx_key(policy.Policy(mx=mx_key(said)))
 
 
-hosts = st.from_regex(r"(\*\.)?[a-z0-9]{1,10}(\.[a-z0-9]{1,10}){1,3}", fullmatch=True)
+@given(st.text(max_size=60) | st.text("aÖö.\u3002\u0308ßſİΣΑ*- ", max_size=60))
+def test_names_are_those_of_the_reports(text: str) -> None:
+    """Two pure packages that may not import each other must agree, or a host in a report would not match its policy."""
+    try:
+        name = names.domain_name(text)
+    except ValueError:
+        return
+    assert mx_key(policy.Policy(mx=(text,))) == (name,)
+    assert match([text], name) is bool(name)
+
+
+hosts = st.from_regex(r"(\*\.)?[a-z0-9]{1,10}(\.[a-z0-9]{1,10}){1,2}\.[a-z]{2,9}", fullmatch=True)
+
+
+@given(hosts, hosts)
+def test_a_wildcard_is_one_label(pattern: str, host: str) -> None:
+    host = host.removeprefix("*.")
+    parent = pattern.removeprefix("*.")
+    assert match([pattern], host.upper() + ".") is (
+        host == pattern or (pattern != parent and host.partition(".")[2] == parent)
+    )
+    assert match(["*." + parent], "mx." + parent)
+    assert not match(["*." + parent], parent)
+    assert not match(["*." + parent], "a.mx." + parent)
 
 
 @given(st.sampled_from(policy.MODES), st.lists(hosts, min_size=1, max_size=5), st.integers(0, policy.MAX_MAX_AGE))
@@ -144,8 +249,10 @@ def test_what_is_written_is_read_again(mode: str, mx: list[str], max_age: int) -
     [
         ("enforced", ["mx.receiver.example"], 86400, "write enforce"),
         ("enforce", [], 86400, "no mx line"),
-        ("enforce", ["mx.receiver.example"], -1, "max_age must be"),
+        ("enforce", ["mx.receiver.example"], -1, "max_age: -1; it must be"),
         ("enforce", ["mx.receiver.example\nmx: evil.example"], 86400, "line break"),
+        ("testing ", ["mx.receiver.example"], 86400, "a blank or a line break"),
+        ("testing", ["göpher.example"], 604800, "xn--gpher-jua.example"),
     ],
 )
 def test_nothing_wrong_is_written(mode: str, mx: list[str], max_age: int, says: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.tlsrpt.inflate import MAX_ZIP_MEMBERS, InflateError, documents
+from ingest.tlsrpt.inflate import MAX_GZIP_MEMBERS, MAX_ZIP_MEMBERS, InflateError, documents
 from tests.goldens import packed, zipped
 
 LIMIT = 100_000
@@ -18,6 +18,20 @@ LIMIT = 100_000
 
 def plain(data: bytes, limit: int = LIMIT) -> list[bytes]:
     return [content for _, content, _ in documents(data, limit)]
+
+
+def nest(inner: bytes, layers: int) -> bytes:
+    """Archives in archives, 30 of them in each."""
+    for _ in range(layers):
+        inner = zipped(**{f"n{number}": inner for number in range(30)})
+    return inner
+
+
+def other_method() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a", b"{}")
+    return buffer.getvalue()
 
 
 @given(
@@ -41,6 +55,51 @@ def test_any_bytes_stay_within_the_limit_or_are_refused(data: bytes, start: byte
         assert str(refusal)
 
 
+layers = st.lists(
+    st.sampled_from([packed, zlib.compress, lambda data: zipped(x=data), lambda data: zipped(x=data, y=data)]),
+    max_size=4,
+)
+
+
+@given(st.binary(max_size=300), layers, st.integers(0, 2_000), st.integers(0, 60), st.binary(max_size=3))
+def test_layers_cut_and_broken_anywhere_stay_within_the_limit(
+    data: bytes, packing: list, limit: int, at: int, broken: bytes
+) -> None:  # type: ignore[type-arg]
+    whole = data * 7
+    for layer in packing:
+        whole = layer(whole)
+    at = len(whole) * at // 60
+    for hostile in (whole, whole[:at], whole[:at] + broken + whole[at + len(broken) :]):
+        try:
+            assert sum(map(len, plain(hostile, limit))) <= limit
+        except InflateError as refusal:
+            assert str(refusal)
+
+
+def test_many_members_cost_no_copies() -> None:
+    """Each byte is handed to zlib about once: 2 MiB of empty members took 2 s of copying."""
+    fed = 0
+
+    class Counting:
+        def __init__(self, inflater: "zlib._Decompress") -> None:
+            self._inflater = inflater
+
+        def decompress(self, data: bytes, most: int) -> bytes:
+            nonlocal fed
+            fed += len(data)
+            return self._inflater.decompress(data, most)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._inflater, name)
+
+    real = zlib.decompressobj
+    members = packed(b"x" * 100) * 9_000
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zlib, "decompressobj", lambda bits: Counting(real(bits)))
+        plain(members, 1_000_000)
+    assert fed <= 9_000 * 65_536
+
+
 @given(st.lists(st.binary(min_size=1, max_size=200), min_size=1, max_size=5))
 def test_several_gzip_members_are_one_document(parts: list[bytes]) -> None:
     whole = b"{" + b"".join(parts)
@@ -58,6 +117,12 @@ def test_several_gzip_members_are_one_document(parts: list[bytes]) -> None:
         (b"\x1f\x8bnonsense", "damaged compressed data"),
         (packed(packed(packed(packed(b"{}")))), "compressed more than 3 times"),
         (zipped(**{f"n{number}": b"" for number in range(MAX_ZIP_MEMBERS + 1)}), "more than 100 files"),
+        (zipped(**{f"n{number}": packed(b"x" * 9_000) for number in range(20)}), "inflates to more than"),  # in all
+        (nest(zipped(), 2), "more than 100 files"),  # in all: 30 + 30 * 30
+        (b"".join([packed(b"")] * (MAX_GZIP_MEMBERS + 1)), "more than 10000 compressed parts"),
+        (zipped(ä=b"{}").replace("ä".encode(), b"\xc3("), "cannot be read: 'utf-8' codec"),
+        (zipped(**{"n" * 60_000 + str(number): b"" for number in range(5)}), "table of contents"),
+        (other_method(), "it uses method 14"),
         (zipped(a=b"{}")[:-10], "zip archive that cannot be read"),
         (zipped(a=b"{}" * 500).replace(struct.pack("<L", zlib.crc32(b"{}" * 500)), b"\0\0\0\0"), "cannot be read"),
     ],

@@ -1,0 +1,125 @@
+"""The TXT record at ``_mta-sts.<domain>`` (RFC 8461 section 3.1): that there is a policy, and by its id, whether it changed.
+
+Texts are those of whole TXT records: the strings of one record joined without anything between them. Reading never fails.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from .policy import ERROR, WARNING, Fault
+
+VERSION = "v=STSv1"
+
+_BEGINNING = re.compile(r"v=STSv1(?P<blanks>[ \t]*)(?:;|\Z)")
+_NEAR = re.compile(r"[\"'\s]*v\s*=\s*[\"']?sts", re.IGNORECASE)
+_ID = re.compile(r"[A-Za-z0-9]{1,32}")
+_FIELD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}=[\x21-\x3a\x3c\x3e-\x7e]+")
+_OF_POLICY = ("version", "mode", "mx", "max_age")
+_MAX_QUOTED = 80
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What a record says. ``id`` is "" when there is no valid one; ``unknown`` are the fields that senders ignore.
+
+    An id says nothing but "changed" when it differs from the one before: there is no order among ids.
+    """
+
+    id: str = ""
+    unknown: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def usable(self) -> bool:
+        """Whether senders take the domain to have a policy."""
+        return not any(fault.severity == ERROR for fault in self.faults)
+
+
+def choose(texts: Sequence[str]) -> Record:
+    """The one record among all TXT records at the name. Never raises.
+
+    Those that do not begin with ``v=STSv1;`` are discarded; if not exactly one is left, there is no policy. A record that
+    seems to be meant as one is read for its faults.
+    """
+    ours = [text for text in texts if ";" in text and _BEGINNING.match(text)]
+    if len(ours) > 1:
+        text = f"{len(ours)} TXT records begin with {VERSION}; there must be exactly one"
+        return Record(faults=(Fault("several-records", ERROR, text),))
+    meant = ours or [text for text in texts if _NEAR.match(text)]
+    if meant:
+        return parse(meant[0])
+    return Record(faults=(Fault("no-record", ERROR, f"no TXT record begins with {VERSION};"),))
+
+
+def parse(text: str) -> Record:
+    """Read one record. Never raises; see ``faults``."""
+    faults = list(_version_faults(text))
+    fields: dict[str, str] = {}
+    for field in _fields(text, faults):
+        name, _, value = field.partition("=")
+        if name == "id" and "id" in fields:
+            faults.append(Fault("duplicate-id", WARNING, "a second id; senders may differ in which one they take"))
+        elif name == "id" and not _ID.fullmatch(value):
+            faults.append(Fault("id", ERROR, f"the id {_quoted(value)} is not 1 to 32 letters and digits"))
+            fields["id"] = ""
+        elif not _FIELD.fullmatch(field):
+            faults.append(Fault("field", ERROR, f"{_quoted(field)} is no name=value (RFC 8461 section 3.1)"))
+        else:
+            faults += _name_faults(name)
+            fields.setdefault(name, value)
+    if "id" not in fields:
+        faults.append(Fault("no-id", ERROR, "no id (RFC 8461 section 3.1)"))
+    unknown = tuple(name for name in fields if name != "id")
+    return Record(fields.get("id", ""), unknown, tuple(faults))
+
+
+def new_id(now: dt.datetime) -> str:
+    """An id for a policy changed at ``now`` (aware): its time in UTC to the second, 14 digits."""
+    if now.tzinfo is None:
+        raise ValueError(f"naive datetime {now!r}")
+    return f"{now.astimezone(dt.UTC):%Y%m%d%H%M%S}"
+
+
+def render(policy_id: str) -> str:
+    """The record to publish. Raises ValueError for an id that is not 1 to 32 letters and digits."""
+    if not _ID.fullmatch(policy_id):
+        raise ValueError(f"the id {_quoted(policy_id)} is not 1 to 32 letters and digits")
+    return f"{VERSION}; id={policy_id};"
+
+
+def _version_faults(text: str) -> Iterator[Fault]:
+    begins = _BEGINNING.match(text)
+    if begins and begins["blanks"]:
+        # The grammar allows it; the rule for choosing a record wants "v=STSv1;" at once.
+        yield Fault("version-blank", WARNING, f"blanks before the first semicolon; write {VERSION};")
+    if not begins:
+        quoted = "; the quotation marks are part of it" if text.startswith(('"', "'")) else ""
+        yield Fault("version", ERROR, f"the record must begin with {VERSION}; exactly so{quoted}")
+
+
+def _fields(text: str, faults: list[Fault]) -> Iterator[str]:
+    """What stands between the semicolons after the version; one semicolon at the end is allowed."""
+    pieces = [piece.strip(" \t") for piece in text.split(";")[1:]]
+    if pieces and not pieces[-1]:
+        pieces.pop()
+    for piece in pieces:
+        if piece:
+            yield piece
+        else:
+            faults.append(Fault("empty-field", ERROR, "two semicolons with nothing between them"))
+
+
+def _name_faults(name: str) -> Iterator[Fault]:
+    if name == "id":
+        return
+    if name.lower() == "id":
+        yield Fault("field-case", ERROR, f"{name}: names are case-sensitive, write id")
+    else:
+        hint = "; it belongs in the policy file" if name.lower() in _OF_POLICY else ""
+        yield Fault("unknown-field", WARNING, f"{name} is no field of RFC 8461; senders ignore it{hint}")
+
+
+def _quoted(text: str) -> str:
+    return text[:_MAX_QUOTED] or "(empty)"

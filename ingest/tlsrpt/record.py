@@ -1,0 +1,210 @@
+"""The TXT record at ``_smtp._tls.<domain>`` (RFC 8460 section 3): where reports about the domain are to be sent.
+
+Texts are those of whole TXT records: the strings of one record joined without anything between them. Reading never fails.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+VERSION = "v=TLSRPTv1"
+ERROR, WARNING = "error", "warning"
+
+_BEGINNING = re.compile(r"v=TLSRPTv1(?P<blanks>[ \t]*)(?:;|\Z)")
+_NEAR = re.compile(r"[\"'\s]*v\s*=\s*[\"']?tls-?rpt", re.IGNORECASE)
+_FIELD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}=[\x21-\x3a\x3c\x3e-\x7e]+")
+_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<rest>.*)", re.DOTALL)
+# RFC 3986 section 2, without "," "!" ";", which RFC 8460 section 3 wants encoded.
+_URI = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@$&'()*+=-]|%[0-9A-Fa-f]{2})*")
+_TO_ENCODE = re.compile(r"[,;! \"<>\\^`{|}]")
+_ENCODED = re.compile(r"((?:%[0-9A-Fa-f]{2})+)")
+# A size after an exclamation mark, as DMARC allows it (RFC 7489 section 6.2); TLSRPT does not.
+_SIZE = re.compile(r"![0-9]+[kmgt]?$", re.IGNORECASE)
+_NAME = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_ADDRESS = re.compile(rf"[!-?A-~]{{1,64}}@(?:{_NAME}|\[[0-9A-Fa-f:.IPv]+\])")
+_AUTHORITY = re.compile(rf"(?P<user>[^@/?#]*@)?(?:{_NAME}|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?(?P<path>[/?#].*)?")
+_MAX_QUOTED = 80
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """Something wrong with a record: a code, its severity, and words for people.
+
+    An ``error`` makes senders ignore the record or the address; a ``warning`` is legal and worth knowing.
+    """
+
+    code: str
+    severity: str
+    text: str
+
+
+class Destination(msgspec.Struct, frozen=True):
+    """Where reports go. ``scheme`` is ``mailto`` or ``https``; ``uri`` is as it stands in the record.
+
+    ``target`` is what to use: the mail address with its percent-encoding undone, or the URL as it is.
+    """
+
+    scheme: str
+    uri: str
+    target: str
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What a record says: its usable destinations in order, the fields that senders ignore, and the faults."""
+
+    rua: tuple[Destination, ...] = ()
+    unknown: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def usable(self) -> bool:
+        """Whether nothing in it makes senders ignore the record or one of its addresses."""
+        return not any(fault.severity == ERROR for fault in self.faults)
+
+
+class RecordInvalid(ValueError):
+    """A record that must not be published. The text says why; correct the input."""
+
+
+def choose(texts: Sequence[str]) -> Record:
+    """The one record among all TXT records at the name. Never raises.
+
+    Those that do not begin with ``v=TLSRPTv1;`` are discarded; if not exactly one is left, the domain wants no reports. A
+    record that seems to be meant as one is read for its faults.
+    """
+    ours = [text for text in texts if ";" in text and _BEGINNING.match(text)]
+    if len(ours) > 1:
+        text = f"{len(ours)} TXT records begin with {VERSION}; there must be exactly one"
+        return Record(faults=(Fault("several-records", ERROR, text),))
+    meant = ours or [text for text in texts if _NEAR.match(text)]
+    if meant:
+        return parse(meant[0])
+    return Record(faults=(Fault("no-record", ERROR, f"no TXT record begins with {VERSION};"),))
+
+
+def parse(text: str) -> Record:
+    """Read one record. Never raises; see ``faults``."""
+    faults = list(_version_faults(text))
+    rua: list[Destination] | None = None
+    unknown: list[str] = []
+    for field in _fields(text, faults):
+        name, _, value = field.partition("=")
+        if name == "rua" and rua is not None:
+            faults.append(Fault("duplicate-field", WARNING, "a second rua; list all addresses in one, with commas"))
+        elif name == "rua":
+            rua = _destinations(value, faults)
+        elif not _FIELD.fullmatch(field):
+            faults.append(Fault("field", ERROR, f"{_quoted(field)} is no name=value (RFC 8460 section 3)"))
+        elif name.lower() == "rua":
+            faults.append(Fault("field-case", ERROR, f"{name}: names are case-sensitive, write rua"))
+        else:
+            faults.append(Fault("unknown-field", WARNING, f"{name} is no field of RFC 8460; senders ignore it"))
+            unknown.append(name)
+    if rua is None:
+        faults.append(Fault("no-rua", ERROR, "no rua, so nobody knows where to send reports"))
+    return Record(tuple(rua or ()), tuple(unknown), tuple(faults))
+
+
+def render(rua: Sequence[str]) -> str:
+    """The record to publish for these ``mailto:`` and ``https:`` URIs, encoded where they need it. Raises RecordInvalid."""
+    uris = [_TO_ENCODE.sub(lambda found: f"%{ord(found[0]):02X}", uri.strip()) for uri in rua]
+    text = f"{VERSION}; rua={','.join(uris)}"
+    said = parse(text)
+    errors = [fault.text for fault in said.faults if fault.severity == ERROR]
+    if errors:
+        raise RecordInvalid("; ".join(errors))
+    return text
+
+
+def _version_faults(text: str) -> Iterator[Fault]:
+    begins = _BEGINNING.match(text)
+    if begins and begins["blanks"]:
+        # The grammar allows it; the rule for choosing a record wants "v=TLSRPTv1;" at once.
+        yield Fault("version-blank", WARNING, f"blanks before the first semicolon; write {VERSION};")
+    if not begins:
+        quoted = "; the quotation marks are part of it" if text.startswith(('"', "'")) else ""
+        yield Fault("version", ERROR, f"the record must begin with {VERSION}; exactly so{quoted}")
+
+
+def _fields(text: str, faults: list[Fault]) -> Iterator[str]:
+    """What stands between the semicolons after the version; one semicolon at the end is allowed."""
+    pieces = [piece.strip(" \t") for piece in text.split(";")[1:]]
+    if pieces and not pieces[-1]:
+        pieces.pop()
+    for piece in pieces:
+        if piece:
+            yield piece
+        else:
+            faults.append(Fault("empty-field", ERROR, "two semicolons with nothing between them"))
+
+
+def _destinations(value: str, faults: list[Fault]) -> list[Destination]:
+    """The usable URIs of a rua; what is wrong with the others goes to ``faults``."""
+    found: list[Destination] = []
+    for uri in (piece.strip(" \t") for piece in value.split(",")):
+        destination = _destination(uri, faults)
+        if destination in found:
+            faults.append(Fault("duplicate-rua", WARNING, f"{_quoted(uri)} is listed twice"))
+        elif destination:
+            found.append(destination)
+    if len(found) > 1:
+        text = "several addresses: Microsoft reports to the first only, others may send the same report to each"
+        faults.append(Fault("several-rua", WARNING, text))
+    return found
+
+
+def _destination(uri: str, faults: list[Fault]) -> Destination | None:
+    match = _SCHEME.fullmatch(uri)
+    scheme, rest = (match["scheme"].lower(), match["rest"]) if match else ("", uri)
+    target = _percent_decoded(rest.partition("?")[0]) if scheme == "mailto" else uri
+    refusal = _scheme_refusal(scheme, uri) or _character_refusal(uri)
+    if scheme == "mailto":
+        refusal = refusal or _address_refusal(target)
+        if "?" in rest:
+            faults.append(Fault("mailto-headers", WARNING, f"{_quoted(uri)}: senders ignore what follows the ?"))
+    elif scheme == "https":
+        refusal = refusal or _url_refusal(rest)
+        if "#" in rest:
+            faults.append(Fault("https-fragment", WARNING, f"{_quoted(uri)}: what follows the # is never sent"))
+    if refusal:
+        faults.append(Fault("rua", ERROR, f"{_quoted(uri)} {refusal}"))
+        return None
+    return Destination(scheme, uri, target)
+
+
+def _scheme_refusal(scheme: str, uri: str) -> str:
+    if scheme in ("mailto", "https"):
+        return ""
+    if scheme == "http":
+        return "is not encrypted; write https:"
+    if not scheme and "@" in uri:
+        return "lacks its scheme; write mailto: before it"
+    return "is neither a mailto: nor an https: URI"
+
+
+def _character_refusal(uri: str) -> str:
+    if _SIZE.search(uri):
+        return "ends in a size, which DMARC allows and TLSRPT does not; leave it out"
+    if not _URI.fullmatch(uri):
+        return "has characters that must be percent-encoded (RFC 8460 section 3)"
+    return ""
+
+
+def _address_refusal(address: str) -> str:
+    return "" if _ADDRESS.fullmatch(address) else "is no mail address (a domain outside ASCII is written in A-labels)"
+
+
+def _url_refusal(rest: str) -> str:
+    match = _AUTHORITY.fullmatch(rest[2:]) if rest.startswith("//") else None
+    if not match:
+        return "names no host"
+    return "has a user name in it, for all the world to see" if match["user"] else ""
+
+
+def _percent_decoded(text: str) -> str:
+    """UTF-8 behind percent signs (RFC 3986 section 2.1); what is none becomes U+FFFD."""
+    return _ENCODED.sub(lambda run: bytes.fromhex(run[1].replace("%", "")).decode("utf-8", "replace"), text)
+
+
+def _quoted(text: str) -> str:
+    return text[:_MAX_QUOTED] or "(empty)"

@@ -1,0 +1,121 @@
+"""The record at _mta-sts: what is read, what is wrong with it, and which of several counts."""
+
+import datetime as dt
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.mtasts.policy import ERROR, WARNING
+from ingest.mtasts.record import choose, new_id, parse, render
+
+GOOD = "v=STSv1; id=20160831085700Z;"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD,  # RFC 8461 section 3.1
+        "v=STSv1;id=1",
+        "v=STSv1;\tid=" + "a" * 32 + " ; ",
+    ],
+)
+def test_good_records_have_no_faults(text: str) -> None:
+    assert parse(text).faults == ()
+    assert parse(text).id
+
+
+def test_fields_that_senders_ignore_are_named() -> None:
+    said = parse("v=STSv1; x_y.z-1=a=b; id=1; x_y.z-1=2")
+    assert (said.id, said.unknown, said.usable) == ("1", ("x_y.z-1",), False)  # "=" in a value breaks the grammar
+    said = parse("v=STSv1; later=a; id=1")
+    assert (said.id, said.unknown, said.usable) == ("1", ("later",), True)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "severity", "why"),
+    [
+        ("v=STSv1 ; id=1", "version-blank", WARNING, "allowed by the grammar, and not 'beginning with v=STSv1;'"),
+        ("v=stsv1; id=1", "version", ERROR, "case"),
+        ("v=STSv12; id=1", "version", ERROR, "another version"),
+        (" v=STSv1; id=1", "version", ERROR, "a blank first"),
+        ('"v=STSv1; id=1"', "version", ERROR, "quotation marks pasted into a web form"),
+        ("id=1; v=STSv1", "version", ERROR, "not first"),
+        ("", "version", ERROR, "nothing"),
+        ("v=STSv1", "no-id", ERROR, "nothing behind the version"),
+        ("v=STSv1;", "no-id", ERROR, "nothing behind the version"),
+        ("v=STSv1; id=", "id", ERROR, "empty"),
+        ("v=STSv1; id=2016-08-31", "id", ERROR, "hyphens"),
+        ("v=STSv1; id=" + "a" * 33, "id", ERROR, "33 characters"),
+        ("v=STSv1; id=é", "id", ERROR, "not ASCII"),
+        ("v=STSv1; id = 1", "field", ERROR, "blanks around ="),
+        ("v=STSv1; ID=1", "field-case", ERROR, "case"),
+        ("v=STSv1; id=1; id=2", "duplicate-id", WARNING, "which one?"),
+        ("v=STSv1;; id=1", "empty-field", ERROR, "nothing between semicolons"),
+        ("v=STSv1; id=1;;", "empty-field", ERROR, "two at the end"),
+        ("v=STSv1; id=1; x", "field", ERROR, "no ="),
+        ("v=STSv1; id=1; x=", "field", ERROR, "no value"),
+        ("v=STSv1; id=1; " + "x" * 33 + "=1", "field", ERROR, "a name of 33 characters"),
+        ("v=STSv1; id=1; mode=enforce", "unknown-field", WARNING, "belongs in the policy file"),
+    ],
+)
+def test_faults(text: str, code: str, severity: str, why: str) -> None:
+    said = parse(text)
+    assert [fault.severity for fault in said.faults if fault.code == code] == [severity], why
+    assert said.usable is (severity == WARNING)
+
+
+def test_what_belongs_in_the_policy_file_is_said_to() -> None:
+    (fault,) = parse("v=STSv1; id=1; max_age=1").faults
+    assert fault.text.endswith("it belongs in the policy file")
+
+
+@pytest.mark.parametrize(
+    ("texts", "ident", "codes"),
+    [
+        (["v=spf1 -all", GOOD, "google-site-verification=x"], "20160831085700Z", []),
+        ([GOOD, "v=STSv1"], "20160831085700Z", []),  # the second does not count: no semicolon, and the first does
+        (["v=STSv1 ; id=1"], "1", ["version-blank"]),
+        ([GOOD, "v=STSv1; id=2"], "", ["several-records"]),
+        ([GOOD, GOOD], "", ["several-records"]),
+        ([], "", ["no-record"]),
+        (["v=spf1 -all", "v=TLSRPTv1; rua=mailto:a@b.example"], "", ["no-record"]),
+        (["V=STSv1; id=1"], "1", ["version"]),  # meant as one: its faults help more than "none"
+        (['"v=STSv1; id=1;"', "v=spf1 -all"], "1", ["version", "field"]),
+    ],
+)
+def test_exactly_one_record_counts(texts: list[str], ident: str, codes: list[str]) -> None:
+    said = choose(texts)
+    assert [fault.code for fault in said.faults] == codes
+    assert said.id == ident
+    assert said.usable is (not codes or codes == ["version-blank"])
+
+
+@given(st.text() | st.text('v=STSv1;id \t"').map(lambda text: "v=STSv1;" + text))
+def test_any_text_is_read(text: str) -> None:
+    said = parse(text)
+    assert bool(said.id) or not said.usable
+    assert choose([text]).usable <= said.usable
+
+
+@given(st.from_regex(r"[A-Za-z0-9]{1,32}", fullmatch=True))
+def test_what_is_written_is_read_again(ident: str) -> None:
+    said = choose([render(ident)])
+    assert (said.id, said.faults) == (ident, ())
+
+
+@pytest.mark.parametrize("ident", ["", "a" * 33, "a-b", "1; mode=none", "1\n"])
+def test_no_wrong_id_is_written(ident: str) -> None:
+    with pytest.raises(ValueError, match="1 to 32 letters and digits"):
+        render(ident)
+
+
+def test_a_new_id_is_the_time_in_utc() -> None:
+    zone = dt.timezone(dt.timedelta(hours=2))
+    assert new_id(dt.datetime(2026, 3, 14, 1, 2, 3, 999, zone)) == "20260313230203"
+    assert parse(render(new_id(dt.datetime.now(dt.UTC)))).usable
+
+
+def test_a_new_id_wants_a_zone() -> None:
+    with pytest.raises(ValueError, match="naive"):
+        new_id(dt.datetime(2026, 3, 14))  # noqa: DTZ001
