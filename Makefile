@@ -25,7 +25,8 @@ PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.13 python3.1
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$name && break; done)
 
 # pip asks rustc for its version, and rustup's rustc writes into its home when asked anything.
-PIP = TMPDIR="$(CACHE)/tmp" RUSTUP_HOME="$(CACHE)/rustup" $(VENV)/python -m pip install --quiet
+HERE = TMPDIR="$(CACHE)/tmp" RUSTUP_HOME="$(CACHE)/rustup"
+PIP = $(HERE) $(VENV)/python -m pip install --quiet
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -58,7 +59,7 @@ bench: .venv/.development ## run the benchmarks
 	@found=$$(ls benchmarks/[a-z]*.py 2>/dev/null) || { echo "There are no benchmarks yet: nothing was measured." >&2; exit 1; }; \
 	for path in $$found; do \
 		name=$$(basename "$$path" .py); echo "== $$name"; \
-		TMPDIR="$(CACHE)/tmp" $(VENV)/python -m "benchmarks.$$name" || exit 1; \
+		$(HERE) $(VENV)/python -m "benchmarks.$$name" || exit 1; \
 	done
 
 docs: .venv/.development ## write docs/settings.md and docs/commands.md anew from the code
@@ -70,8 +71,8 @@ COMPILE = $(CACHE)/lock/bin/uv pip compile --no-config --quiet --cache-dir "$(CA
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header $(UPGRADE)
 
 lock: .venv/.python ## resolve the pinned versions anew from pyproject.toml
-	@test -x "$(CACHE)/lock/bin/uv" || { $(VENV)/python -m venv "$(CACHE)/lock" && \
-		mkdir -p "$(CACHE)/tmp" && TMPDIR="$(CACHE)/tmp" RUSTUP_HOME="$(CACHE)/rustup" "$(CACHE)/lock/bin/python" -m pip install --quiet uv; }
+	@test -x "$(CACHE)/lock/bin/uv" || { mkdir -p "$(CACHE)/tmp" && \
+		$(HERE) $(VENV)/python -m venv "$(CACHE)/lock" && $(HERE) "$(CACHE)/lock/bin/python" -m pip install --quiet uv; }
 	$(COMPILE) --group build -o requirements-build.lock
 	$(COMPILE) -c requirements-build.lock -o requirements.lock pyproject.toml
 	$(COMPILE) -c requirements-build.lock -c requirements.lock --group dev -o requirements-dev.lock pyproject.toml
@@ -92,7 +93,7 @@ endif
 		"On Debian and Ubuntu: sudo apt install python3-venv" >&2; exit 1; }
 	@echo "Making the environment in .venv with $(PYTHON)"
 	@mkdir -p "$(CACHE)/tmp"
-	@TMPDIR="$(CACHE)/tmp" "$(PYTHON)" -m venv --clear .venv
+	@$(HERE) "$(PYTHON)" -m venv --clear .venv
 	@echo "$(CURDIR)" > $@
 
 .venv/.runtime: .venv/.python requirements-build.lock requirements.lock pyproject.toml

@@ -428,27 +428,28 @@ def test_each_table_costs_one_statement(
     assert len([s for s in statements if s.lstrip().upper().startswith("SELECT")]) == 1
 
 
-@pytest.mark.parametrize("ask", ASKING[:13])
+@pytest.mark.parametrize("ask", ASKING[:12])
 def test_a_domains_question_searches_by_domain(
-    filled: Filled, statements: list[str], ask: Callable[[sa.Engine, Filled], pd.DataFrame]
+    filled_today: Filled, ask: Callable[[sa.Engine, Filled], pd.DataFrame]
 ) -> None:
-    if filled.engine.dialect.name != "sqlite":
-        pytest.skip("SQLite says how it searches, whatever the size of a table")
+    """SQLite says how it searches, whatever the size of a table: no table may be read from end to end."""
     plans: list[str] = []
 
-    def explain(_connection: sa.Connection, cursor: object, statement: str, parameters: object, *_: object) -> None:
+    def explain(
+        connection: sa.Connection, _cursor: object, statement: str, parameters: tuple[object], *_: object
+    ) -> None:
         if statement.startswith("SELECT"):
-            rows = _connection.connection.cursor().execute("EXPLAIN QUERY PLAN " + statement, parameters).fetchall()
+            rows = connection.connection.cursor().execute("EXPLAIN QUERY PLAN " + statement, parameters).fetchall()
             plans.extend(row[3] for row in rows)
 
-    sa.event.listen(filled.engine, "before_cursor_execute", explain)
+    sa.event.listen(filled_today.engine, "before_cursor_execute", explain)
     try:
-        ask(filled.engine, filled)
+        ask(filled_today.engine, filled_today)
     finally:
-        sa.event.remove(filled.engine, "before_cursor_execute", explain)
+        sa.event.remove(filled_today.engine, "before_cursor_execute", explain)
     tables = ("report", "policy_entry", "failure_detail", "delivery", "policy_text", "domain_day", "raw_report")
     assert plans
-    assert [line for line in plans if line.split()[:1] == ["SCAN"] and line.split()[1] in tables] == []
+    assert [line for line in plans if line.split()[0] == "SCAN" and line.split()[1] in tables] == []
 
 
 # Figures that nobody honest would send

@@ -19,7 +19,7 @@ from ingest.tlsrpt.names import MAX_DOMAIN, domain_name, ip_address
         ("göpher\u3002example\uff61", "xn--gpher-jua.example"),
         ("XN--GPHER-JUA.example", "xn--gpher-jua.example"),
         ("straße.example", "xn--strae-oqa.example"),  # IDNA 2008: not strasse
-        ("Α.ΣΑΣ.GR", "xn--mxa.xn--mxamh.gr"),  # sigma at the end of a label, not of a name
+        ("Α.Σ.GR", "xn--mxa.xn--4xa.gr"),  # a sigma by itself, whatever the label before it
         ("\u1e96.example", domain_name("H\u0331.example")),  # one character in lower case only
         (
             "نامه\u200cای.example",
