@@ -39,6 +39,8 @@ _BATCH_BYTES = 24 * 1024 * 1024
 _STEP_SECONDS = 120.0
 _RECOVER_EVERY = 15.0
 _RETRY_EVERY = 20.0
+# A name server that is only slow gets its chance in the background.
+_RETRY_DNS_SECONDS = 5.0
 _HOUSEKEEPING_EVERY = 3600.0
 _LONGEST_BACK_OFF = 30.0
 
@@ -157,11 +159,16 @@ class Worker:
         return authenticate(message, self._keys, now)
 
     def _prefetch(self, messages: Sequence[bytes]) -> None:
-        names = {name for message in messages for name in signature_names(message)}
-        self._keys.prefetch(sorted(names), self._settings.dns_seconds)
+        self._ask_for_keys(messages, self._settings.dns_seconds)
+
+    def _ask_for_keys(self, messages: Sequence[bytes], seconds: float) -> None:
+        self._keys.prefetch([name for message in messages for name in signature_names(message)], seconds)
 
     def _retry_undetermined(self) -> None:
-        retries.retry_undetermined(self._engine, self._settings, self._verdict, self._prefetch, dt.datetime.now(dt.UTC))
+        def patiently(messages: Sequence[bytes]) -> None:
+            self._ask_for_keys(messages, max(_RETRY_DNS_SECONDS, self._settings.dns_seconds))
+
+        retries.retry_undetermined(self._engine, self._settings, self._verdict, patiently, dt.datetime.now(dt.UTC))
 
     def _housekeeping(self) -> None:
         housekeeping.prune(self._engine, self._settings, dt.datetime.now(dt.UTC))

@@ -1,6 +1,7 @@
 """The whole way, with the program's own processes and real clients: from the wire to rows, and through accidents."""
 
 import contextlib
+import datetime as dt
 import json
 import os
 import signal
@@ -17,9 +18,10 @@ import pytest
 import sqlalchemy as sa
 
 from ingest import database, models
+from tests import signing
 from tests.databases import PostgreSQL
 from tests.goldens import INPUTS, entry, report, usual
-from tests.nameserver import NameServer
+from tests.nameserver import SILENT, NameServer, txt
 from tests.support import CORPUS, eventually, free_port, need
 
 FROM, TO = "tls-reports@sender.example", "tlsrpt@receiver.example"
@@ -330,3 +332,54 @@ def test_an_unusable_certificate_and_a_busy_port_are_said_once(installation: Ins
         (installation.folder / name).write_text("nonsense")
     installation.environment |= {"STARTTALLY_TLS_CERTIFICATE": "cert.pem", "STARTTALLY_TLS_KEY": "key.pem"}
     fails("STARTTALLY_TLS_CERTIFICATE=cert.pem and STARTTALLY_TLS_KEY=key.pem do not work together")
+
+
+SIGNED = signing.signed(usual(report(entry(7))))
+KEY = {f"{signing.SELECTOR}._domainkey.{signing.DOMAIN}": txt(signing.record(signing.rsa_key()))}
+
+
+def trust_of(installation: Installation) -> list[tuple[str, str]]:
+    rows = json.loads(installation.run("export", "reports", "--format", "json"))
+    return [(row["trust"], row["signer"]) for row in rows]
+
+
+def test_a_signed_mail_is_verified_and_a_changed_one_is_not(tmp_path: Path) -> None:
+    with NameServer(KEY) as server:
+        installation = Installation(tmp_path, f"sqlite:///{tmp_path}/var/starttally.db", str(server.address))
+        installation.run("db", "upgrade")
+        with installation.running("receive"), installation.running("work"):
+            installation.wait_for_smtp()
+            installation.send(SIGNED.replace(b"tls-reports@sender.example", b"tls-reports@other.example"))
+            eventually(lambda: installation.count(models.report) == 1)
+            assert trust_of(installation) == [("unverified", "")]
+            installation.send(SIGNED)
+            eventually(lambda: trust_of(installation) == [("verified", signing.DOMAIN)])
+        assert installation.count(models.report) == 1
+
+
+def test_silent_dns_leaves_a_mail_undetermined_until_it_answers(tmp_path: Path) -> None:
+    with NameServer({}, otherwise=SILENT) as server:
+        installation = Installation(tmp_path, f"sqlite:///{tmp_path}/var/starttally.db", str(server.address))
+        installation.run("db", "upgrade")
+        with installation.running("receive"):
+            installation.wait_for_smtp()
+            installation.send(SIGNED)
+        installation.run("work", "--once")
+        assert trust_of(installation) == [("unverified", "")]
+        server.zone.update(KEY)
+        engine = database.open_engine(installation.url)
+        with engine.begin() as connection:  # a minute later
+            connection.execute(sa.update(models.undetermined).values(next_attempt=dt.datetime.now(dt.UTC)))
+        engine.dispose()
+        installation.run("work", "--once")
+        assert trust_of(installation) == [("verified", signing.DOMAIN)]
+        assert installation.count(models.undetermined) == 0
+
+
+def test_a_loaded_mail_is_verified_when_its_signature_still_holds(tmp_path: Path) -> None:
+    with NameServer(KEY) as server:
+        installation = Installation(tmp_path, f"sqlite:///{tmp_path}/var/starttally.db", str(server.address))
+        (tmp_path / "signed.eml").write_bytes(SIGNED)
+        (tmp_path / "unsigned.eml").write_bytes(usual(report(entry(8))))
+        assert "stored=2" in installation.run("load", "signed.eml", "unsigned.eml")
+        assert sorted(trust_of(installation)) == [("imported", ""), ("verified", signing.DOMAIN)]

@@ -18,6 +18,9 @@ Columns = Mapping[str, Any]
 RANGES = {"14": "14 days", "30": "30 days", "90": "90 days", "365": "1 year", "all": "All"}
 # Of a raw report or message, what a browser shows at ease; the rest is in the download.
 LONGEST_RAW = 100_000
+_LONGEST_FILTER = 300
+# What ingest reads as the day of a report.
+_FIRST_DAY, _LAST_DAY = dt.date(2010, 1, 1), dt.date(2199, 12, 31)
 _ROW_PIXELS, _MOST_ROWS = 35, 25
 _LABEL_PIXELS = 110
 _LONG_CODE = 20  # lines; beyond, it scrolls
@@ -25,78 +28,80 @@ _LONG_CODE = 20  # lines; beyond, it scrolls
 NO_MX = "(none named)"
 
 
-def remember(name: str, value: str, default: str = "") -> None:
+def _from_address(key: str, name: str, value: Any) -> None:  # noqa: ANN401
+    """Give a control ``value``, when it is new or the address has changed without it (a link, the browser's way back)."""
+    asked = st.query_params.get(name)
+    if key not in st.session_state or st.session_state.get(f"address-{name}") != asked:
+        st.session_state[key] = value
+
+
+def _to_address(name: str, value: str, default: str = "") -> None:
     """Keep a choice in the address, so that it can be bookmarked and sent to a colleague; a default leaves no trace."""
     if value == default:
         st.query_params.pop(name, None)
     elif st.query_params.get(name) != value:
         st.query_params[name] = value
+    st.session_state[f"address-{name}"] = st.query_params.get(name)
 
 
 def choice(label: str, name: str, options: Mapping[str, str], default: str, meaning: str = "") -> str:
     """One of ``options`` (word in the address to words for people), kept in the address as ``name``."""
+    key = f"choose-{name}"
     asked = st.query_params.get(name, default)
+    _from_address(key, name, asked if asked in options else default)
+    if st.session_state[key] not in options:
+        st.session_state[key] = default
     chosen = st.segmented_control(
-        label,
-        list(options),
-        default=asked if asked in options else default,
-        required=True,
-        format_func=lambda word: options[word],
-        key=f"choose-{name}",
-        help=meaning or None,
+        label, list(options), required=True, format_func=lambda word: options[word], key=key, help=meaning or None
     )
-    remember(name, str(chosen), default)
+    _to_address(name, str(chosen), default)
     return str(chosen)
 
 
 def text_filter(label: str, name: str, placeholder: str, meaning: str = "") -> str:
     """A text to look for, kept in the address as ``name``."""
-    asked = st.query_params.get(name, "")
-    typed = st.text_input(
-        label, asked, placeholder=placeholder, key=f"type-{name}", help=meaning or None, max_chars=300
-    )
+    key = f"type-{name}"
+    _from_address(key, name, st.query_params.get(name, "")[:_LONGEST_FILTER])
+    typed = st.text_input(label, placeholder=placeholder, key=key, help=meaning or None, max_chars=_LONGEST_FILTER)
     text = (typed or "").strip()
-    remember(name, text)
+    _to_address(name, text)
     return text
 
 
 def day_filter(label: str, name: str) -> dt.date | None:
     """A day, or none, kept in the address as ``name``."""
+    key = f"pick-{name}"
+    _from_address(key, name, _day_asked(name))
+    chosen = st.date_input(label, value=None, min_value=_FIRST_DAY, max_value=_LAST_DAY, key=key, format="YYYY-MM-DD")
+    day_chosen = chosen if isinstance(chosen, dt.date) else None
+    _to_address(name, day_chosen.isoformat() if day_chosen else "")
+    return day_chosen
+
+
+def _day_asked(name: str) -> dt.date | None:
     try:
         asked = dt.date.fromisoformat(st.query_params.get(name, ""))
     except ValueError:
-        asked = None
-    chosen = st.date_input(
-        label,
-        asked,
-        min_value=dt.date(2010, 1, 1),
-        max_value=dt.date(2199, 12, 31),
-        key=f"pick-{name}",
-        format="YYYY-MM-DD",
-    )
-    remember(name, chosen.isoformat() if isinstance(chosen, dt.date) else "")
-    return chosen if isinstance(chosen, dt.date) else None
+        return None
+    return asked if _FIRST_DAY <= asked <= _LAST_DAY else None
 
 
 def selected(label: str, name: str, options: Mapping[str, str]) -> str:
     """One of many ``options`` in a list, the first by default; kept in the address as ``name``."""
-    words = list(options)
-    asked = st.query_params.get(name, words[0])
-    chosen = st.selectbox(
-        label,
-        words,
-        words.index(asked) if asked in options else 0,
-        format_func=lambda word: options[word],
-        key=f"select-{name}",
-    )
-    remember(name, str(chosen), words[0])
+    key, first = f"select-{name}", next(iter(options))
+    asked = st.query_params.get(name, first)
+    _from_address(key, name, asked if asked in options else first)
+    chosen = st.selectbox(label, list(options), format_func=lambda word: options[word], key=key)
+    _to_address(name, str(chosen), first)
     return str(chosen)
 
 
 def switch(label: str, name: str) -> bool:
     """Yes or no, kept in the address as ``name=1``."""
-    chosen = st.toggle(label, st.query_params.get(name) == "1", key=f"switch-{name}")
-    remember(name, "1" if chosen else "")
+    key = f"switch-{name}"
+    _from_address(key, name, st.query_params.get(name) == "1")
+    chosen = st.toggle(label, key=key)
+    _to_address(name, "1" if chosen else "")
     return chosen
 
 
