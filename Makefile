@@ -100,11 +100,11 @@ endif
 	@echo "Installing the pinned packages (once; about a minute, longer on a slow line)"
 	@mkdir -p "$(CACHE)/tmp"
 	@$(PIP) --require-hashes -r requirements-build.lock
-	@$(PIP) --require-hashes --no-build-isolation -r requirements.lock
+	@$(PIP) --require-hashes --no-build-isolation --use-pep517 -r requirements.lock
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/.development: .venv/.runtime requirements-dev.lock
 	@echo "Installing the pinned packages for development"
-	@$(PIP) --require-hashes --no-build-isolation -r requirements-dev.lock
+	@$(PIP) --require-hashes --no-build-isolation --use-pep517 -r requirements-dev.lock
 	@touch $@

@@ -29,7 +29,7 @@ def main(settings: Settings) -> None:
         ("export", "Export", "download", export.render),
     ):
         pages[name] = st.Page(
-            trouble.guarded(render, visit),
+            trouble.guarded(name, render, visit),
             title=title,
             icon=f":material/{icon}:",
             url_path=name,

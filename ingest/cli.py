@@ -99,6 +99,8 @@ def load(
         )
     for problem in loaded.problems:
         console.print(Text(f"not read: {problem}"))
+    if loaded.passed_over:
+        console.print(f"passed over {loaded.passed_over} files that neither are named nor look like reports or mails")
     tally = loaded.tally
     typer.echo(f"stored={tally.stored} duplicate={tally.duplicate} quarantined={tally.quarantined}")
     if loaded.problems and not any((tally.stored, tally.duplicate, tally.quarantined)):

@@ -10,7 +10,6 @@ import datetime as dt
 import json
 import logging
 import re
-import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -23,7 +22,7 @@ from . import metrics, trace
 from .limits import in_log
 from .settings import Settings
 from .spool import Spool, SpoolUnavailable
-from .tlsrpt import inflate
+from .tlsrpt.document import may_hold_report
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +44,6 @@ _TYPES = {
     "text/plain",
 }
 _FILE_NAME = re.compile(r'filename="?([^";]+)"?', re.IGNORECASE)
-_LOOK = 64 * 1024
 
 Check = Callable[[], str | None]
 
@@ -87,7 +85,7 @@ class _HttpDoor:
         try:
             body = await self._body(request)
             content_type = _content_type(request)
-            if not _may_be_report(body):
+            if not may_hold_report(body):
                 raise Refused(
                     400,
                     "the body is no TLS report: neither JSON nor compressed data (RFC 8460 section 5.4)",
@@ -203,21 +201,3 @@ def _content_type(request: Request) -> str:
 def _file_name(request: Request) -> str:
     match = _FILE_NAME.search(request.headers.get("content-disposition", "")[:2_000])
     return match[1].strip() if match else ""
-
-
-def _may_be_report(body: bytes) -> bool:
-    """A first look, cheap and bounded: compressed data of any kind, or text that begins like JSON."""
-    start = body[:_LOOK]
-    if inflate.is_zip(start):
-        return True
-    if start.startswith(inflate.GZIP_MAGIC) or start[:1] == b"\x78":
-        try:
-            inner = zlib.decompressobj(47).decompress(start, _LOOK)
-        except zlib.error:
-            inner = b""
-        if not inner:  # damaged or cut short, but meant as a report: quarantine keeps it
-            return start.startswith(inflate.GZIP_MAGIC)
-        start = inner
-        if start.startswith(inflate.GZIP_MAGIC) or inflate.is_zip(start):
-            return True
-    return start.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")[:1] in (b"{", b"[", b'"')

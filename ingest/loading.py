@@ -12,6 +12,7 @@ from .authentication import Authentication, authenticate, signature_names
 from .dkim_keys import Keys
 from .intake import Decoded, Quarantined, Submission
 from .settings import Settings
+from .tlsrpt.document import may_hold_report
 from .trace import Arrival
 
 # A batch ends at whichever comes first: mail archives hold anything from 2 KB reports to 20 MiB attachments.
@@ -19,11 +20,19 @@ _BATCH_MESSAGES = 200
 _BATCH_BYTES = 16 * 1024 * 1024
 
 
+# What is named so was meant as a report; if it is none, quarantine keeps it. Other files that do not even look like one
+# just happen to lie in the same folder.
+_NAMED_AS_REPORTS = (".json", ".gz", ".zip", ".eml")
+
+
 class Loaded(msgspec.Struct):
-    """What ``load`` did: the tally of messages, and the sources that could not be read at all (origin: reason)."""
+    """What ``load`` did: the tally of messages, the sources that could not be read at all (origin: reason), and the number
+    of files passed over because nothing about them looks like a report.
+    """
 
     tally: store.Tally
     problems: list[str]
+    passed_over: int = 0
 
 
 def load(
@@ -44,6 +53,8 @@ def load(
         for source in batch:
             if isinstance(source, mailbox.Problem):
                 loaded.problems.append(f"{source.origin}: {source.reason}")
+            elif _is_something_else(source):
+                loaded.passed_over += 1
             else:
                 found.append(_decoded(source, settings))
         try:
@@ -66,6 +77,12 @@ def _batches(found: Iterator[mailbox.Found]) -> Iterator[list[mailbox.Found]]:
             batch, size = [], 0
     if batch:
         yield batch
+
+
+def _is_something_else(source: mailbox.Mail | mailbox.ReportFile) -> bool:
+    if isinstance(source, mailbox.Mail) or source.file_name.lower().endswith(_NAMED_AS_REPORTS):
+        return False
+    return not may_hold_report(source.data)
 
 
 def _decoded(source: mailbox.Mail | mailbox.ReportFile, settings: Settings) -> Decoded | Quarantined:

@@ -285,6 +285,8 @@ def test_loading_twice_stores_nothing_twice(installation: Installation) -> None:
     for name, data in INPUTS.items():
         (folder / name).write_bytes(data)
     before = {path: path.read_bytes() for path in folder.rglob("*")}
+    (folder / "README.md").write_text("Not every file in a folder is a report.")
+    before[folder / "README.md"] = (folder / "README.md").read_bytes()
     first = installation.run("load", "archive", expect=1)
     second = installation.run("load", "archive", expect=1)
     assert "stored=0" in second

@@ -374,7 +374,7 @@ def test_rows_are_ordered_by_code_points_on_both_engines(engine: sa.Engine, sett
 def test_rows_are_ordered_wherever_they_lie_on_disk(engine: sa.Engine, settings: Settings) -> None:
     causes = ("certificate-expired", "starttls-not-supported")
     two = [entry(1, 2, *(detail(cause) for cause in causes), policy_type=word) for word in ("sts", "tlsa")]
-    store_report(engine, report_json(*two), settings)
+    store_reports(engine, [submission(report_json(*two, report_id=str(number)), settings) for number in range(9)])
     before = exported(engine, "failures")
     with engine.begin() as connection:
         for table in (models.policy_entry, models.failure_detail):
@@ -382,6 +382,15 @@ def test_rows_are_ordered_wherever_they_lie_on_disk(engine: sa.Engine, settings:
             connection.execute(sa.delete(table))
             for row in reversed(lying):
                 connection.execute(sa.insert(table).values(row))
+    engine.dispose()
+    if engine.dialect.name == "postgresql":
+
+        @sa.event.listens_for(engine, "connect")
+        def _read_tables_from_their_beginning(connection: Any, _record: Any) -> None:
+            connection.execute("SET enable_indexscan = off")
+            connection.execute("SET enable_bitmapscan = off")
+            connection.commit()
+
     assert exported(engine, "failures") == before
 
 
@@ -429,7 +438,7 @@ def test_filters(three_days: sa.Engine, asked: dict[str, Any], days: list[int]) 
         (("receiver.example",), ["receiver.example"]),
         (("*.receiver.example",), ["mx.receiver.example"]),
         (("*.Receiver.example", "receiver.EXAMPLE"), ["mx.receiver.example", "receiver.example"]),
-        (("*.eceiver.example", "_eceiver.example", "%"), []),  # no pattern of SQL's
+        (("*.eceiver.example", "*.r_ceiver.example", "_eceiver.example", "%"), []),  # no pattern of SQL's
         ((), []),  # who is allowed nothing sees nothing
     ],
 )

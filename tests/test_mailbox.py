@@ -284,6 +284,12 @@ def test_a_message_that_moves_just_before_it_is_opened_is_no_problem(
     assert Path(found.origin).parent.name == "cur"
 
 
+def test_a_pipe_in_place_of_a_file_does_not_hold_the_reader_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with folders.open_quietly(tmp_path / "pipe") as file:
+        assert file.read() == b""
+
+
 def test_reading_leaves_the_time_of_access(tmp_path: Path) -> None:
     if not hasattr(os, "O_NOATIME"):
         pytest.skip("needs a system with O_NOATIME")
@@ -345,6 +351,7 @@ def test_the_standard_librarys_mbox_is_read(tmp_path: Path) -> None:
         (b"From - Sat, 14 Mar 2026 10:00:00\nA: 1\n\nx\n\nFrom \nA: 2\n\ny\n", [b"x", b"y"], "Thunderbird leaves the date out"),
         (b"From a Sat Mar 14 10:00:00 2026\nA: 1\n\nx\nFrom a Sat Mar 14 10:00:00 2026\nA: 2\n\ny", [b"x", b"y"], "files put one after the other without a blank line"),
         (b"From a\nA: 1\n\nx\n\nFrom here on, text\nand more\n", [b"x\n\nFrom here on, text\nand more"], "text of a program that does not quote"),
+        (b"From a\nA: 1\n\nx\nFrom b\nNote: c\n", [b"x\nFrom b\nNote: c"], "within a paragraph"),
         (b"From a\nA: 1\n\nx\nFrom: b\n", [b"x\nFrom: b"], "a header field in the text"),
         (b"From a\nA: 1\n\n" + b"x" * 70_000 + b"From a Sat Mar 14 10:00:00 2026\n", [b"x" * 70_000 + b"From a Sat Mar 14 10:00:00 2026"], "within a long line"),
         (b"From a\nA: 1\n\n" + b"x" * 65_536 + b"From a Sat Mar 14 10:00:00 2026\n", [b"x" * 65_536 + b"From a Sat Mar 14 10:00:00 2026"], "within a long line, where a piece of it begins"),
@@ -469,6 +476,7 @@ def test_broken_archives_are_problems(tmp_path: Path) -> None:
             b"X-Received: by x; Sat, 14 Mar 2020 10:00:00 +0000\nDate: Sat, 14 Mar 2026 10:00:00 GMT",
             "2026-03-14T10:00:00",
         ),
+        (b"Received: from a (b; c) by d; Sat, 14 Mar 2026 10:00:00 GMT", "2026-03-14T10:00:00"),
         (b"Subject: x\r\n Date: Sat, 14 Mar 2026 10:00:00 GMT", None),
         (b"Received: x; Sat, 14 Mar 2026 10:00:00 +9999", None),
         (b"Received: x; Sat, 14 Mar " + b"9" * 5_000 + b" 10:00:00 +0000", None),

@@ -18,6 +18,8 @@ Columns = Mapping[str, Any]
 RANGES = {"14": "14 days", "30": "30 days", "90": "90 days", "365": "1 year", "all": "All"}
 # Of a raw report or message, what a browser shows at ease; the rest is in the download.
 LONGEST_RAW = 100_000
+# Which page the session shows.
+SHOWN = "shown page"
 _LONGEST_FILTER = 300
 # What ingest reads as the day of a report.
 _FIRST_DAY, _LAST_DAY = dt.date(2010, 1, 1), dt.date(2199, 12, 31)
@@ -28,10 +30,15 @@ _LONG_CODE = 20  # lines; beyond, it scrolls
 NO_MX = "(none named)"
 
 
+def _key(name: str) -> str:
+    """The key of a control: of this page only, because Streamlit drops a control's value when the page is left."""
+    return f"{st.session_state.get(SHOWN)} {name}"
+
+
 def _from_address(key: str, name: str, value: Any) -> None:  # noqa: ANN401
     """Give a control ``value``, when it is new or the address has changed without it (a link, the browser's way back)."""
     asked = st.query_params.get(name)
-    if key not in st.session_state or st.session_state.get(f"address-{name}") != asked:
+    if key not in st.session_state or st.session_state.get(_address_of(name)) != asked:
         st.session_state[key] = value
 
 
@@ -41,12 +48,17 @@ def _to_address(name: str, value: str, default: str = "") -> None:
         st.query_params.pop(name, None)
     elif st.query_params.get(name) != value:
         st.query_params[name] = value
-    st.session_state[f"address-{name}"] = st.query_params.get(name)
+    st.session_state[_address_of(name)] = st.query_params.get(name)
+
+
+def _address_of(name: str) -> str:
+    """Where the session keeps what the address said when a control was last drawn."""
+    return f"{_key(name)} in the address"
 
 
 def choice(label: str, name: str, options: Mapping[str, str], default: str, meaning: str = "") -> str:
     """One of ``options`` (word in the address to words for people), kept in the address as ``name``."""
-    key = f"choose-{name}"
+    key = _key(name)
     asked = st.query_params.get(name, default)
     _from_address(key, name, asked if asked in options else default)
     if st.session_state[key] not in options:
@@ -60,7 +72,7 @@ def choice(label: str, name: str, options: Mapping[str, str], default: str, mean
 
 def text_filter(label: str, name: str, placeholder: str, meaning: str = "") -> str:
     """A text to look for, kept in the address as ``name``."""
-    key = f"type-{name}"
+    key = _key(name)
     _from_address(key, name, st.query_params.get(name, "")[:_LONGEST_FILTER])
     typed = st.text_input(label, placeholder=placeholder, key=key, help=meaning or None, max_chars=_LONGEST_FILTER)
     text = (typed or "").strip()
@@ -70,7 +82,7 @@ def text_filter(label: str, name: str, placeholder: str, meaning: str = "") -> s
 
 def day_filter(label: str, name: str) -> dt.date | None:
     """A day, or none, kept in the address as ``name``."""
-    key = f"pick-{name}"
+    key = _key(name)
     _from_address(key, name, _day_asked(name))
     chosen = st.date_input(label, value=None, min_value=_FIRST_DAY, max_value=_LAST_DAY, key=key, format="YYYY-MM-DD")
     day_chosen = chosen if isinstance(chosen, dt.date) else None
@@ -88,7 +100,7 @@ def _day_asked(name: str) -> dt.date | None:
 
 def selected(label: str, name: str, options: Mapping[str, str]) -> str:
     """One of many ``options`` in a list, the first by default; kept in the address as ``name``."""
-    key, first = f"select-{name}", next(iter(options))
+    key, first = _key(name), next(iter(options))
     asked = st.query_params.get(name, first)
     _from_address(key, name, asked if asked in options else first)
     chosen = st.selectbox(label, list(options), format_func=lambda word: options[word], key=key)
@@ -98,7 +110,7 @@ def selected(label: str, name: str, options: Mapping[str, str]) -> str:
 
 def switch(label: str, name: str) -> bool:
     """Yes or no, kept in the address as ``name=1``."""
-    key = f"switch-{name}"
+    key = _key(name)
     _from_address(key, name, st.query_params.get(name) == "1")
     chosen = st.toggle(label, key=key)
     _to_address(name, "1" if chosen else "")

@@ -11,15 +11,17 @@ from ingest.database import DatabaseAway, SchemaMismatch
 from ingest.settings import SettingsError
 
 from ..plain import plain
+from .parts import SHOWN
 from .visit import Visit
 
 log = logging.getLogger("starttally.dashboard")
 
 
-def guarded(render: Callable[[Visit], None], visit: Visit) -> Callable[[], None]:
-    """``render(visit)``, with a clear page in place of whatever it raises."""
+def guarded(name: str, render: Callable[[Visit], None], visit: Visit) -> Callable[[], None]:
+    """``render(visit)`` as the page ``name``, with a clear page in place of whatever it raises."""
 
     def run() -> None:
+        st.session_state[SHOWN] = name
         try:
             visit.check()
             render(visit)

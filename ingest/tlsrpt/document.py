@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,10 @@ from . import inflate
 # failure-details list this admits has about 100,000 rows.
 MAX_VALUES = 1_000_000
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+
+
+# A first look needs no more of a document than this.
+_LOOK = 64 * 1024
 
 
 class NotAReport(ValueError):
@@ -37,6 +42,36 @@ class Document(msgspec.Struct, frozen=True):
         """The content's identity."""
         canonical = msgspec.json.encode(self.value, order="deterministic")
         return hashlib.blake2b(canonical, digest_size=16).hexdigest()
+
+
+def may_hold_report(data: bytes) -> bool:
+    """A first look, cheap and bounded: whether ``data`` is compressed, or begins like JSON.
+
+    Damaged compressed data passes: it was meant as a report, and quarantine keeps it.
+    """
+    start = data[:_LOOK]
+    if start.startswith(inflate.GZIP_MAGIC) or inflate.is_zip(start):
+        return inflate.is_zip(start) or _plausible_gzip(start)
+    if start[:1] == b"\x78":  # zlib, which HTTP calls deflate
+        return _begins_like_json(_inflated(start))
+    return _begins_like_json(start)
+
+
+def _plausible_gzip(start: bytes) -> bool:
+    """Whether gzip data hold JSON or more compressed data; they may be damaged, but not plainly something else."""
+    inner = _inflated(start)
+    return not inner or _begins_like_json(inner) or inner.startswith(inflate.GZIP_MAGIC) or inflate.is_zip(inner)
+
+
+def _inflated(start: bytes) -> bytes:
+    try:
+        return zlib.decompressobj(47).decompress(start, _LOOK)
+    except zlib.error:
+        return b""
+
+
+def _begins_like_json(start: bytes) -> bool:
+    return start.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")[:1] in (b"{", b"[", b'"')
 
 
 def documents_in(data: bytes, limit: int) -> Iterator["Document | NotAReport"]:

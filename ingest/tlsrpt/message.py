@@ -13,8 +13,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from . import fields, inflate, names
-from .document import Document, NotAReport
+from . import fields, names
+from .document import Document, NotAReport, may_hold_report
 from .report import Hints, Report, read_reports
 
 # Limits on the wrapping, far above any real report mail (the largest seen has 8 parts and 90 header lines).
@@ -139,8 +139,7 @@ def _content(part: email.message.Message) -> bytes:
 def _may_be_report(part: email.message.Message, data: bytes) -> bool:
     if part.get_content_type().startswith("application/tlsrpt"):
         return True
-    start = data[:64].lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")
-    return data.startswith(inflate.GZIP_MAGIC) or inflate.is_zip(data) or start.startswith((b"{", b"["))
+    return may_hold_report(data)
 
 
 def _file_name(part: email.message.Message) -> str:

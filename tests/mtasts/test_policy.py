@@ -59,6 +59,7 @@ def test_what_senders_write_otherwise_is_read(lines: list[str]) -> None:
         (changed(version=None), "version", ERROR),
         (changed(version="version: STSv2"), "version", ERROR),
         ([GOOD[1], GOOD[0], *GOOD[2:]], "version-not-first", WARNING),
+        ([GOOD[2], GOOD[0], GOOD[1], *GOOD[3:]], "version-not-first", WARNING),
         (changed(mode=None), "mode", ERROR),
         (changed(mode="mode: enforced"), "mode-enforced", ERROR),
         (changed(mode="mode: Testing"), "mode", ERROR),
@@ -183,6 +184,8 @@ def test_of_a_duplicate_the_first_counts() -> None:
         ("xn--gpher-jua.example", "göpher.example", True, "A- and U-label"),
         ("*.göpher.example", "mx.xn--gpher-jua.example", True, "a pattern in U-labels"),
         ("*.", "x", False, "an empty domain"),
+        ("*.receiver.example", ".receiver.example", False, "an empty label"),
+        ("", "", False, "nothing"),
         ("ö" * 2000, "ö" * 2000, True, "no name at all, compared as it is"),
     ],
 )

@@ -42,7 +42,7 @@ def test_names(text: str, name: str) -> None:
         ("a" * (MAX_DOMAIN + 1), "longer than 253"),
         ("ö" * MAX_DOMAIN, "longer than 253"),  # only once encoded
         ("".join(map(chr, range(0x4E00, 0x9FFF))) * 20, "longer than 253"),  # hours, were it encoded first
-        ("a\u0315\u0300" * 500_000, "longer than 253"),  # quadratic, were it composed first
+        ("a" + "\u0315\u0300" * 1_000_000, "longer than 253"),  # hours, were it composed first
         ("two words.example", "has blanks"),
         ("nul\0.example", "has blanks or control"),
         ("line\nend.example", "has blanks or control"),

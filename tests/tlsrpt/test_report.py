@@ -4,6 +4,7 @@ import datetime as dt
 import io
 import json
 import zipfile
+import zlib
 
 import msgspec
 import pytest
@@ -278,3 +279,33 @@ def test_documents_know_their_member_name() -> None:
 def test_a_huge_subject_is_not_looked_at() -> None:
     assert message.subject(b"Subject: " + b"=?utf-8?q?x?= " * 100_000 + b"\r\n\r\n") == ""
     assert message.subject(b"Subject: caf\xc3\xa9\r\n\r\n") != ""
+
+
+@pytest.mark.parametrize(
+    ("data", "may", "why"),
+    [
+        (b'{"a": 1}', True, "an object"),
+        (b"\xef\xbb\xbf \r\n[", True, "a list behind a byte order mark"),
+        (b'"{}"', True, "JSON inside a string"),
+        (packed(b"{}"), True, "gzip of JSON"),
+        (packed(packed(b"{}")), True, "gzip of gzip"),
+        (packed(zipped(a=b"{}")), True, "gzip of zip"),
+        (packed(b"{}")[:12], True, "damaged, but meant as one"),
+        (zlib.compress(b"{}"), True, "what HTTP calls deflate"),
+        (zipped(a=b"anything"), True, "an archive may hold one"),
+        (packed(b"<?xml?>"), False, "gzip of XML"),
+        (zlib.compress(b"<?xml?>"), False, "deflated XML"),
+        (b"\x78\x9cnonsense", False, "the letter x"),
+        (b"hello", False, "text"),
+        (b"", False, "nothing"),
+    ],
+)
+def test_the_first_look(data: bytes, may: bool, why: str) -> None:
+    assert document.may_hold_report(data) is may, why
+
+
+def test_infinities_become_text() -> None:
+    ((read, _),) = read_reports(
+        b'{"policies":[],"extra":[Infinity,1.5],"date-range":{"start-datetime":"2026-03-14T00:00:00Z"}}', LIMIT
+    )
+    assert read.extra == {"extra": ["inf", 1.5]}
