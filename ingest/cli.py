@@ -93,10 +93,12 @@ def load(
         TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=console
     )
     with bar:
-        task = bar.add_task("loading", total=mailbox.total_bytes(paths))
+        total = mailbox.total_bytes(paths)
+        task = bar.add_task("loading", total=total)
         loaded = loading.load(
             paths, settings, engine, Keys(settings.nameservers), lambda done: bar.update(task, completed=done)
         )
+        bar.update(task, completed=total)
     for problem in loaded.problems:
         console.print(Text(f"not read: {problem}"))
     if loaded.passed_over:

@@ -48,7 +48,9 @@ def load(
     DatabaseAway; what was stored before stays, and loading again goes on from there.
     """
     loaded = Loaded(store.Tally(), [])
-    for batch in _batches(mailbox.messages(paths, settings.max_message_bytes)):
+    # A bare file needs no transfer encoding, so it may be as large as a report.
+    largest = max(settings.max_message_bytes, settings.max_report_bytes)
+    for batch in _batches(mailbox.messages(paths, largest)):
         found: list[Decoded | Quarantined] = []
         for source in batch:
             if isinstance(source, mailbox.Problem):
