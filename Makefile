@@ -17,6 +17,9 @@ TESTS := HOME="$(CACHE)/home" TMPDIR="$(TEST_TMPDIR)" HYPOTHESIS_STORAGE_DIRECTO
 export PIP_NO_CACHE_DIR := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USER := 0
+# The way of all newer pips to build a package that has no wheel; Debian 12's pip takes another one otherwise. A variable,
+# because newer pips know no such option any more.
+export PIP_USE_PEP517 := 1
 export PYTHONDONTWRITEBYTECODE := 1
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
@@ -100,11 +103,11 @@ endif
 	@echo "Installing the pinned packages (once; about a minute, longer on a slow line)"
 	@mkdir -p "$(CACHE)/tmp"
 	@$(PIP) --require-hashes -r requirements-build.lock
-	@$(PIP) --require-hashes --no-build-isolation --use-pep517 -r requirements.lock
+	@$(PIP) --require-hashes --no-build-isolation -r requirements.lock
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/.development: .venv/.runtime requirements-dev.lock
 	@echo "Installing the pinned packages for development"
-	@$(PIP) --require-hashes --no-build-isolation --use-pep517 -r requirements-dev.lock
+	@$(PIP) --require-hashes --no-build-isolation -r requirements-dev.lock
 	@touch $@

@@ -2,12 +2,11 @@
 
 import contextlib
 import io
-import itertools
 import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,7 +16,7 @@ import sqlalchemy as sa
 from ingest import database
 
 from . import export_queries
-from .export_formats import FORMATS, Type, Values, Writer, csv_text
+from .export_formats import FORMATS, Type, Writer, csv_text
 from .export_queries import ExportRefused, Filters, Rows
 
 __all__ = [
@@ -32,8 +31,8 @@ __all__ = [
     "write_file",
 ]
 
-# Rows written at once.
-_CHUNK = 200
+# Rows between two calls of ``progress``.
+_STEP = 200
 # How long a reader of standard output (less, a slow disk) may pause before PostgreSQL ends the export.
 _PATIENCE = "1h"
 
@@ -109,21 +108,23 @@ def write(
 ) -> int:
     """Write one export to ``target`` (which stays open) and return the number of rows.
 
-    ``kind`` is a key of EXPORTS, ``format`` one of FORMATS. ``progress`` is called with the rows written so far. Open the
-    engine read-only: on SQLite any other one keeps writers waiting until the export ends. Raises ExportRefused before
-    anything is read, DatabaseAway, and what ``target`` raises.
+    ``kind`` is a key of EXPORTS, ``format`` one of FORMATS. ``progress`` is called now and then, and at the end, with the
+    rows written so far. Open the engine read-only: on SQLite any other one keeps writers waiting until the export ends.
+    Raises ExportRefused before anything is read, DatabaseAway, and what ``target`` raises.
     """
     chosen, writer_for = _choose(kind, format)
     written = 0
     # Closed at once when the target fails, so that no connection is left in the middle of a result.
-    with _Sink(target) as sink, contextlib.closing(_chunks(engine, chosen, filters)) as chunks:
+    with _Sink(target) as sink, contextlib.closing(_rows(engine, chosen, filters)) as rows:
         writer = writer_for(sink, chosen.columns)
-        for chunk in chunks:
-            writer.add(chunk)
-            written += len(chunk)
-            if progress:
+        for row in rows:
+            writer.add(row)
+            written += 1
+            if progress and written % _STEP == 0:
                 progress(written)
         writer.finish()
+    if progress:
+        progress(written)
     return written
 
 
@@ -185,16 +186,15 @@ def _choose(kind: str, format: str) -> tuple[Export, type[Writer]]:  # noqa: A00
     return EXPORTS[kind], FORMATS[format]
 
 
-def _chunks(engine: sa.Engine, chosen: Export, filters: Filters) -> Generator[list[Values], None, None]:
-    """The rows of an export, some at a time, all as they were at one moment."""
+def _rows(engine: sa.Engine, chosen: Export, filters: Filters) -> Rows:
+    """The rows of an export, all as they were at one moment."""
     try:
         with engine.connect() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execution_options(isolation_level="REPEATABLE READ")
                 connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{_PATIENCE}'")
             with contextlib.closing(chosen.rows(connection, filters)) as rows:
-                while chunk := list(itertools.islice(rows, _CHUNK)):
-                    yield chunk
+                yield from rows
     except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
         raise database.as_away(error) from error
 

@@ -9,7 +9,7 @@ import datetime as dt
 import enum
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -35,12 +35,12 @@ class Type(enum.Enum):
 
 
 class Writer(Protocol):
-    """Writes rows to an open file in one format."""
+    """Writes rows to an open file in one format, each as it comes: one row may hold a text as large as a report."""
 
     def __init__(self, target: io.RawIOBase, columns: Mapping[str, Type]) -> None: ...
 
-    def add(self, rows: Sequence[Values]) -> None:
-        """Write some rows."""
+    def add(self, row: Values) -> None:
+        """Write a row."""
 
     def finish(self) -> None:
         """Write what stands at the end. The file stays open."""
@@ -57,17 +57,22 @@ _ACTING = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u20
 _HARMLESS = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9 ,._:/+@=()-]*)?")
 
 
+# Excel holds 32,767 UTF-16 units in a cell, and what is longer begins a new row: with a formula, if its author wants.
+_LONGEST_CELL = 16_000
+
+
 def csv_text(text: str) -> str:
     """``text`` as a CSV cell holds it (before quoting): no spreadsheet sees a formula in it, no terminal a command.
 
     An apostrophe goes before what would begin a formula (optional blanks and quotes, then one of ``= + - @``, also in full
     width): at the cell's beginning, where a tab, CR or LF counts too, and behind a ``;``, a tab or a line break within it.
     Undo: drop one apostrophe in each of these places. Control characters other than tab, CR and LF, and bidi controls, are
-    written as ``\\x1b`` and ``\\u202e``.
+    written as ``\\x1b`` and ``\\u202e``. What is longer than 16,000 characters is cut, and ends with ``…``.
     """
-    if _HARMLESS.fullmatch(text):
-        return text
-    return _FORMULA.sub("'", _ACTING.sub(_visible, text))
+    cell = text[:_LONGEST_CELL]
+    if not _HARMLESS.fullmatch(cell):
+        cell = _FORMULA.sub("'", _ACTING.sub(_visible, cell))
+    return cell if len(cell) <= _LONGEST_CELL >= len(text) else cell[: _LONGEST_CELL - 1] + "…"
 
 
 def _visible(match: re.Match[str]) -> str:
@@ -89,24 +94,27 @@ _CSV_CELL: dict[Type, Callable[[Any], str]] = {
 }
 
 
+class _Utf8:
+    """What ``csv.writer`` asks of a file."""
+
+    def __init__(self, target: io.RawIOBase) -> None:
+        self._target = target
+
+    def write(self, text: str) -> None:
+        self._target.write(text.encode())
+
+
 class _Csv:
     """RFC 4180: CRLF, quotes where they are needed, UTF-8; null is an empty cell."""
 
     def __init__(self, target: io.RawIOBase, columns: Mapping[str, Type]) -> None:
-        self._target = target
+        self._lines = csv.writer(_Utf8(target), lineterminator="\r\n")
+        self._lines.writerow(columns)
         self._cells = [_CSV_CELL[kind] for kind in columns.values()]
-        self._write([list(columns)])
 
-    def add(self, rows: Sequence[Values]) -> None:
-        cells = self._cells
-        self._write(
-            [["" if value is None else cell(value) for cell, value in zip(cells, row, strict=True)] for row in rows]
-        )
-
-    def _write(self, rows: Sequence[Sequence[str]]) -> None:
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\r\n").writerows(rows)
-        self._target.write(text.getvalue().encode())
+    def add(self, row: Values) -> None:
+        pairs = zip(self._cells, row, strict=True)
+        self._lines.writerow(["" if value is None else cell(value) for cell, value in pairs])
 
     def finish(self) -> None:
         pass
@@ -124,12 +132,11 @@ class _Json:
         self._names = list(columns)
         self._between = b"[\n"
 
-    def add(self, rows: Sequence[Values]) -> None:
-        for row in rows:
-            line = msgspec.json.encode(dict(zip(self._names, row, strict=True)))
-            line = _ACTING_UTF8.sub(lambda match: f"\\u{ord(match[0].decode()):04x}".encode(), line)
-            self._target.write(self._between + line)
-            self._between = b",\n"
+    def add(self, row: Values) -> None:
+        line = msgspec.json.encode(dict(zip(self._names, row, strict=True)))
+        line = _ACTING_UTF8.sub(lambda match: f"\\u{ord(match[0].decode()):04x}".encode(), line)
+        self._target.write(self._between + line)
+        self._between = b",\n"
 
     def finish(self) -> None:
         self._target.write(b"[]\n" if self._between == b"[\n" else b"\n]\n")
@@ -155,12 +162,11 @@ class _Parquet:
         self._rows: list[Values] = []
         self._characters = 0
 
-    def add(self, rows: Sequence[Values]) -> None:
-        for row in rows:
-            self._rows.append(row)
-            self._characters += sum(len(row[index] or "") for index in self._texts)
-            if len(self._rows) >= _GROUP_ROWS or self._characters >= _GROUP_CHARACTERS:
-                self._flush()
+    def add(self, row: Values) -> None:
+        self._rows.append(row)
+        self._characters += sum(len(row[index] or "") for index in self._texts)
+        if len(self._rows) >= _GROUP_ROWS or self._characters >= _GROUP_CHARACTERS:
+            self._flush()
 
     def _flush(self) -> None:
         columns = zip(*self._rows, strict=True)

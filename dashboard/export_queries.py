@@ -19,7 +19,8 @@ from ingest.mtasts import enforcement
 from ingest.tlsrpt import names
 from ingest.tlsrpt.vocabulary import STS, UNEXPLAINED
 
-Values = tuple[Any, ...]
+from .export_formats import Values
+
 Rows = Generator[Values, None, None]
 # Sums are given as what every format holds; only the sum of a thousand absurd counts is larger.
 BIGINT_MAX = 2**63 - 1

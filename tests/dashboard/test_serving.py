@@ -1,0 +1,193 @@
+"""The dashboard's process: what it listens to, what it refuses, and that it leaves nothing behind."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dashboard.serving import allowed_hosts, streamlit_arguments
+from ingest import database
+from ingest.settings import Settings
+from tests.support import ROOT, eventually, free_port
+
+SettingsFor = Callable[..., Settings]
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--server.address=127.0.0.1",
+        "--server.headless=true",
+        "--server.fileWatcherType=none",
+        "--server.enableStaticServing=false",
+        "--server.enableXsrfProtection=true",
+        "--server.enableAgentApi=false",
+        "--server.maxUploadSize=1",
+        "--client.showErrorDetails=none",
+        "--client.disableDataExport=true",
+        "--browser.gatherUsageStats=false",
+    ],
+)
+def test_the_command_line_is_tightened(settings_for: SettingsFor, flag: str) -> None:
+    assert flag in streamlit_arguments(settings_for())
+
+
+def test_it_listens_where_the_settings_say(settings_for: SettingsFor) -> None:
+    arguments = streamlit_arguments(settings_for(dashboard_listen="[::1]:9000"))
+    assert {"--server.address=::1", "--server.port=9000"} <= set(arguments)
+
+
+def test_on_loopback_only_this_machines_names_are_answered(settings_for: SettingsFor) -> None:
+    hosts = allowed_hosts(settings_for(dashboard_listen="127.0.0.2:8501", hostname="mx.receiver.example"))
+    assert hosts == ["localhost", "127.0.0.1", "::1", "127.0.0.2", "mx.receiver.example"]
+
+
+def test_beyond_loopback_the_proxy_decides(settings_for: SettingsFor) -> None:
+    assert allowed_hosts(settings_for(dashboard_listen="0.0.0.0:8501")) == []
+
+
+class Server:
+    """A running dashboard: its port, the home folder it had, the folder it ran in, and where its output went."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.port = settings.dashboard_listen.port
+        self.home, self.work, self.log = folder / "home", folder / "work", folder / "log"
+        self.home.mkdir()
+        self.work.mkdir()
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "STARTTALLY_DATABASE_URL": settings.database_url,
+            # A project folder's .streamlit must not be found either.
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                streamlit_arguments(settings), cwd=self.work, env=environment, stdout=log, stderr=log
+            )
+        eventually(self._answers, 60)
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            return self.ask("/_stcore/health").status == 200
+        except OSError:
+            return False
+
+    def ask(self, path: str, method: str = "GET", **headers: str) -> http.client.HTTPResponse:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        answer = connection.getresponse()
+        answer.body = answer.read()  # type: ignore[attr-defined]
+        connection.close()
+        return answer
+
+    def websocket(self, host: str, origin: str | None) -> int:
+        """The status of a WebSocket handshake: 101 is a session."""
+        lines = [
+            "GET /_stcore/stream HTTP/1.1",
+            f"Host: {host}",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+        ]
+        lines += [f"Origin: {origin}"] if origin else []
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
+            connection.sendall("\r\n".join([*lines, "", ""]).encode())
+            return int(connection.recv(4096).split()[1])
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("served")
+    settings = Settings(
+        database_url=f"sqlite:///{folder}/starttally.db",
+        dashboard_listen=f"127.0.0.1:{free_port()}",
+        hostname="mx.example",
+    )
+    database.upgrade(settings.database_url)
+    running = Server(folder, settings)
+    yield running
+    running.stop()
+
+
+@pytest.mark.parametrize("origin", [None, "http://127.0.0.1:{port}"])
+def test_our_own_page_gets_a_session(server: Server, origin: str | None) -> None:
+    said = origin.format(port=server.port) if origin else None
+    assert server.websocket(f"127.0.0.1:{server.port}", said) == 101
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("127.0.0.1:{port}", "http://attacker.example"),
+        ("127.0.0.1:{port}", "http://localhost:1"),  # another program's page on this machine
+        ("127.0.0.1:{port}", "http://127.0.0.1:1"),
+        ("127.0.0.1:{port}", "null"),  # a sandboxed frame, a file
+        ("attacker.example", "http://attacker.example"),  # a name that was pointed at this machine (DNS rebinding)
+        ("attacker.example", None),
+    ],
+)
+def test_another_sites_page_gets_none(server: Server, host: str, origin: str | None) -> None:
+    said = origin.format(port=server.port) if origin else None
+    assert server.websocket(host.format(port=server.port), said) == 403
+
+
+@pytest.mark.parametrize("path", ["/", "/_stcore/health", "/media/x"])
+def test_another_sites_page_reads_nothing(server: Server, path: str) -> None:
+    assert server.ask(path, Origin="http://attacker.example").status == 403
+
+
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [
+        ("/_stcore/metrics", "GET"),
+        ("/_stcore/upload_file/x/y", "PUT"),
+        ("/_stcore/upload_file/x/y", "DELETE"),
+        ("/_stcore/agent/openapi.json", "GET"),
+        ("/_stcore/agent/interact", "POST"),
+        ("/_stcore/script-health-check", "GET"),
+    ],
+)
+def test_side_entrances_are_shut(server: Server, path: str, method: str) -> None:
+    assert server.ask(path, method).status == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/domain", "/reports"])
+def test_the_browser_is_told_to_be_strict(server: Server, path: str) -> None:
+    headers = server.ask(path).headers
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "'unsafe-inline'" not in policy.split("script-src")[1].split(";")[0]
+
+
+def test_nothing_is_written_outside_the_database(server: Server) -> None:
+    server.websocket(f"127.0.0.1:{server.port}", None)
+    assert list(server.home.rglob("*")) == []
+    assert list(server.work.rglob("*")) == []
+
+
+def test_the_settings_of_the_server_are_not_shown(server: Server) -> None:
+    shown = json.dumps(json.loads(server.ask("/_stcore/host-config").body))  # type: ignore[attr-defined]
+    assert str(ROOT) not in shown
+
+
+def test_it_stops_on_sigterm(tmp_path: Path, settings_for: SettingsFor) -> None:
+    settings = settings_for(dashboard_listen=f"127.0.0.1:{free_port()}")
+    database.upgrade(settings.database_url)
+    assert Server(tmp_path, settings).stop() in (0, -signal.SIGTERM)
