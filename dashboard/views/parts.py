@@ -21,6 +21,8 @@ LONGEST_RAW = 100_000
 # Which page the session shows.
 SHOWN = "shown page"
 _LONGEST_FILTER = 300
+# The running number before each row of a table that can be clicked.
+_NUMBER_PIXELS = 44
 # What ingest reads as the day of a report.
 _FIRST_DAY, _LAST_DAY = dt.date(2010, 1, 1), dt.date(2199, 12, 31)
 _ROW_PIXELS, _MOST_ROWS = 35, 25
@@ -184,21 +186,22 @@ def height_of(rows: int) -> int:
 
 def clickable_table(rows: pd.DataFrame, columns: Columns, alt: str, key: str) -> int | None:
     """The same, where a click on a row chooses it: its position in ``rows``, or None."""
+    shown = _ready(rows, columns)
+    # With a hidden index Streamlit takes a click on a header, which sorts, for one on the first row as well.
+    shown.index = pd.RangeIndex(1, len(shown) + 1)
     chosen = st.dataframe(
-        _ready(rows, columns),
+        shown,
         height=height_of(len(rows)),
-        hide_index=True,
-        column_config=dict(columns),
+        column_config={"_index": st.column_config.NumberColumn("", width=_NUMBER_PIXELS)} | dict(columns),
         placeholder="\u2014",
         alt=alt,
         key=key,
         on_select="rerun",
-        selection_mode=("single-row", "single-cell"),
+        selection_mode="single-cell",
     )
-    cells, whole = chosen["selection"]["cells"], chosen["selection"]["rows"]
-    found = [row for row, _ in cells] or list(whole)
+    found = chosen["selection"]["cells"]
     # The table may have changed under an old selection.
-    return int(found[0]) if found and found[0] < len(rows) else None
+    return int(found[0][0]) if found and found[0][0] < len(rows) else None
 
 
 def clickable_cell(

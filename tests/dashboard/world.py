@@ -42,6 +42,7 @@ class Sent:
     report: dict[str, Any]
     trust: str
     came: dt.datetime
+    bare: bool = False  # a file without a mail around it
 
     @property
     def day(self) -> dt.date:
@@ -117,14 +118,9 @@ def _odd_ones(today: dt.date) -> Iterator[Sent]:
     for failed in (0, 3):
         details = [detail("validation-failure", failed, failure_reason_code="MX_HOSTS_MISMATCH")] if failed else []
         yield sent(day, "twice.example", VERIFIED, entry(9, failed, *details, policy_string=TESTING), report_id="twice")
-    # No domain named at all, in a report without mail around it.
-    yield sent(
-        day,
-        "postfix.example",
-        VERIFIED,
-        entry(3, 0, policy_type="no-policy-found", policy_string=...),
-        report_id="nameless",
-    )
+    # No domain named at all, and no mail around it that could name one.
+    nameless = entry(3, 0, policy_type="no-policy-found", policy_string=..., policy_domain=...)
+    yield dataclasses.replace(sent(day, "postfix.example", IMPORTED, nameless, report_id="nameless"), bare=True)
     yield sent(
         day, "upload.example", UNAUTHENTICATED, entry(2, 1, detail("brand-new-failure", 1), policy_string=TESTING)
     )
@@ -157,8 +153,12 @@ def fill(engine: sa.Engine, settings: Settings, today: dt.date) -> list[Sent]:
     """Store the world, and a few messages that cannot be read; return what was sent."""
     everything = world(today)
     stored.store_reports(
-        engine, [stored.submission(one.report, settings, trust=one.trust, came=one.came) for one in everything]
+        engine,
+        [stored.submission(one.report, settings, trust=one.trust, came=one.came) for one in everything if not one.bare],
     )
+    for one in everything:
+        if one.bare:
+            stored.store_file(engine, one.report, settings)
     stored.store_file(engine, b"<?xml version='1.0'?><feedback/>", settings, name="dmarc.xml")
     stored.store_file(
         engine,
@@ -185,7 +185,7 @@ def sums(
         if one.trust not in trusts or not today - dt.timedelta(days=days) <= one.day <= today:
             continue
         for member in one.report["policies"]:
-            if member["policy"]["policy-type"] == policy_type and domain in ("", member["policy"]["policy-domain"]):
+            if member["policy"]["policy-type"] == policy_type and domain in ("", member["policy"].get("policy-domain")):
                 successful += member["summary"]["total-successful-session-count"]
                 failed += member["summary"]["total-failure-session-count"]
     return successful, failed
