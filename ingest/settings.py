@@ -10,12 +10,16 @@ import socket
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Any, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
+
+from .setting_values import Access, Address, Listen, Names, Networks, Resolvers
+
+__all__ = ["PREFIX", "Address", "Settings", "SettingsError", "load"]
 
 PREFIX = "STARTTALLY_"
 # Read by the program and its tests, but no settings of their own.
@@ -27,58 +31,6 @@ MIB = 1024 * 1024
 
 class SettingsError(ValueError):
     """A setting is wrong. The text names it, its value and what is allowed; show it and exit with code 2."""
-
-
-class Address(NamedTuple):
-    """Where a service listens."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
-        return self.host in ("::1", "localhost") or self.host.startswith("127.")
-
-
-def _address(value: object, default_port: int | None = None) -> object:
-    """``host:port`` or ``[v6]:port`` as an Address; anything else is refused in words."""
-    if not isinstance(value, str):
-        return value
-    host, colon, port = value.strip().rpartition(":")
-    if default_port is not None and (not colon or (":" in host and not host.startswith("["))):
-        host, port = value.strip(), str(default_port)
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 65535:
-        raise ValueError("must be host:port, for example 127.0.0.1:8025 or [::1]:8025, with a port of 0 to 65535")
-    return Address(host, int(port))
-
-
-def _words(value: object) -> object:
-    """A list written with commas or blanks between its members."""
-    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
-
-
-def _names(value: object) -> object:
-    """Mail addresses or domains, compared without case and without a trailing dot."""
-    words = _words(value)
-    if not isinstance(words, list | tuple):
-        return words
-    return tuple(str(word).lower().rstrip(".").removeprefix("@") for word in words)
-
-
-def _resolvers(value: object) -> object:
-    """Name servers as addresses, port 53 unless said otherwise."""
-    words = _words(value)
-    return tuple(_address(word, 53) for word in words) if isinstance(words, list | tuple) else words
-
-
-Listen = Annotated[Address, NoDecode, BeforeValidator(_address)]
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
-Resolvers = Annotated[tuple[Address, ...], NoDecode, BeforeValidator(_resolvers)]
 
 
 class _TomlFile(PydanticBaseSettingsSource):
@@ -166,6 +118,28 @@ class Settings(BaseSettings):
     min_free_bytes: int = Field(
         256 * MIB, ge=0, description="Free disk space below which the doors answer 'try later' instead of accepting."
     )
+    max_backlog_messages: int = Field(
+        1_000_000, ge=1, description="Messages waiting in the spool beyond which the doors answer 'try later'."
+    )
+    ready_backlog_seconds: int = Field(
+        900, ge=1, description="Age of the oldest waiting message beyond which /readyz says that the worker is behind."
+    )
+    smtp_proxies: Networks = Field(
+        (),
+        description="Load balancers (addresses or networks) in front of the SMTP door. Their connections must begin with a "
+        "PROXY protocol header (version 1 or 2), which names the client; nobody else's may.",
+    )
+    http_proxies: Networks = Field(
+        (),
+        description="Reverse proxies (addresses or networks) in front of the HTTP door, whose X-Forwarded-For is believed.",
+    )
+    door_processes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Door processes that share the ports (SO_REUSEPORT). `serve` starts so many; where each part runs "
+        "alone, start `receive` so many times. Connection limits count for each process.",
+    )
     batch_messages: int = Field(200, ge=1, le=10_000, description="Messages the worker stores in one transaction.")
     poll_seconds: float = Field(0.25, gt=0, le=60, description="How often an idle worker looks into the spool.")
     dns_seconds: float = Field(
@@ -179,6 +153,39 @@ class Settings(BaseSettings):
     keep_reports_days: int = Field(0, ge=0, description="Days to keep reports and their sums; 0 keeps them for ever.")
     keep_quarantine_days: int = Field(
         400, ge=0, description="Days to keep quarantined messages; 0 keeps them for ever."
+    )
+
+    dashboard_open: bool = Field(
+        False,
+        description="Allow the dashboard to listen beyond loopback without any login: everybody who can reach it sees all.",
+    )
+    dashboard_proxies: Networks = Field(
+        (),
+        description="Reverse proxies (addresses or networks) that log users in and name them in DASHBOARD_USER_HEADER. "
+        "Requests from elsewhere are refused.",
+    )
+    dashboard_user_header: str = Field(
+        "Remote-User",
+        description="The request header in which DASHBOARD_PROXIES name the user, for example X-Forwarded-Email.",
+        pattern=r"^[A-Za-z0-9-]{1,64}$",
+    )
+    dashboard_url: str = Field(
+        "",
+        description="The dashboard's public address, for example https://tlsrpt.example.com; OpenID Connect leads back to it.",
+        pattern=r"^(https?://[^\s/?#]+)?/?$",
+    )
+    oidc_issuer: str = Field(
+        "",
+        description="OpenID Connect issuer that logs users of the dashboard in, for example https://login.example.com.",
+        pattern=r"^(https?://[^\s?#]+)?$",
+    )
+    oidc_client_id: str = Field("", description="The dashboard's client id at OIDC_ISSUER.")
+    oidc_client_secret: SecretStr = Field(SecretStr(""), description="The secret that belongs to OIDC_CLIENT_ID.")
+    access: Access = Field(
+        (),
+        description="Who may see which domains: `alice@example.com=example.com *.example.com; bob@example.com=*` (a table "
+        "of lists in TOML). *.example.com is every name below it; @example.com is every user of that domain, * every user "
+        "who is logged in. Empty: all users see everything; otherwise who is not listed sees nothing.",
     )
 
     @classmethod
@@ -215,6 +222,37 @@ class Settings(BaseSettings):
                 "addresses or domains in your rua (for example tlsrpt@example.com)"
             )
         return self
+
+    @model_validator(mode="after")
+    def _login(self) -> Self:
+        """One way to log in, or none; and none is only for whoever is on this machine, unless it was said aloud."""
+        oidc = {"DASHBOARD_URL": self.dashboard_url, "OIDC_ISSUER": self.oidc_issuer}
+        oidc |= {"OIDC_CLIENT_ID": self.oidc_client_id}
+        oidc |= {"OIDC_CLIENT_SECRET": self.oidc_client_secret.get_secret_value()}
+        if self.oidc_issuer or self.oidc_client_id or oidc["OIDC_CLIENT_SECRET"]:
+            for name, value in oidc.items():
+                if not value:
+                    raise ValueError(f"{PREFIX}{name} is empty; a login by OpenID Connect needs {_listed(oidc)}")
+            if self.dashboard_proxies:
+                raise ValueError(
+                    f"{PREFIX}OIDC_ISSUER and {PREFIX}DASHBOARD_PROXIES are both set; users log in one way or the other"
+                )
+        if self.access and self.login is None:
+            raise ValueError(
+                f"{PREFIX}ACCESS is set, but nobody logs in: set {PREFIX}OIDC_ISSUER or {PREFIX}DASHBOARD_PROXIES"
+            )
+        return self
+
+    @property
+    def login(self) -> str | None:
+        """How users of the dashboard log in: ``oidc``, ``proxy``, or None."""
+        if self.oidc_issuer:
+            return "oidc"
+        return "proxy" if self.dashboard_proxies else None
+
+
+def _listed(names: Mapping[str, object]) -> str:
+    return ", ".join(PREFIX + name for name in names)
 
 
 def load(**overrides: object) -> Settings:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from sqlalchemy.engine import make_url
 
@@ -20,7 +21,7 @@ class SettingRow(msgspec.Struct, frozen=True):
 
 
 def current(settings: Settings) -> list[SettingRow]:
-    """Every setting with the value in force. The database password is not shown."""
+    """Every setting with the value in force. The database password and secrets are not shown."""
     return [_row(name, field, getattr(settings, name)) for name, field in Settings.model_fields.items()]
 
 
@@ -42,8 +43,12 @@ def _row(name: str, field: FieldInfo, value: Any) -> SettingRow:  # noqa: ANN401
 def _text(name: str, value: Any) -> str:  # noqa: ANN401
     if name == "database_url":
         return make_url(value).render_as_string(hide_password=True)
-    if value is None or value == ():
+    if isinstance(value, SecretStr):
+        return "(hidden)" if value.get_secret_value() else "(empty)"
+    if value is None or value in ((), ""):
         return "(empty)"
+    if name == "access":
+        return "; ".join(f"{user}={' '.join(patterns)}" for user, patterns in value)
     if isinstance(value, tuple) and not hasattr(value, "port"):
         return ",".join(map(str, value))
     return value.as_posix() if isinstance(value, Path) else str(value)

@@ -32,6 +32,15 @@ def test_defaults_listen_on_loopback_only() -> None:
         ("NAMESERVERS", "1.1.1.1:dns", "must be host:port"),
         ("RECIPIENT", "x@example.com", "did you mean STARTTALLY_RECIPIENTS?"),
         ("ZZZZZ", "1", "is no setting of StartTally"),
+        ("SMTP_PROXIES", "10.0.0.1/8", "has host bits set"),
+        ("HTTP_PROXIES", "proxy.example", "write addresses or networks"),
+        ("DASHBOARD_USER_HEADER", "X User", "pattern"),
+        ("DASHBOARD_URL", "tlsrpt.example.com", "pattern"),
+        ("OIDC_CLIENT_ID", "starttally", "STARTTALLY_OIDC_ISSUER"),  # half a login
+        ("ACCESS", "alice@example.com=example.com", "STARTTALLY_DASHBOARD_PROXIES"),  # nobody logs in
+        ("ACCESS", "alice@example.com", "must be user=pattern"),
+        ("ACCESS", "alice=", "alice has no domain pattern"),
+        ("ACCESS", "alice=exa*.com", "'exa*.com' of alice is no pattern"),
     ],
 )
 def test_mistakes_are_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str) -> None:
@@ -95,4 +104,38 @@ def test_the_table_shows_everything_but_the_password() -> None:
     assert table["STARTTALLY_SMTP_LISTEN"].value == "127.0.0.1:8025"
     assert table["STARTTALLY_TLS_KEY"].value == "(empty)"
     assert all(row.help for row in table.values())
-    assert "secret" not in settings_table.as_markdown()
+    assert not any("secret" in row.value for row in table.values())
+
+
+def test_who_may_see_what(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("STARTTALLY_DASHBOARD_PROXIES", "127.0.0.1, 2001:db8::/64")
+    monkeypatch.setenv("STARTTALLY_ACCESS", "Alice@Example.com = Example.com. *.example.com; @example.org = *")
+    wanted = (("alice@example.com", ("example.com", "*.example.com")), ("@example.org", ("*",)))
+    assert settings.load().access == wanted
+    monkeypatch.delenv("STARTTALLY_ACCESS")
+    (tmp_path / "starttally.toml").write_text(
+        '[access]\n"Alice@Example.com" = ["Example.com", "*.example.com"]\n"@example.org" = ["*"]\n'
+    )
+    assert settings.load().access == wanted
+
+
+def test_two_ways_to_log_in_are_refused() -> None:
+    oidc = {"oidc_issuer": "https://login.example", "oidc_client_id": "a", "oidc_client_secret": "b"}
+    here = {"dashboard_url": "https://tlsrpt.example"}
+    assert settings.load(**oidc, **here).login == "oidc"
+    assert settings.load(dashboard_proxies="127.0.0.1").login == "proxy"
+    assert settings.load().login is None
+    with pytest.raises(SettingsError, match="one way or the other"):
+        settings.load(**oidc, **here, dashboard_proxies="127.0.0.1")
+
+
+def test_secrets_are_not_shown() -> None:
+    chosen = settings.load(
+        oidc_issuer="https://login.example",
+        oidc_client_id="a",
+        oidc_client_secret="hush-hush",
+        dashboard_url="https://tlsrpt.example",
+    )
+    rows = settings_table.current(chosen)
+    assert not [row for row in rows if "hush-hush" in f"{row}"]
+    assert next(row.value for row in rows if row.name == "STARTTALLY_OIDC_CLIENT_SECRET") == "(hidden)"
