@@ -1,4 +1,4 @@
-"""The HTTP door for ``rua=https:`` (RFC 8460 section 5.4): POST /v1/tlsrpt, and the health checks.
+"""The HTTP door for ``rua=https:`` (RFC 8460 section 5.4): POST /v1/tlsrpt.
 
 A 2xx says "stored" (section 5.4), so 201 is sent when the report is on disk in the spool; reading it comes later. Postfix's
 default uploader takes any status for delivered, so whatever may be a report is accepted, and what turns out not to be one
@@ -7,10 +7,9 @@ waits in quarantine. 400 is for bodies that are none at the first look.
 
 import asyncio
 import datetime as dt
-import json
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from starlette.applications import Starlette
@@ -18,7 +17,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from . import metrics, trace
+from . import health, metrics, trace
+from .health import Check
 from .limits import in_log
 from .settings import Settings
 from .spool import Spool, SpoolUnavailable
@@ -45,8 +45,6 @@ _TYPES = {
 }
 _FILE_NAME = re.compile(r'filename="?([^";]+)"?', re.IGNORECASE)
 
-Check = Callable[[], str | None]
-
 
 class Refused(Exception):
     """A request that gets no 201: status, and one sentence for the sender's log."""
@@ -60,23 +58,17 @@ class Refused(Exception):
 
 def application(settings: Settings, spool: Spool, checks: Mapping[str, Check] | None = None) -> Starlette:
     """The ASGI application. ``checks`` are further conditions of /readyz: each says what is wrong, or None."""
-    door = _HttpDoor(settings, spool, checks or {})
+    door = _HttpDoor(settings, spool)
     return Starlette(
-        routes=[
-            Route("/v1/tlsrpt", door.receive, methods=["POST"]),
-            Route("/healthz", door.health),
-            Route("/readyz", door.ready),
-            Route("/metrics", door.metrics),
-        ],
+        routes=[Route("/v1/tlsrpt", door.receive, methods=["POST"]), *health.routes(settings, spool, checks or {})],
         exception_handlers={Exception: _fault},
     )
 
 
 class _HttpDoor:
-    def __init__(self, settings: Settings, spool: Spool, checks: Mapping[str, Check]) -> None:
+    def __init__(self, settings: Settings, spool: Spool) -> None:
         self._settings = settings
         self._spool = spool
-        self._checks = checks
         self._disk = ThreadPoolExecutor(max_workers=16, thread_name_prefix="spool")
 
     async def receive(self, request: Request) -> Response:
@@ -152,39 +144,6 @@ class _HttpDoor:
             incoming.abort()
             raise
         return incoming.commit()
-
-    async def health(self, _request: Request) -> Response:
-        """The process is alive."""
-        return PlainTextResponse("ok\n")
-
-    async def ready(self, _request: Request) -> Response:
-        """Whether reports can be taken and stored now; what is wrong, in words."""
-        state = await asyncio.to_thread(self._state)
-        problems = [problem for problem in state.values() if isinstance(problem, str)]
-        return Response(json.dumps(state) + "\n", 503 if problems else 200, media_type="application/json")
-
-    def _state(self) -> dict[str, str | float | None]:
-        count, age = self._spool.backlog()
-        free = self._spool.free_bytes()
-        state: dict[str, str | float | None] = {
-            "backlog": count,
-            "backlog_age_seconds": round(age, 1),
-            "free_bytes": free,
-        }
-        state["disk"] = "less than STARTTALLY_MIN_FREE_BYTES free" if free < self._settings.min_free_bytes else None
-        try:
-            self._spool.receive().abort()
-            state["spool"] = None
-        except SpoolUnavailable as error:
-            state["spool"] = error.strerror
-        return state | {name: check() for name, check in self._checks.items()}
-
-    async def metrics(self, _request: Request) -> Response:
-        """Prometheus."""
-        count, age = await asyncio.to_thread(self._spool.backlog)
-        metrics.backlog.set(count)
-        metrics.backlog_age.set(age)
-        return Response(metrics.text(), media_type="text/plain; version=0.0.4")
 
 
 async def _fault(_request: Request, error: Exception) -> Response:

@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from . import http
+from . import health, http
 from .certificate import CertificateUnusable
 from .http_protocol import bounded
 from .limits import Connections
@@ -41,7 +41,7 @@ async def receive(
     stop: asyncio.Event,
     *,
     on_ready: Callable[[dict[str, Address]], None] = lambda _addresses: None,
-    checks: Mapping[str, http.Check] | None = None,
+    checks: Mapping[str, health.Check] | None = None,
 ) -> None:
     """Open both doors, report where they listen (port 0 is resolved), and serve until ``stop`` is set.
 

@@ -5,7 +5,7 @@ import contextlib
 import threading
 from collections.abc import Iterator, Mapping
 
-from ingest.http import Check
+from ingest.health import Check
 from ingest.receiving import receive, run_loop
 from ingest.settings import Address, Settings
 from ingest.spool import Spool
