@@ -13,7 +13,7 @@ from ingest import cli as ingest_cli
 from ingest import database
 from ingest import settings as settings_module
 from ingest.cli import AWAY, DONE, USAGE, app
-from ingest.database import DatabaseAway, SchemaMismatch
+from ingest.database import DatabaseAway, NotBackedUp, SchemaMismatch
 from ingest.receiving import CertificateUnusable, PortBusy
 from ingest.settings import Settings, SettingsError
 from ingest.spool import SpoolUnavailable
@@ -91,7 +91,7 @@ def main() -> None:
     """Run a command and end with its exit code; what the user can put right is one line, not a traceback."""
     try:
         app()
-    except (SettingsError, SchemaMismatch, PortBusy, CertificateUnusable) as error:
+    except (SettingsError, SchemaMismatch, NotBackedUp, PortBusy, CertificateUnusable) as error:
         _fail(error, USAGE)
     except (DatabaseAway, SpoolUnavailable) as error:
         _fail(error, AWAY)

@@ -136,6 +136,13 @@ def check() -> None:
     typer.echo("the database is reachable and up to date")
 
 
+@database_commands.command("backup")
+def backup(target: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")]) -> None:
+    """Copy the SQLite database into a file, while everything goes on running (PostgreSQL: use pg_dump)."""
+    database.back_up(settings_module.load().database_url, target)
+    typer.echo(f"the database is in {target}")
+
+
 @database_commands.command("prune")
 def prune() -> None:
     """Remove what the KEEP_* settings no longer keep (the worker does so every hour)."""

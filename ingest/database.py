@@ -1,6 +1,8 @@
 """Connections and schema: SQLite embedded, PostgreSQL for more. The only module that knows which one it is talking to."""
 
+import contextlib
 import importlib
+import os
 import re
 import sqlite3
 from pathlib import Path
@@ -35,6 +37,10 @@ class DatabaseAway(Exception):
 
 class SchemaMismatch(Exception):
     """The database's schema is not this program's. The text says what to do about it; exit with 2."""
+
+
+class NotBackedUp(Exception):
+    """The back-up was not made. The text says why; exit with 2."""
 
 
 def open_engine(url: str, *, read_only: bool = False) -> sa.Engine:
@@ -81,6 +87,32 @@ def check(engine: sa.Engine) -> None:
     if current != _scripts().get_current_head():
         state = "is empty" if current is None else f"has an older schema ({current})"
         raise SchemaMismatch(f"the database {state}; run `starttally db upgrade`")
+
+
+def back_up(url: str, target: Path) -> None:
+    """Copy a SQLite database, as it is at one moment, into the new file ``target``; writers are not held up.
+
+    The file appears when it is complete and on stable storage. Raises NotBackedUp, DatabaseAway.
+    """
+    if make_url(url).get_backend_name() != "sqlite":
+        raise NotBackedUp("PostgreSQL has its own tools for this: pg_dump --format=custom; see docs/operations.md")
+    if target.exists():
+        raise NotBackedUp(f"{target} exists; a back-up never overwrites anything")
+    source = open_engine(url, read_only=True)
+    partial = target.with_name(target.name + ".part")
+    try:
+        with source.connect() as connection, contextlib.closing(sqlite_module().connect(partial)) as copy:
+            connection.connection.driver_connection.backup(copy)  # type: ignore[union-attr]
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
+        partial.rename(target)
+    except sa.exc.DBAPIError as error:
+        raise as_away(error) from error
+    except (OSError, sqlite_module().Error) as error:
+        raise NotBackedUp(f"{target} cannot be written: {error}") from error
+    finally:
+        source.dispose()
+        partial.unlink(missing_ok=True)
 
 
 def as_away(error: sa.exc.DBAPIError) -> DatabaseAway:
