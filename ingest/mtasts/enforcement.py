@@ -16,22 +16,41 @@ _POLICY_LEVEL = frozenset({"sts-policy-fetch-error", "sts-policy-invalid", "sts-
 _DANE = frozenset({"tlsa-invalid", "dnssec-invalid", "dane-required"})
 
 
-def refuses(policy_type: str, result_type: str, receiving_mx_hostname: str = "", failure_reason_code: str = "") -> bool:
-    """Whether ``enforce`` would have refused a session that failed so.
+# What a failure means for the step from testing to enforce.
+REFUSED, POLICY_UNUSABLE, DANE_ONLY = "refused", "policy-unusable", "dane-only"
 
-    Only entries of policy type ``sts`` say anything about it. Unknown result types, and failures that no detail explains,
-    count as refused: the cautious reading.
+
+def consequence(
+    policy_type: str, result_type: str, receiving_mx_hostname: str = "", failure_reason_code: str = ""
+) -> str | None:
+    """What a failed session says about ``enforce``: ``refused`` (it would have refused the session), ``policy-unusable``
+    (senders could not get the policy, so it protects nobody and cannot be rolled back), ``dane-only`` (DANE senders refuse
+    in every mode). None under a policy type of which nothing follows.
+
+    Unknown result types, and failures that no detail explains, count as refused: the cautious reading.
     """
-    if policy_type != "sts":
-        return False
     cause = result_type.lower()
-    if cause in _POLICY_LEVEL:
-        # A row that names an MX host accuses the host: some senders file MX failures under these types. Fetch errors
-        # concern the policy host only, whatever else the row says.
-        return cause != "sts-policy-fetch-error" and bool(receiving_mx_hostname)
+    if cause in _DANE or policy_type == "tlsa":
+        return DANE_ONLY
+    if policy_type not in ("sts", "no-policy-found"):
+        return None
     if cause == "validation-failure":
-        return failure_reason_code.strip().lower().replace("_", "-") not in _POLICY_LEVEL | _DANE
-    return cause not in _DANE
+        reason = failure_reason_code.strip().lower().replace("_", "-")
+        if reason in _DANE:
+            return DANE_ONLY
+        if reason in _POLICY_LEVEL:
+            return POLICY_UNUSABLE
+    # A row that names an MX host accuses the host: some senders file MX failures under these types. Fetch errors concern
+    # the policy host only, whatever else the row says.
+    if cause in _POLICY_LEVEL and (cause == "sts-policy-fetch-error" or not receiving_mx_hostname):
+        return POLICY_UNUSABLE
+    # A sender that found no policy would not refuse under any mode of it.
+    return REFUSED if policy_type == "sts" else None
+
+
+def refuses(policy_type: str, result_type: str, receiving_mx_hostname: str = "", failure_reason_code: str = "") -> bool:
+    """Whether ``enforce`` would have refused a session that failed so; only entries of type ``sts`` say anything about it."""
+    return consequence(policy_type, result_type, receiving_mx_hostname, failure_reason_code) == REFUSED
 
 
 def refused_sessions(failed_sessions: int | None, refused_in_details: int, unexplained_sessions: int) -> int:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest.mtasts.enforcement import refused_sessions, refuses
+from ingest.mtasts.enforcement import DANE_ONLY, POLICY_UNUSABLE, REFUSED, consequence, refused_sessions, refuses
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,27 @@ def test_refused_sessions_are_capped_by_the_total(
     total: int | None, in_details: int, unexplained: int, refused: int
 ) -> None:
     assert refused_sessions(total, in_details, unexplained) == refused
+
+
+@pytest.mark.parametrize(
+    ("policy_type", "result_type", "mx", "reason", "follows"),
+    [
+        ("sts", "certificate-expired", "", "", REFUSED),
+        ("sts", "sts-policy-fetch-error", "mx.receiver.example", "", POLICY_UNUSABLE),
+        ("sts", "sts-policy-invalid", "mx.receiver.example", "", REFUSED),
+        ("sts", "validation-failure", "", "STS_POLICY_FETCH_ERROR", POLICY_UNUSABLE),
+        ("sts", "validation-failure", "", "tlsa-invalid", DANE_ONLY),
+        ("sts", "tlsa-invalid", "", "", DANE_ONLY),
+        # under tlsa every failure is one of DANE, whatever its name
+        ("tlsa", "certificate-expired", "", "", DANE_ONLY),
+        # no cached policy, and none to be had
+        ("no-policy-found", "sts-policy-fetch-error", "", "", POLICY_UNUSABLE),
+        # a sender without a policy refuses nothing under any mode of it
+        ("no-policy-found", "certificate-expired", "", "", None),
+        ("bimi", "certificate-expired", "", "", None),
+    ],
+)
+def test_what_follows_from_a_failure(
+    policy_type: str, result_type: str, mx: str, reason: str, follows: str | None
+) -> None:
+    assert consequence(policy_type, result_type, mx, reason) == follows

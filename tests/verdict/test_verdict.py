@@ -1,0 +1,398 @@
+"""Each row of the decision table, and each way in which it can be got wrong."""
+
+import datetime as dt
+from typing import Any
+
+import msgspec
+import pytest
+
+from dashboard import verdict
+from dashboard.evidence import Acceptance, Entry, StatedPolicy, Thresholds
+from dashboard.verdict import (
+    ENFORCING,
+    ENFORCING_REFUSING,
+    INSUFFICIENT,
+    NO_POLICY,
+    NOT_READY,
+    POLICY_BROKEN,
+    READY,
+    WITHDRAWN,
+    Verdict,
+    decide,
+)
+from tests.verdict.worlds import (
+    END,
+    ENFORCE,
+    GOOGLE,
+    MAILRU,
+    MICROSOFT,
+    NONE,
+    ON,
+    OTHER,
+    START,
+    TESTING,
+    daily,
+    entry,
+    evidence,
+    failure,
+)
+
+DAY = dt.timedelta(days=1)
+REFUSED_TYPES = [
+    "starttls-not-supported",
+    "certificate-host-mismatch",
+    "certificate-expired",
+    "certificate-not-trusted",
+    "validation-failure",
+    "quantum-handshake-flux",
+]
+POLICY_TYPES = ["sts-policy-fetch-error", "sts-policy-invalid", "sts-webpki-invalid"]
+DANE_TYPES = ["tlsa-invalid", "dnssec-invalid", "dane-required"]
+
+
+def judge(*entries: Entry, **changes: Any) -> Verdict:
+    return decide(evidence(*entries, **changes))
+
+
+def codes(of: Verdict, *, blocking: bool = True) -> list[str]:
+    return [reason.code for reason in of.reasons if reason.blocking is blocking]
+
+
+def figure(of: Verdict, code: str) -> float:
+    return next(reason.figure for reason in of.reasons if reason.code == code)
+
+
+def test_two_clean_weeks_of_two_senders_are_enough() -> None:
+    found = judge(*daily())
+    assert (found.name, found.window.start, found.window.end) == (READY, START, END)
+    assert (found.reporters, found.sessions, found.refused) == (2, 14 * 2 * 20, 0)
+    assert found.bound == pytest.approx(3 / 560, rel=0.01)
+    assert codes(found) == ["enough-evidence"]
+    assert codes(found, blocking=False) == []
+    assert (found.mode, found.missing, found.silent) == ("testing", (), ())
+    assert found.last_report_day == ON
+
+
+@pytest.mark.parametrize("result_type", REFUSED_TYPES)
+def test_each_failure_that_enforce_refuses_blocks(result_type: str) -> None:
+    found = judge(*daily(), entry(END, GOOGLE, 500, failure(result_type, 1)))
+    assert (found.name, codes(found), found.refused) == (NOT_READY, ["refused-sessions"], 1)
+    (cause,) = found.causes
+    assert (cause.result_type, cause.mx_host, cause.sessions) == (result_type, "mx1.receiver.example", 1)
+
+
+@pytest.mark.parametrize("result_type", POLICY_TYPES)
+def test_a_policy_that_senders_cannot_get_blocks_and_is_not_refused(result_type: str) -> None:
+    # Microsoft's fetch errors name neither hosts nor the policy.
+    found = judge(*daily(), entry(START, MICROSOFT, 0, failure(result_type, 3, mx=""), policy=None))
+    assert (found.name, codes(found), found.refused) == (POLICY_BROKEN, ["policy-failures"], 0)
+    assert figure(found, "policy-failures") == 3
+
+
+def test_a_policy_failure_that_names_an_mx_is_one_of_the_mx() -> None:
+    assert judge(*daily(), entry(END, GOOGLE, 0, failure("sts-policy-invalid", 2))).name == NOT_READY
+
+
+def test_policy_failures_of_senders_that_found_no_policy_count_too() -> None:
+    lost = failure("sts-policy-fetch-error", 2, mx="", policy_type="no-policy-found")
+    found = judge(*daily(), entry(END, MAILRU, 0, lost, policy=None, policy_type="no-policy-found"))
+    assert (found.name, figure(found, "policy-failures")) == (POLICY_BROKEN, 2)
+
+
+@pytest.mark.parametrize("result_type", DANE_TYPES)
+def test_dane_failures_change_nothing_and_are_said(result_type: str) -> None:
+    dane = failure(result_type, 4, policy_type="tlsa")
+    found = judge(*daily(), entry(END, MICROSOFT, 0, dane, policy=None, policy_type="tlsa"))
+    assert (found.name, figure(found, "dane-failures")) == (READY, 4)
+    assert judge(*daily(), entry(END, MICROSOFT, 0, failure(result_type, 4))).name == READY
+
+
+def test_successes_under_dane_or_without_a_policy_prove_nothing() -> None:
+    proofless = [*daily(policy=None, policy_type="tlsa"), *daily(policy=None, policy_type="no-policy-found")]
+    found = judge(*proofless, *daily(signers=[GOOGLE], successful=5))
+    assert (found.name, found.sessions) == (INSUFFICIENT, 70)
+
+
+def test_failures_of_senders_without_a_policy_say_nothing_about_the_switch() -> None:
+    failing = failure("certificate-expired", 2, policy_type="no-policy-found")
+    found = judge(*daily(), entry(END, MAILRU, 5, failing, policy=None, policy_type="no-policy-found"))
+    assert (found.name, found.causes) == (READY, ())
+
+
+def test_failures_that_no_detail_explains_are_taken_for_the_worst() -> None:
+    found = judge(*daily(), entry(END, GOOGLE, 90, failed=2, unexplained=2))
+    assert (found.name, found.refused, found.causes[0].result_type) == (NOT_READY, 2, "unexplained")
+    dane = entry(END, GOOGLE, 90, failed=2, unexplained=2, policy=None, policy_type="tlsa")
+    assert judge(*daily(), dane).name == READY
+
+
+def test_overlapping_details_are_capped_by_the_total() -> None:
+    # Mail.ru: two details for one failed session.
+    twice = [failure("certificate-expired"), failure("validation-failure")]
+    assert judge(*daily(), entry(END, MAILRU, 9, *twice, failed=1)).refused == 1
+    assert judge(*daily(), entry(END, MAILRU, 9, *twice, failed=None)).refused == 2
+
+
+def test_no_policy() -> None:
+    found = judge(*daily(policy=None, policy_type="no-policy-found"))
+    assert (found.name, found.current) == (NO_POLICY, None)
+    assert figure(found, "no-policy-found") == 17 * 2 * 20
+
+
+def test_senders_that_know_dane_only_do_not_make_a_policy_vanish() -> None:
+    assert judge(*daily(), *daily(policy=None, policy_type="no-policy-found", signers=[MAILRU])).name == READY
+
+
+def test_a_policy_that_the_operator_names_is_there_whatever_reports_say() -> None:
+    stated = StatedPolicy(TESTING, ON - 2 * DAY)
+    found = judge(*daily(policy=None, policy_type="no-policy-found"), stated=stated)
+    assert (found.name, codes(found)) == (INSUFFICIENT, ["too-few-days", "too-few-reporters", "too-few-sessions"])
+
+
+def test_a_stated_policy_with_faults_is_broken() -> None:
+    stated = StatedPolicy(TESTING, ON, ("no version", "no max_age"))
+    found = judge(*daily(), stated=stated)
+    assert (found.name, codes(found), found.reasons[0].names) == (POLICY_BROKEN, ["policy-faulty"], stated.faults)
+    assert judge(*daily(), stated=StatedPolicy(TESTING, ON)).name == READY
+
+
+def test_a_quoted_mode_that_is_none_is_broken() -> None:
+    wrong = msgspec.structs.replace(TESTING, mode="enforced")
+    found = judge(*daily(policy=wrong))
+    assert (found.name, found.reasons[0].names) == (POLICY_BROKEN, ("mode: enforced",))
+
+
+def test_a_quoted_policy_without_a_mode_proves_nothing() -> None:
+    found = judge(*daily(policy=msgspec.structs.replace(TESTING, mode="")))
+    assert (found.name, codes(found)) == (INSUFFICIENT, ["policy-unknown"])
+
+
+def test_withdrawn() -> None:
+    assert judge(*daily(policy=NONE)).name == WITHDRAWN
+
+
+def test_enforcing() -> None:
+    found = judge(*daily(policy=ENFORCE))
+    assert (found.name, codes(found)) == (ENFORCING, ["nothing-refused"])
+    # However little is known: a week of one sender is no reason to sound the alarm.
+    assert judge(*daily(ON - 7 * DAY, policy=ENFORCE, signers=[GOOGLE])).name == ENFORCING
+
+
+def test_enforcing_refusing_is_said_before_anything_else() -> None:
+    broken = entry(END, MICROSOFT, 0, failure("sts-policy-fetch-error", 3, mx=""), policy=None)
+    refused = entry(END, GOOGLE, 5, failure("certificate-expired", 2), policy=ENFORCE)
+    found = judge(*daily(policy=ENFORCE), broken, refused)
+    assert (found.name, codes(found)) == (ENFORCING_REFUSING, ["refused-sessions", "policy-failures"])
+
+
+def test_the_newest_days_accuse_and_do_not_prove() -> None:
+    yesterday = entry(ON - DAY, GOOGLE, 5, failure("certificate-expired", 2))
+    found = judge(*daily(), yesterday)
+    assert (found.name, codes(found), found.refused, found.refused_lately) == (NOT_READY, ["refused-lately"], 0, 2)
+    assert judge(*daily(START, START + DAY), *daily(ON - DAY, successful=10_000)).sessions == 80
+
+
+def test_before_the_window_nothing_counts() -> None:
+    found = judge(*daily(), entry(START - DAY, GOOGLE, 5, failure("certificate-expired", 2)))
+    assert (found.name, found.causes) == (READY, ())
+
+
+def test_an_unknown_policy_may_block_and_never_proves() -> None:
+    found = judge(*daily(signers=[GOOGLE], successful=30), *daily(signers=[MICROSOFT], policy=None))
+    assert (found.name, codes(found), found.sessions) == (INSUFFICIENT, ["too-few-reporters"], 420)
+    assert figure(found, "policy-not-quoted") == 280
+    found = judge(*daily(), entry(END, MAILRU, 5, failure("certificate-expired", 2), policy=None))
+    assert (found.name, found.refused) == (NOT_READY, 2)
+
+
+def test_without_any_quoted_policy_failures_still_block() -> None:
+    clean = judge(*daily(policy=None))
+    assert (clean.name, codes(clean)) == (INSUFFICIENT, ["policy-unknown"])
+    assert (
+        judge(*daily(policy=None), entry(END, GOOGLE, 5, failure("certificate-expired", 2), policy=None)).name
+        == NOT_READY
+    )
+
+
+def test_another_set_of_mx_patterns_restarts_the_clock() -> None:
+    changed = START + 5 * DAY
+    repaired = entry(changed - DAY, MAILRU, 1, failure("certificate-expired"), policy=OTHER)
+    entries = [*daily(last=changed - DAY, policy=OTHER), repaired, *daily(changed)]
+    sightings = evidence(*entries).sightings
+    sightings = tuple(seen for seen in sightings if seen.day >= START)
+    found = judge(*entries, sightings=sightings)
+    assert (found.name, codes(found), found.current.since) == (INSUFFICIENT, ["too-few-days"], changed)
+    (lack,) = found.missing
+    assert (lack.have, lack.need, lack.by) == (9, 14, changed + 16 * DAY)
+    # On the day that it promises, it is ready.
+    later = [*entries, *daily(ON + DAY, lack.by)]
+    sightings = tuple(seen for seen in evidence(*later, on=lack.by).sightings if seen.day >= START)
+    assert judge(*later, on=lack.by, sightings=sightings).name == READY
+    before = lack.by - DAY
+    assert judge(*later, on=before, sightings=tuple(s for s in sightings if s.day <= before)).name == INSUFFICIENT
+
+
+def test_one_signer_is_one_voice_whatever_names_it_uses() -> None:
+    several = [entry(one.day, GOOGLE, 20, organization=name) for one in daily(signers=[GOOGLE]) for name in ("A", "B")]
+    found = judge(*several)
+    assert (found.name, found.reporters, found.by_reporter[0].organization) == (INSUFFICIENT, 1, "A, B")
+    loaded = [entry(one.day, "", 20, organization=name) for one in daily(signers=[GOOGLE]) for name in ("A", "B")]
+    assert judge(*loaded).name == READY
+
+
+def test_reports_without_sessions_are_no_voice() -> None:
+    found = judge(*daily(signers=[GOOGLE], successful=40), *daily(signers=[MICROSOFT], successful=0))
+    assert (found.name, codes(found)) == (INSUFFICIENT, ["too-few-reporters"])
+
+
+def test_too_few_sessions_and_when_they_suffice() -> None:
+    found = judge(*daily(START + 9 * DAY, successful=5), since=START + 9 * DAY)
+    lacks = {lack.code: lack for lack in found.missing}
+    assert set(lacks) == {"too-few-days", "too-few-sessions"}
+    assert (lacks["too-few-sessions"].have, lacks["too-few-sessions"].need) == (50, 299)
+    # Ten a day in a window of 14 days never make 299.
+    assert lacks["too-few-sessions"].by is None
+    found = judge(*daily(START + 9 * DAY, successful=12), since=START + 9 * DAY)
+    assert {lack.code: lack.by for lack in found.missing}["too-few-sessions"] == ON + 8 * DAY
+    none_yet = judge(*daily(ON, successful=12), since=ON)
+    assert {lack.code: lack.by for lack in none_yet.missing}["too-few-sessions"] is None
+
+
+def test_the_threshold_is_a_choice() -> None:
+    few = daily(successful=5)
+    assert judge(*few).name == INSUFFICIENT
+    assert judge(*few, thresholds=Thresholds(bound=0.03)).name == READY
+    assert judge(*daily(signers=[GOOGLE]), thresholds=Thresholds(reporters=1, bound=0.02)).name == READY
+
+
+def test_an_accepted_cause_no_longer_blocks() -> None:
+    failing = [
+        *daily(),
+        entry(END, MAILRU, 90, failure("certificate-not-trusted", 3)),
+        entry(END, MAILRU, 0, failed=1, unexplained=1),
+    ]
+    assert judge(*failing).refused == 4
+    words = [
+        Acceptance(START, organization="Mail.ru", result_type="certificate-not-trusted"),
+        Acceptance(START, until=ON, organization="Mail.ru", result_type="unexplained"),
+    ]
+    found = judge(*failing, acceptances=tuple(words))
+    assert (found.name, found.refused, figure(found, "accepted-sessions")) == (READY, 0, 4)
+    assert found.sessions == 560 + 90
+    assert [(cause.sessions, cause.accepted) for cause in found.causes] == [(0, 3), (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        (Acceptance(ON + DAY), "not given yet"),
+        (Acceptance(START, until=ON - DAY), "expired"),
+        (Acceptance(START, result_type="certificate-expired"), "about another cause"),
+        (Acceptance(START, mx_host="mx2.receiver.example"), "about another host"),
+        (Acceptance(START, organization="Google Inc."), "about another sender"),
+    ],
+)
+def test_a_word_covers_no_more_than_it_says(word: Acceptance, why: str) -> None:
+    found = judge(*daily(), entry(END, MAILRU, 90, failure("certificate-not-trusted", 3)), acceptances=(word,))
+    assert found.name == NOT_READY, why
+
+
+def test_an_accepted_policy_failure_no_longer_breaks() -> None:
+    failing = entry(END, MAILRU, 5, failure("sts-policy-fetch-error", 3, mx=""))
+    assert judge(*daily(), failing, acceptances=(Acceptance(START, organization="Mail.ru"),)).name == READY
+
+
+@pytest.mark.parametrize(
+    ("senders", "fault", "downgrade"),
+    [
+        ([GOOGLE, MICROSOFT], "receiver", False),
+        ([GOOGLE], "sender-or-path", True),
+    ],
+)
+def test_whose_fault(senders: list[str], fault: str, downgrade: bool) -> None:
+    failing = [entry(END, sender, 5, failure("starttls-not-supported", 2)) for sender in senders]
+    (cause,) = judge(*daily(), *failing).causes
+    assert (cause.fault, cause.possible_downgrade, cause.reporters, cause.of_reporters) == (
+        fault,
+        downgrade,
+        len(senders),
+        2,
+    )
+    assert (cause.first_day, cause.last_day) == (END, END)
+
+
+def test_with_one_reporter_nobody_can_tell_whose_fault() -> None:
+    (cause,) = judge(*daily(signers=[GOOGLE]), entry(END, GOOGLE, 5, failure("starttls-not-supported", 2))).causes
+    assert (cause.fault, cause.possible_downgrade) == ("unclear", False)
+
+
+def test_hosts_that_no_failure_names_have_no_evidence() -> None:
+    seen = entry(START, MAILRU, 5, failure("certificate-expired", mx="MX1.receiver.example."))
+    wild = msgspec.structs.replace(TESTING, mx=(*TESTING.mx, "*.receiver.example"))
+    found = judge(*daily(policy=wild), seen, mx_hosts=("mx3.receiver.example",))
+    assert found.mx_without_evidence == ("mx2.receiver.example", "mx3.receiver.example")
+
+
+def test_who_fell_silent() -> None:
+    weekly = [entry(ON - days * DAY, MAILRU, 1) for days in (10, 17, 24, 31)]
+    long_gone = [entry(START + number * DAY, "gone.example", 1) for number in range(3)]
+    twice = [entry(START + number * DAY, "twice.example", 1) for number in range(2)]
+    found = judge(*daily(), *weekly, *long_gone, *twice)
+    assert [(one.organization, one.last_day, one.every_days) for one in found.silent] == [
+        ("gone.example", START + 2 * DAY, 1)
+    ]
+    assert figure(found, "silent-reporters") == 1
+
+
+def test_one_large_reporter_is_said() -> None:
+    found = judge(*daily(signers=[GOOGLE], successful=500), *daily(signers=[MICROSOFT], successful=2))
+    remark = next(reason for reason in found.reasons if reason.code == "one-reporter-dominates")
+    assert (found.name, remark.names, round(remark.figure, 3)) == (READY, ("Google Inc.",), 0.996)
+
+
+def test_who_still_sees_the_old_policy() -> None:
+    entries = [*daily(signers=[GOOGLE], policy=ENFORCE), *daily(signers=[MICROSOFT])]
+    found = judge(
+        *entries,
+        since=START - DAY,
+        sightings=evidence(*daily(signers=[MICROSOFT]), since=START - 30 * DAY).sightings
+        + evidence(*daily(START + 9 * DAY, signers=[GOOGLE], policy=ENFORCE), since=START + 9 * DAY).sightings,
+    )
+    assert found.mode == "enforce"
+    assert [(seen.organization, seen.current) for seen in found.propagation] == [
+        ("Microsoft Corporation", False),
+        ("Google Inc.", True),
+    ]
+    assert figure(found, "old-policy-seen") == 1
+
+
+def test_long_ranges_are_said() -> None:
+    assert figure(judge(*daily(), entry(END, MAILRU, 1, long_range=True)), "long-ranges") == 1
+
+
+def test_an_old_policy_without_recent_reports() -> None:
+    old = evidence(*daily(ON - 40 * DAY, ON - 30 * DAY, policy=ENFORCE), since=ON - 60 * DAY)
+    found = decide(old)
+    assert (found.name, codes(found, blocking=False)) == (ENFORCING, ["no-recent-evidence", "silent-reporters"])
+
+
+def test_nothing_at_all() -> None:
+    found = judge()
+    assert (found.name, found.bound, found.last_report_day, found.mode) == (INSUFFICIENT, 1.0, None, "")
+
+
+def test_the_most_urgent_first() -> None:
+    enforcing = judge(*daily(policy=ENFORCE))
+    refusing = judge(*daily(policy=ENFORCE), entry(END, GOOGLE, 5, failure("certificate-expired", 2), policy=ENFORCE))
+    worse = msgspec.structs.replace(refusing, refused=9, domain="a.example")
+    assert sorted([enforcing, refusing, worse], key=verdict.urgency) == [worse, refusing, enforcing]
+    assert set(verdict.URGENCY) == {
+        NO_POLICY,
+        POLICY_BROKEN,
+        INSUFFICIENT,
+        NOT_READY,
+        READY,
+        ENFORCING,
+        ENFORCING_REFUSING,
+        WITHDRAWN,
+    }

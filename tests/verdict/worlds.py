@@ -1,0 +1,63 @@
+"""Evidence in a few words: a domain in ``testing`` that two senders report about every day, changed by what a test says."""
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any
+
+from dashboard.evidence import Entry, Evidence, Failure, Policy, ServedPolicy, Sighting
+from ingest.mtasts import enforcement
+
+ON = dt.date(2026, 3, 31)
+# 14 complete days without the newest two: see dashboard.verdict.Window.
+START, END = dt.date(2026, 3, 15), dt.date(2026, 3, 28)
+GOOGLE, MICROSOFT, MAILRU = "google.com", "microsoft.com", "mail.ru"
+NAMES = {GOOGLE: "Google Inc.", MICROSOFT: "Microsoft Corporation", MAILRU: "Mail.ru"}
+
+TESTING = Policy("testing", ("mx1.receiver.example", "mx2.receiver.example"), "both", 604_800)
+ENFORCE = Policy("enforce", TESTING.mx, "both", 604_800)
+NONE = Policy("none", (), "nothing", 86_400)
+OTHER = Policy("testing", ("mx9.receiver.example",), "nine", 604_800)
+
+
+def days(first: dt.date, last: dt.date) -> list[dt.date]:
+    return [first + dt.timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+def failure(result_type: str, sessions: int = 1, mx: str = "mx1.receiver.example", **changes: Any) -> Failure:
+    policy_type, reason = changes.pop("policy_type", "sts"), changes.pop("reason", "")
+    consequence = enforcement.consequence(policy_type, result_type, mx, reason)
+    return Failure(result_type, mx, sessions, consequence, reason)
+
+
+def entry(
+    day: dt.date,
+    signer: str = GOOGLE,
+    successful: int = 20,
+    *failures: Failure,
+    policy: Policy | None = TESTING,
+    policy_type: str = "sts",
+    **changes: Any,
+) -> Entry:
+    failed = changes.pop("failed", sum(one.sessions for one in failures))
+    name = changes.pop("organization", NAMES.get(signer, signer))
+    return Entry(day, name, signer, policy_type, policy, successful, failed, failures=failures, **changes)
+
+
+def daily(
+    first: dt.date = START, last: dt.date = ON, signers: Iterable[str] = (GOOGLE, MICROSOFT), **changes: Any
+) -> list[Entry]:
+    """One clean entry of each signer for each day."""
+    return [entry(day, signer, **changes) for day in days(first, last) for signer in signers]
+
+
+def evidence(*entries: Entry, on: dt.date = ON, since: dt.date = dt.date(2026, 1, 1), **changes: Any) -> Evidence:
+    """What the entries say. The policies they quote are quoted since ``since``, as far as ``sightings`` do not say else."""
+    quoted = [(one.organization, one.reporter, one.policy) for one in entries if one.policy]
+    sightings = [Sighting(since, name, voice, policy) for name, voice, policy in dict.fromkeys(quoted)]
+    sightings += [Sighting(one.day, one.organization, one.reporter, one.policy) for one in entries if one.policy]
+    reported: dict[str, tuple[dt.date, ...]] = {}
+    for one in entries:
+        reported[one.organization] = (*reported.get(one.organization, ()), one.day)
+    served = [ServedPolicy(policy, since, on) for policy in dict.fromkeys(policy for _, _, policy in quoted)]
+    known: dict[str, Any] = {"sightings": tuple(sightings), "reported": reported, "served": tuple(served)}
+    return Evidence("receiver.example", on, tuple(entries), **(known | changes))
