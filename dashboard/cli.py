@@ -18,6 +18,8 @@ from ingest.receiving import CertificateUnusable, PortBusy
 from ingest.settings import Settings, SettingsError
 from ingest.spool import SpoolUnavailable
 
+from . import verdict_cli as verdict_cli  # adds its command to the program
+
 
 def _show_version(wanted: bool) -> None:
     if wanted:

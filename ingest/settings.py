@@ -154,6 +154,22 @@ class Settings(BaseSettings):
     keep_quarantine_days: int = Field(
         400, ge=0, description="Days to keep quarantined messages; 0 keeps them for ever."
     )
+    verdict_window_days: int = Field(
+        14, ge=1, le=90, description="Complete days that a verdict looks at; so long the policy must have been the same."
+    )
+    verdict_late_days: int = Field(
+        2, ge=0, le=14, description="Newest complete days left out of them, because reports about these are still arriving."
+    )
+    verdict_bound: float = Field(
+        0.01,
+        gt=0,
+        lt=1,
+        description="Share of sessions that enforce may refuse: the verdict is ready when, at 95 % confidence, it is no more.",
+    )
+    verdict_reporters: int = Field(2, ge=1, le=100, description="Independent reporters that a verdict of ready needs.")
+    trust_uploads: bool = Field(
+        False, description="Let uploads over HTTPS count as evidence, although nothing proves who sent them."
+    )
 
     dashboard_open: bool = Field(
         False,

@@ -1,0 +1,243 @@
+"""What verdicts are made from, for some domains at a time: trusted reports as ``dashboard.evidence`` has them."""
+
+import collections
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from ingest.intake import EVIDENCE
+from ingest.models import delivery, failure_detail, policy_entry, policy_text, report
+from ingest.mtasts import enforcement
+from ingest.sql import chunks
+from ingest.tlsrpt.vocabulary import STS
+
+from ..evidence import Entry, Evidence, Failure, Policy, ServedPolicy, Sighting, Thresholds
+from .frames import total
+from .selection import Scope
+
+# How far back changes of the policy and the rhythm of reporters are looked for; policies live in caches for weeks.
+_HISTORY = dt.timedelta(days=120)
+# Details that differ in their host, reason or type; honest reports have a handful of each.
+_LONGEST_HOST, _LONGEST_REASON = 253, 100
+
+Key = tuple[str, str]  # policy_domain, report_key
+
+
+def evidence_of(
+    engine: sa.Engine,
+    scope: Scope,
+    domains: Sequence[str],
+    on: dt.date,
+    thresholds: Thresholds,
+    *,
+    as_of_then: bool = False,
+    trusts: Sequence[str] = EVIDENCE,
+) -> list[Evidence]:
+    """The evidence about each of ``domains`` that the user may see, in that order, for a verdict on the day ``on``.
+
+    ``as_of_then`` leaves out what arrived after that day (UTC); for today everything that is there has arrived. The operator's
+    word is not in it yet. Costs what these domains' rows cost.
+    """
+    about = _About(scope, domains, on, as_of_then, trusts)
+    first = on - dt.timedelta(days=thresholds.window_days + thresholds.late_days + 1)
+    with engine.connect() as connection:
+        policies = _policies(connection, about)
+        failures = _failures(connection, about, first)
+        entries = _entries(connection, about, first, policies, failures)
+        history = _history(connection, about, policies)
+        served = _served(connection, about, policies)
+    return [
+        Evidence(
+            domain=domain,
+            on=on,
+            entries=tuple(entries[domain]),
+            sightings=tuple(history[domain].sightings),
+            served=tuple(served[domain]),
+            reported={name: tuple(days) for name, days in history[domain].reported.items()},
+            thresholds=thresholds,
+        )
+        for domain in domains
+    ]
+
+
+class _About:
+    """The conditions that every question here has in common."""
+
+    def __init__(
+        self, scope: Scope, domains: Sequence[str], on: dt.date, as_of_then: bool, trusts: Sequence[str]
+    ) -> None:
+        self.domains = list(domains)
+        self.on = on
+        self.scope = scope
+        came = delivery.c
+        self._where = [
+            report.c.policy_domain.in_(self.domains),
+            scope.allows(report.c.policy_domain),
+            report.c.trust.in_(trusts),
+            report.c.day <= on,
+        ]
+        if as_of_then:
+            midnight = dt.datetime.combine(on + dt.timedelta(days=1), dt.time(), dt.UTC)
+            arrived = sa.exists().where(
+                came.policy_domain == report.c.policy_domain,
+                came.report_key == report.c.report_key,
+                came.trust.in_(trusts),
+                came.received_at < midnight,
+            )
+            self._where.append(arrived)
+
+    def since(self, day: dt.date | None = None) -> list[sa.ColumnElement[bool]]:
+        """The conditions, for reports about ``day`` and later."""
+        return self._where if day is None else [*self._where, report.c.day >= day]
+
+
+def _with_entries() -> sa.Join:
+    same = (policy_entry.c.policy_domain == report.c.policy_domain) & (policy_entry.c.report_key == report.c.report_key)
+    return report.join(policy_entry, same)
+
+
+def _policies(connection: sa.Connection, about: _About) -> Mapping[tuple[str, str], Policy]:
+    """The policies that trusted reports quote, by domain and digest."""
+    quoted = (
+        sa.select(policy_entry.c.policy_domain, policy_entry.c.policy_digest)
+        .select_from(_with_entries())
+        .where(*about.since(), policy_entry.c.policy_type == STS, policy_entry.c.policy_digest.is_not(None))
+        .distinct()
+    )
+    found: dict[tuple[str, str], Policy] = {}
+    text = policy_text.c
+    for keys in chunks([tuple(row) for row in connection.execute(quoted)]):
+        query = sa.select(text.policy_domain, text.policy_digest, text.mode, text.mx, text.mx_digest, text.max_age)
+        for row in connection.execute(query.where(sa.tuple_(text.policy_domain, text.policy_digest).in_(keys))):
+            mx = tuple(msgspec.json.decode(row.mx, type=list[str]))
+            # A text without mode and hosts is none that can be read: its sender quotes something else.
+            if row.mode or mx:
+                found[row.policy_domain, row.policy_digest] = Policy(row.mode, mx, row.mx_digest, row.max_age)
+    return found
+
+
+def _failures(
+    connection: sa.Connection, about: _About, first: dt.date
+) -> Mapping[tuple[str, str, int], list[tuple[Any, ...]]]:
+    """Failure details by report and entry: result type, MX host, reason, sessions, policy type."""
+    detail = failure_detail.c
+    same = (detail.policy_domain == policy_entry.c.policy_domain) & (detail.report_key == policy_entry.c.report_key)
+    host = sa.func.substr(detail.receiving_mx_hostname, 1, _LONGEST_HOST).label("host")
+    reason = sa.func.substr(detail.failure_reason_code, 1, _LONGEST_REASON).label("reason")
+    keys = (detail.policy_domain, detail.report_key, detail.entry_position)
+    what = (detail.result_type, host, reason, policy_entry.c.policy_type)
+    query = (
+        sa.select(*keys, *what, total(detail.failed_sessions).label("sessions"))
+        .select_from(_with_entries().join(failure_detail, same & (detail.entry_position == policy_entry.c.position)))
+        .where(*about.since(first))
+        .group_by(*keys, *what)
+        .order_by(*keys, *what)
+    )
+    found: dict[tuple[str, str, int], list[tuple[Any, ...]]] = collections.defaultdict(list)
+    for domain, key, position, *rest in map(tuple, connection.execute(query)):
+        found[domain, key, position].append(tuple(rest))
+    return found
+
+
+def _entries(
+    connection: sa.Connection,
+    about: _About,
+    first: dt.date,
+    policies: Mapping[tuple[str, str], Policy],
+    failures: Mapping[tuple[str, str, int], list[tuple[Any, ...]]],
+) -> Mapping[str, list[Entry]]:
+    said, entry = report.c, policy_entry.c
+    query = (
+        sa.select(said.policy_domain, said.report_key, said.day, said.organization, said.signer, said.long_range)
+        .add_columns(entry.position, entry.policy_type, entry.policy_digest, entry.successful_sessions)
+        .add_columns(entry.failed_sessions, entry.unexplained_sessions)
+        .select_from(_with_entries())
+        .where(*about.since(first))
+        .order_by(said.policy_domain, said.day, said.organization, said.report_key, entry.position)
+    )
+    found: dict[str, list[Entry]] = collections.defaultdict(list)
+    for row in connection.execute(query):
+        found[row.policy_domain].append(
+            Entry(
+                day=row.day,
+                organization=row.organization,
+                signer=row.signer,
+                policy_type=row.policy_type,
+                policy=policies.get((row.policy_domain, row.policy_digest or "")),
+                successful=row.successful_sessions or 0,
+                failed=row.failed_sessions,
+                unexplained=row.unexplained_sessions,
+                failures=tuple(_failure(*one) for one in failures.get((*row[:2], row.position), ())),
+                long_range=row.long_range,
+            )
+        )
+    return found
+
+
+def _failure(result_type: str, host: str, reason: str, policy_type: str, sessions: float) -> Failure:
+    follows = enforcement.consequence(policy_type, result_type, host, reason)
+    return Failure(result_type, host, int(sessions), follows, reason)
+
+
+class _History(msgspec.Struct):
+    sightings: list[Sighting] = []
+    reported: dict[str, list[dt.date]] = {}
+
+
+def _history(
+    connection: sa.Connection, about: _About, policies: Mapping[tuple[str, str], Policy]
+) -> Mapping[str, _History]:
+    """Who reported about which day, and which policy was quoted then."""
+    said = report.c
+    digest = sa.case((policy_entry.c.policy_type == STS, policy_entry.c.policy_digest)).label("digest")
+    same = (policy_entry.c.policy_domain == said.policy_domain) & (policy_entry.c.report_key == said.report_key)
+    query = (
+        sa.select(said.policy_domain, said.day, said.organization, said.signer, digest)
+        .select_from(report.outerjoin(policy_entry, same))
+        .where(*about.since(about.on - _HISTORY))
+        .distinct()
+        .order_by(said.policy_domain, said.day, said.organization, said.signer, sa.text("5"))
+    )
+    found: dict[str, _History] = collections.defaultdict(_History)
+    for row in connection.execute(query):
+        history = found[row.policy_domain]
+        history.reported.setdefault(row.organization, []).append(row.day)
+        policy = policies.get((row.policy_domain, row.digest or ""))
+        if policy:
+            reporter = row.signer or row.organization.casefold()
+            history.sightings.append(Sighting(row.day, row.organization, reporter, policy))
+    return found
+
+
+def _served(
+    connection: sa.Connection, about: _About, policies: Mapping[tuple[str, str], Policy]
+) -> Mapping[str, list[ServedPolicy]]:
+    """Every policy that was ever quoted, with its first and last day, oldest first."""
+    entry, day = policy_entry.c, report.c.day
+    query = (
+        sa.select(entry.policy_domain, entry.policy_digest)
+        .add_columns(sa.func.min(day).label("first_day"), sa.func.max(day).label("last_day"))
+        .select_from(_with_entries())
+        .where(*about.since(), entry.policy_type == STS, entry.policy_digest.is_not(None))
+        .group_by(entry.policy_domain, entry.policy_digest)
+        .order_by(entry.policy_domain, sa.text("first_day"), entry.policy_digest)
+    )
+    found: dict[str, list[ServedPolicy]] = collections.defaultdict(list)
+    for row in connection.execute(query):
+        policy = policies.get((row.policy_domain, row.policy_digest))
+        if policy:
+            found[row.policy_domain].append(ServedPolicy(policy, row.first_day, row.last_day))
+    return found
+
+
+def domains_of(engine: sa.Engine, scope: Scope) -> list[str]:
+    """Every policy domain that a report names, in alphabetical order."""
+    domain = report.c.policy_domain
+    with engine.connect() as connection:
+        names: Iterable[str] = connection.scalars(
+            sa.select(domain).where(scope.allows(domain), domain != "").distinct()
+        )
+        return sorted(names)

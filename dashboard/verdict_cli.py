@@ -1,0 +1,105 @@
+"""``starttally verdict``: the answer on the command line."""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+import msgspec
+import sqlalchemy as sa
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ingest import database, plaintext
+from ingest import settings as settings_module
+from ingest.cli import ANSWER_IS_NO, DONE, app, ready_engine
+from ingest.settings import Settings
+from ingest.tlsrpt import names
+
+from . import verdict_words
+from .queries.evidence import domains_of
+from .queries.selection import EVERYTHING
+from .verdict import Verdict, urgency
+from .verdicts import as_json, is_fine, verdicts
+
+
+@app.command()
+def verdict(
+    domain: Annotated[str, typer.Argument(help="The policy domain; all domains in one table without it.")] = "",
+    as_data: Annotated[bool, typer.Option("--json", help="Everything that the verdict rests on, as JSON.")] = False,
+    on: Annotated[
+        str, typer.Option("--on", help="The verdict as of that day (UTC), YYYY-MM-DD; from what had arrived by then.")
+    ] = "",
+) -> None:
+    """Say whether a domain's policy may go to enforce. Exit code 1 when the named domain is not ready."""
+    settings = settings_module.load()
+    today = dt.datetime.now(dt.UTC).date()
+    day = _day(on) if on else today
+    ready_engine(settings).dispose()
+    engine = database.open_engine(settings.database_url, read_only=True)
+    try:
+        if domain:
+            (found,) = verdicts(engine, settings, [_name(domain)], day, today)
+            _print_json(as_json(found)) if as_data else _explain(found)
+            raise typer.Exit(DONE if is_fine(found) else ANSWER_IS_NO)
+        every = sorted(_all(engine, settings, day, today), key=urgency)
+        _print_json([as_json(one) for one in every]) if as_data else _table(every)
+    except sa.exc.DBAPIError as error:
+        raise database.as_away(error) from error
+    finally:
+        engine.dispose()
+
+
+def _all(engine: sa.Engine, settings: Settings, day: dt.date, today: dt.date) -> Iterator[Verdict]:
+    return verdicts(engine, settings, domains_of(engine, EVERYTHING), day, today)
+
+
+def _day(text: str) -> dt.date:
+    try:
+        if len(text) != len("2026-03-14"):
+            raise ValueError(text)
+        return dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no day; write it as YYYY-MM-DD", param_hint="--on") from error
+
+
+def _name(domain: str) -> str:
+    try:
+        return names.domain_name(domain)
+    except ValueError as error:
+        raise typer.BadParameter(f"{domain!r} is no policy domain: {error}") from error
+
+
+def _print_json(value: object) -> None:
+    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def _explain(found: Verdict) -> None:
+    """One domain, in sentences."""
+    typer.echo(f"{plaintext.one_line(found.domain)}: {found.name}")
+    for line in verdict_words.lines(found):
+        typer.echo(plaintext.one_line(line, 1_000))
+
+
+def _table(every: Sequence[Verdict]) -> None:
+    if not every:
+        typer.echo("no domain has a report yet")
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading, justify in (
+        ("domain", "left"),
+        ("verdict", "left"),
+        ("mode", "left"),
+        ("sessions", "right"),
+        ("refused", "right"),
+        ("bound", "right"),
+        ("reporters", "right"),
+    ):
+        table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for one in every:
+        row = (one.domain, one.name, one.mode, f"{one.sessions:,}", f"{one.refused + one.refused_lately:,}")
+        cells = (*row, f"{one.bound:.2%}" if one.sessions else "-", str(one.reporters))
+        table.add_row(*(Text(plaintext.one_line(cell)) for cell in cells))
+    # Whole words, whatever the terminal's width: a cut domain name is none.
+    Console(width=Console(width=10_000).measure(table).maximum).print(table)

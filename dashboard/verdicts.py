@@ -1,0 +1,82 @@
+"""Verdicts from the database: evidence, the operator's word and the thresholds together, and what is written about them."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from ingest.intake import EVIDENCE, UNAUTHENTICATED
+from ingest.settings import Settings
+from ingest.sql import chunks
+
+from .evidence import Thresholds
+from .queries.evidence import evidence_of
+from .queries.selection import EVERYTHING, Scope
+from .verdict import ENFORCING, READY, Reason, Verdict, decide
+
+# Domains whose evidence is read together.
+_TOGETHER = 200
+
+
+def thresholds(settings: Settings) -> Thresholds:
+    """The thresholds that the settings ask for."""
+    return Thresholds(
+        window_days=settings.verdict_window_days,
+        late_days=settings.verdict_late_days,
+        reporters=settings.verdict_reporters,
+        bound=settings.verdict_bound,
+    )
+
+
+def verdicts(
+    engine: sa.Engine,
+    settings: Settings,
+    domains: Sequence[str],
+    on: dt.date,
+    today: dt.date,
+    scope: Scope = EVERYTHING,
+) -> Iterator[Verdict]:
+    """The verdict about each domain on the day ``on``, in the order of ``domains``; for a past day from what had arrived then."""
+    trusts = (*EVIDENCE, UNAUTHENTICATED) if settings.trust_uploads else EVIDENCE
+    limits = thresholds(settings)
+    for some in chunks(domains, _TOGETHER):
+        for evidence in evidence_of(engine, scope, some, on, limits, as_of_then=on < today, trusts=trusts):
+            yield decide(evidence)
+
+
+def is_fine(verdict: Verdict) -> bool:
+    """Whether the question "may it enforce?" is answered with yes."""
+    return verdict.name in (READY, ENFORCING)
+
+
+def reasons_text(verdict: Verdict) -> str:
+    """The reasons in one line for a table: ``refused-sessions=12 policy-failures=3``, those that made the verdict first."""
+    return " ".join(f"{reason.code}={_figure(reason)}" for reason in verdict.reasons)
+
+
+def _figure(reason: Reason) -> str:
+    return f"{reason.figure:.4g}" if reason.figure != int(reason.figure) else str(int(reason.figure))
+
+
+def as_json(verdict: Verdict) -> Mapping[str, Any]:
+    """The whole verdict as plain data. The names of ``export domains`` mean the same here."""
+    detail: dict[str, Any] = msgspec.to_builtins(verdict)
+    current = detail.pop("current")
+    head = {
+        "policy_domain": detail.pop("domain"),
+        "on": detail.pop("on"),
+        "verdict": detail.pop("name"),
+        "policy_mode": verdict.mode,
+        "window_start": verdict.window.start.isoformat(),
+        "window_end": verdict.window.end.isoformat(),
+        "reporters": detail.pop("reporters"),
+        "sessions": detail.pop("sessions"),
+        "refused_sessions": detail.pop("refused"),
+        "refused_lately": detail.pop("refused_lately"),
+        "refusal_bound": detail.pop("bound"),
+        "last_report_day": detail.pop("last_report_day"),
+    }
+    detail.pop("window")
+    return head | {"policy": current} | detail

@@ -1,0 +1,247 @@
+"""Worlds through intake and store, on both engines, and the verdicts that come out of the database."""
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+from typer.testing import CliRunner
+
+from dashboard import verdict_cli, verdicts
+from dashboard.cli import app
+from dashboard.queries.evidence import domains_of, evidence_of
+from dashboard.queries.selection import EVERYTHING, Scope
+from dashboard.verdict import ENFORCING_REFUSING, INSUFFICIENT, NOT_READY, POLICY_BROKEN, READY, Verdict
+from ingest import database
+from ingest.authentication import VERIFIED, Authentication
+from ingest.intake import UNAUTHENTICATED, UNVERIFIED
+from ingest.settings import Settings
+from tests import stored
+from tests.reports import detail, entry, report_json
+
+MakeSettings = Callable[..., Settings]
+DAY = dt.timedelta(days=1)
+ON = dt.date(2026, 3, 31)
+TESTING = ["version: STSv1", "mode: testing", "mx: mx1.receiver.example", "max_age: 604800"]
+ENFORCE = ["version: STSv1", "mode: enforce", "mx: mx1.receiver.example", "max_age: 604800"]
+OTHER = ["version: STSv1", "mode: testing", "mx: mx9.receiver.example", "max_age: 604800"]
+SIGNERS = {"google.com": "Google Inc.", "microsoft.com": "Microsoft Corporation"}
+
+
+class World:
+    """Reports about receiver.example, each signed by its sender and taken ten hours after its day's end."""
+
+    def __init__(self, engine: sa.Engine, settings: Settings) -> None:
+        self.engine = engine
+        self.settings = settings
+
+    def report(
+        self, day: dt.date, signer: str, *entries: Any, came: dt.datetime | None = None, trust: str = VERIFIED
+    ) -> None:
+        number = json.dumps([str(day), signer, entries], default=str)
+        about = report_json(
+            *entries, day=str(day), organization_name=SIGNERS.get(signer, signer), report_id=str(hash(number))
+        )
+        arrival = came or dt.datetime.combine(day + DAY, dt.time(10), dt.UTC)
+        one = stored.submission(about, self.settings, trust=trust, came=arrival)
+        if trust == VERIFIED:
+            one = msgspec.structs.replace(
+                one, authentication=Authentication(VERIFIED, "", signer, "s1", "v=DKIM1; p=abc")
+            )
+        stored.store_reports(self.engine, [one])
+
+    def clean(self, first: dt.date, last: dt.date, signers: Iterable[str] = SIGNERS, **changes: Any) -> None:
+        for number in range((last - first).days + 1):
+            for signer in signers:
+                self.report(first + number * DAY, signer, entry(20, 0, **({"policy_string": TESTING} | changes)))
+
+    def verdict(self, on: dt.date = ON, domain: str = "receiver.example", scope: Scope = EVERYTHING) -> Verdict:
+        (found,) = verdicts.verdicts(self.engine, self.settings, [domain], on, ON, scope)
+        return found
+
+
+@pytest.fixture
+def world(engine: sa.Engine, settings_for: MakeSettings) -> World:
+    return World(engine, settings_for(database_url=engine.url.render_as_string(hide_password=False)))
+
+
+def codes(found: Verdict) -> list[str]:
+    return [reason.code for reason in found.reasons if reason.blocking]
+
+
+def test_clean_weeks_are_ready(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY)
+    found = world.verdict()
+    assert (found.name, found.sessions, found.reporters, found.last_report_day) == (READY, 560, 2, ON - DAY)
+    assert found.current is not None
+    assert (found.current.policy.mx, found.current.since) == (("mx1.receiver.example",), ON - 30 * DAY)
+    assert found.silent == ()
+
+
+def test_a_failure_is_attributed_and_blocks(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY)
+    failing = entry(5, 3, detail("certificate-expired", 2), detail("starttls-not-supported", 1), policy_string=TESTING)
+    world.report(ON - 5 * DAY, "google.com", failing)
+    found = world.verdict()
+    assert (found.name, found.refused, codes(found)) == (NOT_READY, 3, ["refused-sessions"])
+    assert [(cause.result_type, cause.mx_host, cause.sessions, cause.fault) for cause in found.causes] == [
+        ("certificate-expired", "mx1.receiver.example", 2, "sender-or-path"),
+        ("starttls-not-supported", "mx1.receiver.example", 1, "sender-or-path"),
+    ]
+
+
+def test_microsoft_lists_the_same_sessions_twice(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY, ["google.com"])
+    for ago in range(1, 31):
+        dane = entry(7, 1, detail("tlsa-invalid", 1), policy_type="tlsa", policy_string=["3 1 1 AB0CDE"])
+        world.report(ON - ago * DAY, "microsoft.com", dane, entry(7, 0, policy_string=TESTING))
+    found = world.verdict()
+    assert (found.name, found.sessions) == (READY, 14 * 27)
+    assert [(cause.result_type, cause.consequence) for cause in found.causes] == [("tlsa-invalid", "dane-only")]
+
+
+@pytest.mark.parametrize("trust", [UNVERIFIED, UNAUTHENTICATED])
+def test_what_nothing_vouches_for_moves_the_verdict_in_neither_direction(world: World, trust: str) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY, ["google.com"])
+    before = world.verdict()
+    for ago in range(1, 31):
+        world.report(ON - ago * DAY, "microsoft.com", entry(500, 0, policy_string=TESTING), trust=trust)
+        world.report(
+            ON - ago * DAY,
+            "evil.example",
+            entry(0, 9, detail("certificate-expired", 9), policy_string=OTHER),
+            trust=trust,
+        )
+    after = world.verdict()
+    assert (before.name, codes(before)) == (INSUFFICIENT, ["too-few-reporters", "too-few-sessions"])
+    assert after == before
+    world.settings = world.settings.model_copy(update={"trust_uploads": True})
+    assert (world.verdict() == before) == (trust == UNVERIFIED)
+
+
+def test_enforce_and_what_it_refuses(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - 10 * DAY)
+    world.clean(ON - 9 * DAY, ON - DAY, policy_string=ENFORCE)
+    world.report(ON - 2 * DAY, "google.com", entry(5, 1, detail("certificate-expired"), policy_string=ENFORCE))
+    found = world.verdict()
+    assert (found.name, found.refused_lately) == (ENFORCING_REFUSING, 1)
+    assert found.current is not None
+    assert (found.current.since, found.current.mode_since) == (ON - 30 * DAY, ON - 9 * DAY)
+
+
+def test_a_policy_host_that_is_down(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY)
+    fetch = entry(0, 4, detail("sts-policy-fetch-error", 4, receiving_mx_hostname=...), policy_string=...)
+    world.report(ON - 6 * DAY, "microsoft.com", fetch)
+    assert (world.verdict().name, codes(world.verdict())) == (POLICY_BROKEN, ["policy-failures"])
+
+
+def test_a_verdict_for_a_past_day_uses_what_had_arrived_by_then(world: World) -> None:
+    world.clean(ON - 40 * DAY, ON - DAY)
+    past = ON - 10 * DAY
+    assert world.verdict(past).name == READY
+    late = entry(5, 3, detail("certificate-expired", 3), policy_string=TESTING)
+    world.report(past - 6 * DAY, "google.com", late, came=dt.datetime.combine(past + DAY, dt.time(0, 0, 1), dt.UTC))
+    assert world.verdict(past).name == READY
+    assert world.verdict(past + DAY).name == NOT_READY
+
+
+def test_another_policy_restarts_the_clock(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - 11 * DAY, policy_string=OTHER)
+    world.clean(ON - 10 * DAY, ON - DAY)
+    found = world.verdict()
+    assert (found.name, codes(found)) == (INSUFFICIENT, ["too-few-days"])
+    assert [lack.by for lack in found.missing] == [ON + 6 * DAY]
+
+
+def test_a_text_that_cannot_be_read_is_no_policy(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY, policy_string=["whatever"])
+    assert codes(world.verdict()) == ["policy-unknown"]
+
+
+def test_only_domains_that_may_be_seen(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY)
+    world.report(ON - DAY, "google.com", entry(1, 0, policy_domain="other.example", policy_string=TESTING))
+    foreign = Scope(("other.example",))
+    unknown = world.verdict(domain="never-heard-of.example")
+    assert world.verdict(scope=foreign) == msgspec.structs.replace(unknown, domain="receiver.example")
+    assert domains_of(world.engine, foreign) == ["other.example"]
+    assert domains_of(world.engine, EVERYTHING) == ["other.example", "receiver.example"]
+
+
+def test_counts_beyond_every_bound(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY)
+    most = 2**53 - 1
+    for number in range(3):
+        absurd = entry(
+            most,
+            most,
+            *[detail("certificate-expired", most, receiving_mx_hostname=f"mx{n}.x.example") for n in range(4)],
+            policy_string=TESTING,
+        )
+        world.report(ON - 5 * DAY - number * DAY, "google.com", absurd)
+    found = world.verdict()
+    assert (found.name, found.refused) == (NOT_READY, 3 * most)
+    assert json.loads(json.dumps(verdicts.as_json(found)))["refused_sessions"] == 3 * most
+
+
+def test_several_domains_at_once_are_each_their_own(world: World) -> None:
+    for name in ("a.example", "b.example"):
+        world.clean(ON - 30 * DAY, ON - DAY, policy_domain=name)
+    world.report(ON - 4 * DAY, "google.com", entry(1, 1, detail(), policy_domain="b.example", policy_string=TESTING))
+    limits = verdicts.thresholds(world.settings)
+    together = evidence_of(world.engine, EVERYTHING, ["b.example", "a.example"], ON, limits)
+    alone = [evidence_of(world.engine, EVERYTHING, [name], ON, limits)[0] for name in ("b.example", "a.example")]
+    assert together == alone
+    assert [
+        one.name for one in verdicts.verdicts(world.engine, world.settings, ["a.example", "b.example"], ON, ON)
+    ] == [
+        READY,
+        NOT_READY,
+    ]
+
+
+def run(world: World, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
+    monkeypatch.setenv("STARTTALLY_DATABASE_URL", world.settings.database_url)
+    return CliRunner().invoke(app, ["verdict", *arguments])
+
+
+def test_the_command(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY)
+    world.clean(ON - 30 * DAY, ON - DAY, policy_domain="second.example", policy_string=ENFORCE)
+    bad = entry(5, 3, detail("certificate-expired", 3), policy_domain="second.example", policy_string=ENFORCE)
+    world.report(ON - 5 * DAY, "google.com", bad)
+    said = run(world, monkeypatch, "receiver.example", "--on", str(ON))
+    assert said.exit_code == 0
+    assert said.output.startswith("receiver.example: ready\nYes: this domain's policy may go to enforce.")
+    said = run(world, monkeypatch, "SECOND.example.", "--on", str(ON))
+    assert said.exit_code == 1
+    assert "3 x certificate-expired at mx1.receiver.example: enforce would refuse them; seen by 1 of 2" in said.output
+    said = run(world, monkeypatch, "--on", str(ON))
+    assert said.exit_code == 0
+    first, second = (line.split() for line in said.output.splitlines()[1:])
+    assert first[:5] == ["second.example", "enforcing-refusing", "enforce", "568", "3"]
+    assert second[:7] == ["receiver.example", "ready", "testing", "560", "0", "0.53%", "2"]
+    data = json.loads(run(world, monkeypatch, "second.example", "--json", "--on", str(ON)).output)
+    assert (data["verdict"], data["refused_sessions"], data["window_start"]) == ("enforcing-refusing", 3, "2026-03-15")
+    assert data["policy"]["policy"]["mode"] == "enforce"
+    assert [one["policy_domain"] for one in json.loads(run(world, monkeypatch, "--json", "--on", str(ON)).output)] == [
+        "second.example",
+        "receiver.example",
+    ]
+    assert run(world, monkeypatch, "unknown.example").exit_code == 1
+    for wrong in (["--on", "tomorrow"], ["--on", "2026-3-1"], ["not a domain"]):
+        assert run(world, monkeypatch, *wrong).exit_code == 2
+
+
+def test_the_command_on_an_empty_database(settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = settings_for().database_url
+    database.upgrade(url)
+    monkeypatch.setenv("STARTTALLY_DATABASE_URL", url)
+    said = CliRunner().invoke(app, ["verdict"])
+    assert (said.exit_code, said.output) == (0, "no domain has a report yet\n")
+    assert verdict_cli._day("2026-03-01") == dt.date(2026, 3, 1)
