@@ -96,6 +96,41 @@ def _long(days: pd.DataFrame, outcomes: list[str]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+_GOOD, _WAIT, _BAD = "#3a9d6b", "#9aa5b1", "#d1495b"
+_VERDICT_COLOURS = {
+    "Ready for enforce": _GOOD,
+    "Enforcing": "#1f6f8b",
+    "Not enough evidence yet": _WAIT,
+    "No policy": "#c9b458",
+    "Withdrawn": "#7d6b91",
+    "Not ready for enforce": "#e3a33b",
+    "Policy broken": "#b5563c",
+    "Mail is being refused": _BAD,
+}
+
+
+def verdict_history(days: pd.DataFrame) -> alt.Chart:
+    """A strip with a block for each day, coloured by its verdict. ``days`` has day and verdict (its title)."""
+    shown = [title for title in _VERDICT_COLOURS if (days["verdict"] == title).any()]
+    known = alt.Scale(domain=shown, range=[_VERDICT_COLOURS[title] for title in shown])
+    chart: alt.Chart = (
+        alt.Chart(days)
+        .mark_rect()
+        .encode(
+            x=alt.X(
+                "day:T", timeUnit="utcyearmonthdate", title=None, axis=alt.Axis(format="%-d %b", labelOverlap=True)
+            ),
+            color=alt.Color("verdict:N", scale=known, legend=_LEGEND),
+            tooltip=[
+                alt.Tooltip("day:T", timeUnit="utcyearmonthdate", title="Day", format="%Y-%m-%d"),
+                alt.Tooltip("verdict:N", title="Verdict"),
+            ],
+        )
+        .properties(height=90)
+    )
+    return chart
+
+
 def heat(table: pd.DataFrame) -> pd.DataFrame:
     """Background colours (CSS) for a table of counts: the more, the redder; transparent, so that both themes show through."""
     most = float(table.max().max()) if table.size else 0.0

@@ -9,6 +9,16 @@ from . import verdict as rules
 from .verdict import Missing, Reason, Verdict
 from .weighing import RECEIVER, SENDER_OR_PATH, Cause
 
+TITLES: Mapping[str, str] = {
+    rules.NO_POLICY: "No policy",
+    rules.POLICY_BROKEN: "Policy broken",
+    rules.INSUFFICIENT: "Not enough evidence yet",
+    rules.NOT_READY: "Not ready for enforce",
+    rules.READY: "Ready for enforce",
+    rules.ENFORCING: "Enforcing",
+    rules.ENFORCING_REFUSING: "Mail is being refused",
+    rules.WITHDRAWN: "Withdrawn",
+}
 # What a manager understands, and what to do next.
 SENTENCES: Mapping[str, str] = {
     rules.NO_POLICY: "Senders look for an MTA-STS policy and find none, so nothing protects mail to this domain on its way.",

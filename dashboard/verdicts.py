@@ -30,6 +30,11 @@ def thresholds(settings: Settings) -> Thresholds:
     )
 
 
+def trusts(settings: Settings) -> tuple[str, ...]:
+    """Whose reports count as evidence."""
+    return (*EVIDENCE, UNAUTHENTICATED) if settings.trust_uploads else EVIDENCE
+
+
 def verdicts(
     engine: sa.Engine,
     settings: Settings,
@@ -39,11 +44,39 @@ def verdicts(
     scope: Scope = EVERYTHING,
 ) -> Iterator[Verdict]:
     """The verdict about each domain on the day ``on``, in the order of ``domains``; for a past day from what had arrived then."""
-    trusts = (*EVIDENCE, UNAUTHENTICATED) if settings.trust_uploads else EVIDENCE
-    limits = thresholds(settings)
+    limits, believed = thresholds(settings), trusts(settings)
     for some in chunks(domains, _TOGETHER):
-        for evidence in evidence_of(engine, scope, some, on, limits, as_of_then=on < today, trusts=trusts):
+        for evidence in evidence_of(engine, scope, some, on, limits, as_of_then=on < today, trusts=believed):
             yield decide(evidence)
+
+
+def some_verdicts(
+    engine: sa.Engine, scope: Scope, domains: Sequence[str], on: dt.date, limits: Thresholds, believed: Sequence[str]
+) -> list[Verdict]:
+    """Verdicts as of today, ``on``, for a page."""
+    return [
+        decide(evidence)
+        for some in chunks(domains, _TOGETHER)
+        for evidence in evidence_of(engine, scope, some, on, limits, trusts=believed)
+    ]
+
+
+def by_day(
+    engine: sa.Engine,
+    scope: Scope,
+    domain: str,
+    today: dt.date,
+    days: int,
+    limits: Thresholds,
+    believed: Sequence[str],
+) -> list[tuple[dt.date, str]]:
+    """The verdict's name on each of the last ``days`` days, oldest first, each from what had arrived by then."""
+    found = []
+    for ago in range(days - 1, -1, -1):
+        on = today - dt.timedelta(days=ago)
+        (evidence,) = evidence_of(engine, scope, [domain], on, limits, as_of_then=ago > 0, trusts=believed)
+        found.append((on, decide(evidence).name))
+    return found
 
 
 def is_fine(verdict: Verdict) -> bool:
