@@ -126,7 +126,7 @@ def verdict_history(days: pd.DataFrame) -> alt.Chart:
                 alt.Tooltip("verdict:N", title="Verdict"),
             ],
         )
-        .properties(height=90)
+        .properties(height=170)
     )
     return chart
 
