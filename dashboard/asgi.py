@@ -1,22 +1,32 @@
-"""What stands around the pages: only same-origin requests, headers that keep the browser strict, no side entrances.
+"""What stands around the pages: who may enter, only same-origin requests, a strict browser, no side entrances.
 
-``streamlit run`` serves this application; the pages themselves begin in ``app.py``.
+``serving`` starts Streamlit's server with this application; the pages themselves begin in ``app.py``.
 """
 
+import hashlib
 import logging
+import os
 import re
 import sys
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import streamlit as st
+import streamlit.config
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dashboard import access
+from dashboard.serving import BELIEVED
+from ingest import plaintext
+from ingest import settings as settings_module
+from ingest.settings import Settings, SettingsError
 
 
 def _inline_scripts() -> str:
@@ -51,7 +61,37 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 # Streamlit answers these to anyone, and no page needs them.
-_SHUT = ("/_stcore/metrics", "/_stcore/upload_file", "/_stcore/agent", "/_stcore/script-health-check")
+_SHUT = (
+    "/_stcore/metrics",
+    "/_stcore/upload_file",
+    "/_stcore/agent",
+    "/_stcore/script-health-check",
+    "/_stcore/bidi-components",
+    "/component",
+)
+# The ways of a login by OpenID Connect; without one they are shut too.
+_LOGIN = ("/auth/", "/oauth2callback")
+
+
+class Entrance:
+    """Lets in whom the settings let in, and tells the pages who it is."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 403, or pass the request on with one header that names the user and that no browser can have sent."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        peer = scope["client"][0] if scope.get("client") else None
+        try:
+            user = access.admit(self._settings, peer, scope["path"], scope["headers"])
+        except access.Refused as refusal:
+            await PlainTextResponse(f"{refusal}\n", 403)(scope, receive, send)
+        else:
+            await self._app({**scope, "headers": access.with_user(scope["headers"], user)}, receive, send)
 
 
 class Strict:
@@ -61,8 +101,10 @@ class Strict:
     a foreign one; here the request ends before.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
+        self._shut = _SHUT if settings.login == "oidc" else _SHUT + _LOGIN
+        self._cookies = "; Secure" if settings.dashboard_url.startswith("https:") else ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 403 or 404, or pass the request on and add the headers to its answer."""
@@ -71,10 +113,10 @@ class Strict:
             return
         if not _same_origin(Headers(scope=scope)):
             await PlainTextResponse("refused: this page belongs to another site\n", 403)(scope, receive, send)
-        elif scope["path"].startswith(_SHUT):
+        elif scope["path"].startswith(self._shut):
             await PlainTextResponse("not found\n", 404)(scope, receive, send)
         else:
-            await self._app(scope, receive, _adding(_HEADERS.items(), send))
+            await self._app(scope, receive, _adding(_HEADERS.items(), self._cookies, send))
 
 
 def _same_origin(headers: Headers) -> bool:
@@ -83,10 +125,11 @@ def _same_origin(headers: Headers) -> bool:
     return origin is None or urlsplit(origin).netloc == headers.get("host")
 
 
-def _adding(extra: Iterable[tuple[str, str]], send: Send) -> Send:
+def _adding(extra: Iterable[tuple[str, str]], cookies: str, send: Send) -> Send:
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(raw=message["headers"])
+            said = message["headers"]
+            headers = MutableHeaders(raw=[(key, _secure(key, value, cookies)) for key, value in said])
             for name, value in extra:
                 headers[name] = value
             message["headers"] = headers.raw
@@ -95,5 +138,58 @@ def _adding(extra: Iterable[tuple[str, str]], send: Send) -> Send:
     return send_with_headers
 
 
-logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
-app = st.App(Path(__file__).with_name("app.py"), middleware=[Middleware(Strict)])
+def _secure(key: bytes, value: bytes, cookies: str) -> bytes:
+    """A header; a cookie with the attribute that Streamlit leaves out, when the page is reached by HTTPS only."""
+    return (
+        value + cookies.encode()
+        if cookies and key.lower() == b"set-cookie" and b"secure" not in value.lower()
+        else value
+    )
+
+
+def _ready() -> Settings:
+    """The settings; a mistake in them or in how this process was started ends it with exit code 2, before it listens."""
+    if os.environ.get(BELIEVED) != "":
+        _stop("start the dashboard with `starttally dashboard`; its server must believe no X-Forwarded-For")
+    try:
+        return settings_module.load()
+    except SettingsError as error:
+        _stop(str(error))
+
+
+def _stop(reason: str) -> NoReturn:
+    sys.stderr.write(f"starttally: {reason}\n")
+    sys.exit(2)
+
+
+def _secrets(settings: Settings) -> Mapping[str, Any] | None:
+    """What st.login needs to know, as Streamlit's secrets: in memory only, never in a file or on a command line.
+
+    The key of the login's cookies is made of the client secret, so it is the same in every process and after a restart, and
+    another one when the issuer, the client or its secret changes.
+    """
+    if settings.login != "oidc":
+        return None
+    salt = "\n".join(("starttally cookies", settings.oidc_issuer, settings.oidc_client_id, settings.dashboard_url))
+    secret = settings.oidc_client_secret.get_secret_value()
+    key = hashlib.scrypt(secret.encode(), salt=salt.encode(), n=2**14, r=8, p=1).hex()
+    # The middleware that keeps the state of a login under way is built before Streamlit reads what is returned here.
+    streamlit.config.set_option("server.cookieSecret", key)
+    auth = {
+        "client_id": settings.oidc_client_id,
+        "client_secret": secret,
+        "server_metadata_url": settings.oidc_issuer.rstrip("/") + "/.well-known/openid-configuration",
+        "redirect_uri": settings.dashboard_url.rstrip("/") + "/oauth2callback",
+        "cookie_secret": key,
+        "client_kwargs": {"scope": "openid email"},
+    }
+    return {"auth": auth}
+
+
+plaintext.log_to_standard_error(logging.WARNING)
+_settings = _ready()
+app = st.App(
+    Path(__file__).with_name("app.py"),
+    secrets=_secrets(_settings),
+    middleware=[Middleware(Entrance, _settings), Middleware(Strict, _settings)],
+)

@@ -46,14 +46,14 @@ class Writer(Protocol):
         """Write what stands at the end. The file stays open."""
 
 
-# What begins a formula in a spreadsheet (OWASP, "CSV Injection"), in full width too, with the blanks, quotes and invisible
+# What begins a formula in a spreadsheet (OWASP, "CSV Injection"), in full width and in small form too, with the blanks, quotes and invisible
 # characters before it that spreadsheets skip. Where the separator is a semicolon or a tab (the German Excel, LibreOffice's
 # import), or a line break inside quotes is not honoured, a new cell begins within ours.
 _SKIPPED = "[ \u00a0\u1680\u2000-\u200f\u202f\u205f-\u2064\u3000\u00ad\ufeff\"'`\u2018-\u201f\uff02\uff07]*"
-_SIGN = "[=+\\-@\uff1d\uff0b\uff0d\uff20]"
+_SIGN = "[=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b]"
 _FORMULA = re.compile(rf"\A(?={_SKIPPED}(?:{_SIGN}|[\t\r\n]))|(?<=[;\t\r\n])(?={_SKIPPED}{_SIGN})")
 # RFC 4180 has no control characters but CR and LF in its text, and a terminal acts on them, as on bidi overrides.
-_ACTING = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_ACTING = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _HARMLESS = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9 ,._:/+@=()-]*)?")
 
 
@@ -121,7 +121,7 @@ class _Csv:
 
 
 # The characters of _ACTING that JSON does not escape by itself, as UTF-8: escaped they are the same text, and do nothing.
-_ACTING_UTF8 = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
+_ACTING_UTF8 = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
 
 
 class _Json:

@@ -20,6 +20,7 @@ from ingest.tlsrpt import names
 from ingest.tlsrpt.vocabulary import STS, UNEXPLAINED
 
 from .export_formats import Values
+from .queries.selection import Scope
 
 Rows = Generator[Values, None, None]
 # Sums are given as what every format holds; only the sum of a thousand absurd counts is larger.
@@ -33,8 +34,8 @@ class ExportRefused(ValueError):
 class Filters(msgspec.Struct, frozen=True):
     """Which reports an export is about; both days are included. Raises ExportRefused when ``until`` is before ``since``.
 
-    ``domains`` are policy domains in their stored form; empty means all. ``allowed`` holds whatever the user asks for within
-    the domains the user may see: ``example.com`` is itself, ``*.example.com`` all names below it, ``*`` and None are all.
+    ``domains`` are policy domains in their stored form; empty means all. ``allowed`` (the patterns of a ``Scope``) holds
+    whatever the user asks for within the domains the user may see; None is all.
     """
 
     domains: tuple[str, ...] = ()
@@ -61,8 +62,7 @@ class Filters(msgspec.Struct, frozen=True):
             found.append(report.c.day >= self.since)
         if self.until:
             found.append(report.c.day <= self.until)
-        if self.allowed is not None and "*" not in self.allowed:
-            found.append(_allowed(self.allowed))
+        found.append(Scope(self.allowed).allows(report.c.policy_domain))
         return found
 
 
@@ -83,17 +83,6 @@ def _day(option: str, text: str) -> dt.date | None:
         return dt.date.fromisoformat(text)
     except ValueError as error:
         raise ExportRefused(f"{option} {text!r} is no day; write it as YYYY-MM-DD, for example 2026-03-14") from error
-
-
-def _allowed(patterns: Iterable[str]) -> sa.ColumnElement[bool]:
-    domain = report.c.policy_domain
-    each = [
-        domain.endswith(pattern.lower().removeprefix("*"), autoescape=True)
-        if pattern.startswith("*.")
-        else domain == pattern.lower()
-        for pattern in patterns
-    ]
-    return sa.or_(sa.false(), *each)
 
 
 # Reports whose entries or details are fetched together: so many, or of so many characters, whichever comes first.

@@ -6,10 +6,11 @@ code span, where nothing is looked for. Tables, ``st.text`` and ``st.code`` show
 """
 
 import re
-import unicodedata
+from collections.abc import Mapping
 
 import idna
 
+from ingest import plaintext
 from ingest.tlsrpt import names
 
 from .queries.frames import LONGEST_TEXT
@@ -20,21 +21,20 @@ NO_DOMAIN = "(none named)"
 # Letters and digits in any script, with single separators: no Markdown can be made of these.
 _ORDINARY = re.compile(r"[^\W_]+(?:(?:[ .,]|, |--?)[^\W_]+)*")
 _AUTOLINK = re.compile(r"www\.", re.IGNORECASE)
-# Control, format (bidi, zero width), surrogate and private characters, line and paragraph separators.
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_FOR_PEOPLE = {"\n": " \u23ce ", "\r": "", "\t": " "}
+_FOR_PEOPLE = {"\n": " \u23ce ", "\t": " "}
+_AS_LINES = {"\n": "\n", "\t": "\t"}
 
 
 def visible(text: str, longest: int = LONGEST_TEXT) -> str:
     """``text`` on one line, with hidden characters written as ``[U+202E]``, and cut to ``longest`` characters."""
-    shown = text if text.isprintable() and text.isascii() else "".join(map(_shown, text))
+    shown = text if text.isprintable() and text.isascii() else _written_out(text, _FOR_PEOPLE)
     return shown if len(shown) <= longest else f"{shown[:longest]} \u2026 (cut)"
 
 
 def visible_lines(text: str, longest: int) -> str:
     """``text`` with its lines kept, for ``st.code``: hidden characters written out, and cut to ``longest`` characters."""
     cut = text[:longest]
-    shown = "".join(c if c in "\n\t" else _shown(c) for c in cut)
+    shown = _written_out(cut, _AS_LINES)
     return shown if cut == text else f"{shown}\n\u2026 (cut)"
 
 
@@ -83,10 +83,11 @@ def unicode_name(domain: str) -> str:
     return "" if name == domain else visible(name, 300)
 
 
-def _shown(character: str) -> str:
-    if character in _FOR_PEOPLE:
-        return _FOR_PEOPLE[character]
-    return f"[U+{ord(character):04X}]" if unicodedata.category(character) in _HIDDEN else character
+def _written_out(text: str, blanks: Mapping[str, str]) -> str:
+    """Hidden characters as their code points; line ends and tabs as ``blanks`` says. A CR that ends no line is hidden, too."""
+    return plaintext.written_out(
+        text.replace("\r\n", "\n"), lambda character: blanks.get(character) or f"[U+{ord(character):04X}]"
+    )
 
 
 def _code_span(text: str) -> str:

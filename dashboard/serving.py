@@ -1,10 +1,19 @@
-"""How the dashboard is started: Streamlit's server with everything shut that a page of figures does not need."""
+"""How the dashboard is started: Streamlit's server with everything shut that a page of figures does not need.
 
+``python -m dashboard.serving run ...`` is ``streamlit run ...`` on a server that believes no header about its peer.
+"""
+
+import json
+import os
+import runpy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ingest.settings import Settings
+
+from .access import USER_HEADER, USER_KEY
 
 _SERVED = Path(__file__).resolve().with_name("asgi.py")
 
@@ -34,28 +43,42 @@ _TIGHTENED = {
     "theme.paddingBottom": "3rem",
 }
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104
+# Uvicorn would take a connection's address from X-Forwarded-For, which anybody on this machine may send. ``access`` needs to
+# know who is really there.
+BELIEVED = "FORWARDED_ALLOW_IPS"
 
 
 def streamlit_arguments(settings: Settings) -> list[str]:
     """The whole command line of the dashboard's process, its interpreter first."""
     listen = settings.dashboard_listen
     options = _TIGHTENED | {"server.address": listen.host, "server.port": str(listen.port)}
+    if settings.login == "proxy":
+        # In st.user, so that a session whose connection breaks is taken up again by the same user only.
+        options["server.trustedUserHeaders"] = json.dumps({USER_HEADER: USER_KEY})
     flags = [f"--{name}={value}" for name, value in options.items()]
     flags += [f"--server.allowedHosts={host}" for host in allowed_hosts(settings)]
-    return [sys.executable, "-m", "streamlit", "run", str(_SERVED), *flags]
+    return [sys.executable, "-m", __name__, "run", str(_SERVED), *flags]
 
 
 def allowed_hosts(settings: Settings) -> list[str]:
     """The Host names a browser may use; empty is any.
 
     On loopback a page of a stranger could point its own name at this machine (DNS rebinding) and read everything, so only
-    this machine's names are answered. Beyond loopback whoever stands in front decides which names lead here.
+    this machine's names are answered. Beyond loopback DASHBOARD_URL says which name leads here; without it, whoever stands
+    in front decides.
     """
-    return list(_hosts(settings)) if settings.dashboard_listen.is_loopback else []
+    known = settings.dashboard_listen.is_loopback or settings.dashboard_url
+    return list(dict.fromkeys(_hosts(settings))) if known else []
 
 
 def _hosts(settings: Settings) -> Iterator[str]:
     yield from _LOOPBACK
-    for name in (settings.dashboard_listen.host, settings.hostname):
-        if name not in _LOOPBACK:
+    for name in (settings.dashboard_listen.host, settings.hostname, urlsplit(settings.dashboard_url).hostname):
+        if name and name not in _ANY_ADDRESS:
             yield name
+
+
+if __name__ == "__main__":
+    os.environ[BELIEVED] = ""
+    runpy.run_module("streamlit", run_name="__main__", alter_sys=True)

@@ -16,8 +16,8 @@ import msgspec
 
 from ingest import database
 from ingest.cli import USAGE
-from ingest.receiving import listen
 from ingest.settings import Address, Settings
+from ingest.sockets import listen
 from ingest.spool import Spool
 
 from .serving import streamlit_arguments
@@ -52,7 +52,7 @@ def serve(settings: Settings) -> None:
     Raises PortBusy before anything is started when a port is taken, SchemaMismatch, DatabaseAway, and PartRefused.
     """
     for name, address in _addresses(settings).items():
-        listen(name, address).close()
+        listen(name, address, shared=settings.door_processes > 1 and name != "DASHBOARD_LISTEN").close()
     database.upgrade(settings.database_url)
     Spool(settings.spool)
     stop = threading.Event()
@@ -60,7 +60,7 @@ def serve(settings: Settings) -> None:
         signal.signal(number, lambda *_: stop.set())
     command = [sys.executable, "-m", "dashboard.cli"]
     parts = [
-        Part("doors", [*command, "receive"]),
+        *(Part(name, [*command, "receive"]) for name in _door_names(settings.door_processes)),
         Part("worker", [*command, "work"]),
         Part("dashboard", streamlit_arguments(settings)),
     ]
@@ -68,6 +68,10 @@ def serve(settings: Settings) -> None:
         _watch(parts, settings, stop)
     finally:
         _stop(parts)
+
+
+def _door_names(count: int) -> list[str]:
+    return ["doors"] if count == 1 else [f"doors {number}" for number in range(1, count + 1)]
 
 
 def _watch(parts: list[Part], settings: Settings, stop: threading.Event) -> None:

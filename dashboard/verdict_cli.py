@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import sqlalchemy as sa
@@ -17,11 +17,12 @@ from ingest.cli import ANSWER_IS_NO, DONE, app, ready_engine
 from ingest.settings import Settings
 from ingest.tlsrpt import names
 
-from . import verdict_words
-from .queries.evidence import domains_of
 from .queries.selection import EVERYTHING
-from .verdict import Verdict, urgency
-from .verdicts import as_json, is_fine, verdicts
+
+if TYPE_CHECKING:
+    from .verdict import Verdict
+
+# What a verdict needs (SciPy, pandas) is imported by the functions: it would cost doors and worker 90 MiB of memory each.
 
 
 @app.command()
@@ -33,6 +34,9 @@ def verdict(
     ] = "",
 ) -> None:
     """Say whether a domain's policy may go to enforce. Exit code 1 when the named domain is not ready."""
+    from .verdict import urgency
+    from .verdicts import as_json, is_fine, verdicts
+
     settings = settings_module.load()
     today = dt.datetime.now(dt.UTC).date()
     day = _day(on) if on else today
@@ -51,7 +55,10 @@ def verdict(
         engine.dispose()
 
 
-def _all(engine: sa.Engine, settings: Settings, day: dt.date, today: dt.date) -> Iterator[Verdict]:
+def _all(engine: sa.Engine, settings: Settings, day: dt.date, today: dt.date) -> "Iterator[Verdict]":
+    from .queries.evidence import domains_of
+    from .verdicts import verdicts
+
     return verdicts(engine, settings, domains_of(engine, EVERYTHING), day, today)
 
 
@@ -75,14 +82,16 @@ def _print_json(value: object) -> None:
     typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
-def _explain(found: Verdict) -> None:
+def _explain(found: "Verdict") -> None:
     """One domain, in sentences."""
+    from . import verdict_words
+
     typer.echo(f"{plaintext.one_line(found.domain)}: {found.name}")
     for line in verdict_words.lines(found):
         typer.echo(plaintext.one_line(line, 1_000))
 
 
-def _table(every: Sequence[Verdict]) -> None:
+def _table(every: "Sequence[Verdict]") -> None:
     if not every:
         typer.echo("no domain has a report yet")
         return

@@ -60,6 +60,18 @@ def open_engine(url: str, *, read_only: bool = False) -> sa.Engine:
     return engine
 
 
+def open_ready(url: str) -> sa.Engine:
+    """An engine on an up-to-date schema. The embedded SQLite is migrated here; a PostgreSQL schema is the operator's step.
+
+    Raises SchemaMismatch, DatabaseAway.
+    """
+    if url.startswith("sqlite"):
+        upgrade(url)
+    engine = open_engine(url)
+    check(engine)
+    return engine
+
+
 def upgrade(url: str) -> None:
     """Bring the schema to this program's version. Raises SchemaMismatch for a newer database, DatabaseAway without one."""
     engine = open_engine(url)

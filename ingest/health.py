@@ -1,18 +1,27 @@
 """What operators and their monitoring ask the HTTP door: /healthz, /readyz, /metrics."""
 
 import asyncio
+import datetime as dt
 import json
+import threading
+import time
 from collections.abc import Callable, Mapping
 
+from prometheus_client import CollectorRegistry, Gauge
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from . import metrics
-from .settings import Settings
+from . import publishing
+from .settings import PREFIX, Settings
 from .spool import Spool, SpoolUnavailable
 
 Check = Callable[[], str | None]
+State = dict[str, str | float | None]
+
+# Counting a million files takes a second: it is done at most every few seconds, and at most this share of the time.
+_FRESH_SECONDS = 3.0
+_SHARE = 0.05
 
 
 def routes(settings: Settings, spool: Spool, checks: Mapping[str, Check]) -> list[Route]:
@@ -25,11 +34,38 @@ def routes(settings: Settings, spool: Spool, checks: Mapping[str, Check]) -> lis
     ]
 
 
+class Backlog:
+    """The spool's backlog, counted now and then, in whatever thread asks."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._lock = threading.Lock()
+        self._fresh_until = 0.0
+        self._counted = (0, 0.0)
+
+    def get(self) -> tuple[int, float]:
+        """Messages, and the age in seconds of the oldest."""
+        with self._lock:
+            before = time.monotonic()
+            if before >= self._fresh_until:
+                self._counted = self._spool.backlog()
+                took = time.monotonic() - before
+                self._fresh_until = before + max(_FRESH_SECONDS, took / _SHARE)
+            return self._counted
+
+
 class _Health:
     def __init__(self, settings: Settings, spool: Spool, checks: Mapping[str, Check]) -> None:
         self._settings = settings
         self._spool = spool
         self._checks = checks
+        self._backlog = Backlog(spool)
+        self._registry = CollectorRegistry()
+        self._messages = Gauge(
+            "starttally_backlog_messages", "Messages in the spool, not stored yet.", registry=self._registry
+        )
+        self._age = Gauge("starttally_backlog_age_seconds", "Age of the oldest of them.", registry=self._registry)
+        self._free = Gauge("starttally_spool_free_bytes", "Free space for the spool.", registry=self._registry)
 
     async def health(self, _request: Request) -> Response:
         """The process is alive."""
@@ -41,15 +77,20 @@ class _Health:
         problems = [problem for problem in state.values() if isinstance(problem, str)]
         return Response(json.dumps(state) + "\n", 503 if problems else 200, media_type="application/json")
 
-    def _state(self) -> dict[str, str | float | None]:
-        count, age = self._spool.backlog()
+    def _state(self) -> State:
+        count, age = self._backlog.get()
         free = self._spool.free_bytes()
-        state: dict[str, str | float | None] = {
+        workers = publishing.Workers(self._spool.path)
+        state: State = {
             "backlog": count,
             "backlog_age_seconds": round(age, 1),
             "free_bytes": free,
+            # None is no fault by itself: where mail waits too long, "worker" says so.
+            "workers": workers.alive,
         }
-        state["disk"] = "less than STARTTALLY_MIN_FREE_BYTES free" if free < self._settings.min_free_bytes else None
+        state["disk"] = f"less than {PREFIX}MIN_FREE_BYTES free" if free < self._settings.min_free_bytes else None
+        state["worker"] = self._behind(age)
+        state["database"] = _away(workers.database_away_since)
         try:
             self._spool.receive().abort()
             state["spool"] = None
@@ -57,9 +98,23 @@ class _Health:
             state["spool"] = error.strerror
         return state | {name: check() for name, check in self._checks.items()}
 
+    def _behind(self, age: float) -> str | None:
+        limit = self._settings.ready_backlog_seconds
+        return f"a message waits longer than {PREFIX}READY_BACKLOG_SECONDS={limit}" if age > limit else None
+
     async def metrics(self, _request: Request) -> Response:
-        """Prometheus."""
-        count, age = await asyncio.to_thread(self._spool.backlog)
-        metrics.backlog.set(count)
-        metrics.backlog_age.set(age)
-        return Response(metrics.text(), media_type="text/plain; version=0.0.4")
+        """Prometheus: what every process over this spool counts."""
+        return Response(await asyncio.to_thread(self._metrics), media_type="text/plain; version=0.0.4")
+
+    def _metrics(self) -> bytes:
+        count, age = self._backlog.get()
+        self._messages.set(count)
+        self._age.set(age)
+        self._free.set(self._spool.free_bytes())
+        return publishing.merged(self._spool.path, self._registry)
+
+
+def _away(since: float | None) -> str | None:
+    if since is None:
+        return None
+    return f"a worker says that the database is away since {dt.datetime.fromtimestamp(since, dt.UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,6 +1,7 @@
 """Retention: what may be forgotten, and when (settings ``KEEP_*``)."""
 
 import datetime as dt
+from collections.abc import Callable
 
 import msgspec
 import sqlalchemy as sa
@@ -21,20 +22,27 @@ class Pruned(msgspec.Struct):
     quarantined: int = 0
 
 
-def prune(engine: sa.Engine, settings: Settings, now: dt.datetime) -> Pruned:
-    """Remove what is older than the settings allow, in small transactions, so that writers are never held up for long."""
+def prune(
+    engine: sa.Engine, settings: Settings, now: dt.datetime, progress: Callable[[], None] = lambda: None
+) -> Pruned:
+    """Remove what is older than the settings allow, in small transactions, so that writers are never held up for long.
+
+    ``progress`` is called after each.
+    """
     pruned = Pruned()
     if settings.keep_raw_days:
         horizon = now - dt.timedelta(days=settings.keep_raw_days)
-        pruned.raw = _delete_in_steps(engine, raw_report, raw_report.c.stored_at < horizon)
+        pruned.raw = _delete_in_steps(engine, progress, raw_report, raw_report.c.stored_at < horizon)
     if settings.keep_details_days:
         day = (now - dt.timedelta(days=settings.keep_details_days)).date()
-        pruned.details = _delete_in_steps(engine, failure_detail, _of_reports_before(failure_detail, day))
+        pruned.details = _delete_in_steps(engine, progress, failure_detail, _of_reports_before(failure_detail, day))
     if settings.keep_reports_days:
-        pruned.reports = _prune_reports(engine, (now - dt.timedelta(days=settings.keep_reports_days)).date())
+        pruned.reports = _prune_reports(engine, progress, (now - dt.timedelta(days=settings.keep_reports_days)).date())
     if settings.keep_quarantine_days:
         horizon = now - dt.timedelta(days=settings.keep_quarantine_days)
-        pruned.quarantined = _delete_in_steps(engine, quarantine, quarantine.c.received_at < horizon)
+        # Not from the message's own time: an old archive that is loaded today would be forgotten within the hour.
+        came = sa.func.coalesce(quarantine.c.stored_at, quarantine.c.received_at)
+        pruned.quarantined = _delete_in_steps(engine, progress, quarantine, came < horizon)
     return pruned
 
 
@@ -43,7 +51,9 @@ def _of_reports_before(table: sa.Table, day: dt.date) -> sa.ColumnElement[bool]:
     return sa.exists().where(same, report.c.day < day)
 
 
-def _delete_in_steps(engine: sa.Engine, table: sa.Table, condition: sa.ColumnElement[bool]) -> int:
+def _delete_in_steps(
+    engine: sa.Engine, progress: Callable[[], None], table: sa.Table, condition: sa.ColumnElement[bool]
+) -> int:
     key = tuple(table.primary_key.columns)
     removed = 0
     while True:
@@ -53,9 +63,10 @@ def _delete_in_steps(engine: sa.Engine, table: sa.Table, condition: sa.ColumnEle
                 return removed
             connection.execute(sa.delete(table).where(sa.tuple_(*key).in_([tuple(row) for row in rows])))
         removed += len(rows)
+        progress()
 
 
-def _prune_reports(engine: sa.Engine, day: dt.date) -> int:
+def _prune_reports(engine: sa.Engine, progress: Callable[[], None], day: dt.date) -> int:
     """Whole reports with everything below them; their sums leave the rollups in the same transaction."""
     removed = 0
     while True:
@@ -73,4 +84,5 @@ def _prune_reports(engine: sa.Engine, day: dt.date) -> int:
                 of_keys = sa.tuple_(table.c.policy_domain, table.c.report_key).in_(keys)
                 connection.execute(sa.delete(table).where(of_keys))
         removed += len(rows)
+        progress()
     return removed

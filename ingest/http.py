@@ -20,6 +20,7 @@ from starlette.routing import Route
 from . import health, metrics, trace
 from .health import Check
 from .limits import in_log
+from .room import Room
 from .settings import Settings
 from .spool import Spool, SpoolUnavailable
 from .tlsrpt.document import may_hold_report
@@ -69,6 +70,7 @@ class _HttpDoor:
     def __init__(self, settings: Settings, spool: Spool) -> None:
         self._settings = settings
         self._spool = spool
+        self._room = Room(settings, spool)
         self._disk = ThreadPoolExecutor(max_workers=16, thread_name_prefix="spool")
 
     async def receive(self, request: Request) -> Response:
@@ -76,14 +78,7 @@ class _HttpDoor:
         peer = request.client.host if request.client else "unknown"
         try:
             body = await self._body(request)
-            content_type = _content_type(request)
-            if not may_hold_report(body):
-                raise Refused(
-                    400,
-                    "the body is no TLS report: neither JSON nor compressed data (RFC 8460 section 5.4)",
-                    "no-report",
-                )
-            name = await self._store(body, content_type, _file_name(request), peer)
+            name = await self._store(body, _content_type(request), _file_name(request), peer)
         except Refused as refusal:
             metrics.refused.labels(DOOR, refusal.metric).inc()
             log.info("%s: %d %s", in_log(peer), refusal.status, refusal.reason)
@@ -104,8 +99,8 @@ class _HttpDoor:
             raise too_large
         if _content_type(request) not in _TYPES:
             raise Refused(415, "send application/tlsrpt+gzip or application/tlsrpt+json (RFC 8460 section 5.4)", "type")
-        if self._spool.free_bytes() < self._settings.min_free_bytes:
-            log.error("%s: less than STARTTALLY_MIN_FREE_BYTES free", self._spool.path)
+        if lack := self._room.lack():
+            log.error("%s", lack)
             raise Refused(503, "storage is full, please try again later", "storage")
         body = bytearray()
         try:
@@ -121,6 +116,21 @@ class _HttpDoor:
         return bytes(body)
 
     async def _store(self, body: bytes, content_type: str, filename: str, peer: str) -> str:
+        """The name under which it is on disk. A client that hangs up meanwhile does not stop that."""
+        writing = asyncio.get_running_loop().run_in_executor(
+            self._disk, self._commit, body, content_type, filename, peer
+        )
+        try:
+            return await asyncio.shield(writing)
+        except SpoolUnavailable as error:
+            log.error("%s", error)
+            raise Refused(503, "storage is not available, please try again later", "storage") from error
+
+    def _commit(self, body: bytes, content_type: str, filename: str, peer: str) -> str:
+        """In a thread: looking at 20 MiB and wrapping them takes longer than other connections should wait."""
+        if not may_hold_report(body):
+            reason = "the body is no TLS report: neither JSON nor compressed data (RFC 8460 section 5.4)"
+            raise Refused(400, reason, "no-report")
         wrapped = trace.for_upload(
             body,
             content_type=content_type,
@@ -129,14 +139,6 @@ class _HttpDoor:
             hostname=self._settings.hostname,
             now=dt.datetime.now(dt.UTC),
         )
-        writing = asyncio.get_running_loop().run_in_executor(self._disk, self._commit, wrapped)
-        try:
-            return await asyncio.shield(writing)
-        except SpoolUnavailable as error:
-            log.error("%s", error)
-            raise Refused(503, "storage is not available, please try again later", "storage") from error
-
-    def _commit(self, wrapped: bytes) -> str:
         incoming = self._spool.receive()
         try:
             incoming.write(wrapped)

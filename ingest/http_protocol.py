@@ -30,7 +30,7 @@ class BoundedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Admit or refuse."""
         super().connection_made(transport)
-        refusal = self.limits.enter(self._peer)
+        refusal = self.limits.enter(self._peer, self)
         if refusal:
             metrics.refused.labels(DOOR, "connections").inc()
             transport.write(_BUSY)
@@ -48,7 +48,7 @@ class BoundedProtocol(H11Protocol):
                 timer.cancel()
         if self._admitted:
             self._admitted = False
-            self.limits.leave(self._peer)
+            self.limits.leave(self)
             metrics.connections.labels(DOOR).dec()
         super().connection_lost(exc)
 
@@ -65,9 +65,15 @@ class BoundedProtocol(H11Protocol):
             self._header_deadline.cancel()
             self._header_deadline = None
 
+    def evict(self) -> None:
+        """The door is full, and this connection has brought nothing for longest."""
+        metrics.refused.labels(DOOR, "time").inc()
+        self.transport.abort()
+
     def on_response_complete(self) -> None:
         """A kept-alive connection has to come up with its next header in time."""
         super().on_response_complete()
+        self.limits.useful(self)
         self._expect_header()
 
     @property

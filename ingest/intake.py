@@ -50,6 +50,11 @@ class Decoded(msgspec.Struct, frozen=True):
     file_name: str | None = None
     unread: str = ""
 
+    @property
+    def held(self) -> int:
+        """Bytes of message and reports: what keeping it costs, roughly."""
+        return len(self.message) + sum(len(document.text) for _, document in self.reports)
+
 
 class Submission(msgspec.Struct, frozen=True):
     """A message ready for the store: its reports, how it came, and how far it is trusted."""
@@ -82,6 +87,11 @@ class Quarantined(msgspec.Struct, frozen=True):
     explanation: str
     subject: str = ""
     file_name: str | None = None
+
+    @property
+    def held(self) -> int:
+        """Bytes of the message."""
+        return len(self.message)
 
 
 def decode_mail(message: bytes, arrival: Arrival, settings: Settings) -> Decoded | Quarantined:

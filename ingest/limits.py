@@ -1,39 +1,114 @@
-"""How many connections a door serves, in all and from one client; and how a client is named in a log."""
+"""How many connections a door serves, in all and from one client, who leaves when it is full; how a client is named in a log."""
 
 import ipaddress
-from collections import Counter
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from .setting_values import Network
+
+TOO_MANY = "too many connections, try again later"
+TOO_MANY_OF_YOURS = "too many connections from your address, try again later"
+# Who has sent nothing useful for so long may be sent away for somebody new, whoever it is.
+_PATIENCE_SECONDS = 10.0
+
+
+class Guest(Protocol):
+    """A connection, as the door's limits see it."""
+
+    def evict(self) -> None:
+        """Close it now: somebody else needs the place."""
 
 
 class Connections:
-    """The connections of one door. ``enter`` and ``leave`` come in pairs; ``enter`` says why not, or None."""
+    """The connections of one door. ``proxies`` are exempt from the limit for one client: behind one stand many.
 
-    def __init__(self, total: int, per_client: int) -> None:
+    When the door is full, the client with most connections loses the one that has been useless for longest, so whoever opens
+    hundreds of slow connections takes the place away from itself and not from others.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        per_client: int,
+        proxies: Iterable[Network] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._total = total
         self._per_client = per_client
-        self._clients: Counter[str] = Counter()
-        self._count = 0
+        self._proxies = tuple(proxies)
+        self._clock = clock
+        self._client_of: dict[Guest, str] = {}
+        # Each client's guests, and since when each has been useless.
+        self._guests_of: dict[str, dict[Guest, float]] = {}
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._client_of)
 
-    def enter(self, peer: str) -> str | None:
+    def is_proxy(self, peer: str) -> bool:
+        """Whether this address is one of the proxies in front of the door."""
+        return in_networks(peer, self._proxies)
+
+    def enter(self, peer: str, guest: Guest) -> str | None:
         """Count a connection in. A reason to refuse it (nothing is counted then), or None."""
-        client = client_of(peer)
-        if self._count >= self._total:
-            return "too many connections, try again later"
-        if self._clients[client] >= self._per_client:
-            return "too many connections from your address, try again later"
-        self._count += 1
-        self._clients[client] += 1
+        client = f"proxy {peer}" if self.is_proxy(peer) else client_of(peer)
+        if not self.is_proxy(peer) and self._count(client) >= self._per_client:
+            return TOO_MANY_OF_YOURS
+        if len(self) >= self._total and not self._make_room(client):
+            return TOO_MANY
+        self._add(client, guest)
         return None
 
-    def leave(self, peer: str) -> None:
-        """Count a connection out."""
+    def identify(self, guest: Guest, peer: str) -> str | None:
+        """A proxy has said whose connection it is. A reason to refuse it, or None."""
         client = client_of(peer)
-        self._count -= 1
-        self._clients[client] -= 1
-        if self._clients[client] <= 0:
-            del self._clients[client]
+        if self._count(client) >= self._per_client:
+            return TOO_MANY_OF_YOURS
+        self.leave(guest)
+        self._add(client, guest)
+        return None
+
+    def useful(self, guest: Guest) -> None:
+        """The connection has brought a report."""
+        client = self._client_of.get(guest)
+        if client is not None:
+            self._guests_of[client][guest] = self._clock()
+
+    def leave(self, guest: Guest) -> None:
+        """Count a connection out; once is enough, and twice does no harm."""
+        client = self._client_of.pop(guest, None)
+        if client is None:
+            return
+        del self._guests_of[client][guest]
+        if not self._guests_of[client]:
+            del self._guests_of[client]
+
+    def _add(self, client: str, guest: Guest) -> None:
+        self._client_of[guest] = client
+        self._guests_of.setdefault(client, {})[guest] = self._clock()
+
+    def _count(self, client: str) -> int:
+        return len(self._guests_of.get(client, ()))
+
+    def _make_room(self, newcomer: str) -> bool:
+        """Send one connection away for a client that has fewer; whether that was possible."""
+        most = max(map(len, self._guests_of.values()), default=0)
+        share = self._count(newcomer) + 1
+        crowd = [guests for guests in self._guests_of.values() if len(guests) == most]
+        useless_since, victim = min(
+            ((since, guest) for guests in crowd for guest, since in guests.items()), key=lambda pair: pair[0]
+        )
+        if share < most or (share == most and self._clock() - useless_since > _PATIENCE_SECONDS):
+            self.leave(victim)
+            victim.evict()
+            return True
+        return False
+
+
+def in_networks(peer: str, networks: Iterable[Network]) -> bool:
+    """Whether an address lies in one of the networks; what is no address lies in none."""
+    address = _address(peer)
+    return address is not None and any(address in network for network in networks)
 
 
 def client_of(peer: str) -> str:
@@ -47,11 +122,17 @@ def in_log(peer: str) -> str:
 
 
 def _network(peer: str, v4_bits: int, v6_bits: int) -> str:
+    address = _address(peer)
+    if address is None:
+        return "unknown"
+    bits = v4_bits if address.version == 4 else v6_bits
+    return str(ipaddress.ip_network((address, bits), strict=False))
+
+
+def _address(peer: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         address = ipaddress.ip_address(peer.partition("%")[0])
     except ValueError:
-        return "unknown"
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    bits = v4_bits if address.version == 4 else v6_bits
-    return str(ipaddress.ip_network((address, bits), strict=False))
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address

@@ -1,13 +1,14 @@
 """``starttally load``: files, folders, mbox and Maildir into the database, in bounded memory and any number of times."""
 
+import collections
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import sqlalchemy as sa
 
-from . import database, intake, mailbox, store, trace
+from . import database, intake, limited, mailbox, store, trace
 from .authentication import Authentication, authenticate, signature_names
 from .dkim_keys import Keys
 from .intake import Decoded, Quarantined, Submission
@@ -18,6 +19,9 @@ from .trace import Arrival
 # A batch ends at whichever comes first: mail archives hold anything from 2 KB reports to 20 MiB attachments.
 _BATCH_MESSAGES = 200
 _BATCH_BYTES = 16 * 1024 * 1024
+# Readers that may end over a message before it is set aside; and what a message, and finding the next one, may cost.
+_MAX_ENDS = 2
+_CPU_SECONDS = 30
 
 
 # What is named so was meant as a report; if it is none, quarantine keeps it. Other files that do not even look like one
@@ -30,9 +34,23 @@ class Loaded(msgspec.Struct):
     of files passed over because nothing about them looks like a report.
     """
 
-    tally: store.Tally
-    problems: list[str]
+    tally: store.Tally = msgspec.field(default_factory=store.Tally)
+    problems: list[str] = msgspec.field(default_factory=list)
     passed_over: int = 0
+
+    def __iadd__(self, other: "Loaded") -> "Loaded":
+        self.tally += other.tally
+        self.problems += other.problems
+        self.passed_over += other.passed_over
+        return self
+
+
+class Done(msgspec.Struct, frozen=True):
+    """A batch that is stored: what became of it, how many sources are done with so far, and how many bytes."""
+
+    loaded: Loaded
+    sources: int
+    bytes_done: int
 
 
 def load(
@@ -42,43 +60,122 @@ def load(
     keys: Keys,
     progress: Callable[[int], None] = lambda _bytes: None,
 ) -> Loaded:
-    """Store everything under ``paths``. ``progress`` is called with the source bytes done so far.
+    """Store everything under ``paths``, in this process. ``progress`` is called with the source bytes done so far.
 
     A mail is ``verified`` when its DKIM signature still verifies, else ``imported``, as bare report files are. Raises
     DatabaseAway; what was stored before stays, and loading again goes on from there.
     """
-    loaded = Loaded(store.Tally(), [])
-    # A bare file needs no transfer encoding, so it may be as large as a report.
-    largest = max(settings.max_message_bytes, settings.max_report_bytes)
-    for batch in _batches(mailbox.messages(paths, largest)):
-        found: list[Decoded | Quarantined] = []
-        for source in batch:
-            if isinstance(source, mailbox.Problem):
-                loaded.problems.append(f"{source.origin}: {source.reason}")
-            elif _is_something_else(source):
-                loaded.passed_over += 1
-            else:
-                found.append(_decoded(source, settings))
-        try:
-            with engine.begin() as connection:
-                loaded.tally += store.save(connection, _authenticated(found, keys, settings), dt.datetime.now(dt.UTC))
-        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
-            raise database.as_away(error) from error
-        progress(batch[-1].bytes_done)
+    loaded = Loaded()
+    for done in _Loading(settings, engine, keys).batches(paths):
+        loaded += done.loaded
+        progress(done.bytes_done)
     return loaded
 
 
-def _batches(found: Iterator[mailbox.Found]) -> Iterator[list[mailbox.Found]]:
-    batch: list[mailbox.Found] = []
-    size = 0
-    for item in found:
-        batch.append(item)
-        size += 0 if isinstance(item, mailbox.Problem) else len(item.data)
-        if len(batch) >= _BATCH_MESSAGES or size >= _BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+def load_in_children(
+    paths: Sequence[Path], settings: Settings, progress: Callable[[int], None] = lambda _bytes: None
+) -> Loaded:
+    """The same in limited child processes (limited.py): a message that ends its reader twice goes to quarantine, and the
+    rest is loaded. No connection to the database may be open.
+    """
+    loaded = Loaded()
+    # Sources stored so far, the one in hand, and how many readers ended over each.
+    sources, in_hand, ends = 0, 0, collections.Counter[int]()
+
+    def heard(said: int | Done) -> None:
+        nonlocal loaded, sources, in_hand
+        if isinstance(said, Done):
+            loaded += said.loaded
+            sources = said.sources
+            progress(said.bytes_done)
+        else:
+            in_hand = said
+
+    while not limited.in_a_child(lambda say: _child(paths, settings, sources, ends, say), heard):
+        ends[in_hand] += 1
+        if ends[in_hand] > _MAX_ENDS:  # it was not even read the last time: finding the next source is what fails
+            loaded.problems.append(f"reading stopped after {in_hand + 1} messages (memory or time ran out)")
+            break
+    return loaded
+
+
+def _child(paths: Sequence[Path], settings: Settings, sources: int, ends: Mapping[int, int], say: limited.Say) -> None:
+    engine = database.open_engine(settings.database_url)
+
+    def begin(source: int) -> None:
+        limited.allow_cpu(_CPU_SECONDS)
+        say(source)
+
+    for done in _Loading(settings, engine, Keys(settings.nameservers), begin, ends).batches(paths, sources):
+        say(done)
+
+
+class _Loading:
+    """``begin`` is called with the number of each source before it is read; ``ends`` says how many readers ended over it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: sa.Engine,
+        keys: Keys,
+        begin: Callable[[int], None] = lambda _source: None,
+        ends: Mapping[int, int] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._keys = keys
+        self._begin = begin
+        self._ends = ends or {}
+
+    def batches(self, paths: Sequence[Path], skip: int = 0) -> Iterator[Done]:
+        """Store batch after batch, without the first ``skip`` sources; suspects come alone."""
+        # A bare file needs no transfer encoding, so it may be as large as a report.
+        largest = max(self._settings.max_message_bytes, self._settings.max_report_bytes)
+        batch, found, size, count, bytes_done = Loaded(), list[Decoded | Quarantined](), 0, 0, 0
+        for number, source in enumerate(mailbox.messages(paths, largest)):
+            if number in self._ends and count:
+                yield self._store(batch, found, number, bytes_done)
+                batch, found, size, count = Loaded(), [], 0, 0
+            self._begin(number)
+            if number < skip:
+                continue
+            size += self._read(source, number, batch, found)
+            count, bytes_done = count + 1, source.bytes_done
+            if number in self._ends or count >= _BATCH_MESSAGES or size >= _BATCH_BYTES:
+                yield self._store(batch, found, number + 1, bytes_done)
+                batch, found, size, count = Loaded(), [], 0, 0
+        if count:
+            yield self._store(batch, found, number + 1, bytes_done)
+
+    def _read(self, source: mailbox.Found, number: int, batch: Loaded, found: list[Decoded | Quarantined]) -> int:
+        """Read a source into ``batch`` or ``found``; the bytes that it holds from now on."""
+        if isinstance(source, mailbox.Problem):
+            batch.problems.append(f"{source.origin}: {source.reason}")
+            return 0
+        if _is_something_else(source):
+            batch.passed_over += 1
+            return 0
+        if self._ends.get(number, 0) >= _MAX_ENDS:
+            found.append(_set_aside(source))
+        else:
+            found.append(_decoded(source, self._settings))
+        return found[-1].held
+
+    def _store(self, batch: Loaded, found: Sequence[Decoded | Quarantined], sources: int, bytes_done: int) -> Done:
+        ready = _authenticated(found, self._keys, self._settings)
+        try:
+            with self._engine.begin() as connection:
+                batch.tally += store.save(connection, ready, dt.datetime.now(dt.UTC))
+        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+            raise database.as_away(error) from error
+        return Done(batch, sources, bytes_done)
+
+
+def _set_aside(source: mailbox.Mail | mailbox.ReportFile) -> Quarantined:
+    why = f"reading it failed {_MAX_ENDS} times (memory or time ran out)"
+    name = source.file_name if isinstance(source, mailbox.ReportFile) else None
+    arrival = Arrival(trace.LOAD, source.modified, trace.digest(source.data), estimated=True)
+    return Quarantined(arrival, source.data, intake.KILLED_READER, why, "", name)
 
 
 def _is_something_else(source: mailbox.Mail | mailbox.ReportFile) -> bool:

@@ -1,8 +1,22 @@
-"""What the doors count (Prometheus). Label values are bounded: reasons are ours, never a peer's words."""
+"""What is counted for Prometheus. Labels are bounded: reasons are ours, never a peer's words.
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+Doors and workers are processes of their own, often in containers of their own, with the spool between them. So each publishes
+what it counts in the spool (publishing.py), and any door answers for all.
+"""
 
+import threading
+import time
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+
+# The time at which a counter began is one more line for each, and says nothing that the process's start does not.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+# Of a door.
 registry = CollectorRegistry()
+# Of a worker.
+worker_registry = CollectorRegistry()
 
 accepted = Counter("starttally_accepted_total", "Messages acknowledged (250 or 201).", ["door"], registry=registry)
 accepted_bytes = Counter(
@@ -12,10 +26,74 @@ refused = Counter(
     "starttally_refused_total", "Connections and messages refused.", ["door", "reason"], registry=registry
 )
 connections = Gauge("starttally_connections", "Open connections.", ["door"], registry=registry)
-backlog = Gauge("starttally_backlog_messages", "Messages in the spool, not stored yet.", registry=registry)
-backlog_age = Gauge("starttally_backlog_age_seconds", "Age of the oldest of them.", registry=registry)
+
+stored = Counter("starttally_stored_total", "Reports stored.", registry=worker_registry)
+duplicate = Counter("starttally_duplicate_total", "Reports that were known already.", registry=worker_registry)
+quarantined = Counter(
+    "starttally_quarantined_total", "Messages put into quarantine.", ["reason"], registry=worker_registry
+)
+dkim = Counter("starttally_dkim_total", "DKIM verdicts on mails with reports.", ["outcome"], registry=worker_registry)
+batch_seconds = Histogram(
+    "starttally_batch_seconds",
+    "Time that a batch took, from the spool into the database.",
+    buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100),
+    registry=worker_registry,
+)
+undetermined = Gauge(
+    "starttally_undetermined_messages", "Mails that wait for DNS to give their DKIM key.", registry=worker_registry
+)
+_database_up = Gauge(
+    "starttally_database_up", "Whether the database answers (1) or is away (0).", registry=worker_registry
+)
+_database_since = Gauge(
+    "starttally_database_since_seconds", "Since when that is so (Unix time).", registry=worker_registry
+)
+
+for _registry in (registry, worker_registry):
+    Gauge(
+        "starttally_process_start_time_seconds", "When this process started (Unix time).", registry=_registry
+    ).set_to_current_time()
 
 
-def text() -> bytes:
-    """The metrics in Prometheus' text format."""
-    return generate_latest(registry)
+class DatabaseState:
+    """Whether the database answers, as the worker finds out; may be asked from any thread.
+
+    A frozen server answers a client never: after ``patience`` seconds without an answer it counts as away. ``on_change`` is
+    called when the state is another one, in the thread that finds out.
+    """
+
+    def __init__(self, on_change: Callable[[], None] = lambda: None, patience: float = 10.0) -> None:
+        self._on_change = on_change
+        self._patience = patience
+        self._asked: float | None = None
+        self._lock = threading.Lock()
+        self._up: bool | None = None
+
+    def asked(self) -> None:
+        """A question to the database begins."""
+        self._asked = time.time()
+
+    def answered(self) -> None:
+        """It came to its end."""
+        self._asked = None
+        self._set(up=True, since=time.time())
+
+    def away(self) -> None:
+        """It did not."""
+        self._asked = None
+        self._set(up=False, since=time.time())
+
+    def look(self) -> None:
+        """Bring the metric up to date; for the thread that publishes."""
+        asked = self._asked
+        if asked is not None and time.time() - asked > self._patience:
+            self._set(up=False, since=asked)
+
+    def _set(self, *, up: bool, since: float) -> None:
+        with self._lock:
+            if up is self._up:
+                return
+            self._up = up
+            _database_up.set(up)
+            _database_since.set(since)
+        self._on_change()

@@ -216,6 +216,8 @@ undetermined = sa.Table(
     sa.Column("received_at", Instant, nullable=False),
     sa.Column("next_attempt", Instant, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
+    # Attempts in a row that were begun and have no end: the readers died, perhaps of this message.
+    sa.Column("unfinished", sa.Integer, nullable=False, server_default="0"),
     sa.Column("door", sa.String(16), nullable=False),
     _text("sender"),
     sa.Column("message", sa.LargeBinary, nullable=False),
@@ -238,9 +240,14 @@ quarantine = sa.Table(
     sa.Column("file_name", sa.Text),
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("message", sa.LargeBinary, nullable=False),
-    # waiting | discarded; what a retry could read leaves the table.
+    # waiting | retrying (asked for; the worker does it) | discarded; what a retry could read leaves the table.
     sa.Column("state", sa.String(16), nullable=False, server_default="waiting"),
     _text("note"),
+    # When it came here: a file's own time may be years ago, and retention must not begin then. Null in older rows.
+    sa.Column("stored_at", Instant),
+    # Who discarded it, took it back or asked for it to be read again, and when.
+    _text("acted_by"),
+    sa.Column("acted_at", Instant),
     _key("message_digest"),
 )
 sa.Index(None, quarantine.c.state, quarantine.c.received_at)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import logging
 import signal
 import socket
@@ -13,12 +12,13 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from . import health, http
+from . import health, http, metrics, publishing
 from .certificate import CertificateUnusable
 from .http_protocol import bounded
 from .limits import Connections
-from .settings import PREFIX, Address, Settings
+from .settings import Address, Settings
 from .smtp import SmtpDoor
+from .sockets import PortBusy, allow_descriptors, handed_over, listen, notify
 from .spool import Spool
 
 __all__ = ["CertificateUnusable", "PortBusy", "receive", "run"]
@@ -29,10 +29,6 @@ log = logging.getLogger(__name__)
 _DRAIN_SECONDS = 5.0
 _HEADER_SECONDS = 30.0
 _BACKLOG = 1_024
-
-
-class PortBusy(Exception):
-    """A port cannot be listened on. The text names the setting that changes it; exit with 2."""
 
 
 async def receive(
@@ -50,32 +46,26 @@ async def receive(
     loop = asyncio.get_running_loop()
     door = SmtpDoor(settings, spool)
     state = ServerState()
-    limits = Connections(settings.max_connections, settings.max_connections_per_client)
-    config = uvicorn.Config(
-        http.application(settings, spool, checks),
-        http=bounded(limits, min(_HEADER_SECONDS, settings.idle_seconds), settings.session_seconds),
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=15,
-        h11_max_incomplete_event_size=32 * 1024,
-    )
-    config.load()
+    limits = Connections(settings.max_connections, settings.max_connections_per_client, settings.http_proxies)
+    config = _http_config(settings, spool, checks, limits)
 
     def http_protocol() -> asyncio.Protocol:
         return config.http_protocol_class(config=config, server_state=state, app_state={}, _loop=loop)  # type: ignore[call-arg]
 
+    given = handed_over()
+    allow_descriptors(2 * settings.max_connections)
     with contextlib.ExitStack() as sockets:
-        smtp_socket = sockets.enter_context(listen("SMTP_LISTEN", settings.smtp_listen))
-        http_socket = sockets.enter_context(listen("HTTP_LISTEN", settings.http_listen))
+        smtp_socket = sockets.enter_context(_socket("smtp", given, settings))
+        http_socket = sockets.enter_context(_socket("http", given, settings))
+        sockets.enter_context(publishing.Publisher(spool.path, publishing.DOOR, metrics.registry))
         servers = [
             await loop.create_server(door.protocol, sock=smtp_socket, backlog=_BACKLOG),
             await loop.create_server(http_protocol, sock=http_socket, backlog=_BACKLOG),
         ]
         on_ready({"smtp": Address(*smtp_socket.getsockname()[:2]), "http": Address(*http_socket.getsockname()[:2])})
+        notify("READY=1")
         await stop.wait()
+        notify("STOPPING=1")
         for server in servers:
             server.close()
         for connection in list(state.connections):
@@ -106,26 +96,34 @@ def run_loop(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
-def listen(setting: str, address: Address) -> socket.socket:
-    """A bound socket for ``address``. Raises PortBusy, which names ``setting``."""
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((address.host, address.port))
-    except (OSError, OverflowError) as error:
-        bound.close()
-        raise PortBusy(f"{_cannot(address, error)}; set {PREFIX}{setting} to another host:port") from error
-    return bound
+def _http_config(
+    settings: Settings, spool: Spool, checks: Mapping[str, health.Check] | None, limits: Connections
+) -> uvicorn.Config:
+    """Uvicorn's configuration for the HTTP door, loaded."""
+    config = uvicorn.Config(
+        http.application(settings, spool, checks),
+        http=bounded(limits, min(_HEADER_SECONDS, settings.idle_seconds), settings.session_seconds),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # Nobody else's X-Forwarded-For is believed; uvicorn by itself believes this machine's.
+        proxy_headers=bool(settings.http_proxies),
+        forwarded_allow_ips=[str(network) for network in settings.http_proxies],
+        timeout_keep_alive=15,
+        h11_max_incomplete_event_size=32 * 1024,
+    )
+    config.load()
+    return config
 
 
-def _cannot(address: Address, error: Exception) -> str:
-    code = error.errno if isinstance(error, OSError) else None
-    if code == errno.EADDRINUSE:
-        return f"{address} is in use by another program"
-    if code == errno.EACCES:
-        return f"{address} needs a privilege this process does not have (ports below 1024)"
-    return f"{address} cannot be listened on ({error})"
+def _socket(name: str, given: dict[str, socket.socket], settings: Settings) -> socket.socket:
+    """The socket that was handed over under this name, or a new one."""
+    if name in given:
+        return given[name]
+    setting, address = f"{name.upper()}_LISTEN", {"smtp": settings.smtp_listen, "http": settings.http_listen}[name]
+    return listen(setting, address, shared=settings.door_processes > 1)
 
 
 async def _finish(tasks: set[asyncio.Task[None]], seconds: float) -> None:

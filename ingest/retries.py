@@ -1,100 +1,173 @@
-"""Second looks: DKIM verdicts that DNS could not give yet, and quarantined messages after an upgrade."""
+"""Second looks at mails whose DKIM key DNS could not give: again and again until it answers, for 3 days.
+
+The messages are strangers' and may be large, and reading one may end this process (limited.py). So an attempt is counted
+before it is made, one message is in memory at a time, and one that a reader died over is read alone.
+"""
 
 import datetime as dt
+import logging
+import time
 import zlib
 from collections.abc import Callable, Sequence
 
+import msgspec
 import sqlalchemy as sa
 
 from . import intake, store
 from .authentication import UNDETERMINED
-from .intake import Authenticate, Decoded, Quarantined
-from .models import quarantine, undetermined
+from .dkim_message import MAX_HEADER_BYTES
+from .intake import Authenticate, Quarantined, Submission
+from .models import undetermined
 from .settings import Settings
 from .trace import Arrival
 
+log = logging.getLogger(__name__)
+
 # Google's signatures expire after 7 days, and a key that cannot be found for 3 days will not be found.
 GIVE_UP_AFTER = dt.timedelta(days=3)
-_LONGEST_WAIT = dt.timedelta(hours=6)
-_AT_ONCE = 50
+_LONGEST_WAIT = dt.timedelta(hours=1)
+# Look-ups are worth a batch: reports of 200 mails come from a few dozen domains.
+_AT_ONCE = 200
+# A worker may be killed for other reasons than the message it is reading.
+_MAX_UNFINISHED = 3
+# What dkim_message reads of a mail to find its signatures, and a little more.
+_HEADER = MAX_HEADER_BYTES + 1024
 
+# Asks DNS for the keys of mails, of which it is given the headers.
 Prefetch = Callable[[Sequence[bytes]], None]
 
 
+class Progress(msgspec.Struct):
+    """What a round did: messages decided (or given up), and whether more are due now."""
+
+    decided: int = 0
+    more: bool = False
+
+
+class _Due(msgspec.Struct, frozen=True):
+    digest: str
+    received_at: dt.datetime
+    attempts: int
+    unfinished: int
+    door: str
+    sender: str
+
+    @property
+    def mine(self) -> sa.ColumnElement[bool]:
+        return undetermined.c.message_digest == self.digest
+
+
 def retry_undetermined(
-    engine: sa.Engine, settings: Settings, authenticate: Authenticate, prefetch: Prefetch, now: dt.datetime
-) -> int:
-    """Authenticate stored messages whose time has come; return how many were decided.
+    engine: sa.Engine,
+    settings: Settings,
+    authenticate: Authenticate,
+    prefetch: Prefetch,
+    now: dt.datetime,
+    seconds: float = 10.0,
+    begin: Callable[[], None] = lambda: None,
+) -> Progress:
+    """Authenticate the stored messages whose time has come, for about ``seconds``, so that new mail is not held up.
+
+    ``begin`` is called before each is read.
 
     After three days without an answer from DNS the report stays ``unverified``, its delivery keeps the verdict
-    ``undetermined`` and the stored message is dropped.
+    ``undetermined`` with a reason that says so, and the stored message is dropped.
     """
-    due = sa.select(undetermined).where(undetermined.c.next_attempt <= now).order_by(undetermined.c.next_attempt)
+    deadline = time.monotonic() + seconds
+    progress = Progress()
+    while due := _claim(engine, now):
+        prefetch([_header(engine, one) for one in due])
+        for position, one in enumerate(due):
+            if position and time.monotonic() >= deadline:
+                _release(engine, due[position:], now)
+                break
+            begin()
+            progress.decided += _look_again(engine, one, settings, authenticate, now)
+        if time.monotonic() >= deadline:
+            progress.more = _any_due(engine, now)
+            break
+    if progress.decided:
+        log.info("decided %d DKIM verdicts that had waited for DNS", progress.decided)
+    return progress
+
+
+def count(engine: sa.Engine) -> int:
+    """How many messages wait for their verdict."""
     with engine.connect() as connection:
-        rows = connection.execute(due.limit(_AT_ONCE)).mappings().all()
-    messages = [zlib.decompress(row["message"]) for row in rows]
-    prefetch(messages)
-    decided = 0
-    for row, message in zip(rows, messages, strict=True):
-        arrival = Arrival(row["door"], row["received_at"], row["message_digest"], sender=row["sender"])
-        decoded = intake.decode_mail(message, arrival, settings)
+        return connection.execute(sa.select(sa.func.count()).select_from(undetermined)).scalar_one()
+
+
+def _claim(engine: sa.Engine, now: dt.datetime) -> list[_Due]:
+    """The next messages, with the attempt counted and the next one put off before anything is read: whatever happens to
+    this process, it does not meet the same message again at once.
+    """
+    row = undetermined.c
+    columns = (row.message_digest, row.received_at, row.attempts, row.unfinished, row.door, row.sender)
+    waiting = sa.select(*columns).where(row.next_attempt <= now).order_by(row.unfinished, row.next_attempt)
+    with engine.begin() as connection:
+        # Two workers must not take the same ones (SQLite has one writer at a time anyway).
+        found = connection.execute(waiting.limit(_AT_ONCE).with_for_update(skip_locked=True)).all()
+        due = [_Due(*values) for values in found]
+        due = due[:1] if due and due[0].unfinished else [one for one in due if not one.unfinished]
+        for attempts in {one.attempts for one in due}:
+            digests = [one.digest for one in due if one.attempts == attempts]
+            change = {
+                "attempts": attempts + 1,
+                "unfinished": row.unfinished + 1,
+                "next_attempt": now + min(store.FIRST_RETRY * 2 ** min(attempts + 1, 10), _LONGEST_WAIT),
+            }
+            connection.execute(sa.update(undetermined).where(row.message_digest.in_(digests)).values(change))
+    return due
+
+
+def _release(engine: sa.Engine, due: Sequence[_Due], now: dt.datetime) -> None:
+    """Those that were claimed and not looked at are due again, as they were."""
+    with engine.begin() as connection:
+        for one in due:
+            as_it_was = {"attempts": one.attempts, "unfinished": one.unfinished, "next_attempt": now}
+            connection.execute(sa.update(undetermined).where(one.mine).values(as_it_was))
+
+
+def _any_due(engine: sa.Engine, now: dt.datetime) -> bool:
+    with engine.connect() as connection:
+        first = sa.select(undetermined.c.message_digest).where(undetermined.c.next_attempt <= now).limit(1)
+        return connection.execute(first).first() is not None
+
+
+def _header(engine: sa.Engine, one: _Due) -> bytes:
+    return zlib.decompressobj().decompress(_compressed(engine, one), _HEADER)
+
+
+def _compressed(engine: sa.Engine, one: _Due) -> bytes:
+    with engine.connect() as connection:
+        found = connection.execute(sa.select(undetermined.c.message).where(one.mine)).scalar_one_or_none()
+    return zlib.compress(b"") if found is None else bytes(found)
+
+
+def _look_again(engine: sa.Engine, one: _Due, settings: Settings, authenticate: Authenticate, now: dt.datetime) -> bool:
+    if one.unfinished >= _MAX_UNFINISHED:
+        why = f"given up: checking the signature again ended the worker {one.unfinished} times"
         with engine.begin() as connection:
-            decided += _retry(connection, decoded, row["attempts"], authenticate, now)
-    return decided
-
-
-def _retry(
-    connection: sa.Connection,
-    decoded: Decoded | Quarantined,
-    attempts: int,
-    authenticate: Authenticate,
-    now: dt.datetime,
-) -> bool:
-    mine = undetermined.c.message_digest == decoded.arrival.message_digest
-    if isinstance(decoded, Quarantined):  # STARTTALLY_DOMAINS has changed meanwhile; its rows stay as they are
-        connection.execute(sa.delete(undetermined).where(mine))
+            store.give_up(connection, one.digest, why, None, now)
         return True
-    submission = intake.authenticated(decoded, authenticate)
-    if submission.authentication.dkim != UNDETERMINED:
+    arrival = Arrival(one.door, one.received_at, one.digest, sender=one.sender)
+    decoded = intake.decode_mail(zlib.decompress(_compressed(engine, one)), arrival, settings)
+    submission = None if isinstance(decoded, Quarantined) else intake.authenticated(decoded, authenticate)
+    with engine.begin() as connection:
+        return _note(connection, one, submission, now)
+
+
+def _note(connection: sa.Connection, one: _Due, submission: Submission | None, now: dt.datetime) -> bool:
+    if submission is None:  # STARTTALLY_DOMAINS has changed meanwhile; its rows stay as they are
+        connection.execute(sa.delete(undetermined).where(one.mine))
+        return True
+    verdict = submission.authentication
+    if verdict.dkim != UNDETERMINED:
         store.settle(connection, submission, now)
         return True
-    if now - decoded.arrival.received_at >= GIVE_UP_AFTER:
-        connection.execute(sa.delete(undetermined).where(mine))
+    if now - one.received_at >= GIVE_UP_AFTER:
+        why = f"given up: DNS gave no answer for {GIVE_UP_AFTER.days} days ({verdict.reason})"
+        store.give_up(connection, one.digest, why, submission, now)
         return True
-    wait = min(store.FIRST_RETRY * 2 ** min(attempts + 1, 10), _LONGEST_WAIT)
-    change = sa.update(undetermined).where(mine).values(attempts=attempts + 1, next_attempt=now + wait)
-    connection.execute(change)
+    connection.execute(sa.update(undetermined).where(one.mine).values(unfinished=0))
     return False
-
-
-def retry_quarantined(
-    engine: sa.Engine, settings: Settings, authenticate: Authenticate, digests: Sequence[str], now: dt.datetime
-) -> store.Tally:
-    """Read quarantined messages again, as after an upgrade or a change of settings. What can be read now is stored and
-    leaves quarantine; the rest stays, with the reason of today.
-    """
-    tally = store.Tally()
-    for digest in digests:
-        with engine.begin() as connection:
-            row = (
-                connection.execute(sa.select(quarantine).where(quarantine.c.message_digest == digest)).mappings().one()
-            )
-            arrival = Arrival(row["door"], row["received_at"], digest, sender=row["sender"])
-            decoded = _decode_again(zlib.decompress(row["message"]), row["file_name"], arrival, settings)
-            mine = quarantine.c.message_digest == digest
-            if isinstance(decoded, Quarantined):
-                reason = {"reason": decoded.reason, "explanation": decoded.explanation, "state": "waiting"}
-                connection.execute(sa.update(quarantine).where(mine).values(reason))
-                tally.quarantined += 1
-                continue
-            signed = None if row["file_name"] is not None else authenticate
-            tally += store.save(connection, [intake.authenticated(decoded, signed)], now)
-            if not decoded.unread:
-                connection.execute(sa.delete(quarantine).where(mine))
-    return tally
-
-
-def _decode_again(message: bytes, file_name: str | None, arrival: Arrival, settings: Settings) -> Decoded | Quarantined:
-    if file_name is None:
-        return intake.decode_mail(message, arrival, settings)
-    return intake.decode_file(message, file_name, arrival, settings)

@@ -101,6 +101,11 @@ class Settings(BaseSettings):
     max_message_bytes: int = Field(
         20 * MIB, ge=64 * 1024, le=64 * MIB, description="Largest mail or HTTP body a door accepts (announced as SIZE)."
     )
+    max_header_bytes: int = Field(
+        256 * 1024,
+        ge=16 * 1024,
+        description="Largest header of a mail; a real report mail's has some 13 KiB, and cutting up more costs CPU time.",
+    )
     max_report_bytes: int = Field(
         32 * MIB, ge=64 * 1024, le=256 * MIB, description="Largest report after decompression; guards against bombs."
     )
@@ -155,10 +160,16 @@ class Settings(BaseSettings):
         400, ge=0, description="Days to keep quarantined messages; 0 keeps them for ever."
     )
     verdict_window_days: int = Field(
-        14, ge=1, le=90, description="Complete days that a verdict looks at; so long the policy must have been the same."
+        14,
+        ge=1,
+        le=90,
+        description="Complete days that a verdict looks at; so long the policy must have been the same.",
     )
     verdict_late_days: int = Field(
-        2, ge=0, le=14, description="Newest complete days left out of them, because reports about these are still arriving."
+        2,
+        ge=0,
+        le=14,
+        description="Newest complete days left out of them, because reports about these are still arriving.",
     )
     verdict_bound: float = Field(
         0.01,
@@ -192,7 +203,8 @@ class Settings(BaseSettings):
     )
     oidc_issuer: str = Field(
         "",
-        description="OpenID Connect issuer that logs users of the dashboard in, for example https://login.example.com.",
+        description="OpenID Connect issuer that logs users of the dashboard in, for example https://login.example.com. "
+        "Where anybody can have an account there, set ACCESS.",
         pattern=r"^(https?://[^\s?#]+)?$",
     )
     oidc_client_id: str = Field("", description="The dashboard's client id at OIDC_ISSUER.")
@@ -202,6 +214,9 @@ class Settings(BaseSettings):
         description="Who may see which domains: `alice@example.com=example.com *.example.com; bob@example.com=*` (a table "
         "of lists in TOML). *.example.com is every name below it; @example.com is every user of that domain, * every user "
         "who is logged in. Empty: all users see everything; otherwise who is not listed sees nothing.",
+    )
+    login_hours: int = Field(
+        12, ge=1, le=720, description="Hours after which a user whom OIDC_ISSUER logged in must log in again."
     )
 
     @classmethod
@@ -256,6 +271,12 @@ class Settings(BaseSettings):
         if self.access and self.login is None:
             raise ValueError(
                 f"{PREFIX}ACCESS is set, but nobody logs in: set {PREFIX}OIDC_ISSUER or {PREFIX}DASHBOARD_PROXIES"
+            )
+        if self.login is None and not self.dashboard_open and not self.dashboard_listen.is_loopback:
+            raise ValueError(
+                f"{PREFIX}DASHBOARD_LISTEN is {self.dashboard_listen}, which strangers can reach, and nobody has to log in: "
+                f"set {PREFIX}OIDC_ISSUER (OpenID Connect) or {PREFIX}DASHBOARD_PROXIES (a reverse proxy that logs users in), "
+                f"listen on 127.0.0.1, or set {PREFIX}DASHBOARD_OPEN=true to show everything to everybody"
             )
         return self
 

@@ -10,20 +10,24 @@ import datetime as dt
 import logging
 import ssl
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, cast
 
 from aiosmtpd import smtp as aiosmtpd_smtp
+from aiosmtpd.proxy_protocol import get_proxy
 
 from . import metrics, plaintext, trace
 from .certificate import Certificate
 from .limits import Connections, in_log
+from .room import Room
 from .settings import Settings
-from .smtp_data import DataStream
+from .smtp_data import DataStream, HeaderSize
 from .spool import IncomingMessage, Spool, SpoolUnavailable
 
 log = logging.getLogger(__name__)
 # aiosmtpd writes every command down with the peer's full address (privacy), and as much as the peer likes.
-logging.getLogger("mail.log").setLevel(logging.CRITICAL)
+for _chatty in ("mail.log", "mail.debug"):
+    logging.getLogger(_chatty).setLevel(logging.CRITICAL)
 
 TRY_LATER = "451 4.3.0 Temporary fault on our side, please try again later"
 NO_SPACE = "452 4.3.1 Insufficient system storage, please try again later"
@@ -42,6 +46,8 @@ _CALL_LIMITS = {
     "*": 200_000,
 }
 _ABORT_AFTER = 5.0
+# A load balancer sends its header at once.
+_PROXY_SECONDS = 10.0
 DOOR = trace.SMTP
 
 
@@ -51,7 +57,10 @@ class SmtpDoor:
     def __init__(self, settings: Settings, spool: Spool) -> None:
         self.settings = settings
         self.spool = spool
-        self.connections = Connections(settings.max_connections, settings.max_connections_per_client)
+        self.connections = Connections(
+            settings.max_connections, settings.max_connections_per_client, settings.smtp_proxies
+        )
+        self.room = Room(settings, spool)
         self.sessions: set[SmtpSession] = set()
         self.certificate = (
             Certificate(settings.tls_certificate, settings.tls_key)
@@ -91,6 +100,7 @@ class SmtpDoor:
         for session in list(self.sessions):
             session.abort()
         await asyncio.to_thread(self.disk.shutdown)
+        self.room.close()
 
 
 class SmtpSession(aiosmtpd_smtp.SMTP):
@@ -117,6 +127,7 @@ class SmtpSession(aiosmtpd_smtp.SMTP):
         self._peer: str | None = None
         self._errors = 0
         self._receiving = False
+        self._behind_proxy = False
         self._deadline: asyncio.TimerHandle | None = None
 
     @property
@@ -130,13 +141,14 @@ class SmtpSession(aiosmtpd_smtp.SMTP):
             super().connection_made(transport)
             return
         address = transport.get_extra_info("peername") or ("unknown",)
-        refusal = "closing, try again later" if self._door.closing else self._door.connections.enter(address[0])
+        refusal = "closing, try again later" if self._door.closing else self._door.connections.enter(address[0], self)
         if refusal:
             metrics.refused.labels(DOOR, "connections").inc()
             _two_way(transport).write(f"421 4.7.0 {self._door.settings.hostname} {refusal}\r\n".encode())
             transport.close()
             return
         self._peer = address[0]
+        self._behind_proxy = self._door.connections.is_proxy(address[0])
         self._door.sessions.add(self)
         metrics.connections.labels(DOOR).inc()
         self._deadline = self.loop.call_later(
@@ -150,11 +162,43 @@ class SmtpSession(aiosmtpd_smtp.SMTP):
             return
         if self in self._door.sessions:
             self._door.sessions.discard(self)
-            self._door.connections.leave(self.peer)
+            self._door.connections.leave(self)
             metrics.connections.labels(DOOR).dec()
         if self._deadline:
             self._deadline.cancel()
         super().connection_lost(error)
+
+    async def _handle_client(self) -> None:
+        """Behind a load balancer, learn who the client is before a word is said (the PROXY protocol comes first)."""
+        if self._behind_proxy and (refusal := await self._learn_client()):
+            self._say_goodbye(refusal)
+            return
+        await super()._handle_client()
+
+    async def _learn_client(self) -> str | None:
+        """Read the PROXY header; why the connection must end, or None.
+
+        Without an address in it (LOCAL, UNKNOWN: the balancer's own health checks) the client is the proxy itself.
+        """
+        try:
+            said = await asyncio.wait_for(get_proxy(self._reader), _PROXY_SECONDS)
+        except Exception as error:  # noqa: BLE001  on what is no header the parser raises whatever its slips lead to
+            log.warning("%s: no PROXY header (%s)", in_log(self.peer), type(error).__name__)
+            return "4.7.0 a PROXY header is expected here"
+        if not said.valid:
+            log.warning("%s: PROXY header refused: %s", in_log(self.peer), plaintext.one_line(said.error, 100))
+            return "4.7.0 the PROXY header is malformed"
+        if isinstance(said.src_addr, IPv4Address | IPv6Address):
+            client = str(said.src_addr)
+            if refusal := self._door.connections.identify(self, client):
+                metrics.refused.labels(DOOR, "connections").inc()
+                return f"4.7.0 {refusal}"
+            self._peer = client
+        return None
+
+    def evict(self) -> None:
+        """The door is full, and this session has brought nothing for longest."""
+        self._say_goodbye("4.7.0 too many connections, and this one was idle")
 
     def eof_received(self) -> bool | None:
         """The peer hung up."""
@@ -217,33 +261,15 @@ class SmtpSession(aiosmtpd_smtp.SMTP):
 
     async def _receive(self) -> None:
         incoming: IncomingMessage | None = None
-        size = 0
+        problem: str | None = None
         try:
             incoming = self._door.spool.receive()
             incoming.write(self._trace())
-            problem: str | None = None
         except SpoolUnavailable as error:
             problem = self._no_space(error)
         await self.push("354 End data with <CR><LF>.<CR><LF>")
-        stream = DataStream()
         try:
-            while not stream.ended:
-                chunk = await self._reader.read(_CHUNK)
-                if not chunk:
-                    raise ConnectionResetError
-                self._reset_timeout()
-                decoded = stream.feed(chunk)
-                size += len(decoded)
-                if size > 2 * self._door.settings.max_message_bytes:
-                    self._say_goodbye("4.7.0 message without end")
-                    raise ConnectionResetError
-                if problem is None and size > self._door.settings.max_message_bytes:
-                    metrics.refused.labels(DOOR, "size").inc()
-                    problem = f"552 5.3.4 Message larger than {self._door.settings.max_message_bytes} bytes"
-                if problem is None and incoming:
-                    problem = self._write(incoming, decoded)
-            if stream.rest:  # commands that were sent ahead (RFC 2920)
-                self._reader.feed_data(stream.rest)
+            size, problem = await self._stream_into(incoming, problem)
             reply = problem or TRY_LATER
             if problem is None and incoming:
                 committing, incoming = incoming, None
@@ -253,6 +279,40 @@ class SmtpSession(aiosmtpd_smtp.SMTP):
                 incoming.abort()
         self.envelope = self._create_envelope()
         await self.push(reply)
+
+    async def _stream_into(self, incoming: IncomingMessage | None, problem: str | None) -> tuple[int, str | None]:
+        """Read a mail to its end, into ``incoming`` as long as there is no problem: its size, and the reply that refuses it.
+
+        Memory is one chunk, however long a line is. Lines beyond RFC 5321's 998 octets are taken: some senders put a whole
+        JSON report on one. A mail that is refused is still read to its end, where the refusal belongs.
+        """
+        stream, header, size = DataStream(), HeaderSize(), 0
+        while not stream.ended:
+            chunk = await self._reader.read(_CHUNK)
+            if not chunk:
+                raise ConnectionResetError
+            self._reset_timeout()
+            decoded = stream.feed(chunk)
+            header.feed(decoded)
+            size += len(decoded)
+            if size > 2 * self._door.settings.max_message_bytes:
+                self._say_goodbye("4.7.0 message without end")
+                raise ConnectionResetError
+            problem = problem or self._too_large(size, header.octets)
+            if problem is None and incoming:
+                problem = self._write(incoming, decoded)
+        if stream.rest:  # commands that were sent ahead (RFC 2920)
+            self._reader.feed_data(stream.rest)
+        return size, problem
+
+    def _too_large(self, size: int, header: int) -> str | None:
+        limits = self._door.settings
+        if size <= limits.max_message_bytes and header <= limits.max_header_bytes:
+            return None
+        metrics.refused.labels(DOOR, "size").inc()
+        if size > limits.max_message_bytes:
+            return f"552 5.3.4 Message larger than {limits.max_message_bytes} bytes"
+        return f"552 5.3.4 Header larger than {limits.max_header_bytes} bytes"
 
     def _write(self, incoming: IncomingMessage, decoded: bytes) -> str | None:
         try:
@@ -271,6 +331,7 @@ class SmtpSession(aiosmtpd_smtp.SMTP):
         except Exception:
             incoming.abort()
             raise
+        self._door.connections.useful(self)
         metrics.accepted.labels(DOOR).inc()
         metrics.accepted_bytes.labels(DOOR).inc(size)
         log.info("%s: accepted %s, %d bytes", in_log(self.peer), name, size)
@@ -316,8 +377,8 @@ class _Policy:
 
     async def handle_MAIL(self, _server: Any, _session: Any, envelope: Any, address: str, options: list[str]) -> str:
         """Any sender, as long as there is room."""
-        if self._door.spool.free_bytes() < self._door.settings.min_free_bytes:
-            log.error("%s: less than STARTTALLY_MIN_FREE_BYTES free", self._door.spool.path)
+        if lack := self._door.room.lack():
+            log.error("%s", lack)
             metrics.refused.labels(DOOR, "storage").inc()
             return NO_SPACE
         envelope.mail_from = address

@@ -1,6 +1,9 @@
 """The body of DATA: where it ends, and the dots it was stuffed with (RFC 5321 section 4.5.2), chunk by chunk."""
 
+import re
+
 _END = b"\r\n.\r\n"
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 
 
 class DataStream:
@@ -37,3 +40,22 @@ class DataStream:
         skipped = plain[self._virtual :]
         self._virtual = max(0, self._virtual - len(plain))
         return skipped
+
+
+class HeaderSize:
+    """Counts the octets of a mail's header, that is up to the first blank line, chunk by chunk."""
+
+    def __init__(self) -> None:
+        self.octets = 0
+        self._ended = False
+        self._tail = b""
+
+    def feed(self, chunk: bytes) -> None:
+        """Count what ``chunk`` adds."""
+        if self._ended:
+            return
+        data = self._tail + chunk
+        blank = _BLANK_LINE.search(data)
+        self._ended = blank is not None
+        self.octets += (blank.start() if blank else len(data)) - len(self._tail)
+        self._tail = data[-3:]

@@ -13,6 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from . import rollups, trace
+from .authentication import UNDETERMINED
 from .intake import TRUST_ORDER, Quarantined, Submission
 from .models import (
     delivery,
@@ -57,7 +58,7 @@ def save(connection: sa.Connection, messages: Sequence[Submission | Quarantined]
     reports = [rows for submission in submissions for rows in rows_of(submission, now)]
     new = _save_reports(connection, [member for rows in reports for member in rows])
     _keep_undetermined(connection, submissions, now)
-    _save_quarantined(connection, refused)
+    _save_quarantined(connection, refused, now)
     tally = Tally(quarantined=len(refused))
     for rows in reports:
         fresh = {member.key for member in rows} & new
@@ -78,6 +79,21 @@ def settle(connection: sa.Connection, submission: Submission, now: dt.datetime) 
             )
             connection.execute(sa.delete(delivery).where(waiting))
     save(connection, [submission], now)
+    connection.execute(sa.delete(undetermined).where(undetermined.c.message_digest == digest))
+
+
+def give_up(connection: sa.Connection, digest: str, why: str, submission: Submission | None, now: dt.datetime) -> None:
+    """Say on the deliveries of a message that its verdict was given up, and forget the message. Its report stays as it is.
+
+    ``submission`` is the message where it can be read; without it every delivery must be looked at.
+    """
+    of_message = (delivery.c.message_digest == digest) & (delivery.c.dkim == UNDETERMINED)
+    keys = {member.key for rows in rows_of(submission, now) for member in rows} if submission else set()
+    for domain, key in sorted(keys):
+        mine = of_message & (delivery.c.policy_domain == domain) & (delivery.c.report_key == key)
+        connection.execute(sa.update(delivery).where(mine).values(dkim_reason=why))
+    if submission is None:
+        connection.execute(sa.update(delivery).where(of_message).values(dkim_reason=why))
     connection.execute(sa.delete(undetermined).where(undetermined.c.message_digest == digest))
 
 
@@ -163,7 +179,7 @@ def _keep_undetermined(connection: sa.Connection, submissions: Iterable[Submissi
     _insert(connection, undetermined, list(waiting.values()))
 
 
-def _save_quarantined(connection: sa.Connection, refused: Iterable[Quarantined]) -> None:
+def _save_quarantined(connection: sa.Connection, refused: Iterable[Quarantined], now: dt.datetime) -> None:
     rows = {
         message.arrival.message_digest: {
             "message_digest": message.arrival.message_digest,
@@ -176,6 +192,7 @@ def _save_quarantined(connection: sa.Connection, refused: Iterable[Quarantined])
             "file_name": None if message.file_name is None else storable(message.file_name),
             "size": len(message.message),
             "message": zlib.compress(message.message),
+            "stored_at": now,
         }
         for message in refused
     }

@@ -7,20 +7,21 @@ message that cannot be read goes to quarantine and never stops the line; one tha
 import datetime as dt
 import logging
 import os
-import resource
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import sqlalchemy as sa
 
-from . import database, housekeeping, intake, retries, store, trace
+from . import database, housekeeping, intake, metrics, publishing, quarantine, retries, store, trace
 from .authentication import Authentication, authenticate, signature_names
 from .dkim_keys import Keys
 from .intake import Decoded, Quarantined, Submission
+from .limited import MAX_MESSAGE_CPU_SECONDS, allow_cpu
 from .settings import Settings
 from .spool import Claimant, Spool, SpooledMessage
 
@@ -30,15 +31,17 @@ U = TypeVar("U")
 
 # Readers that a message may take down before it is set aside.
 _MAX_ATTEMPTS = 2
-# threats.md rows 4 and 5: the kernel ends a reader that a message drives beyond these; the supervisor starts another.
-_MAX_MEMORY = 1024 * 1024 * 1024
-_MAX_MESSAGE_CPU_SECONDS = 10
 _MAX_BATCH_CPU_SECONDS = 300
-# Raw bytes of one batch: what is read of them takes several times as much memory.
+# Raw bytes of one batch, and bytes of the reports read from them: what is read takes several times as much memory.
 _BATCH_BYTES = 24 * 1024 * 1024
+_READ_BYTES = 24 * 1024 * 1024
 _STEP_SECONDS = 120.0
 _RECOVER_EVERY = 15.0
 _RETRY_EVERY = 20.0
+# Of these, so long at most while new mail waits.
+_RETRY_SECONDS = 5.0
+_QUARANTINE_EVERY = 2.0
+_COUNT_EVERY = 10.0
 # A name server that is only slow gets its chance in the background.
 _RETRY_DNS_SECONDS = 5.0
 _HOUSEKEEPING_EVERY = 3600.0
@@ -54,25 +57,36 @@ class Worker:
         self._spool = spool
         self._keys = keys
         self._due: dict[str, float] = {}
+        self._state = metrics.DatabaseState()
+        self._retries_wait = False
+        self._guarded = False
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set. The database being away is waited out, aloud; a wrong schema raises SchemaMismatch."""
         back_off = 0.0
         checked = False
-        with self._spool.claimant() as claimant:
+        publisher = publishing.Publisher(
+            self._spool.path, publishing.WORKER, metrics.worker_registry, lambda: self._state.look()
+        )
+        self._state = metrics.DatabaseState(publisher.publish)
+        with publisher, self._spool.claimant() as claimant:
             signal.signal(signal.SIGALRM, lambda *_: _abandon(claimant))
+            self._guarded = True
             while not stop.is_set():
-                # A frozen server (SIGSTOP, a dead network) holds a client past every time-out of the driver's.
-                signal.setitimer(signal.ITIMER_REAL, _STEP_SECONDS)
+                self._alive()
                 try:
                     if not checked:
+                        self._state.asked()
                         database.check(self._engine)
+                        self._state.answered()
                         checked = True
                     busy = self._step(claimant)
                     back_off = 0.0
                 except (sa.exc.DBAPIError, database.DatabaseAway) as error:
                     busy = True
                     back_off = min(_LONGEST_BACK_OFF, back_off * 2 or 0.5)
+                    self._state.away()
+                    self._due.pop("quarantine", None)  # the next round begins with a question to the database
                     log.warning("%s; trying again in %.1f s, mail waits in the spool", _in_a_line(error), back_off)
                 finally:
                     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -86,55 +100,86 @@ class Worker:
             try:
                 while messages := claimant.claim(self._settings.batch_messages, _BATCH_BYTES):
                     tally += self._store(claimant, messages)
-                self._retry_undetermined()
+                self._retry_quarantined()
+                while self._retry_undetermined():
+                    pass
             except sa.exc.DBAPIError as error:
                 raise database.as_away(error) from error
         return tally
 
+    def _alive(self) -> None:
+        """A frozen server (SIGSTOP, a dead network) holds a client past every time-out of the driver's: without progress for
+        so long, this process ends.
+        """
+        if self._guarded:
+            signal.setitimer(signal.ITIMER_REAL, _STEP_SECONDS)
+
     def _step(self, claimant: Claimant) -> bool:
-        """One round: the chores whose time has come, then a batch. Whether there was a batch."""
+        """One round: the chores whose time has come, then a batch. Whether there is more to do at once."""
         self._now_and_then("recover", _RECOVER_EVERY, claimant.recover)
-        self._now_and_then("retry", _RETRY_EVERY, self._retry_undetermined)
+        self._now_and_then("undetermined", _RETRY_EVERY, self._retry_undetermined)
+        self._now_and_then("quarantine", _QUARANTINE_EVERY, self._retry_quarantined)
+        self._now_and_then("count", _COUNT_EVERY, self._count)
         self._now_and_then("housekeeping", _HOUSEKEEPING_EVERY, self._housekeeping)
         messages = claimant.claim(self._settings.batch_messages, _BATCH_BYTES)
         if messages:
             self._store(claimant, messages)
-        return bool(messages)
+        elif self._retries_wait:  # nothing new: go on with what has waited for DNS
+            self._retry_undetermined()
+        return bool(messages) or self._retries_wait
 
     def _now_and_then(self, chore: str, every: float, do: Callable[[], object]) -> None:
         now = time.monotonic()
         if now >= self._due.get(chore, 0.0):
             self._due[chore] = now + every
             do()
+            self._alive()
 
     def _store(self, claimant: Claimant, messages: list[SpooledMessage]) -> store.Tally:
-        """One batch, one transaction; the files go only after its commit.
+        """What was claimed, in as many batches as its size asks for."""
+        tally = store.Tally()
+        rest: list[SpooledMessage] = messages
+        while rest:
+            done, came_of_it = self._store_batch(_Batch(claimant, rest, self._alive))
+            tally += came_of_it
+            rest = rest[done:]
+        return tally
+
+    def _store_batch(self, batch: "_Batch") -> tuple[int, store.Tally]:
+        """One batch, one transaction; the files go only after its commit. How many messages were done with.
 
         The database being away is nobody's fault: the messages go back as they were. Any other error is some message's
         fault: those under suspicion go back with an attempt counted, come again one by one, and the culprit ends in
         quarantine.
         """
-        batch = _Batch(claimant, messages)
+        begun = time.monotonic()
         try:
-            read = batch.each(self._read, messages)
+            read = batch.read(self._read)
             self._prefetch(
                 [item.message for item in read if isinstance(item, Decoded) and item.arrival.door != trace.HTTPS]
             )
-            ready = batch.each(self._authenticated, read)
-            _allow_cpu(_MAX_BATCH_CPU_SECONDS)
+            ready = [item for item in batch.each(self._authenticated, read) if item is not None]
+            allow_cpu(_MAX_BATCH_CPU_SECONDS)
+            self._state.asked()
             with self._engine.begin() as connection:
-                tally = store.save(connection, [item for item in ready if item is not None], dt.datetime.now(dt.UTC))
+                tally = store.save(connection, ready, dt.datetime.now(dt.UTC))
+            self._state.answered()
         except (sa.exc.OperationalError, sa.exc.InterfaceError):
             batch.give_back(blame=False)
             raise
-        except Exception:
-            log.exception("a batch of %d failed; suspected of it: %d", len(messages), len(batch.suspects))
+        except MemoryError as error:
+            # What the message took lives on in the frames of its reading; there is no room for a traceback in the log.
+            traceback.clear_frames(error.__traceback__)
+            log.error("memory ran out over a batch of %d; suspected: %d", len(batch.messages), len(batch.suspects))
             batch.give_back(blame=True)
-            return store.Tally()
-        for message in messages:
-            claimant.done(message)
-        log.info("stored=%d duplicate=%d quarantined=%d", tally.stored, tally.duplicate, tally.quarantined)
-        return tally
+            return len(batch.claimed), store.Tally()
+        except Exception:
+            log.exception("a batch of %d failed; suspected of it: %d", len(batch.messages), len(batch.suspects))
+            batch.give_back(blame=True)
+            return len(batch.claimed), store.Tally()
+        batch.done()
+        _note(ready, tally, time.monotonic() - begun)
+        return len(batch.messages), tally
 
     def _read(self, spooled: SpooledMessage) -> Decoded | Quarantined | None:
         """Decode one message within its share of CPU time. None when the file is gone (an operator removed it)."""
@@ -148,55 +193,137 @@ class Worker:
                 f"reading it failed {spooled.attempts} times (memory or time ran out, or a fault of ours; see the log)"
             )
             return Quarantined(arrival, message, intake.KILLED_READER, why)
-        _allow_cpu(_MAX_MESSAGE_CPU_SECONDS)
+        allow_cpu(MAX_MESSAGE_CPU_SECONDS)
         return intake.decode_mail(message, arrival, self._settings)
 
     def _authenticated(self, item: Decoded | Quarantined | None) -> Submission | Quarantined | None:
         return intake.authenticated(item, self._verdict) if isinstance(item, Decoded) else item
 
     def _verdict(self, message: bytes, now: dt.datetime) -> Authentication:
-        _allow_cpu(_MAX_MESSAGE_CPU_SECONDS)
+        allow_cpu(MAX_MESSAGE_CPU_SECONDS)
         return authenticate(message, self._keys, now)
 
     def _prefetch(self, messages: Sequence[bytes]) -> None:
         self._ask_for_keys(messages, self._settings.dns_seconds)
 
     def _ask_for_keys(self, messages: Sequence[bytes], seconds: float) -> None:
+        allow_cpu(MAX_MESSAGE_CPU_SECONDS)
         self._keys.prefetch([name for message in messages for name in signature_names(message)], seconds)
 
-    def _retry_undetermined(self) -> None:
-        def patiently(messages: Sequence[bytes]) -> None:
-            self._ask_for_keys(messages, max(_RETRY_DNS_SECONDS, self._settings.dns_seconds))
+    def _retry_undetermined(self) -> bool:
+        """Whether there are more of them due now."""
 
-        retries.retry_undetermined(self._engine, self._settings, self._verdict, patiently, dt.datetime.now(dt.UTC))
+        def patiently(headers: Sequence[bytes]) -> None:
+            self._alive()
+            self._ask_for_keys(headers, max(_RETRY_DNS_SECONDS, self._settings.dns_seconds))
+
+        now = dt.datetime.now(dt.UTC)
+        progress = retries.retry_undetermined(
+            self._engine, self._settings, self._verdict, patiently, now, _RETRY_SECONDS, self._begin_message
+        )
+        self._retries_wait = progress.more
+        return progress.more
+
+    def _retry_quarantined(self) -> None:
+        """What somebody has asked for on the Quarantine page."""
+
+        def verdict(message: bytes, now: dt.datetime) -> Authentication:
+            self._prefetch([message])
+            return self._verdict(message, now)
+
+        until = time.monotonic() + _RETRY_SECONDS
+        while time.monotonic() < until and (digest := self._next_asked_for()):
+            self._begin_message()
+            quarantine.retry(self._engine, self._settings, verdict, digest, dt.datetime.now(dt.UTC))
+
+    def _next_asked_for(self) -> str:
+        self._state.asked()
+        asked_for = quarantine.asked_for(self._engine, 1)
+        self._state.answered()
+        return asked_for[0] if asked_for else ""
+
+    def _begin_message(self) -> None:
+        self._alive()
+        allow_cpu(MAX_MESSAGE_CPU_SECONDS)
+
+    def _count(self) -> None:
+        metrics.undetermined.set(retries.count(self._engine))
 
     def _housekeeping(self) -> None:
-        housekeeping.prune(self._engine, self._settings, dt.datetime.now(dt.UTC))
+        housekeeping.prune(self._engine, self._settings, dt.datetime.now(dt.UTC), self._alive)
 
 
 class _Batch:
-    """Messages on their way into one transaction, and which of them would be to blame if that failed now."""
+    """Messages on their way into one transaction, and which of them would be to blame if that failed now.
 
-    def __init__(self, claimant: Claimant, messages: list[SpooledMessage]) -> None:
+    ``claimed`` is what may come into it, ``messages`` what its size allows. ``alive`` is called before each.
+    """
+
+    def __init__(self, claimant: Claimant, claimed: list[SpooledMessage], alive: Callable[[], None]) -> None:
         self._claimant = claimant
-        self._messages = messages
-        self.suspects = messages
+        self._alive = alive
+        self.claimed = claimed
+        self.messages = claimed
+        self.suspects = claimed
+
+    def read(self, do: Callable[[SpooledMessage], Decoded | Quarantined | None]) -> list[Decoded | Quarantined | None]:
+        """``do`` to one message after the other, until what they hold is large enough for a batch."""
+        found: list[Decoded | Quarantined | None] = []
+        size = 0
+        for message in self.claimed:
+            self._take_up(message)
+            found.append(do(message))
+            item = found[-1]
+            size += item.held if item else 0
+            if size >= _READ_BYTES:
+                break
+        self.messages = self.claimed[: len(found)]
+        self._put_down()
+        return found
 
     def each(self, do: Callable[[T], U], items: Sequence[T]) -> list[U]:
         """``do`` to each message's item in turn; the message in hand is the suspect, here and for whoever finds us dead."""
         results = []
-        for message, item in zip(self._messages, items, strict=True):
-            self.suspects = [message]
-            self._claimant.reading(message)
+        for message, item in zip(self.messages, items, strict=True):
+            self._take_up(message)
             results.append(do(item))
-        self._claimant.reading(None)
-        self.suspects = self._messages
+        self._put_down()
         return results
+
+    def _take_up(self, message: SpooledMessage) -> None:
+        self._alive()
+        self.suspects = [message]
+        self._claimant.reading(message)
+
+    def _put_down(self) -> None:
+        self._claimant.reading(None)
+        self.suspects = self.messages
+
+    def done(self) -> None:
+        """The database holds them: their files go."""
+        for message in self.messages:
+            self._claimant.done(message)
 
     def give_back(self, *, blame: bool) -> None:
         """Put every message back into the spool; with ``blame``, an attempt is counted against the suspects."""
-        for message in self._messages:
+        for message in self.claimed:
             self._claimant.release(message, message.attempts + (blame and message in self.suspects))
+
+
+def _note(ready: Sequence[Submission | Quarantined], tally: store.Tally, seconds: float) -> None:
+    log.info("stored=%d duplicate=%d quarantined=%d", tally.stored, tally.duplicate, tally.quarantined)
+    metrics.stored.inc(tally.stored)
+    metrics.duplicate.inc(tally.duplicate)
+    metrics.batch_seconds.observe(seconds)
+    for item in ready:
+        if isinstance(item, Submission):
+            if item.decoded.arrival.door != trace.HTTPS:
+                metrics.dkim.labels(item.authentication.dkim).inc()
+            refused = item.unread
+        else:
+            refused = item
+        if refused is not None:
+            metrics.quarantined.labels(refused.reason).inc()
 
 
 def _abandon(claimant: Claimant) -> None:
@@ -206,23 +333,10 @@ def _abandon(claimant: Claimant) -> None:
     os._exit(3)
 
 
-def limit_process() -> None:
-    """Bound this process's memory. Beyond it a MemoryError or the kernel ends the process, and the supervisor starts another."""
-    resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY, _MAX_MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
 def stop_on_signals(stop: threading.Event) -> None:
     """SIGTERM and SIGINT end the loop after the batch in hand."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-
-
-def _allow_cpu(seconds: int) -> None:
-    """Allow this process ``seconds`` of CPU time from now; the kernel ends it (SIGXCPU) when one message takes more."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds, hard))
 
 
 def _modified(path: Path) -> dt.datetime:

@@ -182,8 +182,8 @@ def test_health_readiness_and_metrics(settings_for: MakeSettings) -> None:
         state = json.loads(words)
         assert (status, state["backlog"], state["spool"], state["database"]) == (200, 1, None, None)
         metrics = curl(address, path="/metrics")[1]
-    assert 'starttally_accepted_total{door="https"}' in metrics
-    assert 'starttally_refused_total{door="https",reason="no-report"}' in metrics
+    assert 'starttally_accepted_total{door="https",process="door-0"}' in metrics
+    assert 'starttally_refused_total{door="https",process="door-0",reason="no-report"}' in metrics
     assert "starttally_backlog_messages 1.0" in metrics
 
 

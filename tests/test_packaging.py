@@ -1,5 +1,6 @@
 """What a stranger installs: locks, Makefile, image, compose file, CI script, licence. Docker itself is not needed."""
 
+import ipaddress
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from packaging.version import Version
 from ruamel.yaml import YAML
 from starlette.routing import Route
 
+from dashboard import access
 from ingest import http
 from ingest import settings as settings_module
 from ingest.settings import Settings
@@ -177,6 +179,7 @@ FILLED = {
     "STARTTALLY_HOSTNAME": "tlsrpt.example.com",
     "STARTTALLY_RECIPIENTS": "tlsrpt@tlsrpt.example.com",
     "STARTTALLY_DOMAINS": "",
+    "STARTTALLY_ACCESS": "operator=*; alice=example.com *.example.com",
     "POSTGRES_PASSWORD": "5ecret",
     "ACME_EMAIL": "postmaster@example.com",
     "DASHBOARD_USER": "operator",
@@ -294,6 +297,33 @@ def test_caddy_lets_strangers_to_the_http_door_only():
     assert handlers["@reports"].split() == ["reverse_proxy", "doors:8080"]
     assert handlers[""].index("basic_auth") < handlers[""].index("reverse_proxy dashboard:8501")
     assert text.count("reverse_proxy") == 2
+
+
+def test_caddy_is_the_proxy_that_the_dashboard_believes(monkeypatch: pytest.MonkeyPatch):
+    """Its address is fixed, is not one that another container may get first, and it names the user as the settings say."""
+    for name, value in environment_of("dashboard").items():
+        monkeypatch.setenv(name, value)
+    loaded = settings_module.load()
+    address = SERVICES["caddy"]["networks"]["pages"]["ipv4_address"]
+    given_out = COMPOSE["networks"]["pages"]["ipam"]["config"][0]
+    assert [str(network) for network in loaded.dashboard_proxies] == [f"{address}/32"]
+    assert ipaddress.ip_address(address) in ipaddress.ip_network(given_out["subnet"])
+    assert ipaddress.ip_address(address) not in ipaddress.ip_network(given_out["ip_range"])
+    sent = re.findall(r"header_up (\S+) \{http\.auth\.user\.id\}", (ROOT / "docs/deploy/Caddyfile").read_text())
+    assert sent == [loaded.dashboard_user_header]
+    headers = [(sent[0].lower().encode(), b"operator")]
+    assert access.admit(loaded, address, "/", headers) == "operator"
+    with pytest.raises(access.Refused):
+        access.admit(loaded, str(ipaddress.ip_network(given_out["subnet"])[2]), "/", headers)
+
+
+def test_the_health_check_of_the_dashboard_needs_no_user(monkeypatch: pytest.MonkeyPatch):
+    """It runs inside of the container, not behind Caddy."""
+    for name, value in environment_of("dashboard").items():
+        monkeypatch.setenv(name, value)
+    asked = re.search(r"http://127\.0\.0\.1:8501(/[\w/]+)", SERVICES["dashboard"]["healthcheck"]["test"][-1])
+    assert asked is not None
+    assert access.admit(settings_module.load(), "127.0.0.1", asked[1], []) == ""
 
 
 def test_caddy_finds_the_services_where_they_listen():

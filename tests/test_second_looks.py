@@ -1,6 +1,7 @@
-"""Retries of undetermined and quarantined messages, and retention, on both engines."""
+"""Second looks at undetermined messages, and retention, on both engines."""
 
 import datetime as dt
+import zlib
 from collections.abc import Sequence
 
 import msgspec
@@ -8,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from ingest import housekeeping, intake, models, retries, settings, store, trace
-from ingest.authentication import FAILED, UNDETERMINED, UNSIGNED, Authentication
-from tests.goldens import INPUTS, detail, entry, report, text
+from ingest.authentication import UNDETERMINED, Authentication
+from tests.goldens import detail, entry, report
 from tests.test_store import CAME, NOW, SIGNED, USUAL, everything, rows, save, submission
 
 WAITING = Authentication(UNDETERMINED, "no answer")
@@ -32,7 +33,7 @@ class Resolver:
 
 
 def retry(engine: sa.Engine, resolver: Resolver, now: dt.datetime, **changes: object) -> int:
-    return retries.retry_undetermined(engine, settings.load(**changes), resolver, resolver.prefetch, now)
+    return retries.retry_undetermined(engine, settings.load(**changes), resolver, resolver.prefetch, now).decided
 
 
 def test_not_before_its_time(engine: sa.Engine) -> None:
@@ -61,15 +62,104 @@ def test_ever_longer_waits_while_dns_is_silent(engine: sa.Engine) -> None:
         if now - CAME > dt.timedelta(days=2):
             break
     assert waits[:4] == [2, 4, 8, 16]
-    assert max(waits) == 360
+    assert max(waits) == 60
 
 
-def test_given_up_after_three_days(engine: sa.Engine) -> None:
+def test_given_up_after_three_days_and_said_so(engine: sa.Engine) -> None:
     save(engine, submission(USUAL, verdict=WAITING))
     assert retry(engine, Resolver(WAITING), CAME + dt.timedelta(days=3)) == 1
     assert rows(engine, models.undetermined) == []
     assert rows(engine, models.report)[0]["trust"] == "unverified"
-    assert rows(engine, models.delivery)[0]["dkim"] == UNDETERMINED
+    (way,) = rows(engine, models.delivery)
+    assert (way["dkim"], way["dkim_reason"]) == (UNDETERMINED, "given up: DNS gave no answer for 3 days (no answer)")
+
+
+def test_the_key_that_decided_is_kept_as_evidence(engine: sa.Engine) -> None:
+    save(engine, submission(USUAL, verdict=WAITING))
+    retry(engine, Resolver(SIGNED), NOW + dt.timedelta(minutes=2))
+    (way,) = rows(engine, models.delivery)
+    assert (way["signer"], way["selector"], way["key_record"]) == ("sender.example", "s1", "v=DKIM1; p=abc")
+
+
+class Dies(Exception):
+    """As if the kernel had ended the reader here."""
+
+
+def test_an_attempt_is_counted_before_it_is_made(engine: sa.Engine) -> None:
+    save(engine, submission(USUAL, verdict=WAITING))
+
+    def dies(message: bytes, now: dt.datetime) -> Authentication:
+        raise Dies
+
+    now = NOW + dt.timedelta(minutes=2)
+    for attempt in (1, 2, 3):
+        with pytest.raises(Dies):
+            retries.retry_undetermined(engine, settings.load(), dies, lambda _: None, now)
+        (row,) = rows(engine, models.undetermined)
+        assert (row["attempts"], row["unfinished"]) == (attempt, attempt)
+        assert retry(engine, Resolver(SIGNED), now) == 0, "the same message again at once"
+        now = row["next_attempt"]
+    assert retry(engine, Resolver(SIGNED), now) == 1
+    assert rows(engine, models.undetermined) == []
+    assert rows(engine, models.delivery)[0]["dkim_reason"].startswith("given up: checking the signature again ended")
+
+
+def many(*numbers: int) -> list[intake.Submission]:
+    return [submission(report(entry(1), report_id=f"number-{number}"), verdict=WAITING) for number in numbers]
+
+
+def test_who_was_with_a_deadly_message_is_read_alone_and_decided(engine: sa.Engine) -> None:
+    deadly, *others = many(*range(6))
+    save(engine, deadly, *others)
+
+    def verdict(message: bytes, now: dt.datetime) -> Authentication:
+        if message == deadly.decoded.message:
+            raise Dies
+        return SIGNED
+
+    now = NOW
+    for _ in range(12):
+        now += dt.timedelta(hours=2)
+        try:
+            retries.retry_undetermined(engine, settings.load(), verdict, lambda _: None, now)
+        except Dies:
+            continue
+    assert rows(engine, models.undetermined) == []
+    assert sorted(row["trust"] for row in rows(engine, models.report)) == ["unverified"] + ["verified"] * 5
+
+
+def test_one_round_goes_on_until_all_are_decided(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "_AT_ONCE", 3)
+    save(engine, *many(*range(10)))
+    resolver = Resolver(SIGNED)
+    assert retry(engine, resolver, NOW + dt.timedelta(minutes=2)) == 10
+    assert resolver.prefetched == [3, 3, 3, 1]
+
+
+def test_a_round_ends_in_time_and_what_is_left_is_due_as_it_was(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(engine, *many(*range(5)))
+    clock = iter(range(0, 1000, 4))
+    monkeypatch.setattr(retries.time, "monotonic", lambda: next(clock))
+    now = NOW + dt.timedelta(minutes=2)
+    resolver = Resolver(SIGNED)
+    progress = retries.retry_undetermined(engine, settings.load(), resolver, resolver.prefetch, now, seconds=10)
+    assert (progress.decided, progress.more) == (3, True)
+    left = [(row["attempts"], row["unfinished"], row["next_attempt"]) for row in rows(engine, models.undetermined)]
+    assert left == [(0, 0, now)] * 2
+
+
+def test_only_headers_are_held_for_the_look_up(engine: sa.Engine) -> None:
+    large = report(entry(1), vendor="x".join(map(str, range(200_000))))
+    save(engine, *(submission(large | {"report-id": str(number)}, verdict=WAITING) for number in range(3)))
+    held: list[int] = []
+    now = NOW + dt.timedelta(minutes=2)
+    retries.retry_undetermined(
+        engine, settings.load(), Resolver(SIGNED), lambda headers: held.extend(map(len, headers)), now
+    )
+    assert len(held) == 3
+    assert max(held) < 70_000 < len(zlib.compress(large["vendor"].encode()))
 
 
 def test_a_message_no_longer_wanted_is_dropped(engine: sa.Engine) -> None:
@@ -92,35 +182,6 @@ def quarantine_file(engine: sa.Engine, data: bytes, name: str | None, **changes:
     assert isinstance(refused, intake.Quarantined)
     save(engine, refused)
     return arrival.message_digest
-
-
-@pytest.mark.parametrize("name", [None, "report.json"])
-def test_a_retry_after_a_change_of_settings_stores_and_clears(engine: sa.Engine, name: str | None) -> None:
-    data = text(USUAL) if name else INPUTS["labelled-gzip-is-plain.eml"]
-    digest = quarantine_file(engine, data, name, domains="other.example")
-    tally = retries.retry_quarantined(engine, settings.load(), Resolver(Authentication(UNSIGNED)), [digest], NOW)
-    assert msgspec.structs.astuple(tally) == (1, 0, 0)
-    assert rows(engine, models.quarantine) == []
-    assert rows(engine, models.report)[0]["trust"] == ("imported" if name else "unverified")
-
-
-def test_a_retry_in_vain_stays_with_todays_reason(engine: sa.Engine) -> None:
-    digest = quarantine_file(engine, text(USUAL), "report.json", domains="other.example")
-    chosen = settings.load(domains="third.example", max_report_bytes=65536)
-    tally = retries.retry_quarantined(engine, chosen, Resolver(WAITING), [digest], NOW)
-    assert msgspec.structs.astuple(tally) == (0, 0, 1)
-    (kept,) = rows(engine, models.quarantine)
-    assert (kept["reason"], kept["state"]) == ("foreign-domain", "waiting")
-
-
-def test_a_partly_read_message_stays_in_quarantine(engine: sa.Engine) -> None:
-    message = INPUTS["one-good-one-broken.eml"]
-    decoded = intake.decode_mail(message, trace.Arrival(trace.SMTP, CAME, trace.digest(message)), settings.load())
-    assert isinstance(decoded, intake.Decoded)
-    save(engine, intake.Submission(decoded, Authentication(FAILED), "unverified"))
-    tally = retries.retry_quarantined(engine, settings.load(), Resolver(WAITING), [trace.digest(message)], NOW)
-    assert (tally.stored, tally.duplicate) == (0, 1)
-    assert len(rows(engine, models.quarantine)) == 1
 
 
 def aged(engine: sa.Engine) -> None:
@@ -152,6 +213,16 @@ def test_each_class_has_its_own_retention(engine: sa.Engine) -> None:
     assert len(rows(engine, models.report)) == 2
     assert len(rows(engine, models.raw_report)) == 1
     assert len(rows(engine, models.failure_detail)) == 2
+
+
+def test_an_old_mail_that_comes_into_quarantine_today_stays_its_time(engine: sa.Engine) -> None:
+    quarantine_file(engine, b"nothing", "nothing.json")
+    long_after_the_mail = settings.load(keep_quarantine_days=1)
+    with engine.begin() as connection:
+        old = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+        connection.execute(sa.update(models.quarantine).values(received_at=old))
+    assert housekeeping.prune(engine, long_after_the_mail, NOW + dt.timedelta(hours=1)).quarantined == 0
+    assert housekeeping.prune(engine, long_after_the_mail, NOW + dt.timedelta(hours=25)).quarantined == 1
 
 
 def test_pruned_reports_leave_the_sums(engine: sa.Engine) -> None:

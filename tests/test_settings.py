@@ -1,5 +1,8 @@
 """Settings: sources, and messages that name the setting and what is allowed."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +41,11 @@ def test_defaults_listen_on_loopback_only() -> None:
         ("DASHBOARD_URL", "tlsrpt.example.com", "pattern"),
         ("OIDC_CLIENT_ID", "starttally", "STARTTALLY_OIDC_ISSUER"),  # half a login
         ("ACCESS", "alice@example.com=example.com", "STARTTALLY_DASHBOARD_PROXIES"),  # nobody logs in
+        ("DASHBOARD_LISTEN", "0.0.0.0:8501", "set STARTTALLY_OIDC_ISSUER"),
+        ("DASHBOARD_LISTEN", "[::]:8501", "STARTTALLY_DASHBOARD_PROXIES"),
+        ("DASHBOARD_LISTEN", "192.0.2.1:8501", "STARTTALLY_DASHBOARD_OPEN=true"),
+        ("DASHBOARD_LISTEN", "dashboard.example:8501", "which strangers can reach"),
+        ("LOGIN_HOURS", "0", "greater than or equal to 1"),
         ("ACCESS", "alice@example.com", "must be user=pattern"),
         ("ACCESS", "alice=", "alice has no domain pattern"),
         ("ACCESS", "alice=exa*.com", "'exa*.com' of alice is no pattern"),
@@ -127,6 +135,44 @@ def test_two_ways_to_log_in_are_refused() -> None:
     assert settings.load().login is None
     with pytest.raises(SettingsError, match="one way or the other"):
         settings.load(**oidc, **here, dashboard_proxies="127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "login",
+    [
+        {"dashboard_open": True},
+        {"dashboard_proxies": "192.0.2.7"},
+        {
+            "oidc_issuer": "https://login.example",
+            "oidc_client_id": "a",
+            "oidc_client_secret": "b",
+            "dashboard_url": "https://tlsrpt.example",
+        },
+    ],
+)
+def test_the_dashboard_listens_beyond_loopback_with_a_login_or_when_told_to(login: dict[str, object]) -> None:
+    chosen = settings.load(dashboard_listen="0.0.0.0:8501", **login)
+    assert str(chosen.dashboard_listen) == "0.0.0.0:8501"
+
+
+@pytest.mark.parametrize(
+    "command", [["dashboard"], ["serve"], ["export", "summary"], ["settings"], ["receive"], ["work", "--once"]]
+)
+def test_no_command_runs_with_a_dashboard_that_anybody_could_read(command: list[str], tmp_path: Path) -> None:
+    """The program itself: exit code 2, one line, nothing written, before anything listens."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dashboard.cli", *command],
+        env={"PATH": os.environ["PATH"], "STARTTALLY_DASHBOARD_LISTEN": "0.0.0.0:0"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("starttally: STARTTALLY_DASHBOARD_LISTEN is 0.0.0.0:0, which strangers can reach")
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_secrets_are_not_shown() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,14 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from ingest import database, intake, models, store, worker
+from ingest import database, intake, limited, models, quarantine, store, worker
 from ingest.dkim_keys import Keys
 from ingest.settings import Settings
 from ingest.spool import Spool
 from ingest.worker import Worker
+from tests import stored as stored_messages
 from tests.databases import PostgreSQL
-from tests.goldens import detail, entry, mail, multipart, packed, part, report, usual
+from tests.goldens import detail, entry, mail, multipart, packed, part, report, usual, zipped
 from tests.support import eventually
 from tests.test_store import rows
 
@@ -153,6 +155,14 @@ BOMBS = {
     "deep nesting": lambda: mail(multipart(part(packed(b'{"policies":' + b"[" * 5_000_000)))),
     "huge folded header": lambda: b"X: a\r\n" + b" folded\r\n" * 500_000 + b"\r\n",
     "many lines": lambda: b"Subject: x\r\n\r\n" + b"\r\n" * 9_000_000,
+    "half a million objects with a NUL": lambda: mail(
+        multipart(part(packed(b'{"a":"\\u0000","policies":[' + b"{}," * 490_000 + b"{}]}")))
+    ),
+    "gzip of 1 GiB, in 400 parts": lambda: mail(multipart(*[part(gzipped_zeros(1 << 26))] * 200)),
+    "zip of 90 MiB": lambda: mail(
+        multipart(part(zipped(**{f"r{n}__json": b"[" + bytes(3 << 20) for n in range(30)}), "application/zip", "r.zip"))
+    ),
+    "a megabyte of encoded words": lambda: b"Subject: " + b"=?utf-8?q?=41?=\r\n " * 50_000 + b"\r\n\r\nx",
     "a million failures": lambda: usual(report(entry(1, 1, *[detail()] * 250_000))),
 }
 
@@ -214,7 +224,7 @@ _SPINNING = """
 import sys
 from ingest import intake, worker
 from dashboard.cli import main
-decode, worker._MAX_MESSAGE_CPU_SECONDS = intake.decode_mail, 1
+decode, worker.MAX_MESSAGE_CPU_SECONDS = intake.decode_mail, 1
 def spinning(message, *others):
     while b"poison" in message:
         pass
@@ -267,6 +277,72 @@ def test_chores_come_in_their_time(settings: Settings, hand: Worker, monkeypatch
 
 
 def test_memory_and_core_dumps_are_limited() -> None:
-    program = "import resource\nfrom ingest import worker\nworker.limit_process()\nprint(resource.getrlimit(resource.RLIMIT_AS)[0], resource.getrlimit(resource.RLIMIT_CORE)[0])"
+    program = "import resource\nfrom ingest import limited\nlimited.limit_process()\nprint(resource.getrlimit(resource.RLIMIT_DATA)[0], resource.getrlimit(resource.RLIMIT_CORE)[0])"
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert said.stdout.split() == [str(worker._MAX_MEMORY), "0"]
+    assert said.stdout.split() == [str(limited.MAX_DATA_BYTES), "0"]
+
+
+def test_one_poison_among_a_thousand(settings: Settings, hand: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """threats.md row 6, in short; it is kept byte by byte, and read once it can be."""
+    decode = intake.decode_mail
+    poison = usual(report(entry(1), report_id="poison"))
+
+    def faulty(message: bytes, *others: Any) -> Any:
+        if message == poison:
+            raise RuntimeError("a fault of ours")
+        return decode(message, *others)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(intake, "decode_mail", faulty)
+        deliver(settings, *numbered(*range(500)), poison, *numbered(*range(500, 1000)))
+        assert msgspec.structs.astuple(hand.run_once()) == (1000, 0, 1)
+    (kept,) = stored(settings, models.quarantine)
+    assert (kept["reason"], zlib.decompress(kept["message"])) == ("killed-reader", poison)
+    engine = database.open_engine(settings.database_url)
+    assert quarantine.ask_retry_of(engine, "killed-reader", "a test", dt.datetime.now(dt.UTC)) == 1
+    engine.dispose()
+    hand.run_once()
+    assert (len(stored(settings, models.report)), stored(settings, models.quarantine)) == (1001, [])
+
+
+def test_a_batch_ends_before_its_reports_fill_the_memory(
+    settings: Settings, hand: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    save = store.save
+
+    def counting(connection: sa.Connection, messages: Sequence[Any], now: dt.datetime) -> Any:
+        sizes.append(len(messages))
+        return save(connection, messages, now)
+
+    monkeypatch.setattr(store, "save", counting)
+    monkeypatch.setattr(worker, "_READ_BYTES", 100_000)
+    large = [usual(report(entry(1), report_id=str(number), vendor="x" * 60_000)) for number in range(5)]
+    deliver(settings, *large)
+    assert msgspec.structs.astuple(hand.run_once()) == (5, 0, 0)
+    assert sizes == [2, 2, 1]
+
+
+def test_a_message_that_kills_its_reader_when_read_again_stays_and_says_so(
+    settings_for: MakeSettings, tmp_path: Path
+) -> None:
+    """As the Quarantine page asks for it: the worker dies once, the next one goes on with the rest."""
+    settings = settings_for(database_url=f"sqlite:///{tmp_path}/again.db")
+    database.upgrade(settings.database_url)
+    engine = database.open_engine(settings.database_url)
+    for name, data in (("a.eml", b"Subject: poison\r\n\r\n"), ("b.eml", b"Subject: other\r\n\r\n")):
+        stored_messages.store_file(engine, data, settings, name=name)
+    assert quarantine.ask_retry_of(engine, "", "a test", dt.datetime.now(dt.UTC)) == 2
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("STARTTALLY_")} | {
+        "STARTTALLY_DATABASE_URL": settings.database_url,
+        "STARTTALLY_SPOOL": str(settings.spool),
+    }
+    command = [sys.executable, "-c", _SPINNING]
+    ends = [
+        subprocess.run(command, env=environment, capture_output=True, check=False, cwd=tmp_path).returncode
+        for _ in range(2)
+    ]
+    assert sorted(ends) == [-signal.SIGXCPU, 0]
+    reasons = {row["subject"]: (row["state"], row["reason"]) for row in rows(engine, models.quarantine)}
+    assert reasons == {"poison": ("waiting", "killed-reader"), "other": ("waiting", "no-report")}
+    engine.dispose()

@@ -4,11 +4,22 @@ import pandas as pd
 import sqlalchemy as sa
 
 from ingest.models import quarantine
+from ingest.quarantine import DISCARDED, RETRYING, WAITING
 
 from .frames import COUNT, INSTANT, TEXT, inflate, read, read_number, shortened
 from .selection import Scope
 
-WAITING, DISCARDED = "waiting", "discarded"
+# The two lists. A message that waits to be read again stands among those that wait.
+__all__ = [
+    "DISCARDED",
+    "WAITING",
+    "content",
+    "count_messages",
+    "count_retrying",
+    "list_messages",
+    "one_message",
+    "reasons",
+]
 
 _NAMES = (
     "message_digest",
@@ -21,22 +32,30 @@ _NAMES = (
     "size",
     "door",
     "note",
+    "state",
+    "acted_by",
+    "acted_at",
 )
-_TEXTS = ("explanation", "sender", "subject", "file_name", "note")
-_COLUMNS = dict.fromkeys(_NAMES, TEXT) | {"received_at": INSTANT, "size": COUNT}
+_TEXTS = ("explanation", "sender", "subject", "file_name", "note", "acted_by")
+_COLUMNS = dict.fromkeys(_NAMES, TEXT) | {"received_at": INSTANT, "size": COUNT, "acted_at": INSTANT}
 
 
 def reasons(engine: sa.Engine, scope: Scope, state: str = WAITING) -> pd.DataFrame:
-    """Messages for each reason, most first. Columns: reason, messages, newest."""
+    """Messages for each reason, most first. Columns: reason, messages, oldest, newest."""
     row = quarantine.c
     messages = sa.func.count().label("messages")
     query = (
-        sa.select(row.reason, messages, sa.func.max(row.received_at).label("newest"))
-        .where(row.state == state, _seen(scope))
+        sa.select(
+            row.reason,
+            messages,
+            sa.func.min(row.received_at).label("oldest"),
+            sa.func.max(row.received_at).label("newest"),
+        )
+        .where(*_conditions(scope, state, ""))
         .group_by(row.reason)
         .order_by(messages.desc(), row.reason)
     )
-    return read(engine, query, {"reason": TEXT, "messages": COUNT, "newest": INSTANT})
+    return read(engine, query, {"reason": TEXT, "messages": COUNT, "oldest": INSTANT, "newest": INSTANT})
 
 
 def count_messages(engine: sa.Engine, scope: Scope, state: str = WAITING, reason: str = "") -> int:
@@ -45,13 +64,19 @@ def count_messages(engine: sa.Engine, scope: Scope, state: str = WAITING, reason
     return read_number(engine, query.where(*_conditions(scope, state, reason)))
 
 
+def count_retrying(engine: sa.Engine, scope: Scope) -> int:
+    """How many messages the worker has been asked to read again and has not read yet."""
+    query = sa.select(sa.func.count()).select_from(quarantine)
+    return read_number(engine, query.where(quarantine.c.state == RETRYING, _seen(scope)))
+
+
 def list_messages(
     engine: sa.Engine, scope: Scope, state: str = WAITING, reason: str = "", *, limit: int, offset: int = 0
 ) -> pd.DataFrame:
     """Quarantined messages, newest first.
 
     Columns: message_digest, received_at, reason, explanation, sender, subject, file_name (missing for a mail), size (bytes),
-    door, note.
+    door, note, state, acted_by and acted_at (who discarded it, took it back or asked for it to be read again, and when).
     """
     row = quarantine.c
     query = (
@@ -65,11 +90,11 @@ def list_messages(
 
 
 def one_message(engine: sa.Engine, scope: Scope, digest: str) -> pd.DataFrame:
-    """One message's row, as ``list_messages`` has it and with its state; no row when there is none."""
+    """One message's row, as ``list_messages`` has it; no row when there is none."""
     row = quarantine.c
-    columns = [shortened(row[name]) if name in _TEXTS else row[name] for name in (*_NAMES, "state")]
+    columns = [shortened(row[name]) if name in _TEXTS else row[name] for name in _NAMES]
     query = sa.select(*columns).where(row.message_digest == digest, _seen(scope))
-    return read(engine, query, _COLUMNS | {"state": TEXT})
+    return read(engine, query, _COLUMNS)
 
 
 def content(engine: sa.Engine, scope: Scope, digest: str, *, longest: int | None = None) -> bytes | None:
@@ -83,7 +108,8 @@ def content(engine: sa.Engine, scope: Scope, digest: str, *, longest: int | None
 
 def _conditions(scope: Scope, state: str, reason: str) -> list[sa.ColumnElement[bool]]:
     row = quarantine.c
-    return [row.state == state, _seen(scope), row.reason == reason if reason else sa.true()]
+    states = (WAITING, RETRYING) if state == WAITING else (state,)
+    return [row.state.in_(states), _seen(scope), row.reason == reason if reason else sa.true()]
 
 
 def _seen(scope: Scope) -> sa.ColumnElement[bool]:

@@ -156,13 +156,19 @@ def _named(reporter: str) -> sa.ColumnElement[bool]:
 def one_report(engine: sa.Engine, scope: Scope, domain: str, key: str) -> pd.DataFrame:
     """A report's own fields; no row when there is no such report (that the user may see).
 
-    Columns: those of the table ``report``; extra and defects are JSON or missing.
+    Columns: those of the table ``report``; extra and defects are JSON or missing; shared (flag) says that the report speaks
+    about other domains too. What it says about all of them at once is then shown only to who may see everything.
     """
     row = report.c
-    texts = {name: shortened(row[name]) for name in ("contact_info", "extra")}
-    query = sa.select(*(texts.get(column.name, column) for column in row)).where(*_is(report, scope, domain, key))
-    kinds = {column.name: _kind(column) for column in report.columns}
-    return read(engine, query, kinds)
+    shared = row.raw_domains > 1
+    shown: dict[str, sa.ColumnElement[Any]] = {name: shortened(row[name]) for name in ("contact_info", "extra")}
+    if not scope.is_everything:
+        for name in ("extra", "defects"):
+            shown[name] = sa.case((shared, sa.null()), else_=shown.get(name, row[name])).label(name)
+        shown |= {"raw_domain": row.policy_domain.label("raw_domain"), "raw_domains": sa.null().label("raw_domains")}
+    columns = [shown.get(column.name, column) for column in row]
+    query = sa.select(*columns, shared.label("shared")).where(*_is(report, scope, domain, key))
+    return read(engine, query, {column.name: _kind(column) for column in report.columns} | {"shared": FLAG})
 
 
 def _kind(column: sa.Column[Any]) -> str:
@@ -285,9 +291,11 @@ def contradicting(engine: sa.Engine, scope: Scope, domain: str, key: str, same_i
 
 
 def raw_size(engine: sa.Engine, scope: Scope, domain: str, key: str) -> pd.DataFrame:
-    """Whether the raw report is still kept. Columns: size (bytes), stored_at; no row once it is pruned."""
+    """The kept raw report. Columns: size (bytes), stored_at; no row once it is pruned, nor for who may not see it."""
     row = raw_report.c
-    query = sa.select(row.size, row.stored_at).select_from(_raw()).where(*_is(report, scope, domain, key))
+    query = (
+        sa.select(row.size, row.stored_at).select_from(_raw()).where(*_is(report, scope, domain, key), _whole(scope))
+    )
     return read(engine, query, {"size": COUNT, "stored_at": INSTANT})
 
 
@@ -296,12 +304,15 @@ def raw_document(engine: sa.Engine, scope: Scope, domain: str, key: str, *, long
 
     A report about several domains is given only to who may see everything.
     """
-    query = sa.select(raw_report.c.document).select_from(_raw()).where(*_is(report, scope, domain, key))
-    if not scope.is_everything:
-        query = query.where(report.c.raw_domains == 1)
+    query = sa.select(raw_report.c.document).select_from(_raw()).where(*_is(report, scope, domain, key), _whole(scope))
     with engine.connect() as connection:
         document = connection.execute(query).scalar_one_or_none()
     return None if document is None else inflate(document, longest)
+
+
+def _whole(scope: Scope) -> sa.ColumnElement[bool]:
+    """The condition on reports whose whole text the user may see."""
+    return sa.true() if scope.is_everything else report.c.raw_domains == 1
 
 
 def _raw() -> sa.Join:

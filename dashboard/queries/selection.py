@@ -15,10 +15,7 @@ LANES: dict[str, tuple[str, ...]] = {TRUSTED: EVIDENCE, UNPROVEN: TRUST_ORDER[le
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """The policy domains a user may see. ``example.com`` is itself, ``*.example.com`` all names below it, None is all.
-
-    The same patterns as ``export_queries.Filters.allowed``.
-    """
+    """The policy domains a user may see: ``example.com`` is itself, ``*.example.com`` all below it; None and ``*`` are all."""
 
     patterns: tuple[str, ...] | None = None
 
@@ -27,9 +24,14 @@ class Scope(msgspec.Struct, frozen=True):
         """Whether nothing is hidden. Only then may messages be shown that belong to no domain (quarantine)."""
         return self.patterns is None or "*" in self.patterns
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether there is no domain that could be seen."""
+        return self.patterns == ()
+
     def allows(self, domain: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
         """The condition on a column of policy domains."""
-        if self.patterns is None or "*" in self.patterns:
+        if self.patterns is None or self.is_everything:
             return sa.true()
         each = [
             domain.endswith(pattern.lower().removeprefix("*"), autoescape=True)

@@ -18,7 +18,7 @@ from ..plain import (
 from ..queries import domain as queries
 from ..queries.reports import exactly
 from ..queries.selection import ALL_DAYS, LANES, TRUSTED, UNPROVEN, Window
-from . import parts
+from . import answer, parts
 from .visit import Visit
 
 _MOST_TYPES, _MOST_CAUSES, _MOST_MX, _MOST_NAMED = 6, 12, 30, 8
@@ -33,7 +33,7 @@ def render(visit: Visit) -> None:
         _ask(visit)
         return
     domain = stored_domain(asked)
-    st.title(domain_label(domain))
+    st.title(domain_label(domain), anchor=parts.THIS_DOMAIN)
     if own := unicode_name(domain):
         st.text(f"In its own script: {own}")
     every_day = visit.read(queries.days, domain, ALL_DAYS)
@@ -52,6 +52,9 @@ def _ask(visit: Visit) -> None:
 
 def _page(visit: Visit, domain: str, every_day: pd.DataFrame) -> None:
     newest = every_day["day"].max()
+    if domain:
+        answer.render(visit, domain)
+    st.header("All reports")
     with st.container(horizontal=True, gap="medium"):
         window = parts.range_selector(newest, visit)
         days = figures.within(every_day, window)

@@ -1,14 +1,16 @@
 """The same exports as ``starttally export``, as downloads."""
 
 import io
+import secrets
 import shlex
 from collections.abc import Callable
+from typing import NamedTuple
 
 import streamlit as st
 
 from .. import export, wording
 from ..export import ExportRefused, Filters
-from ..plain import plain, stored_domain
+from ..plain import plain, stored_domain, visible
 from ..queries import reports
 from . import first_steps, parts
 from .visit import Visit
@@ -23,6 +25,16 @@ FORMATS = {"csv": "CSV (spreadsheets)", "json": "JSON (programs)", "parquet": "P
 _TYPES = {"csv": "text/csv", "json": "application/json", "parquet": "application/vnd.apache.parquet"}
 # A download is held in memory until the page is left; what is larger is the command line's business.
 LARGEST = 100 * 1000 * 1000
+
+
+class Asked(NamedTuple):
+    """What a user asked for: a key of KINDS and one of FORMATS, a domain as typed, two days; empty texts do not filter."""
+
+    kind: str
+    format: str
+    domain: str
+    since: str
+    until: str
 
 
 class TooLarge(Exception):
@@ -50,26 +62,25 @@ def render(visit: Visit) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         domain = parts.text_filter("Domain", "domain", "all domains")
         since, until = parts.day_filter("From", "since"), parts.day_filter("To", "until")
-    asked = (kind, format_name, domain, str(since or ""), str(until or ""))
+    asked = Asked(kind, format_name, domain, str(since or ""), str(until or ""))
     if st.button("Prepare the export", type="primary", icon=":material/table_view:"):
         _prepare(visit, asked)
     ready = st.session_state.get("export")
-    if ready and ready["asked"] == asked:
+    if ready and ready["asked"] == (visit.user, visit.scope, asked):
         _offer(ready)
     with st.expander("The same on the command line, for any size"):
-        st.code(command(*asked), language="bash", wrap_lines=True)
+        st.code(visible(command(asked)), language="bash", wrap_lines=True)
     parts.sessions_note()
 
 
-def _prepare(visit: Visit, asked: tuple[str, str, str, str, str]) -> None:
-    kind, format_name, domain, since, until = asked
+def _prepare(visit: Visit, asked: Asked) -> None:
     st.session_state.pop("export", None)
     target = Bounded()
     try:
-        filters = Filters.read(stored_domain(domain), since, until)
+        filters = Filters.read(stored_domain(asked.domain), asked.since, asked.until)
         filters = Filters(filters.domains, filters.since, filters.until, visit.scope.patterns)
         with st.status("Preparing\u2026") as status:
-            rows = export.write(visit.engine, kind, format_name, filters, target, _progress(status.update))
+            rows = export.write(visit.engine, asked.kind, asked.format, filters, target, _progress(status.update))
             status.update(label=f"{rows:,} rows", state="complete")
     except ExportRefused as refusal:
         st.error(plain(str(refusal)))
@@ -79,12 +90,14 @@ def _prepare(visit: Visit, asked: tuple[str, str, str, str, str]) -> None:
             f"This is more than {wording.size(LARGEST)}. Choose fewer days or one domain, or use the command line."
         )
         return
-    name = export.file_name(kind, format_name, filters)
+    name = export.file_name(asked.kind, asked.format, filters)
     st.session_state["export"] = {
-        "asked": asked,
+        # Of nobody else, should another user come to the same session, and of nothing that has since been forbidden.
+        "asked": (visit.user, visit.scope, asked),
         "rows": rows,
         "name": name,
-        "type": _TYPES[format_name],
+        # A token of its own for each: see Visit.media_type about files that differ in the middle only.
+        "type": f"{visit.media_type(_TYPES[asked.format])}{secrets.token_hex(4)}",
         "data": target.getvalue(),
     }
 
@@ -117,8 +130,8 @@ def _offer(ready: dict[str, object]) -> None:
     )
 
 
-def command(kind: str, format_name: str, domain: str, since: str, until: str) -> str:
+def command(asked: Asked) -> str:
     """The command that writes the same file."""
-    options = {"--format": format_name, "--domain": domain, "--since": since, "--until": until}
+    options = {"--format": asked.format, "--domain": asked.domain, "--since": asked.since, "--until": asked.until}
     words = [word for name, value in options.items() if value for word in (name, value)]
-    return shlex.join(["starttally", "export", kind, *words, "-o", f"{kind}.{format_name}"])
+    return shlex.join(["starttally", "export", asked.kind, *words, "-o", f"{asked.kind}.{asked.format}"])

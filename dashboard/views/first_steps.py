@@ -13,6 +13,9 @@ _MOST_RECORDS = 20
 def render(visit: Visit) -> None:
     """Show the first steps."""
     settings = visit.settings
+    if not visit.scope.is_everything:
+        _nothing_about_these(visit)
+        return
     st.title("No report yet")
     st.text("StartTally is running and waits for the first TLS report. Two things to do, in any order.")
     st.subheader("1. Ask senders for reports")
@@ -39,6 +42,16 @@ def render(visit: Visit) -> None:
     st.subheader("2. Try it now with a report you have")
     st.code(first_steps.commands(settings), language="bash", wrap_lines=True)
     _quarantined(visit)
+
+
+def _nothing_about_these(visit: Visit) -> None:
+    """What to publish is the operator's business, and says for whom else reports are received here."""
+    st.title("No report yet")
+    st.text("There is no TLS report about the domains that you may see:")
+    st.code("\n".join(visit.scope.patterns or ()), language=None)
+    st.text(
+        "Senders report once a day, to the addresses in a domain's TLSRPT record. The operator of this server knows them."
+    )
 
 
 def _records(records: list[str]) -> None:

@@ -28,6 +28,8 @@ _FIRST_DAY, _LAST_DAY = dt.date(2010, 1, 1), dt.date(2199, 12, 31)
 _ROW_PIXELS, _MOST_ROWS = 35, 25
 _LABEL_PIXELS = 110
 _LONG_CODE = 20  # lines; beyond, it scrolls
+# A heading's id in the page: Streamlit would make one of the domain's name, and an id of a stranger's choice is found by scripts.
+THIS_DOMAIN = "this-domain"
 # In an address: failures for which no MX host is named. No host name holds a blank.
 NO_MX = "(none named)"
 

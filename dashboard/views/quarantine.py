@@ -1,26 +1,35 @@
-"""Messages that could not be read: why, and what they hold."""
+"""Messages that could not be read: why, what they hold, and what is done with them."""
 
 import pandas as pd
 import streamlit as st
 
+from ingest import quarantine
+
 from .. import wording
 from ..plain import plain, visible
 from ..queries import quarantine as queries
-from . import parts
+from . import acts, parts
 from .visit import Visit
 
 _ON_A_PAGE = 50
 _STATES = {queries.WAITING: "Waiting", queries.DISCARDED: "Discarded"}
+_STATE_WORDS = _STATES | {quarantine.RETRYING: "Waits to be read again"}
+_LONGEST_NOTE = 500
+_LOOK_SECONDS = 2
+_DONE = "what was done in quarantine"
 
 
 def render(visit: Visit) -> None:
     """Show the list, or (``?message=``) one message."""
+    _say_what_was_done()
     if "message" in st.query_params:
         _message(visit, st.query_params["message"])
         return
     st.title("Quarantine")
     st.text("What came and could not be read, whole. Nothing is lost: after an upgrade it can be read again.")
     state = parts.choice("State", "state", _STATES, queries.WAITING)
+    if visit.now(queries.count_retrying):
+        _progress(visit)
     reasons = visit.read(queries.reasons, state)
     if reasons.empty:
         st.success(
@@ -29,10 +38,59 @@ def render(visit: Visit) -> None:
             else "Nothing was discarded."
         )
         return
-    _list(visit, state, _reason(reasons))
+    reason = _reason(reasons)
+    if state == queries.WAITING and acts.allowed(visit):
+        _retry_all(visit, reason, reasons)
+    _list(visit, state, reason)
+
+
+@st.fragment(run_every=_LOOK_SECONDS)
+def _progress(visit: Visit) -> None:
+    """How many the worker still has to read; the page is drawn anew when there are none."""
+    left = visit.now(queries.count_retrying)
+    if not left:
+        st.cache_data.clear()
+        st.rerun()
+    words = "message waits" if left == 1 else "messages wait"
+    st.info(
+        f"{left:,} {words} to be read again. The worker does it; if this number stays, see whether it runs.",
+        icon=":material/hourglass_top:",
+    )
+
+
+def _retry_all(visit: Visit, reason: str, reasons: pd.DataFrame) -> None:
+    chosen = reasons if not reason else reasons[reasons["reason"] == reason]
+    count = int(chosen["messages"].sum())
+    words = "Read it again" if count == 1 else f"Read all {count:,} again"
+    help_text = "After an upgrade, or a change of settings. What can be read then is stored and leaves quarantine."
+    if st.button(words, icon=":material/refresh:", help=help_text):
+        changed = acts.act(visit, lambda engine, who, now: quarantine.ask_retry_of(engine, reason, who, now))
+        _done(changed, "{} to be read again")
+
+
+def _done(changed: int | None, what: str) -> None:
+    """Draw the page anew with a word about what was done; nothing when it was not."""
+    if changed is not None:
+        st.session_state[_DONE] = what.format(f"{changed:,} {'message' if changed == 1 else 'messages'}")
+        st.rerun()
+
+
+def _say_what_was_done() -> None:
+    if words := st.session_state.pop(_DONE, ""):
+        st.toast(words)
 
 
 def _reason(reasons: pd.DataFrame) -> str:
+    """The groups, with how many messages each has and when they came, and which of them is chosen."""
+    if len(reasons) > 1:
+        shown = reasons.assign(words=reasons["reason"].map(wording.QUARANTINE_REASONS).fillna(reasons["reason"]))
+        columns = {
+            "words": parts.text_column("Reason"),
+            "messages": parts.count_column("Messages"),
+            "oldest": parts.instant_column("Oldest (UTC)"),
+            "newest": parts.instant_column("Newest (UTC)"),
+        }
+        parts.table(shown, columns, "Reasons")
     names = {"all": f"All ({reasons['messages'].sum():,})"}
     for row in reasons.to_dict("records"):
         names[row["reason"]] = f"{wording.quarantine_reason(row['reason'])} ({row['messages']:,})"
@@ -49,6 +107,7 @@ def _list(visit: Visit, state: str, reason: str) -> None:
     shown = rows.assign(
         reason=rows["reason"].map(wording.QUARANTINE_REASONS).fillna(rows["reason"]),
         door=rows["door"].map(wording.DOORS).fillna(rows["door"]),
+        state=rows["state"].map(_STATE_WORDS) if (rows["state"] == quarantine.RETRYING).any() else "",
         bytes=[wording.size(size) for size in rows["size"]],
     )
     columns = {
@@ -61,6 +120,8 @@ def _list(visit: Visit, state: str, reason: str) -> None:
         "bytes": parts.text_column("Size"),
         "door": parts.text_column("Came by"),
         "note": parts.text_column("Note"),
+        "state": parts.text_column("State"),
+        "acted_by": parts.text_column("By"),
     }
     columns = {name: column for name, column in columns.items() if (shown[name].astype("str").fillna("") != "").any()}
     chosen = parts.clickable_table(shown, columns, "Quarantined messages", "quarantined")
@@ -86,12 +147,38 @@ def _message(visit: Visit, digest: str) -> None:
         "File": message["file_name"] if isinstance(message["file_name"], str) else "",
         "Size": wording.size(int(message["size"])),
         "Came by": wording.DOORS.get(message["door"], message["door"]),
-        "State": _STATES.get(message["state"], plain(message["state"])),
+        "State": _STATE_WORDS.get(message["state"], plain(message["state"])),
         "Note": message["note"],
+        "Last act by": message["acted_by"],
+        "Last act": "" if pd.isna(message["acted_at"]) else parts.instant(message["acted_at"]),
         "Message digest": message["message_digest"],
     }
     parts.facts((name, value) for name, value in names.items() if value)
+    if acts.allowed(visit):
+        _acts(visit, digest, message["state"])
     _content(visit, message)
+
+
+def _acts(visit: Visit, digest: str, state: str) -> None:
+    with st.container(horizontal=True):
+        if state == queries.DISCARDED:
+            if st.button("Take back", icon=":material/undo:", help="Put it on the list of those that wait again."):
+                _done(acts.act(visit, lambda *by: quarantine.take_back(by[0], [digest], *by[1:])), "{} taken back")
+            return
+        if state == quarantine.RETRYING:
+            _progress(visit)
+        elif st.button("Read again", icon=":material/refresh:"):
+            _done(acts.act(visit, lambda *by: quarantine.ask_retry(by[0], [digest], *by[1:])), "{} to be read again")
+        with st.popover("Discard", icon=":material/delete:"):
+            note = st.text_input("Note", max_chars=_LONGEST_NOTE, placeholder="Why; kept with the message", key="note")
+            st.caption(_kept(visit.settings.keep_quarantine_days))
+            if st.button("Discard this message", type="primary"):
+                change = acts.act(visit, lambda *by: quarantine.discard(by[0], [digest], note, *by[1:]))
+                _done(change, "{} discarded")
+
+
+def _kept(days: int) -> str:
+    return f"It is kept for {days} days and can be taken back." if days else "It is kept and can be taken back."
 
 
 def _content(visit: Visit, message: pd.Series) -> None:
@@ -104,7 +191,7 @@ def _content(visit: Visit, message: pd.Series) -> None:
         data=lambda: visit.now(queries.content, digest) or b"",
         # Its own name is a stranger's text.
         file_name=f"quarantined-{digest}.{'eml' if is_mail else 'bin'}",
-        mime="application/octet-stream",
+        mime=visit.media_type("application/octet-stream"),
         icon=":material/download:",
         on_click="ignore",
     )

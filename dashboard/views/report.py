@@ -31,7 +31,7 @@ def render(visit: Visit, domain: str, key: str) -> None:
         return
     report = found.iloc[0]
     st.title("Report")
-    st.subheader(domain_label(domain))
+    st.subheader(domain_label(domain), anchor=parts.THIS_DOMAIN)
     _warnings(visit, domain, key, report)
     _fields(report)
     _entries(visit, domain, key)
@@ -121,9 +121,13 @@ def _details(visit: Visit, domain: str, key: str) -> None:
     st.subheader("Failures in detail")
     offset = parts.page_of(count, _DETAILS_ON_A_PAGE, "details")
     rows = visit.read(queries.details, domain, key, limit=_DETAILS_ON_A_PAGE, offset=offset)
+    # Positions are those in the whole report, which may speak about other domains in between.
+    numbers = {
+        position: number for number, position in enumerate(visit.read(queries.entries, domain, key)["position"], 1)
+    }
     shown = rows.assign(
         words=[wording.result_type(code).words for code in rows["result_type"]],
-        entry_position=rows["entry_position"] + 1,
+        entry_position=rows["entry_position"].map(numbers).astype("Int64"),
     )
     columns = {
         "entry_position": parts.count_column("Policy", "Which of the policies above."),
@@ -182,12 +186,15 @@ def _deliveries(visit: Visit, domain: str, key: str) -> None:
 
 def _raw(visit: Visit, domain: str, key: str, report: pd.Series) -> None:
     st.subheader("Raw report")
+    if report["shared"] and not visit.scope.is_everything:
+        st.text("It speaks about other domains too, so only who may see all domains can read it.")
+        return
     kept = visit.read(queries.raw_size, domain, key)
     if kept.empty:
         days = visit.settings.keep_raw_days
         st.text(f"No longer kept: raw reports are removed after {days} days (STARTTALLY_KEEP_RAW_DAYS).")
         return
-    if report["raw_domains"] > 1:
+    if report["shared"]:
         st.caption(f"This report speaks about {report['raw_domains']:,} domains; the raw text has all of them.")
     size = int(kept["size"].iloc[0])
     if st.toggle(f"Show the report as it came ({wording.size(size)})", key="raw"):
@@ -197,7 +204,7 @@ def _raw(visit: Visit, domain: str, key: str, report: pd.Series) -> None:
         "Download the raw report",
         data=lambda: visit.now(queries.raw_document, domain, key) or b"",
         file_name=f"tls-report-{key}.json",
-        mime="application/octet-stream",
+        mime=visit.media_type("application/octet-stream"),
         icon=":material/download:",
         on_click="ignore",
     )

@@ -1,6 +1,7 @@
 """Who looks at what: the settings, the database and the pages, as every ``render`` gets them."""
 
 import datetime as dt
+import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -21,13 +22,17 @@ _FRESH_SECONDS = 10
 
 
 class Visit(msgspec.Struct):
-    """One run of a page for one user. ``today`` is the UTC day; ``pages`` are st.Page objects by their name in the URL."""
+    """One run of a page for one user. ``today`` is the UTC day; ``pages`` are st.Page objects by their name in the URL.
+
+    ``user`` is the logged-in user's name, empty where nobody has to log in.
+    """
 
     settings: Settings
     engine: sa.Engine
     today: dt.date
     pages: Mapping[str, Any]
     scope: Scope = EVERYTHING
+    user: str = ""
 
     def read(self, query: Callable[Concatenate[sa.Engine, Scope, P], R], *arguments: P.args, **options: P.kwargs) -> R:
         """What a function of ``queries`` says, at most _FRESH_SECONDS old.
@@ -47,6 +52,15 @@ class Visit(msgspec.Struct):
     def now(self, query: Callable[Concatenate[sa.Engine, Scope, P], R], *arguments: P.args, **options: P.kwargs) -> R:
         """The same, never from the cache: for raw reports and messages, which may be large."""
         return query(self.engine, self.scope, *arguments, **options)
+
+    def media_type(self, name: str) -> str:
+        """A media type for a download of this session, with a parameter that makes its address one that nobody can guess.
+
+        Streamlit makes the address from content, name and type, and of a large file from parts of the content only: without
+        this, who knows the content knows the address, and two files that differ in the middle have the same one.
+        """
+        token = st.session_state.setdefault("media token", secrets.token_hex(16))
+        return f"{name}; of={token}"
 
     def go(self, page: str, **parameters: str) -> None:
         """Leave for another page."""

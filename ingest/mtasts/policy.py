@@ -1,7 +1,7 @@
 """The policy file (RFC 8461 section 3.2), as served and as quoted in reports (``policy-string``): read, judge, match, write.
 
 Reading never fails: what is wrong is a list of faults beside what could be read. A fault of severity ``error`` makes senders
-treat the policy as absent; a ``warning`` is legal and unwise.
+treat the policy as absent; a ``warning`` is legal and unwise; a ``note`` is worth knowing.
 """
 
 import difflib
@@ -11,41 +11,35 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from .ages import age_faults, seconds
+from .faults import ERROR, WARNING, Fault, quoted
+from .patterns import match as match
+from .patterns import normalised, pattern_faults
+
 MODES = ("enforce", "testing", "none")
-# Section 3.2: at most about one year.
-MAX_MAX_AGE = 31_557_600
 # Section 3.3 suggests to fetch no more than this; the rest is not read.
 MAX_BYTES = 64 * 1024
-# Google Workspace help: one day at least, and one to two weeks in testing.
-LEAST_MAX_AGE, LEAST_TESTING_MAX_AGE, TESTING_MAX_AGE = 86_400, 604_800, 1_209_600
 # Far above any policy with a mistake in it: this is another kind of file, or an attack on the reader.
 MAX_FAULTS = 100
-ERROR, WARNING = "error", "warning"
 
 _SINGLE_KEYS = ("version", "mode", "max_age")
 _KEYS = (*_SINGLE_KEYS, "mx")
-_MAX_HOST = 253
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _LONE_CR = re.compile(r"\r(?!\n)")
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
-_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
-_DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))  # the other full stops of IDNA (RFC 3490 section 3.1)
-_MAX_QUOTED = 80
-
-
-class Fault(msgspec.Struct, frozen=True):
-    """Something wrong with a policy: a code, its severity, words for people, and the line (from 1; 0: the whole text)."""
-
-    code: str
-    severity: str
-    text: str
-    line: int = 0
+_EXTENSION_VALUE = re.compile(r"[^\x00-\x1f\x7f]+")
+_MARKUP = re.compile(r"\s*<")
+_TXT_RECORD = re.compile(r"v\s*=\s*(?:STSv1|TLSRPTv1)", re.IGNORECASE)
+_EQUALS = re.compile(r"[ \t]*(version|mode|mx|max_age)[ \t]*=[ \t]*(.*)", re.IGNORECASE)
+# A second key on a line: after a blank or a semicolon, or after a line break that was written as a backslash and a letter.
+_NEXT_KEY = re.compile(r"(?:[;,\s]|\\n|\\r)(?:version|mode|mx|max_age)[ \t]*:")
 
 
 class Policy(msgspec.Struct, frozen=True):
     """What a policy says. ``mode`` is in lower case as it stands ("" when absent), ``mx`` the patterns as they stand.
 
-    ``max_age`` is in seconds, None when absent or out of bounds; ``unknown`` are the keys that senders ignore.
+    ``max_age`` is in seconds, None when absent or out of bounds; ``unknown`` are the keys that senders ignore; ``mx_lines``
+    are the numbers of the lines that hold ``mx``.
     """
 
     mode: str = ""
@@ -54,6 +48,7 @@ class Policy(msgspec.Struct, frozen=True):
     version: str = ""
     unknown: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
+    mx_lines: tuple[int, ...] = ()
 
     @property
     def usable(self) -> bool:
@@ -74,25 +69,15 @@ def parse(text: str | Sequence[str]) -> Policy:
     for number, line in _lines(text, reading.faults):
         reading.line(number, line)
         if len(reading.faults) >= MAX_FAULTS:
-            reading.faults.append(Fault("too-many-faults", ERROR, "so many faults that the rest was not read", number))
+            said, repair = "so many faults that the rest was not read", "repair those above, then look again"
+            reading.faults.append(Fault("too-many-faults", ERROR, said, repair, number))
             break
     return reading.policy()
 
 
 def mx_key(policy: Policy) -> tuple[str, ...]:
     """The normalised set of patterns: two policies with the same key differ in mode and age at most (decision.md section 1)."""
-    return tuple(sorted({_normalised(pattern) for pattern in policy.mx}))
-
-
-def match(patterns: Sequence[str], host: str) -> bool:
-    """Whether ``host`` is one of the MX hosts (section 4.1): ``*.`` stands for exactly one leftmost label.
-
-    Case, a trailing dot, and the form of a label outside ASCII (U-label or A-label) make no difference.
-    """
-    name = _normalised(host)
-    label, _, parent = name.partition(".")
-    wildcard = f"*.{parent}" if label and parent else ""
-    return bool(name) and any(wanted in (name, wildcard) for wanted in map(_normalised, patterns) if wanted)
+    return tuple(sorted({normalised(pattern) for pattern in policy.mx}))
 
 
 def render(mode: str, mx: Sequence[str], max_age: int) -> str:
@@ -100,7 +85,7 @@ def render(mode: str, mx: Sequence[str], max_age: int) -> str:
     hosts = "".join(f"mx: {pattern}\r\n" for pattern in mx)
     text = f"version: STSv1\r\nmode: {mode}\r\n{hosts}max_age: {max_age}\r\n"
     said = parse(text)
-    errors = [fault.text for fault in said.faults if fault.severity == ERROR]
+    errors = [f"{fault.text}; {fault.repair}" for fault in said.faults if fault.severity == ERROR]
     if errors:
         raise PolicyInvalid("; ".join(errors))
     if (said.mode, said.mx, said.max_age) != (mode, tuple(mx), max_age):
@@ -114,58 +99,142 @@ class _Reading:
     def __init__(self) -> None:
         self.faults: list[Fault] = []
         self._fields: dict[str, str] = {}
-        self._mx: list[str] = []
-        self._seen: set[str] = set()
+        self._at: dict[str, int] = {}
+        self._mx: list[tuple[str, int]] = []
+        self._seen: dict[str, int] = {}
+        # Keys that stand there and do not count for another fault: that they are missing need not be said as well.
+        self._meant: set[str] = set()
 
     def line(self, number: int, line: str) -> None:
         before, colon, after = line.partition(":")
         # Section 3.2: ":" *WSP; SocketLabs writes no blank after the colon, which is legal. One before it is not.
         key, value = before.strip(" \t"), after.strip(" \t")
-        if not colon:
-            self._fault("no-colon", ERROR, f"{_quoted(line)} is no 'key: value'", number)
-            return
-        if key != before:
-            self._fault("key-blank", ERROR, f"blanks around the key {_quoted(key)}", number)
-        if key == "mx":
-            self._add_mx(value, number)
-        elif key in self._fields:
-            self._fault("duplicate-key", WARNING, f"a second {key}; the first counts (RFC 8461 section 3.2)", number)
+        if _TXT_RECORD.search(line):
+            text = f"{quoted(line)} is a TXT record, and the file holds none"
+            self._fault("record-in-file", ERROR, text, "remove the line here and publish it in DNS", number)
+        elif not colon:
+            self._fault("no-colon", ERROR, f"{quoted(line)} is no 'key: value'", self._with_colon(line), number)
+        elif invisible := _invisible(line, key):
+            text = f"an invisible character, U+{ord(invisible):04X}, which came with copied text"
+            self._meant.add(key.strip(invisible))
+            self._fault("invisible-character", ERROR, text, "type the line anew", number)
         else:
-            self._fields[key] = value
-            self._judge_key(key, number)
+            if key != before:
+                self._fault("key-blank", ERROR, f"blanks around the key {quoted(key)}", f"write {quoted(key)}:", number)
+            self._take(key, value, number)
 
     def policy(self) -> Policy:
         fields = self._fields
-        mode = fields.get("mode", "").lower()
-        max_age = _seconds(fields.get("max_age", ""))
-        self.faults += _field_faults(fields, self._mx, max_age)
-        unknown = tuple(key for key in fields if key not in _SINGLE_KEYS)
-        return Policy(mode, tuple(self._mx), max_age, fields.get("version", ""), unknown, tuple(self.faults))
+        mx = tuple(pattern for pattern, _ in self._mx)
+        max_age = seconds(fields.get("max_age", ""))
+        self.faults += self._field_faults(max_age)
+        return Policy(
+            mode=fields.get("mode", "").lower(),
+            mx=mx,
+            max_age=max_age,
+            version=fields.get("version", ""),
+            unknown=tuple(key for key in fields if key not in _SINGLE_KEYS),
+            faults=tuple(self.faults),
+            mx_lines=tuple(number for _, number in self._mx),
+        )
 
-    def _fault(self, code: str, severity: str, text: str, line: int) -> None:
-        self.faults.append(Fault(code, severity, text, line))
+    def _fault(self, code: str, severity: str, text: str, repair: str, line: int) -> None:
+        self.faults.append(Fault(code, severity, text, repair, line))
+
+    def _with_colon(self, line: str) -> str:
+        if pair := _EQUALS.fullmatch(line):
+            self._meant.add(pair[1].lower())
+            return f"write {pair[1].lower()}: {quoted(pair[2])}"
+        if line.lstrip().startswith(("#", ";", "//", "/*")):
+            return "remove the line; a policy has no comments"
+        return "write a key, a colon and a value, or remove the line"
+
+    def _take(self, key: str, value: str, number: int) -> None:
+        if key in _KEYS and _NEXT_KEY.search(value):
+            self._meant.update(_KEYS)
+            text = f"several keys on one line, after {key}"
+            self._fault("keys-on-one-line", ERROR, text, "write each key on a line of its own", number)
+        elif key == "mx":
+            self._add_mx(value, number)
+        elif key in self._fields:
+            text = f"a second {quoted(key)}; the first counts, line {self._at[key]} (RFC 8461 section 3.2)"
+            self._fault("duplicate-key", WARNING, text, "remove the line that you do not mean", number)
+        else:
+            self._fields[key] = value
+            self._at[key] = number
+            self._judge_key(key, value, number)
 
     def _add_mx(self, pattern: str, number: int) -> None:
-        self._mx.append(pattern)
-        if pattern.lower() in self._seen:
-            self._fault("duplicate-mx", WARNING, f"mx {_quoted(pattern)} is listed before", number)
+        self._mx.append((pattern, number))
+        first = self._seen.setdefault(normalised(pattern), number)
+        if first != number:
+            text = f"mx {quoted(pattern)} is listed before, on line {first}"
+            self._fault("duplicate-mx", WARNING, text, "remove one of the two lines", number)
             return
-        self._seen.add(pattern.lower())
-        self.faults += _pattern_faults(pattern, number)
+        self.faults += pattern_faults(pattern, number)
 
-    def _judge_key(self, key: str, number: int) -> None:
+    def _judge_key(self, key: str, value: str, number: int) -> None:
         if key in _SINGLE_KEYS:
             if key == "version" and len(self._fields) + len(self._mx) > 1:
-                self._fault("version-not-first", WARNING, "version is not on the first line", number)
+                text = "version is not on the first line, where Google wants it"
+                self._fault("version-not-first", WARNING, text, "move version: STSv1 to the first line", number)
         elif key.lower() in _KEYS:
-            text = f"{key}: keys are case-sensitive, write {key.lower()} (RFC 8461 section 3.2)"
-            self._fault("key-case", ERROR, text, number)
+            self._meant.add(key.lower())
+            text = f"{key}: keys are case-sensitive (RFC 8461 section 3.2)"
+            self._fault("key-case", ERROR, text, f"write {key.lower()}: {quoted(value)}", number)
         elif not _KEY.fullmatch(key):
-            self._fault("key", ERROR, f"{_quoted(key)} cannot be a key (RFC 8461 section 3.2)", number)
+            text = f"{quoted(key)} cannot be a key (RFC 8461 section 3.2)"
+            self._fault("key", ERROR, text, "remove the line; keys are version, mode, mx and max_age", number)
         else:
-            near = difflib.get_close_matches(key.lower(), _KEYS, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            self._fault("unknown-key", WARNING, f"{key} is no key of RFC 8461; senders ignore it{hint}", number)
+            self._judge_unknown(key, value, number)
+
+    def _judge_unknown(self, key: str, value: str, number: int) -> None:
+        near = difflib.get_close_matches(key.lower(), _KEYS, n=1)
+        repair = "remove the line, or correct the key"
+        if near:
+            repair = f"did you mean {near[0]}?"
+        elif key.lower() == "id":
+            repair = "remove the line; the id belongs in the TXT record at _mta-sts"
+        self._fault("unknown-key", WARNING, f"{key} is no key of RFC 8461; senders ignore it", repair, number)
+        if not _EXTENSION_VALUE.fullmatch(value):
+            text = f"{key} has an empty value, or control characters in it, against the grammar of RFC 8461 section 3.2"
+            self._fault("unknown-key-value", ERROR, text, "remove the line", number)
+
+    def _field_faults(self, max_age: int | None) -> Iterator[Fault]:
+        if not self._fields and not self._mx and not self.faults:
+            yield Fault("empty", ERROR, "nothing in it", "write version, mode, mx and max_age, a line for each")
+            return
+        mode = self._fields.get("mode", "").lower()
+        if self._asked("version") and self._fields.get("version") != "STSv1":
+            yield self._wrong("version", "version", "it must be STSv1, written so", "write version: STSv1")
+        if self._asked("mode"):
+            yield from self._mode_faults()
+        if not self._mx and mode != "none" and "mx" not in self._meant:
+            text = "no mx line; there must be at least one (RFC 8461 section 3.2)"
+            yield Fault("no-mx", ERROR, text, "write one line mx: HOST for each MX host of the domain")
+        if self._mx and mode == "none":
+            text = "mode none applies to no host; Google's rule is no mx lines"
+            yield Fault("none-with-mx", WARNING, text, "remove the mx lines", self._mx[0][1])
+        if self._asked("max_age"):
+            yield from age_faults(self._fields.get("max_age"), max_age, mode, self._at.get("max_age", 0))
+
+    def _asked(self, key: str) -> bool:
+        """Whether a key must be judged: it is there, or nothing else says why it is not."""
+        return key in self._fields or key not in self._meant
+
+    def _mode_faults(self) -> Iterator[Fault]:
+        mode = self._fields.get("mode", "")
+        if mode == "enforced":
+            text = "mode: enforced is a common mistake (even in Google's help)"
+            yield Fault("mode-enforced", ERROR, text, "write mode: enforce", self._at["mode"])
+        elif mode not in MODES:
+            near = difflib.get_close_matches(mode[:32].lower(), MODES, n=1)
+            repair = f"write mode: {near[0]}" if near else "write mode: testing (or enforce, or none)"
+            yield self._wrong("mode", "mode", "it must be enforce, testing or none, in lower case", repair)
+
+    def _wrong(self, code: str, key: str, rule: str, repair: str) -> Fault:
+        said = f"{key}: {quoted(self._fields[key])}" if key in self._fields else f"no {key}"
+        return Fault(code, ERROR, f"{said}; {rule}", repair, self._at.get(key, 0))
 
 
 def _lines(text: str | Sequence[str], faults: list[Fault]) -> Iterator[tuple[int, str]]:
@@ -173,104 +242,33 @@ def _lines(text: str | Sequence[str], faults: list[Fault]) -> Iterator[tuple[int
 
     In reports, lines keep the carriage return that ended them in the file (Google).
     """
-    quoted = not isinstance(text, str)
+    in_report = not isinstance(text, str)
     whole = text if isinstance(text, str) else "\n".join(line.rstrip("\r") for line in text)
     if len(whole.encode("utf-8", "replace")) > MAX_BYTES:
-        faults.append(Fault("too-large", ERROR, f"larger than {MAX_BYTES} bytes; senders stop reading there"))
+        said, repair = f"larger than {MAX_BYTES} bytes; senders stop reading there", "remove what is no policy"
+        faults.append(Fault("too-large", ERROR, said, repair))
         whole = whole[:MAX_BYTES]
     if whole.startswith("\ufeff"):
-        faults.append(
-            Fault("byte-order-mark", ERROR, "begins with an invisible byte order mark; save it as plain text")
-        )
+        said = "begins with an invisible byte order mark"
+        faults.append(Fault("byte-order-mark", ERROR, said, "save the file as plain text (UTF-8 without BOM)", 1))
         whole = whole[1:]
-    if not quoted and _LONE_CR.search(whole):
-        faults.append(Fault("carriage-return", ERROR, "lines must end with LF or CRLF, not with a lone CR"))
+    if _MARKUP.match(whole):
+        said = "a web page (HTML or XML), and no policy: an error page, or the host's default page"
+        faults.append(Fault("web-page", ERROR, said, "serve the policy file itself under this address", 1))
+        return
+    if not in_report and (lone := _LONE_CR.search(whole)):
+        said, number = "a line ends with a lone CR", len(_LINE_END.findall(whole, 0, lone.start())) + 1
+        faults.append(Fault("carriage-return", ERROR, said, "end each line with LF or CRLF", number))
     lines = _LINE_END.split(whole)
     for number, line in enumerate(lines, start=1):
         if line.strip(" \t"):
             yield number, line
-        elif number < len(lines) and not quoted:
-            faults.append(Fault("blank-line", WARNING, "an empty line; RFC 8461 section 3.2 has none", number))
+        elif number < len(lines) and not in_report:
+            said = "an empty line; RFC 8461 section 3.2 has none"
+            faults.append(Fault("blank-line", WARNING, said, "remove the line", number))
 
 
-def _field_faults(fields: dict[str, str], mx: list[str], max_age: int | None) -> Iterator[Fault]:
-    if fields.get("version") != "STSv1":
-        yield Fault("version", ERROR, f"{_named('version', fields)}; it must be STSv1, written so")
-    mode = fields.get("mode", "")
-    if mode == "enforced":
-        text = "mode: enforced is a common mistake (even in Google's help); write enforce"
-        yield Fault("mode-enforced", ERROR, text)
-    elif mode not in MODES:
-        yield Fault("mode", ERROR, f"{_named('mode', fields)}; it must be enforce, testing or none, in lower case")
-    if not mx and mode.lower() != "none":
-        yield Fault("no-mx", ERROR, "no mx line; there must be at least one (RFC 8461 section 3.2)")
-    if "max_age" not in fields:
-        yield Fault("no-max-age", ERROR, "no max_age")
-    elif max_age is None:
-        text = f"{_named('max_age', fields)}; it must be a number of seconds from 0 to {MAX_MAX_AGE}"
-        yield Fault("max-age", ERROR, text)
-    elif mode in ("enforce", "testing"):
-        yield from _age_faults(mode, max_age)
-
-
-def _age_faults(mode: str, max_age: int) -> Iterator[Fault]:
-    if max_age < LEAST_MAX_AGE:
-        yield Fault("max-age-short", WARNING, f"max_age below {LEAST_MAX_AGE} (one day) protects hardly anybody")
-    elif mode == "testing" and not LEAST_TESTING_MAX_AGE <= max_age <= TESTING_MAX_AGE:
-        code = "max-age-long" if max_age > TESTING_MAX_AGE else "max-age-testing"
-        text = f"in testing, max_age is best {LEAST_TESTING_MAX_AGE} to {TESTING_MAX_AGE} (one to two weeks)"
-        yield Fault(code, WARNING, text)
-
-
-def _seconds(text: str) -> int | None:
-    if not (text.isascii() and text.isdigit() and len(text) <= 10):
-        return None
-    return int(text) if int(text) <= MAX_MAX_AGE else None
-
-
-def _pattern_faults(pattern: str, number: int) -> Iterator[Fault]:
-    """Section 3.2: ``["*."] Domain``, and Domain (RFC 5321 section 4.1.2) has no trailing dot and no underscore."""
-    host = pattern.removeprefix("*.")
-    labels = host.split(".")
-    if not pattern.isascii():
-        said = f"mx {_quoted(pattern)}: write A-labels, {_quoted(_normalised(pattern))}"
-        yield Fault("mx-not-ascii", ERROR, said, number)
-    elif pattern.endswith(".") and len(host) > 1:
-        yield Fault("mx-trailing-dot", ERROR, f"mx {_quoted(pattern)}: write it without the dot at the end", number)
-    elif len(host) > _MAX_HOST or not all(map(_LABEL.fullmatch, labels)) or labels[-1].isdigit():
-        yield Fault("mx", ERROR, f"mx {_quoted(pattern)} {_why_no_pattern(pattern, labels)}", number)
-    elif len(labels) < 2:
-        yield Fault("mx-one-label", WARNING, f"mx {_quoted(pattern)} has one label only", number)
-
-
-def _why_no_pattern(pattern: str, labels: list[str]) -> str:
-    if "," in pattern or " " in pattern:
-        return "is more than one host; write one mx line for each"
-    if labels[-1].isdigit() or ":" in pattern:
-        return "is an address; write the host's name"
-    if pattern.startswith("."):
-        return f"must be written *{_quoted(pattern)}"
-    if "*" in pattern.removeprefix("*."):
-        return "has a * that is not the whole first label"
-    return "is neither a host name nor *.domain (RFC 8461 section 4.1)"
-
-
-def _named(key: str, fields: dict[str, str]) -> str:
-    return f"{key}: {_quoted(fields[key])}" if key in fields else f"no {key}"
-
-
-def _quoted(text: str) -> str:
-    """A stranger's words in a fault: bounded, and never empty."""
-    return text[:_MAX_QUOTED] or "(empty)"
-
-
-def _normalised(name: str) -> str:
-    """Lower case, A-labels, no trailing dot, as ``ingest.tlsrpt.names`` has them. What is too long for a name stays as it is."""
-    text = name.strip()
-    if text.isascii() or len(text) > _MAX_HOST:  # the cost of Punycode grows with the square
-        return text.lower().rstrip(".")
-    lower = ".".join(label.lower() for label in text.translate(_DOTS).split("."))
-    return ".".join(
-        label if label.isascii() else "xn--" + label.encode("punycode").decode()
-        for label in unicodedata.normalize("NFC", lower).rstrip(".").split(".")
-    )
+def _invisible(line: str, key: str) -> str:
+    """The first character of a line that shows nothing and stands beside one of the four keys or in its value; or ""."""
+    found = next((one for one in line if not one.isascii() and unicodedata.category(one) in ("Cf", "Zs")), "")
+    return found if found and key.strip(found) in _KEYS else ""

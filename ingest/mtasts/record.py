@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from .policy import ERROR, WARNING, Fault
+from .faults import ERROR, WARNING, Fault, quoted
 
 VERSION = "v=STSv1"
 
@@ -18,7 +18,8 @@ _NEAR = re.compile(r"[\"'\s]*v\s*=\s*[\"']?sts", re.IGNORECASE)
 _ID = re.compile(r"[A-Za-z0-9]{1,32}")
 _FIELD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}=[\x21-\x3a\x3c\x3e-\x7e]+")
 _OF_POLICY = ("version", "mode", "mx", "max_age")
-_MAX_QUOTED = 80
+_OF_REPORTS = ("rua", "ruf")
+_EXAMPLE = f"{VERSION}; id=20160831085700Z;"
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -46,11 +47,12 @@ def choose(texts: Sequence[str]) -> Record:
     ours = [text for text in texts if ";" in text and _BEGINNING.match(text)]
     if len(ours) > 1:
         text = f"{len(ours)} TXT records begin with {VERSION}; there must be exactly one"
-        return Record(faults=(Fault("several-records", ERROR, text),))
+        return Record(faults=(Fault("several-records", ERROR, text, "delete all but the one with the newest id"),))
     meant = ours or [text for text in texts if _NEAR.match(text)]
     if meant:
         return parse(meant[0])
-    return Record(faults=(Fault("no-record", ERROR, f"no TXT record begins with {VERSION};"),))
+    text = f"no TXT record begins with {VERSION};"
+    return Record(faults=(Fault("no-record", ERROR, text, f"publish one such as {_EXAMPLE}"),))
 
 
 def parse(text: str) -> Record:
@@ -60,17 +62,19 @@ def parse(text: str) -> Record:
     for field in _fields(text, faults):
         name, _, value = field.partition("=")
         if name == "id" and "id" in fields:
-            faults.append(Fault("duplicate-id", WARNING, "a second id; senders may differ in which one they take"))
+            said = "a second id; senders may differ in which one they take"
+            faults.append(Fault("duplicate-id", WARNING, said, "leave the newest id only"))
         elif name == "id" and not _ID.fullmatch(value):
-            faults.append(Fault("id", ERROR, f"the id {_quoted(value)} is not 1 to 32 letters and digits"))
+            faults.append(_id_fault(value))
             fields["id"] = ""
         elif not _FIELD.fullmatch(field):
-            faults.append(Fault("field", ERROR, f"{_quoted(field)} is no name=value (RFC 8461 section 3.1)"))
+            said = f"{quoted(field)} is no name=value (RFC 8461 section 3.1)"
+            faults.append(Fault("field", ERROR, said, _field_repair(field)))
         else:
             faults += _name_faults(name)
             fields.setdefault(name, value)
     if "id" not in fields:
-        faults.append(Fault("no-id", ERROR, "no id (RFC 8461 section 3.1)"))
+        faults.append(Fault("no-id", ERROR, "no id (RFC 8461 section 3.1)", f"write it as in {_EXAMPLE}"))
     unknown = tuple(name for name in fields if name != "id")
     return Record(fields.get("id", ""), unknown, tuple(faults))
 
@@ -85,7 +89,7 @@ def new_id(now: dt.datetime) -> str:
 def render(policy_id: str) -> str:
     """The record to publish. Raises ValueError for an id that is not 1 to 32 letters and digits."""
     if not _ID.fullmatch(policy_id):
-        raise ValueError(f"the id {_quoted(policy_id)} is not 1 to 32 letters and digits")
+        raise ValueError(f"the id {quoted(policy_id)} is not 1 to 32 letters and digits")
     return f"{VERSION}; id={policy_id};"
 
 
@@ -93,10 +97,11 @@ def _version_faults(text: str) -> Iterator[Fault]:
     begins = _BEGINNING.match(text)
     if begins and begins["blanks"]:
         # The grammar allows it; the rule for choosing a record wants "v=STSv1;" at once.
-        yield Fault("version-blank", WARNING, f"blanks before the first semicolon; write {VERSION};")
+        yield Fault("version-blank", WARNING, "blanks before the first semicolon", f"write {VERSION};")
     if not begins:
-        quoted = "; the quotation marks are part of it" if text.startswith(('"', "'")) else ""
-        yield Fault("version", ERROR, f"the record must begin with {VERSION}; exactly so{quoted}")
+        marks = "; the quotation marks are part of it" if text.startswith(('"', "'")) else ""
+        repair = "publish it without the quotation marks" if marks else f"begin it with {VERSION};"
+        yield Fault("version", ERROR, f"the record must begin with {VERSION}; exactly so{marks}", repair)
 
 
 def _fields(text: str, faults: list[Fault]) -> Iterator[str]:
@@ -108,18 +113,32 @@ def _fields(text: str, faults: list[Fault]) -> Iterator[str]:
         if piece:
             yield piece
         else:
-            faults.append(Fault("empty-field", ERROR, "two semicolons with nothing between them"))
+            faults.append(Fault("empty-field", ERROR, "two semicolons with nothing between them", "remove one of them"))
 
 
 def _name_faults(name: str) -> Iterator[Fault]:
     if name == "id":
         return
     if name.lower() == "id":
-        yield Fault("field-case", ERROR, f"{name}: names are case-sensitive, write id")
+        yield Fault("field-case", ERROR, f"{name}: names are case-sensitive", "write id=")
     else:
-        hint = "; it belongs in the policy file" if name.lower() in _OF_POLICY else ""
-        yield Fault("unknown-field", WARNING, f"{name} is no field of RFC 8461; senders ignore it{hint}")
+        repair = f"remove {name}"
+        if name.lower() in _OF_POLICY:
+            repair += "; it belongs in the policy file"
+        elif name.lower() in _OF_REPORTS:
+            repair += "; it belongs in the TXT record at _smtp._tls"
+        yield Fault("unknown-field", WARNING, f"{name} is no field of RFC 8461; senders ignore it", repair)
 
 
-def _quoted(text: str) -> str:
-    return text[:_MAX_QUOTED] or "(empty)"
+def _id_fault(value: str) -> Fault:
+    kept = "".join(one for one in value if one.isascii() and one.isalnum())[:32]
+    repair = f"write id={kept}" if kept else f"write it as in {_EXAMPLE}"
+    return Fault("id", ERROR, f"the id {quoted(value)} is not 1 to 32 letters and digits", repair)
+
+
+def _field_repair(field: str) -> str:
+    name, equals, value = field.partition("=")
+    tight = f"{name.strip()}={value.strip()}"
+    if equals and _FIELD.fullmatch(tight):
+        return f"write {quoted(tight)}, without blanks around ="
+    return f"remove {quoted(field)}"

@@ -12,6 +12,8 @@ MAX_COUNT = 2**53 - 1
 # Names that are keys in the store. RFC 8460 gives no limit; the longest seen in a real report has 60 characters.
 MAX_SHORT_TEXT = 255
 _MAX_QUOTED = 200
+# A small bomb could have millions, at 500 bytes of memory each.
+MAX_DEFECTS = 1_000
 # A report from before the RFC's drafts or from the far future has a broken clock or a bad intention.
 _EARLIEST, _LATEST = dt.datetime(2010, 1, 1, tzinfo=dt.UTC), dt.datetime(2200, 1, 1, tzinfo=dt.UTC)
 
@@ -25,10 +27,14 @@ class Defect(msgspec.Struct, frozen=True):
 
 
 class Notes(list[Defect]):
-    """The defects of one report, in the order they were met."""
+    """The defects of one report, in the order they were met; the first MAX_DEFECTS of them."""
 
     def add(self, where: str, what: str, value: object = None) -> None:
         """Note a defect, quoting at most the beginning of the offending value."""
+        if len(self) >= MAX_DEFECTS:
+            if len(self) == MAX_DEFECTS:
+                self.append(Defect("", f"departs from RFC 8460 in more than {MAX_DEFECTS} places"))
+            return
         quoted = "" if value is None else value if isinstance(value, str) else msgspec.json.encode(value).decode()
         self.append(Defect(where, what, quoted[:_MAX_QUOTED]))
 

@@ -25,10 +25,15 @@ _NAME = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9](?:[A-Z
 _ADDRESS = re.compile(rf"[!-?A-~]{{1,64}}@(?:{_NAME}|\[[0-9A-Fa-f:.IPv]+\])")
 _AUTHORITY = re.compile(rf"(?P<user>[^@/?#]*@)?(?:{_NAME}|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?(?P<path>[/?#].*)?")
 _MAX_QUOTED = 80
+_EXAMPLE = f"{VERSION}; rua=mailto:ADDRESS"
+
+
+# Why senders cannot use an address, and what to write instead; None when they can.
+Refusal = tuple[str, str] | None
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """Something wrong with a record: a code, its severity, and words for people.
+    """Something wrong with a record: a code, its severity, words for people, and what to do about it.
 
     An ``error`` makes senders ignore the record or the address; a ``warning`` is legal and worth knowing.
     """
@@ -36,6 +41,7 @@ class Fault(msgspec.Struct, frozen=True):
     code: str
     severity: str
     text: str
+    repair: str
 
 
 class Destination(msgspec.Struct, frozen=True):
@@ -75,11 +81,13 @@ def choose(texts: Sequence[str]) -> Record:
     ours = [text for text in texts if ";" in text and _BEGINNING.match(text)]
     if len(ours) > 1:
         text = f"{len(ours)} TXT records begin with {VERSION}; there must be exactly one"
-        return Record(faults=(Fault("several-records", ERROR, text),))
+        repair = "delete all but one, and list all addresses in its rua, with commas"
+        return Record(faults=(Fault("several-records", ERROR, text, repair),))
     meant = ours or [text for text in texts if _NEAR.match(text)]
     if meant:
         return parse(meant[0])
-    return Record(faults=(Fault("no-record", ERROR, f"no TXT record begins with {VERSION};"),))
+    text = f"no TXT record begins with {VERSION};"
+    return Record(faults=(Fault("no-record", ERROR, text, f"publish one such as {_EXAMPLE}"),))
 
 
 def parse(text: str) -> Record:
@@ -90,18 +98,22 @@ def parse(text: str) -> Record:
     for field in _fields(text, faults):
         name, _, value = field.partition("=")
         if name == "rua" and rua is not None:
-            faults.append(Fault("duplicate-field", WARNING, "a second rua; list all addresses in one, with commas"))
+            repair = "list all addresses in one rua, with commas"
+            faults.append(Fault("duplicate-field", WARNING, "a second rua; senders ignore one of the two", repair))
         elif name == "rua":
             rua = _destinations(value, faults)
         elif not _FIELD.fullmatch(field):
-            faults.append(Fault("field", ERROR, f"{_quoted(field)} is no name=value (RFC 8460 section 3)"))
+            said = f"{_quoted(field)} is no name=value (RFC 8460 section 3)"
+            faults.append(Fault("field", ERROR, said, _field_repair(field)))
         elif name.lower() == "rua":
-            faults.append(Fault("field-case", ERROR, f"{name}: names are case-sensitive, write rua"))
+            faults.append(Fault("field-case", ERROR, f"{name}: names are case-sensitive", "write rua="))
         else:
-            faults.append(Fault("unknown-field", WARNING, f"{name} is no field of RFC 8460; senders ignore it"))
+            said = f"{name} is no field of RFC 8460; senders ignore it"
+            faults.append(Fault("unknown-field", WARNING, said, f"remove {name}"))
             unknown.append(name)
     if rua is None:
-        faults.append(Fault("no-rua", ERROR, "no rua, so nobody knows where to send reports"))
+        said = "no rua, so nobody knows where to send reports"
+        faults.append(Fault("no-rua", ERROR, said, f"write it as in {_EXAMPLE}"))
     return Record(tuple(rua or ()), tuple(unknown), tuple(faults))
 
 
@@ -110,7 +122,7 @@ def render(rua: Sequence[str]) -> str:
     uris = [_TO_ENCODE.sub(lambda found: f"%{ord(found[0]):02X}", uri.strip()) for uri in rua]
     text = f"{VERSION}; rua={','.join(uris)}"
     said = parse(text)
-    errors = [fault.text for fault in said.faults if fault.severity == ERROR]
+    errors = [f"{fault.text}; {fault.repair}" for fault in said.faults if fault.severity == ERROR]
     if errors:
         raise RecordInvalid("; ".join(errors))
     return text
@@ -120,10 +132,11 @@ def _version_faults(text: str) -> Iterator[Fault]:
     begins = _BEGINNING.match(text)
     if begins and begins["blanks"]:
         # The grammar allows it; the rule for choosing a record wants "v=TLSRPTv1;" at once.
-        yield Fault("version-blank", WARNING, f"blanks before the first semicolon; write {VERSION};")
+        yield Fault("version-blank", WARNING, "blanks before the first semicolon", f"write {VERSION};")
     if not begins:
-        quoted = "; the quotation marks are part of it" if text.startswith(('"', "'")) else ""
-        yield Fault("version", ERROR, f"the record must begin with {VERSION}; exactly so{quoted}")
+        marks = "; the quotation marks are part of it" if text.startswith(('"', "'")) else ""
+        repair = "publish it without the quotation marks" if marks else f"begin it with {VERSION};"
+        yield Fault("version", ERROR, f"the record must begin with {VERSION}; exactly so{marks}", repair)
 
 
 def _fields(text: str, faults: list[Fault]) -> Iterator[str]:
@@ -135,7 +148,7 @@ def _fields(text: str, faults: list[Fault]) -> Iterator[str]:
         if piece:
             yield piece
         else:
-            faults.append(Fault("empty-field", ERROR, "two semicolons with nothing between them"))
+            faults.append(Fault("empty-field", ERROR, "two semicolons with nothing between them", "remove one of them"))
 
 
 def _destinations(value: str, faults: list[Fault]) -> list[Destination]:
@@ -144,12 +157,13 @@ def _destinations(value: str, faults: list[Fault]) -> list[Destination]:
     for uri in (piece.strip(" \t") for piece in value.split(",")):
         destination = _destination(uri, faults)
         if destination in found:
-            faults.append(Fault("duplicate-rua", WARNING, f"{_quoted(uri)} is listed twice"))
+            faults.append(Fault("duplicate-rua", WARNING, f"{_quoted(uri)} is listed twice", "remove one of the two"))
         elif destination:
             found.append(destination)
     if len(found) > 1:
         text = "several addresses: Microsoft reports to the first only, others may send the same report to each"
-        faults.append(Fault("several-rua", WARNING, text))
+        repair = "put the address that must have all reports first"
+        faults.append(Fault("several-rua", WARNING, text, repair))
     return found
 
 
@@ -161,44 +175,60 @@ def _destination(uri: str, faults: list[Fault]) -> Destination | None:
     if scheme == "mailto":
         refusal = refusal or _address_refusal(target)
         if "?" in rest:
-            faults.append(Fault("mailto-headers", WARNING, f"{_quoted(uri)}: senders ignore what follows the ?"))
+            said = f"{_quoted(uri)}: senders ignore what follows the ?"
+            faults.append(Fault("mailto-headers", WARNING, said, f"write {_quoted(uri.partition('?')[0])}"))
     elif scheme == "https":
         refusal = refusal or _url_refusal(rest)
         if "#" in rest:
-            faults.append(Fault("https-fragment", WARNING, f"{_quoted(uri)}: what follows the # is never sent"))
+            said = f"{_quoted(uri)}: what follows the # is never sent"
+            faults.append(Fault("https-fragment", WARNING, said, f"write {_quoted(uri.partition('#')[0])}"))
     if refusal:
-        faults.append(Fault("rua", ERROR, f"{_quoted(uri)} {refusal}"))
+        why, repair = refusal
+        faults.append(Fault("rua", ERROR, f"{_quoted(uri)} {why}", repair))
         return None
     return Destination(scheme, uri, target)
 
 
-def _scheme_refusal(scheme: str, uri: str) -> str:
+def _scheme_refusal(scheme: str, uri: str) -> Refusal:
     if scheme in ("mailto", "https"):
-        return ""
+        return None
     if scheme == "http":
-        return "is not encrypted; write https:"
+        return "is not encrypted", f"write https{_quoted(uri[4:])}"
     if not scheme and "@" in uri:
-        return "lacks its scheme; write mailto: before it"
-    return "is neither a mailto: nor an https: URI"
+        return "lacks its scheme", f"write mailto:{_quoted(uri)}"
+    return "is neither a mailto: nor an https: URI", "write mailto: and a mail address, or an https: URL"
 
 
-def _character_refusal(uri: str) -> str:
+def _character_refusal(uri: str) -> Refusal:
     if _SIZE.search(uri):
-        return "ends in a size, which DMARC allows and TLSRPT does not; leave it out"
+        return "ends in a size, which DMARC allows and TLSRPT does not", f"write {_quoted(_SIZE.sub('', uri))}"
     if not _URI.fullmatch(uri):
-        return "has characters that must be percent-encoded (RFC 8460 section 3)"
-    return ""
+        repair = "percent-encode them: %2C for a comma, %21 for !, %3B for a semicolon"
+        return "has characters that must be percent-encoded (RFC 8460 section 3)", repair
+    return None
 
 
-def _address_refusal(address: str) -> str:
-    return "" if _ADDRESS.fullmatch(address) else "is no mail address (a domain outside ASCII is written in A-labels)"
+def _address_refusal(address: str) -> Refusal:
+    if _ADDRESS.fullmatch(address):
+        return None
+    return "is no mail address", "write mailto:NAME@DOMAIN, a domain outside ASCII in A-labels (xn--...)"
 
 
-def _url_refusal(rest: str) -> str:
+def _url_refusal(rest: str) -> Refusal:
     match = _AUTHORITY.fullmatch(rest[2:]) if rest.startswith("//") else None
     if not match:
-        return "names no host"
-    return "has a user name in it, for all the world to see" if match["user"] else ""
+        return "names no host", "write https://HOST/PATH"
+    if match["user"]:
+        return "has a user name in it, for all the world to see", "leave out what stands before the @"
+    return None
+
+
+def _field_repair(field: str) -> str:
+    name, equals, value = field.partition("=")
+    tight = f"{name.strip()}={value.strip()}"
+    if equals and _FIELD.fullmatch(tight):
+        return f"write {_quoted(tight)}, without blanks around ="
+    return f"remove {_quoted(field)}"
 
 
 def _percent_decoded(text: str) -> str:

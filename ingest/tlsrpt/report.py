@@ -26,6 +26,9 @@ __all__ = [
     "report_day",
 ]
 
+# A report is about one policy domain, or the few that share a policy; each entry costs kilobytes of memory.
+MAX_ENTRIES = 10_000
+
 
 class FailureDetail(msgspec.Struct, frozen=True):
     """One row of ``failure-details``. Absent text is ``""``, an absent or unreadable count ``None``."""
@@ -180,6 +183,8 @@ def _entries(policies: object, hints: Hints, notes: Notes) -> Iterator[PolicyEnt
     if not isinstance(policies, list):
         notes.add("policies", "is no list", policies)
         return
+    if len(policies) > MAX_ENTRIES:
+        raise NotAReport(f"has {len(policies)} policies, more than the {MAX_ENTRIES} that are read")
     for position, entry in enumerate(policies):
         where = f"policies[{position}]"
         if isinstance(entry, dict):

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -49,24 +50,73 @@ def test_on_loopback_only_this_machines_names_are_answered(settings_for: Setting
 
 
 def test_beyond_loopback_the_proxy_decides(settings_for: SettingsFor) -> None:
-    assert allowed_hosts(settings_for(dashboard_listen="0.0.0.0:8501")) == []
+    assert allowed_hosts(settings_for(dashboard_listen="0.0.0.0:8501", dashboard_proxies="192.0.2.7")) == []
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:8501", "127.0.0.1:8501", "[::]:8501"])
+def test_the_public_address_is_answered_and_no_other(settings_for: SettingsFor, listen: str) -> None:
+    settings = settings_for(
+        dashboard_listen=listen,
+        dashboard_proxies="192.0.2.7",
+        dashboard_url="https://tlsrpt.example:8443",
+        hostname="mx.example",
+    )
+    assert allowed_hosts(settings) == ["localhost", "127.0.0.1", "::1", "mx.example", "tlsrpt.example"]
+
+
+def test_a_session_belongs_to_the_user_whom_the_proxy_names(settings_for: SettingsFor) -> None:
+    flag = '--server.trustedUserHeaders={"X-Starttally-User": "starttally_user"}'
+    assert flag in streamlit_arguments(settings_for(dashboard_proxies="192.0.2.7"))
+    assert flag not in streamlit_arguments(settings_for())
+
+
+def test_it_does_not_start_on_a_server_that_believes_headers(tmp_path: Path, settings_for: SettingsFor) -> None:
+    """Started by hand, uvicorn would take X-Forwarded-For for the address of whoever is on this machine."""
+    done = subprocess.run(
+        [sys.executable, "-m", "streamlit", *streamlit_arguments(settings_for())[3:]],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "start the dashboard with `starttally dashboard`" in done.stderr
+
+
+def test_wrong_settings_end_it_before_it_listens(tmp_path: Path, settings_for: SettingsFor) -> None:
+    done = subprocess.run(
+        streamlit_arguments(settings_for()),
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "STARTTALLY_ACCESS": "alice=*"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "starttally: STARTTALLY_ACCESS is set, but nobody logs in" in done.stderr
 
 
 class Server:
-    """A running dashboard: its port, the home folder it had, the folder it ran in, and where its output went."""
+    """A running dashboard: its port, the home folder it had, the folder it ran in, and where its output went.
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
+    ``named`` are settings that the process reads itself, as text. Where it listens ``settings`` says.
+    """
+
+    def __init__(self, folder: Path, settings: Settings, **named: str) -> None:
         self.port = settings.dashboard_listen.port
         self.home, self.work, self.log = folder / "home", folder / "work", folder / "log"
-        self.home.mkdir()
-        self.work.mkdir()
+        self.home.mkdir(exist_ok=True)
+        self.work.mkdir(exist_ok=True)
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),
             "STARTTALLY_DATABASE_URL": settings.database_url,
             # A project folder's .streamlit must not be found either.
             "PYTHONDONTWRITEBYTECODE": "1",
-        }
+        } | {f"STARTTALLY_{name.upper()}": value for name, value in named.items()}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 streamlit_arguments(settings), cwd=self.work, env=environment, stdout=log, stderr=log
@@ -158,6 +208,11 @@ def test_another_sites_page_reads_nothing(server: Server, path: str) -> None:
         ("/_stcore/agent/openapi.json", "GET"),
         ("/_stcore/agent/interact", "POST"),
         ("/_stcore/script-health-check", "GET"),
+        ("/_stcore/bidi-components/x/y", "GET"),
+        ("/component/x/index.html", "GET"),
+        ("/auth/login", "GET"),
+        ("/auth/logout", "GET"),
+        ("/oauth2callback", "GET"),
     ],
 )
 def test_side_entrances_are_shut(server: Server, path: str, method: str) -> None:

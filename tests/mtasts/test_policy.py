@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.mtasts import policy
-from ingest.mtasts.policy import ERROR, WARNING, PolicyInvalid, match, mx_key, parse, render
+from ingest.mtasts.ages import MAX_MAX_AGE
+from ingest.mtasts.faults import ERROR, WARNING
+from ingest.mtasts.policy import PolicyInvalid, match, mx_key, parse, render
 from ingest.tlsrpt import names
 
 GOOD = [
@@ -42,11 +44,10 @@ def test_a_good_policy_has_no_faults() -> None:
 @pytest.mark.parametrize(
     "lines",
     [
-        ["version:STSv1", "mode:enforce", "mx:mta-sts.receiver.example", "max_age:86401"],  # SocketLabs: no blank
+        ["version:STSv1", "mode:enforce", "mx:mta-sts.receiver.example", "max_age:604801"],  # SocketLabs: no blank
         [line + "\r" for line in GOOD],  # Google
         [*GOOD[:2], "", *GOOD[2:]],
         ["version: STSv1", "mode: none", "max_age: 86400"],
-        ["version: STSv1", "mode: none", "max_age: 0"],
     ],
 )
 def test_what_senders_write_otherwise_is_read(lines: list[str]) -> None:
@@ -97,7 +98,7 @@ def test_what_senders_write_otherwise_is_read(lines: list[str]) -> None:
 def test_faults(lines: list[str], code: str, severity: str) -> None:
     said = parse(lines)
     (fault,) = [fault for fault in said.faults if fault.code == code]
-    assert (fault.severity, bool(fault.text)) == (severity, True)
+    assert (fault.severity, bool(fault.text), bool(fault.repair)) == (severity, True, True)
     assert said.usable is (severity == WARNING)
 
 
@@ -121,36 +122,17 @@ def test_the_lines_of_a_file(text: str, codes: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "says"),
-    [
-        ("mx1.receiver.example, mx2.receiver.example", "one mx line for each"),
-        ("mx1.receiver.example mx2.receiver.example", "one mx line for each"),
-        ("192.0.2.1", "is an address"),
-        ("[2001:db8::1]", "is an address"),
-        (".receiver.example", "must be written *.receiver.example"),  # an early draft's syntax
-        ("*mx.receiver.example", "not the whole first label"),
-        ("*.*.receiver.example", "not the whole first label"),
-        ("mx_1.receiver.example", "neither a host name"),  # no public authority certifies underscores
-        ("mx-.receiver.example", "neither a host name"),
-        ("a" * 64 + ".example", "neither a host name"),
-        (".".join(["a" * 50] * 6), "neither a host name"),
-        ("", "mx (empty)"),
-        ("göpher.example", "xn--gpher-jua.example"),
-    ],
-)
-def test_what_is_wrong_with_an_mx_is_said(pattern: str, says: str) -> None:
-    (fault,) = parse([*GOOD, f"mx: {pattern}"]).faults
-    assert says in fault.text
-    assert (fault.severity, fault.line) == (ERROR, 6)
-
-
-@pytest.mark.parametrize(
     ("key", "hint"),
-    [("max-age", "did you mean max_age?"), ("modus", "did you mean mode?"), ("comment", "senders ignore it")],
+    [
+        ("max-age", "did you mean max_age?"),
+        ("modus", "did you mean mode?"),
+        ("comment", "remove the line, or correct the key"),
+        ("id", "remove the line; the id belongs in the TXT record at _mta-sts"),
+    ],
 )
 def test_a_key_nearly_right_is_recognised(key: str, hint: str) -> None:
     (fault,) = parse([*GOOD, f"{key}: x"]).faults
-    assert fault.text.endswith(hint)
+    assert fault.repair == hint
 
 
 def test_keys_in_capitals_do_not_count() -> None:
@@ -171,26 +153,6 @@ def test_what_is_beyond_the_size_is_not_read() -> None:
 
 def test_of_a_duplicate_the_first_counts() -> None:
     assert parse([*GOOD, "mode: enforce"]).mode == "testing"
-
-
-@pytest.mark.parametrize(
-    ("pattern", "host", "matches", "why"),
-    [
-        ("mx.receiver.example", "MX.Receiver.Example.", True, "case and trailing dot"),
-        ("*.receiver.example", "mx.receiver.example", True, "one label"),
-        ("*.receiver.example", "a.mx.receiver.example", False, "two labels"),
-        ("*.receiver.example", "receiver.example", False, "not the apex"),
-        ("receiver.example", "mx.receiver.example", False, "no parent look-up"),
-        ("xn--gpher-jua.example", "göpher.example", True, "A- and U-label"),
-        ("*.göpher.example", "mx.xn--gpher-jua.example", True, "a pattern in U-labels"),
-        ("*.", "x", False, "an empty domain"),
-        ("*.receiver.example", ".receiver.example", False, "an empty label"),
-        ("", "", False, "nothing"),
-        ("ö" * 2000, "ö" * 2000, True, "no name at all, compared as it is"),
-    ],
-)
-def test_matching(pattern: str, host: str, matches: bool, why: str) -> None:
-    assert match([pattern], host) is matches, why
 
 
 def test_the_mx_key_leaves_mode_age_and_order_out() -> None:
@@ -241,7 +203,7 @@ def test_a_wildcard_is_one_label(pattern: str, host: str) -> None:
     assert not match(["*." + parent], "a.mx." + parent)
 
 
-@given(st.sampled_from(policy.MODES), st.lists(hosts, min_size=1, max_size=5), st.integers(0, policy.MAX_MAX_AGE))
+@given(st.sampled_from(policy.MODES), st.lists(hosts, min_size=1, max_size=5), st.integers(0, MAX_MAX_AGE))
 def test_what_is_written_is_read_again(mode: str, mx: list[str], max_age: int) -> None:
     said = parse(render(mode, mx, max_age))
     assert (said.mode, list(said.mx), said.max_age, said.usable) == (mode, mx, max_age, True)
@@ -250,7 +212,7 @@ def test_what_is_written_is_read_again(mode: str, mx: list[str], max_age: int) -
 @pytest.mark.parametrize(
     ("mode", "mx", "max_age", "says"),
     [
-        ("enforced", ["mx.receiver.example"], 86400, "write enforce"),
+        ("enforced", ["mx.receiver.example"], 86400, "write mode: enforce"),
         ("enforce", [], 86400, "no mx line"),
         ("enforce", ["mx.receiver.example"], -1, "max_age: -1; it must be"),
         ("enforce", ["mx.receiver.example\nmx: evil.example"], 86400, "line break"),

@@ -62,12 +62,43 @@ def test_fields_that_senders_ignore_are_named() -> None:
 def test_faults(text: str, code: str, severity: str, why: str) -> None:
     said = parse(text)
     assert [fault.severity for fault in said.faults if fault.code == code] == [severity], why
+    assert all(fault.repair for fault in said.faults)
     assert said.usable is (severity == WARNING)
 
 
 def test_what_belongs_in_the_policy_file_is_said_to() -> None:
     (fault,) = parse("v=STSv1; id=1; max_age=1").faults
-    assert fault.text.endswith("it belongs in the policy file")
+    assert fault.repair == "remove max_age; it belongs in the policy file"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "repair"),
+    [
+        ("v=STSv1 ; id=1", "version-blank", "write v=STSv1;"),
+        ("v=stsv1; id=1", "version", "begin it with v=STSv1;"),
+        ("'v=STSv1; id=1", "version", "publish it without the quotation marks"),
+        ("v=STSv1", "no-id", "write it as in v=STSv1; id=20160831085700Z;"),
+        ("v=STSv1; id=", "id", "write it as in v=STSv1; id=20160831085700Z;"),
+        ("v=STSv1; id=2016-08-31T08:57", "id", "write id=20160831T0857"),
+        ("v=STSv1; id=" + "é" + "1" * 33, "id", "write id=" + "1" * 32),
+        ("v=STSv1; id = 1", "field", "write id=1, without blanks around ="),
+        ("v=STSv1; id=1; x", "field", "remove x"),
+        ("v=STSv1; id=1; x=", "field", "remove x="),
+        ("v=STSv1; ID=1", "field-case", "write id="),
+        ("v=STSv1; id=1; id=2", "duplicate-id", "leave the newest id only"),
+        ("v=STSv1;; id=1", "empty-field", "remove one of them"),
+        ("v=STSv1; id=1; rua=mailto:x", "unknown-field", "remove rua; it belongs in the TXT record at _smtp._tls"),
+        ("v=STSv1; id=1; later=x", "unknown-field", "remove later"),
+        ("v=spf1 -all", "no-record", "publish one such as v=STSv1; id=20160831085700Z;"),
+    ],
+)
+def test_what_to_write_instead(text: str, code: str, repair: str) -> None:
+    assert [fault.repair for fault in choose([text]).faults if fault.code == code] == [repair]
+
+
+def test_of_several_records_one_stays() -> None:
+    (fault,) = choose([GOOD, GOOD]).faults
+    assert fault.repair == "delete all but the one with the newest id"
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def test_several_addresses_are_read_in_order_with_a_warning() -> None:
 def test_faults(text: str, code: str, severity: str, why: str) -> None:
     said = parse(text)
     assert [fault.severity for fault in said.faults if fault.code == code] == [severity], why
+    assert all(fault.repair for fault in said.faults)
     assert said.usable is (severity == WARNING)
 
 
@@ -67,8 +68,8 @@ def test_faults(text: str, code: str, severity: str, why: str) -> None:
     ("uri", "says"),
     [
         ("", "neither a mailto: nor"),
-        ("reports@example.com", "write mailto: before it"),
-        ("http://example.com/", "write https:"),
+        ("reports@example.com", "write mailto:reports@example.com"),
+        ("http://example.com/", "write https://example.com/"),
         ("ftp://example.com/", "neither a mailto: nor"),
         ("example.com", "neither a mailto: nor"),
         ("mailto:reports@example.com!10m", "ends in a size"),
@@ -97,8 +98,40 @@ def test_addresses_that_senders_cannot_use(uri: str, says: str) -> None:
     said = parse(f"v=TLSRPTv1; rua={uri},{MAIL}")
     (fault,) = [fault for fault in said.faults if fault.severity == ERROR]
     assert fault.code == "rua"
-    assert says in fault.text
+    assert says in f"{fault.text}; {fault.repair}"
     assert [one.uri for one in said.rua] == [MAIL]  # the others are still told
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "repair"),
+    [
+        (f"v=TLSRPTv1 ; rua={MAIL}", "version-blank", "write v=TLSRPTv1;"),
+        (f"v=TLSRPTV1; rua={MAIL}", "version", "begin it with v=TLSRPTv1;"),
+        (f'"v=TLSRPTv1; rua={MAIL}"', "version", "publish it without the quotation marks"),
+        ("v=TLSRPTv1; later=x", "no-rua", "write it as in v=TLSRPTv1; rua=mailto:ADDRESS"),
+        (f"{GOOD}; later", "field", "remove later"),
+        (f"v=TLSRPTv1; rua ={MAIL}", "field", f"write rua={MAIL}, without blanks around ="),
+        (f"v=TLSRPTv1; RUA={MAIL}", "field-case", "write rua="),
+        (f"v=TLSRPTv1;; rua={MAIL}", "empty-field", "remove one of them"),
+        (f"{GOOD}; rua={POST}", "duplicate-field", "list all addresses in one rua, with commas"),
+        (f"{GOOD},{MAIL}", "duplicate-rua", "remove one of the two"),
+        (f"{GOOD},{POST}", "several-rua", "put the address that must have all reports first"),
+        (f"{GOOD}; ruf=x", "unknown-field", "remove ruf"),
+        (f"{GOOD}?subject=x", "mailto-headers", f"write {MAIL}"),
+        (f"v=TLSRPTv1; rua={POST}#x", "https-fragment", f"write {POST}"),
+        (f"{GOOD}!10m", "rua", f"write {MAIL}"),
+        ("v=TLSRPTv1; rua=https://u@a.example/", "rua", "leave out what stands before the @"),
+        ("v=TLSRPTv1; rua=https://a", "rua", "write https://HOST/PATH"),
+        ("v=spf1 -all", "no-record", "publish one such as v=TLSRPTv1; rua=mailto:ADDRESS"),
+    ],
+)
+def test_what_to_write_instead(text: str, code: str, repair: str) -> None:
+    assert [fault.repair for fault in choose([text]).faults if fault.code == code] == [repair]
+
+
+def test_of_several_records_one_stays() -> None:
+    (fault,) = choose([GOOD, GOOD]).faults
+    assert fault.repair == "delete all but one, and list all addresses in its rua, with commas"
 
 
 @pytest.mark.parametrize(

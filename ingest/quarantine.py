@@ -1,0 +1,183 @@
+"""What is done with messages that could not be read: list, look, read again, discard, take back.
+
+One set of operations for the command line and for the page. Reading again is the worker's or a limited child's business
+(limited.py): before a message is read its row says that it ended its reader, and only the end of the reading says otherwise.
+"""
+
+import contextlib
+import datetime as dt
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from . import database, intake, models, store
+from .intake import Authenticate, Decoded, Quarantined
+from .rows import storable
+from .settings import Settings
+from .trace import Arrival
+
+WAITING, RETRYING, DISCARDED = "waiting", "retrying", "discarded"
+# Messages that an operator has not done with.
+_OPEN = (WAITING, RETRYING)
+_MAX_NOTE = 1_000
+_AT_ONCE = 500
+_ENDED = "reading it again ended before it was done (memory or time ran out, or the program was stopped)"
+
+_row = models.quarantine.c
+_LISTED = (
+    *(_row.message_digest, _row.received_at, _row.door, _row.reason, _row.explanation, _row.subject),
+    *(_row.state, _row.note, _row.acted_by, _row.acted_at),
+)
+
+
+class NotFound(ValueError):
+    """No message, or several, in quarantine answer to this number. Show the text; exit with 2."""
+
+
+class Group(msgspec.Struct, frozen=True):
+    """The messages with one reason: how many, when the oldest and the newest came."""
+
+    reason: str
+    messages: int
+    oldest: dt.datetime
+    newest: dt.datetime
+
+
+def find(engine: sa.Engine, beginning: str) -> str:
+    """The digest of the one message whose number begins so. Raises NotFound."""
+    like = _row.message_digest.startswith(beginning.lower(), autoescape=True)
+    with _database(engine) as connection:
+        found = list(connection.execute(sa.select(_row.message_digest).where(like).limit(2)).scalars())
+    if len(found) == 1:
+        return str(found[0])
+    raise NotFound(f"{'several messages' if found else 'no message'} in quarantine begin with {beginning!r}")
+
+
+def groups(engine: sa.Engine, *, discarded: bool = False, reason: str = "") -> list[Group]:
+    """The reasons and how many messages have each, most first."""
+    messages = sa.func.count().label("messages")
+    columns = (_row.reason, messages, sa.func.min(_row.received_at), sa.func.max(_row.received_at))
+    query = sa.select(*columns).where(*_wanted(discarded, reason)).group_by(_row.reason)
+    with _database(engine) as connection:
+        return [Group(*values) for values in connection.execute(query.order_by(messages.desc(), _row.reason))]
+
+
+def messages(engine: sa.Engine, reason: str, *, discarded: bool = False) -> Iterator[dict[str, Any]]:
+    """The messages of a group, newest first, without their content."""
+    query = sa.select(*_LISTED).where(*_wanted(discarded, reason)).order_by(_row.received_at.desc())
+    with _database(engine) as connection:
+        for row in connection.execute(query.execution_options(yield_per=_AT_ONCE)).mappings():
+            yield dict(row)
+
+
+def content(engine: sa.Engine, digest: str) -> bytes:
+    """A message byte by byte as it came."""
+    with _database(engine) as connection:
+        stored = connection.execute(sa.select(_row.message).where(_row.message_digest == digest)).scalar_one()
+    return zlib.decompress(stored)
+
+
+def waiting(engine: sa.Engine, reason: str = "") -> list[str]:
+    """The digests of all messages that are not discarded, or of those with one reason, oldest first."""
+    query = sa.select(_row.message_digest).where(*_wanted(False, reason)).order_by(_row.received_at)
+    with _database(engine) as connection:
+        return list(connection.execute(query).scalars())
+
+
+def discard(engine: sa.Engine, digests: Sequence[str], note: str, who: str, now: dt.datetime) -> int:
+    """Take messages off the list; they are kept until retention removes them. Returns how many."""
+    change = {"state": DISCARDED, "note": storable(note.strip())[:_MAX_NOTE]}
+    return _act(engine, _OPEN, _row.message_digest.in_(digests), change, who, now)
+
+
+def take_back(engine: sa.Engine, digests: Sequence[str], who: str, now: dt.datetime) -> int:
+    """Put discarded messages on the list again; their note stays. Returns how many."""
+    return _act(engine, (DISCARDED,), _row.message_digest.in_(digests), {"state": WAITING}, who, now)
+
+
+def ask_retry(engine: sa.Engine, digests: Sequence[str], who: str, now: dt.datetime) -> int:
+    """Let the worker read messages again. Returns how many."""
+    return _act(engine, (WAITING,), _row.message_digest.in_(digests), {"state": RETRYING}, who, now)
+
+
+def ask_retry_of(engine: sa.Engine, reason: str, who: str, now: dt.datetime) -> int:
+    """The same for all that wait with one reason (``""``: all that wait)."""
+    condition = _row.reason == reason if reason else sa.true()
+    return _act(engine, (WAITING,), condition, {"state": RETRYING}, who, now)
+
+
+def asked_for(engine: sa.Engine, limit: int) -> list[str]:
+    """The digests of at most ``limit`` messages that somebody has asked the worker to read again."""
+    query = sa.select(_row.message_digest).where(_row.state == RETRYING).order_by(_row.received_at).limit(limit)
+    with engine.connect() as connection:
+        return list(connection.execute(query).scalars())
+
+
+def retry(
+    engine: sa.Engine, settings: Settings, authenticate: Authenticate, digest: str, now: dt.datetime
+) -> store.Tally:
+    """Read a message again, as after an upgrade or a change of settings. What can be read now is stored and leaves
+    quarantine; the rest stays, with the reason of today. A message that is gone counts as nothing.
+    """
+    mine = _row.message_digest == digest
+    change = {"state": WAITING, "reason": intake.KILLED_READER, "explanation": _ENDED}
+    with engine.begin() as connection:
+        row = connection.execute(sa.select(models.quarantine).where(mine)).mappings().one_or_none()
+        if row is None:
+            return store.Tally()
+        connection.execute(sa.update(models.quarantine).where(mine).values(change))
+    arrival = Arrival(row["door"], row["received_at"], digest, sender=row["sender"])
+    decoded = _decode_again(zlib.decompress(row["message"]), row["file_name"], arrival, settings)
+    if isinstance(decoded, Quarantined):
+        reason = {"reason": decoded.reason, "explanation": storable(decoded.explanation)}
+        with engine.begin() as connection:
+            connection.execute(sa.update(models.quarantine).where(mine).values(reason))
+        return store.Tally(quarantined=1)
+    signed = None if row["file_name"] is not None else authenticate
+    submission = intake.authenticated(decoded, signed)
+    with engine.begin() as connection:
+        connection.execute(sa.delete(models.quarantine).where(mine))
+        # What is still unread of it comes back with today's reason.
+        tally = store.save(connection, [submission], now)
+        if decoded.unread:
+            kept = {name: row[name] for name in ("stored_at", "note", "acted_by", "acted_at")}
+            connection.execute(sa.update(models.quarantine).where(mine).values(kept))
+    return tally
+
+
+def _decode_again(message: bytes, file_name: str | None, arrival: Arrival, settings: Settings) -> Decoded | Quarantined:
+    if file_name is None:
+        return intake.decode_mail(message, arrival, settings)
+    return intake.decode_file(message, file_name, arrival, settings)
+
+
+def _wanted(discarded: bool, reason: str) -> list[sa.ColumnElement[bool]]:
+    state = _row.state == DISCARDED if discarded else _row.state.in_(_OPEN)
+    return [state, _row.reason == reason if reason else sa.true()]
+
+
+def _act(
+    engine: sa.Engine,
+    states: Sequence[str],
+    condition: sa.ColumnElement[bool],
+    change: dict[str, Any],
+    who: str,
+    now: dt.datetime,
+) -> int:
+    by = {"acted_by": storable(who)[:_MAX_NOTE], "acted_at": now}
+    update = sa.update(models.quarantine).where(_row.state.in_(states), condition).values(change | by)
+    with _database(engine, write=True) as connection:
+        return connection.execute(update).rowcount
+
+
+@contextlib.contextmanager
+def _database(engine: sa.Engine, *, write: bool = False) -> Iterator[sa.Connection]:
+    """A connection (``write``: a transaction). Raises DatabaseAway."""
+    try:
+        with engine.begin() if write else engine.connect() as connection:
+            yield connection
+    except sa.exc.DBAPIError as error:
+        raise database.as_away(error) from error

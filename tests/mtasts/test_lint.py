@@ -1,0 +1,325 @@
+"""The linter: each fault with its line, severity and repair; the hosts; the change from the policy before."""
+
+import ast
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.mtasts.ages import span
+from ingest.mtasts.faults import ERROR, NOTE, WARNING
+from ingest.mtasts.lint import change_faults, lint
+from ingest.mtasts.policy import MAX_BYTES, MAX_FAULTS, Policy, parse
+from tests.support import ROOT
+
+GOOD = b"version: STSv1\nmode: enforce\nmx: mx1.receiver.example\nmx: *.backup.receiver.example\nmax_age: 604800\n"
+HOSTS = ["mx1.receiver.example", "a.backup.receiver.example"]
+
+
+def with_line(old: bytes, new: bytes) -> bytes:
+    """The good policy with one line replaced."""
+    assert old in GOOD
+    return GOOD.replace(old, new)
+
+
+TESTING = with_line(b"mode: enforce", b"mode: testing")
+NONE = b"version: STSv1\nmode: none\nmax_age: 86400\n"
+
+
+def test_a_good_policy_has_no_faults() -> None:
+    assert lint(GOOD, HOSTS).faults == ()
+    assert lint(GOOD.replace(b"\n", b"\r\n"), HOSTS).faults == ()
+    assert lint(TESTING, HOSTS).faults == ()
+    assert lint(NONE, HOSTS).faults == ()
+
+
+# The file, and its one fault: line, severity, code, and the beginning of the repair.
+BAD = [
+    (b"", 0, ERROR, "empty", "write version, mode, mx and max_age", "nothing was saved"),
+    (b"\n", 1, WARNING, "blank-line", "remove the line", "only an empty line"),
+    (b"<!DOCTYPE html>\n<html>: x</html>\n", 1, ERROR, "web-page", "serve the policy file itself", "an error page"),
+    (b" \r\n<html>", 1, ERROR, "web-page", "serve the policy file itself", "blanks before it"),
+    (GOOD.decode().encode("utf-16"), 0, ERROR, "encoding", "save the file as plain text", "Windows: Unicode"),
+    (GOOD + b"note: caf\xe9\n", 6, ERROR, "encoding", "save the file as plain text", "Latin-1"),
+    (b"\xef\xbb\xbf" + GOOD, 1, ERROR, "byte-order-mark", "save the file as plain text", "Windows: UTF-8 with BOM"),
+    (GOOD + b"x: " + b"x" * MAX_BYTES + b"\n", 0, ERROR, "too-large", "remove what is no policy", "above 64 KB"),
+    (GOOD.replace(b"\n", b"\r"), 1, ERROR, "carriage-return", "end each line with LF or CRLF", "an old Macintosh"),
+    (
+        with_line(b"1.receiver.example\n", b"1.receiver.example\r"),
+        3,
+        ERROR,
+        "carriage-return",
+        "end each",
+        "a single one",
+    ),
+    (
+        with_line(b"mx1.receiver.example\n", b"mx1.receiver.example\r\n"),
+        1,
+        NOTE,
+        "mixed-line-ends",
+        "end all",
+        "LF, CRLF",
+    ),
+    (GOOD.replace(b"\n", b"\r\n", 1), 2, NOTE, "mixed-line-ends", "end all lines alike", "CRLF, then LF"),
+    (GOOD.rstrip(), 5, NOTE, "no-final-newline", "end the last line too", "legal: sts-policy-term is optional there"),
+    (with_line(b"\nmx: mx1", b"\n\nmx: mx1"), 3, WARNING, "blank-line", "remove the line", "the grammar has none"),
+    (GOOD + b"v=STSv1; id=1;\n", 6, ERROR, "record-in-file", "remove the line here", "the TXT record pasted"),
+    (GOOD + b'_mta-sts IN TXT "v=STSv1; id=1;"\n', 6, ERROR, "record-in-file", "remove the line", "a zone's line"),
+    (GOOD + b"v=TLSRPTv1; rua=mailto:a@b.example\n", 6, ERROR, "record-in-file", "remove the line", "has a colon"),
+    (GOOD + b"# backup follows\n", 6, ERROR, "no-colon", "remove the line; a policy has no comments", "a comment"),
+    (GOOD + b"hello\n", 6, ERROR, "no-colon", "write a key, a colon and a value", "no colon"),
+    (with_line(b"mode: ", b"mode="), 2, ERROR, "no-colon", "write mode: enforce", "written as in the TXT record"),
+    (with_line(b"mode:", b"mode :"), 2, ERROR, "key-blank", "write mode:", "a blank before the colon"),
+    (with_line(b"mode:", b"Mode:"), 2, ERROR, "key-case", "write mode: enforce", "case counts, and said once"),
+    (
+        with_line(b"mx: mx1", b"MX: mx1"),
+        3,
+        ERROR,
+        "key-case",
+        "write mx: mx1.receiver.example",
+        "senders ignore the line",
+    ),
+    (GOOD + "wört: x\n".encode(), 6, ERROR, "key", "remove the line", "a key is ASCII"),
+    (GOOD + b"commnet: x\n", 6, WARNING, "unknown-key", "remove the line", "senders ignore it"),
+    (GOOD + b"modes: x\n", 6, WARNING, "unknown-key", "did you mean mode?", "a near miss"),
+    (GOOD + b"id: 1\n", 6, WARNING, "unknown-key", "remove the line; the id belongs in the TXT", "that of the record"),
+    (
+        GOOD + b"mode: testing\n",
+        6,
+        WARNING,
+        "duplicate-key",
+        "remove the line that you do not mean",
+        "the first counts",
+    ),
+    (GOOD + b"mx: MX1.receiver.example\n", 6, WARNING, "duplicate-mx", "remove one of the two", "case does not count"),
+    (with_line(b"STSv1", b"STSv2"), 1, ERROR, "version", "write version: STSv1", "there is one version"),
+    (with_line(b"STSv1", b"stsv1"), 1, ERROR, "version", "write version: STSv1", "case counts"),
+    (with_line(b"version: STSv1\n", b""), 0, ERROR, "version", "write version: STSv1", "absent"),
+    (
+        b"mode: enforce\nversion: STSv1\nmx: a.example\nmax_age: 604800\n",
+        *(2, WARNING, "version-not-first", "move version: STSv1 to the first line", "Google's rule"),
+    ),
+    (with_line(b"enforce", b"enforced"), 2, ERROR, "mode-enforced", "write mode: enforce", "Google's own mistake"),
+    (with_line(b"enforce", b"Testing"), 2, ERROR, "mode", "write mode: testing", "case counts"),
+    (with_line(b"enforce", b"test"), 2, ERROR, "mode", "write mode: testing", "a near miss"),
+    (with_line(b"enforce", b"on"), 2, ERROR, "mode", "write mode: testing (or", "no idea what is meant"),
+    (with_line(b"mode: enforce\n", b""), 0, ERROR, "mode", "write mode: testing (or", "absent"),
+    (b"version: STSv1\nmode: enforce\nmax_age: 604800\n", 0, ERROR, "no-mx", "write one line mx: HOST", "no host"),
+    (
+        GOOD.replace(b"enforce", b"none").replace(b"604800", b"86400"),
+        3,
+        WARNING,
+        "none-with-mx",
+        "remove",
+        "Google's rule",
+    ),
+    (with_line(b"max_age: 604800\n", b""), 0, ERROR, "no-max-age", "write max_age: 604800", "absent"),
+    (b"version: STSv1\nmode: none\n", 0, ERROR, "no-max-age", "write max_age: 86400", "absent, to switch off"),
+    (with_line(b"604800", b"31557601"), 5, ERROR, "max-age", "write max_age: 31557600 or less", "above a year"),
+    (with_line(b"604800", b"-1"), 5, ERROR, "max-age", "write max_age: 604800 (one week), digits only", "below 0"),
+    (with_line(b"604800", b"99999999999"), 5, ERROR, "max-age", "write max_age: 31557600 or less", "11 digits"),
+    (with_line(b"604800", b"1w"), 5, ERROR, "max-age", "write max_age: 604800", "a unit"),
+    (with_line(b"604800", b"14 days"), 5, ERROR, "max-age", "write max_age: 1209600", "a unit, in words"),
+    (with_line(b"604800", b"24h"), 5, ERROR, "max-age", "write max_age: 86400", "hours"),
+    (with_line(b"604800", b"604800s"), 5, ERROR, "max-age", "write max_age: 604800", "seconds, said twice"),
+    (with_line(b"604800", b"604,800"), 5, ERROR, "max-age", "write max_age: 604800", "groups of digits"),
+    (with_line(b"604800", b"99 weeks"), 5, ERROR, "max-age", "write max_age: 604800 (one week)", "above a year"),
+    (with_line(b"604800", b""), 5, ERROR, "max-age", "write max_age: 604800 (one week)", "nothing"),
+    (with_line(b"604800", "٦٠٤٨٠٠".encode()), 5, ERROR, "max-age", "write max_age: 604800 (one week)", "other digits"),
+    (with_line(b"604800", b"86399"), 5, WARNING, "max-age-short", "write max_age: 604800", "below Google's least"),
+    (with_line(b"604800", b"86400"), 5, NOTE, "max-age-weeks", "write max_age: 604800 or more", "RFC 8461: weeks"),
+    (TESTING.replace(b"604800", b"604799"), 5, WARNING, "max-age-testing", "write max_age: 604800", "Google: a week"),
+    (TESTING.replace(b"604800", b"1209601"), 5, WARNING, "max-age-long", "write max_age: 1209600", "Google: two weeks"),
+    (NONE.replace(b"86400", b"60"), 3, NOTE, "max-age-none", "write max_age: 86400", "Google: a day to switch off"),
+    (NONE.replace(b"86400", b"604800"), 3, NOTE, "max-age-none", "write max_age: 86400", "longer than needed"),
+    (GOOD + b"mx: *\n", 6, ERROR, "mx", "write a host's full name, or *.domain", "covers nothing"),
+    (GOOD + "mx: göpher.example\n".encode(), 6, ERROR, "mx-not-ascii", "write mx: xn--gpher-jua.example", "a U-label"),
+    (GOOD + b"mx: mx2.example.\n", 6, ERROR, "mx-trailing-dot", "write mx: mx2.example", "as in a zone file"),
+    (GOOD + b"mx: *.com\n", 6, WARNING, "mx-broad", "write the full names", "hosts of anybody"),
+    (GOOD + b"mx: localhost\n", 6, WARNING, "mx-one-label", "write the host's full name", "short"),
+    (GOOD.rstrip().replace(b"\n", b" ") + b"\n", 1, ERROR, "keys-on-one-line", "write each key", "joined with blanks"),
+    (GOOD.rstrip().replace(b"\n", b"; ") + b"\n", 1, ERROR, "keys-on-one-line", "write each key", "as a TXT record"),
+    (GOOD.rstrip().replace(b"\n", b"\\n") + b"\n", 1, ERROR, "keys-on-one-line", "write each key", "echo without -e"),
+    (
+        GOOD + b"".join(b"x%d: y\n" % number for number in range(MAX_FAULTS)),
+        *(5 + MAX_FAULTS, ERROR, "too-many-faults", "repair those above, then look again", "another kind of file"),
+    ),
+    (GOOD + b"later: \n", 6, WARNING, "unknown-key-value", "remove the line", "empty, against the grammar"),
+    (GOOD + b"later: a\x1bb\n", 6, WARNING, "unknown-key-value", "remove the line", "a control character"),
+    (
+        with_line(b"enforce", "enforce\u00a0".encode()),
+        2,
+        ERROR,
+        "invisible-character",
+        "type the line anew",
+        "no-break",
+    ),
+    (with_line(b"mode", "\u200bmode".encode()), 2, ERROR, "invisible-character", "type the line anew", "zero width"),
+    (
+        GOOD + "mx:\u00a0mx2.example\n".encode(),
+        6,
+        ERROR,
+        "invisible-character",
+        "type the line anew",
+        "from a web page",
+    ),
+]
+# A fault that cannot come alone.
+BESIDE = {"unknown-key-value": "unknown-key", "too-many-faults": "unknown-key"}
+
+
+@pytest.mark.parametrize(("file", "line", "severity", "code", "repair", "why"), BAD)
+def test_each_fault(file: bytes, line: int, severity: str, code: str, repair: str, why: str) -> None:
+    policy = lint(file)
+    found = [fault for fault in policy.faults if fault.code != BESIDE.get(code)]
+    if file == b"\n":
+        found = [fault for fault in found if fault.line]  # and nothing of a policy in it
+    assert [(one.line, one.severity, one.code) for one in found] == [(line, severity, code)], why
+    assert found[0].repair.startswith(repair)
+    assert found[0].text
+    assert policy.usable is (severity != ERROR) or file == b"\n"
+
+
+# The previous file and id, the new file and id, and the one fault: severity, code, and a part of text and repair.
+STEPS = [
+    (TESTING, "1", GOOD, "1", ERROR, "id-unchanged", "up to 1 week (max_age 604800)", "the id was forgotten"),
+    (TESTING, "1", GOOD, "1", ERROR, "id-unchanged", 'publish "v=STSv1; id=3;" after the file', "the repair"),
+    (GOOD, "1", with_line(b"mx1", b"mx2"), "1", ERROR, "id-unchanged", "will not notice", "another host"),
+    (GOOD, "1", with_line(b"604800", b"604801"), "1", ERROR, "id-unchanged", "will not notice", "another age"),
+    (GOOD, "1", with_line(b"STSv1", b"STSv2"), "1", ERROR, "id-unchanged", "will not notice", "unusable now"),
+    (with_line(b"STSv1", b"v2"), "1", GOOD, "1", ERROR, "id-unchanged", "of their own accord", "nobody has a copy"),
+    (with_line(b"604800", b"0"), "1", GOOD, "1", ERROR, "id-unchanged", "of their own accord", "a copy for no time"),
+    (TESTING, "1", GOOD, "", NOTE, "id-unknown", "cannot be seen without both", "one record only"),
+    (TESTING, "", GOOD, "2", NOTE, "id-unknown", "cannot be seen without both", "one record only"),
+    (GOOD, "1", GOOD, "2", NOTE, "id-changed-alone", "keep id=1", "the file was forgotten, or nothing changed"),
+    (GOOD, "1", TESTING, "2", NOTE, "enforce-cached", "go on enforcing until", "the way back takes max_age"),
+    (GOOD, "1", NONE, "2", NOTE, "enforce-cached", "go on enforcing until", "the way out, too"),
+]
+
+
+@pytest.mark.parametrize(("before", "old", "after", "new", "severity", "code", "says", "why"), STEPS)
+def test_each_step(
+    before: bytes, old: str, after: bytes, new: str, severity: str, code: str, says: str, why: str
+) -> None:
+    found = change_faults(lint(before), lint(after), old, new, "3")
+    if code != "enforce-cached":
+        found = tuple(fault for fault in found if fault.code != "enforce-cached")
+    assert [(one.severity, one.code) for one in found] == [(severity, code)], why
+    assert says in f"{found[0].text}. {found[0].repair}"
+
+
+@pytest.mark.parametrize(
+    ("before", "old", "after", "new"),
+    [
+        (TESTING, "1", GOOD, "2"),
+        (GOOD, "1", GOOD, "1"),
+        (GOOD, "", GOOD, ""),
+        (GOOD, "1", GOOD.replace(b"\n", b"\r\n"), "1"),  # senders make the same of it
+        (GOOD, "1", GOOD.replace(b"mx1.receiver", b"MX1.Receiver"), "1"),
+    ],
+)
+def test_steps_with_nothing_wrong(before: bytes, old: str, after: bytes, new: str) -> None:
+    assert change_faults(lint(before), lint(after), old, new, "3") == ()
+
+
+HOST_CASES = [
+    (GOOD, [*HOSTS, "mx9.receiver.example"], 0, ERROR, "mx-not-covered", "senders refuse to deliver to it", "enforce"),
+    (TESTING, [*HOSTS, "mx9.receiver.example"], 0, ERROR, "mx-not-covered", "report its sessions as failed", "testing"),
+    (
+        GOOD,
+        [*HOSTS, "backup.receiver.example"],
+        0,
+        ERROR,
+        "mx-not-covered",
+        "not backup.receiver.example itself",
+        "apex",
+    ),
+    (GOOD, [*HOSTS, "a.b.backup.receiver.example"], 0, ERROR, "mx-not-covered", "exactly one label", "two labels"),
+    (GOOD, [*HOSTS, "göpher.example"], 0, ERROR, "mx-not-covered", "add mx: xn--gpher-jua.example", "in A-labels"),
+    (GOOD, HOSTS[:1], 4, WARNING, "mx-stale", "mx *.backup.receiver.example covers none", "the host is gone"),
+    (GOOD, HOSTS[1:], 3, WARNING, "mx-stale", "mx mx1.receiver.example covers none", "the host is gone"),
+]
+
+
+@pytest.mark.parametrize(("file", "hosts", "line", "severity", "code", "says", "why"), HOST_CASES)
+def test_each_host(file: bytes, hosts: list[str], line: int, severity: str, code: str, says: str, why: str) -> None:
+    (fault,) = lint(file, hosts).faults
+    assert (fault.line, fault.severity, fault.code) == (line, severity, code), why
+    assert says in f"{fault.text}. {fault.repair}"
+
+
+def test_one_slip_is_said_once() -> None:
+    """A host named twice, and a pattern that is wrong already."""
+    hosts = ["MX1.receiver.example.", "a.backup.receiver.example", "mx9.receiver.example", "MX9.receiver.example"]
+    found = lint(GOOD + b"mx: *.*\n", hosts).faults
+    assert [(fault.line, fault.code) for fault in found] == [(0, "mx-not-covered"), (6, "mx")]
+    assert [fault.code for fault in lint(b"version: STSv1\nmode: testing\nmax_age: 604800\n", hosts).faults] == [
+        "no-mx"
+    ]
+
+
+def test_all_faults_come_in_the_order_of_their_lines() -> None:
+    file = b"mode: enforced\nmx: *\nversion: STSv1\nmx: ok.example\nmx: OK.example\nmax_age: 5 days"
+    found = [(fault.line, fault.code) for fault in lint(file, ["mx.example"]).faults]
+    assert found == [
+        *[(0, "mx-not-covered"), (1, "mode-enforced"), (2, "mx"), (3, "version-not-first"), (4, "mx-stale")],
+        *[(5, "duplicate-mx"), (5, "mx-stale"), (6, "max-age"), (6, "no-final-newline")],
+    ]
+
+
+def test_utf_16_is_read_for_its_other_faults() -> None:
+    found = lint(with_line(b"enforce", b"enforced").decode().encode("utf-16")).faults
+    assert [(fault.line, fault.code) for fault in found] == [(0, "encoding"), (2, "mode-enforced")]
+
+
+def test_a_character_cut_at_the_limit_is_no_fault_of_the_file() -> None:
+    file = GOOD + "x: ".encode() + b"x" * (MAX_BYTES - len(GOOD) - 3) + "ö".encode()[:1]
+    assert [fault.code for fault in lint(file).faults] == ["too-large", "unknown-key"] or (
+        "encoding" not in [fault.code for fault in lint(file).faults]
+    )
+
+
+def codes_in(path: str) -> Iterator[str]:
+    """The first argument of each call that makes a fault."""
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            if name in ("Fault", "_fault", "_wrong"):
+                yield str(node.args[0].value)
+
+
+def test_every_code_is_in_the_tables() -> None:
+    modules = ["policy", "patterns", "ages", "lint"]
+    coded = {code for module in modules for code in codes_in(f"ingest/mtasts/{module}.py")}
+    tested = {row[3] for row in BAD} | {row[5] for row in STEPS} | {row[4] for row in HOST_CASES}
+    assert coded == tested
+    assert len(coded) > 30
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (604800, "1 week"),
+        (1209600, "2 weeks"),
+        (86400, "1 day"),
+        (31536000, "365 days"),
+        (31557600, "365.2 days"),
+        (7200, "2 hours"),
+        (100000, "1.2 days"),
+        (60, "60 seconds"),
+        (0, "0 seconds"),
+    ],
+)
+def test_spans(seconds: int, words: str) -> None:
+    assert span(seconds) == words
+
+
+@given(st.binary(max_size=200) | st.text("version: STSv1mode\n\r\t*.xö", max_size=80).map(str.encode), st.booleans())
+def test_any_file_is_read(file: bytes, with_hosts: bool) -> None:
+    policy = lint(file, HOSTS if with_hosts else ())
+    assert policy.usable or policy.faults
+    assert list(policy.faults) == sorted(policy.faults, key=lambda fault: fault.line)
+    assert all(fault.repair and fault.text for fault in policy.faults)
+    change_faults(policy, parse(GOOD.decode()), "1", "1", "2")
+    change_faults(Policy(), policy, "1", "1", "2")

@@ -1,0 +1,58 @@
+"""The units in docs/deploy/systemd: systemd finds them sound, and they give no privilege away."""
+
+import configparser
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT, need
+
+UNITS = ROOT / "docs" / "deploy" / "systemd"
+SERVICES = sorted(UNITS.glob("*.service"))
+
+
+class Repeating(dict[str, str]):
+    """systemd allows a key several times; the values add up."""
+
+    def __setitem__(self, key: str, value: object) -> None:
+        before = self.get(key)
+        super().__setitem__(key, before + value if isinstance(value, list) and before else value)  # type: ignore[operator, assignment]
+
+
+def service(path: Path) -> configparser.SectionProxy:
+    unit = configparser.ConfigParser(strict=False, interpolation=None, dict_type=Repeating)
+    unit.optionxform = str  # type: ignore[method-assign, assignment]
+    unit.read(path)
+    return unit["Service"]
+
+
+def test_the_units_are_there() -> None:
+    assert {path.stem for path in SERVICES} == {"starttally-receive", "starttally-work", "starttally-dashboard"}
+
+
+@pytest.mark.parametrize("path", SERVICES, ids=lambda path: path.stem)
+def test_no_service_has_a_privilege(path: Path) -> None:
+    said = service(path)
+    assert said["User"] == "starttally"
+    assert (said["CapabilityBoundingSet"], said["NoNewPrivileges"], said["ProtectSystem"]) == ("", "yes", "strict")
+    assert said["EnvironmentFile"] == "/etc/starttally/starttally.env"
+
+
+@pytest.mark.parametrize("path", SERVICES, ids=lambda path: path.stem)
+def test_systemd_rates_each_service_as_safe(path: Path) -> None:
+    program = need("systemd-analyze", "systemd")
+    said = subprocess.run(
+        [program, "security", "--offline=yes", "--threshold=20", "--no-pager", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode == 0, said.stdout[-500:] + said.stderr
+
+
+@pytest.mark.parametrize("name", ["starttally-receive.socket", "starttally-receive-http.socket"])
+def test_sockets_carry_the_names_that_the_doors_look_for(name: str) -> None:
+    text = (UNITS / name).read_text()
+    assert f"FileDescriptorName={'http' if 'http' in name else 'smtp'}" in text
+    assert "Service=starttally-receive.service" in text
