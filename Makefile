@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage lint format bench docs lock clean
+.PHONY: help run test coverage lint format bench reliability fuzz docs lock clean
 
 CACHE := $(CURDIR)/.cache
 VENV := .venv/bin
@@ -64,6 +64,15 @@ bench: .venv/.development ## run the benchmarks
 		name=$$(basename "$$path" .py); echo "== $$name"; \
 		$(HERE) $(VENV)/python -m "benchmarks.$$name" || exit 1; \
 	done
+
+reliability: .venv/.development ## put the promises of docs/reliability.md to the test; LONG=1 for the counts it shows (hours)
+	@mkdir -p "$(CACHE)/home" "$(TEST_TMPDIR)"
+	@$(TESTS) $(VENV)/python -m benchmarks.reliability $(if $(LONG),--long)
+
+# For hours, or for FOR=seconds, or RUNS=executions in all; OPTIONS are those of tests/fuzz/run.py.
+fuzz: .venv/.development ## fuzz all parsers for hours; FOR=seconds or RUNS=executions bound it
+	@mkdir -p "$(CACHE)/home" "$(TEST_TMPDIR)"
+	@$(TESTS) $(VENV)/python -m tests.fuzz.run $(if $(RUNS),--runs $(RUNS)) $(if $(FOR),--seconds $(FOR)) $(OPTIONS)
 
 docs: .venv/.development ## write docs/settings.md and docs/commands.md anew from the code
 	@$(VENV)/python docs/reference.py

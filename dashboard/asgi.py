@@ -73,6 +73,9 @@ _SHUT = (
 _LOGIN = ("/auth/", "/oauth2callback")
 
 
+_LONGEST_EVENT = 4_000  # characters of one log message, without its traceback
+
+
 class Entrance:
     """Lets in whom the settings let in, and tells the pages who it is."""
 
@@ -186,7 +189,15 @@ def _secrets(settings: Settings) -> Mapping[str, Any] | None:
     return {"auth": auth}
 
 
+def _one_line_record(*details: Any, **named: Any) -> logging.LogRecord:  # noqa: ANN401
+    """A record whose text does nothing in a terminal, whoever logs it: Streamlit's own loggers quote what strangers send."""
+    record = logging.LogRecord(*details, **named)
+    record.msg, record.args = plaintext.one_line(record.getMessage(), _LONGEST_EVENT), ()
+    return record
+
+
 plaintext.log_to_standard_error(logging.WARNING)
+logging.setLogRecordFactory(_one_line_record)
 _settings = _ready()
 app = st.App(
     Path(__file__).with_name("app.py"),

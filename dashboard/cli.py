@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
+import msgspec
 import sqlalchemy as sa
 import typer
 
@@ -70,10 +71,15 @@ def export(
 ) -> None:
     """Write summaries, failures, domains or reports as CSV, JSON or Parquet."""
     from . import export as exports
+    from . import verdicts
 
     settings = settings_module.load()
     try:
-        filters = exports.Filters.read(domain, since, until)
+        filters = msgspec.structs.replace(
+            exports.Filters.read(domain, since, until),
+            thresholds=verdicts.thresholds(settings),
+            trusts=verdicts.trusts(settings),
+        )
         if output is None:
             exports.write(_reader(settings), kind, format, filters, sys.stdout.buffer)
             sys.stdout.flush()

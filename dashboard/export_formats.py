@@ -46,9 +46,9 @@ class Writer(Protocol):
         """Write what stands at the end. The file stays open."""
 
 
-# What begins a formula in a spreadsheet (OWASP, "CSV Injection"), in full width and in small form too, with the blanks, quotes and invisible
-# characters before it that spreadsheets skip. Where the separator is a semicolon or a tab (the German Excel, LibreOffice's
-# import), or a line break inside quotes is not honoured, a new cell begins within ours.
+# What begins a formula in a spreadsheet (OWASP, "CSV Injection"), in full width and in small form too, with the blanks,
+# quotes and invisible characters before it that spreadsheets skip. Where the separator is a semicolon or a tab (the German
+# Excel, LibreOffice's import), or a line break inside quotes is not honoured, a new cell begins within ours.
 _SKIPPED = "[ \u00a0\u1680\u2000-\u200f\u202f\u205f-\u2064\u3000\u00ad\ufeff\"'`\u2018-\u201f\uff02\uff07]*"
 _SIGN = "[=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b]"
 _FORMULA = re.compile(rf"\A(?={_SKIPPED}(?:{_SIGN}|[\t\r\n]))|(?<=[;\t\r\n])(?={_SKIPPED}{_SIGN})")
@@ -65,7 +65,7 @@ def csv_text(text: str) -> str:
     """``text`` as a CSV cell holds it (before quoting): no spreadsheet sees a formula in it, no terminal a command.
 
     An apostrophe goes before what would begin a formula (optional blanks and quotes, then one of ``= + - @``, also in full
-    width): at the cell's beginning, where a tab, CR or LF counts too, and behind a ``;``, a tab or a line break within it.
+    width or small form): at the cell's beginning, where a tab, CR or LF counts too, and behind a ``;``, a tab or a line break.
     Undo: drop one apostrophe in each of these places. Control characters other than tab, CR and LF, and bidi controls, are
     written as ``\\x1b`` and ``\\u202e``. What is longer than 16,000 characters is cut, and ends with ``…``.
     """

@@ -6,7 +6,6 @@ Entries and failure details are fetched for some reports at a time, and put in o
 
 import collections
 import datetime as dt
-import functools
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
@@ -16,11 +15,15 @@ import sqlalchemy as sa
 from ingest.intake import EVIDENCE
 from ingest.models import failure_detail, policy_entry, report
 from ingest.mtasts import enforcement
+from ingest.sql import chunks
 from ingest.tlsrpt import names
-from ingest.tlsrpt.vocabulary import STS, UNEXPLAINED
+from ingest.tlsrpt.vocabulary import UNEXPLAINED
 
+from .evidence import Thresholds
 from .export_formats import Values
+from .queries.evidence import evidence_from
 from .queries.selection import Scope
+from .verdict import Verdict, decide, reasons_text
 
 Rows = Generator[Values, None, None]
 # Sums are given as what every format holds; only the sum of a thousand absurd counts is larger.
@@ -35,13 +38,17 @@ class Filters(msgspec.Struct, frozen=True):
     """Which reports an export is about; both days are included. Raises ExportRefused when ``until`` is before ``since``.
 
     ``domains`` are policy domains in their stored form; empty means all. ``allowed`` (the patterns of a ``Scope``) holds
-    whatever the user asks for within the domains the user may see; None is all.
+    whatever the user asks for within the domains the user may see; None is all. ``thresholds``, ``trusts`` and ``today`` (None:
+    as the clock says) are those of the verdicts.
     """
 
     domains: tuple[str, ...] = ()
     since: dt.date | None = None
     until: dt.date | None = None
     allowed: tuple[str, ...] | None = None
+    thresholds: Thresholds = Thresholds()
+    trusts: tuple[str, ...] = EVIDENCE
+    today: dt.date | None = None
 
     def __post_init__(self) -> None:
         if self.since and self.until and self.until < self.since:
@@ -266,62 +273,32 @@ def _details(connection: sa.Connection, keys: Sequence[Key]) -> Mapping[tuple[st
 
 
 def domain_rows(connection: sa.Connection, filters: Filters) -> Rows:
-    """One row for each policy domain that has reports, in alphabetical order. Verdicts are not in it yet."""
-    domains = _domains(connection, filters)
-    query = sa.select(domains).order_by(_by_code_points(connection, domains.c.policy_domain))
-    with connection.execute(query, execution_options=_STREAMED) as result:
-        for row in result:
-            mode = row.newest.split("|", 4)[4] if row.newest else None
-            sessions = _plus(_joined(row.successful_high, row.successful_low), _joined(row.failed_high, row.failed_low))
-            if not row.entries:  # no evidence: no session was reported, which is another thing than a missing count
-                sessions = 0
-            refused = _joined(row.refused_high, row.refused_low) or 0
-            sums = None if sessions is None else min(sessions, BIGINT_MAX), min(refused, BIGINT_MAX)
-            yield (row.policy_domain, None, mode, None, None, row.reporters, *sums, None, row.last_report_day, None)
+    """One row for each policy domain that the filtered reports are about, in alphabetical order, with its verdict.
 
-
-# SQLite's SUM() raises beyond 2^63, and its TOTAL() is inexact beyond 2^53; counts reach 2^53, and strangers choose them. So
-# the upper and the lower bits are summed apart: these halves stay below 2^27, and no number of rows overflows their sums.
-# The numbers are literals, not bound values: PostgreSQL has no bigint >> bigint.
-_LOW_BITS = 26
-_SHIFT: sa.ColumnElement[int] = sa.literal_column(str(_LOW_BITS), sa.Integer)
-_MASK: sa.ColumnElement[int] = sa.literal_column(str(2**_LOW_BITS - 1), sa.Integer)
-
-
-def _joined(high: Any, low: Any) -> int | None:  # noqa: ANN401
-    """A sum from those of its halves (PostgreSQL sums to Decimal); None when there was no count."""
-    return None if high is None else (int(high) << _LOW_BITS) + int(low)
-
-
-def _domains(connection: sa.Connection, filters: Filters) -> sa.Subquery:
-    """Sums over what decision.md section 1 counts as evidence: entries of type sts in trusted reports."""
-    entry = policy_entry.c
-    trusted = report.c.trust.in_(EVIDENCE)
-    evidence = trusted & (entry.policy_type == STS)
-    halves = []
-    for name, column in zip(("successful", "failed", "refused"), _COUNTS, strict=True):
-        count = sa.case((evidence, column))
-        halves.append(sa.func.sum(count.bitwise_rshift(_SHIFT)).label(f"{name}_high"))
-        halves.append(sa.func.sum(count.bitwise_and(_MASK)).label(f"{name}_low"))
-    moments = (report.c.day, report.c.range_end, report.c.received_at)
-    # The newest entry sorts last. An entry that quotes no policy (a fetch error) says nothing about its mode.
-    place = [*(sa.cast(moment, sa.Text) for moment in moments), report.c.report_key, entry.policy_mode]
-    said = sa.case((evidence & (entry.policy_mode != ""), functools.reduce(_with_bar, place)))
-    return (
-        sa.select(
-            report.c.policy_domain,
-            sa.func.count(sa.case((trusted, report.c.organization)).distinct()).label("reporters"),
-            sa.func.max(report.c.day).label("last_report_day"),
-            sa.func.count(sa.case((evidence, 1))).label("entries"),
-            sa.func.max(_by_code_points(connection, said)).label("newest"),
-            *halves,
-        )
-        .select_from(report.outerjoin(policy_entry, _of_report(policy_entry)))
-        .where(*filters.conditions())
+    The verdict is that of the day ``until``, from what had arrived by then; without it, of today.
+    """
+    today = filters.today or dt.datetime.now(dt.UTC).date()
+    on = filters.until or today
+    domain = _by_code_points(connection, report.c.policy_domain)
+    query = (
+        sa.select(report.c.policy_domain, sa.func.max(report.c.day))
+        .where(*filters.conditions(), report.c.policy_domain != "")
         .group_by(report.c.policy_domain)
-        .subquery("domains")
+        .order_by(domain)
     )
+    newest: dict[str, dt.date] = dict(map(tuple, connection.execute(query)))
+    scope = Scope(filters.allowed)
+    for some in chunks(list(newest), _TOGETHER):
+        found = evidence_from(
+            connection, scope, some, on, filters.thresholds, as_of_then=on < today, trusts=filters.trusts
+        )
+        for evidence in found:
+            verdict = decide(evidence)
+            yield (*_verdict_figures(verdict), newest[verdict.domain], reasons_text(verdict))
 
 
-def _with_bar(left: sa.ColumnElement[str], right: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
-    return left + "|" + right
+def _verdict_figures(verdict: Verdict) -> Values:
+    refused = min(verdict.refused + verdict.refused_lately, BIGINT_MAX)
+    window = verdict.window.start, verdict.window.end
+    counts = verdict.reporters, min(verdict.sessions, BIGINT_MAX), refused
+    return (verdict.domain, verdict.name, verdict.mode or None, *window, *counts, verdict.bound)

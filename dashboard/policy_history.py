@@ -147,6 +147,8 @@ def propagation(evidence: Evidence, current: Current | None) -> tuple[Seen, ...]
     """Who sees which policy: each organisation's newest quote, those with an old policy first, then by name."""
     newest: dict[str, Sighting] = {}
     for seen in evidence.sightings:
+        if not seen.organization:  # from long ago
+            continue
         known = newest.get(seen.organization)
         # In a report about the day of a change both are quoted; the one in force is the one that was fetched last.
         if known is None or (seen.day, _is_current(seen.policy, current)) > (

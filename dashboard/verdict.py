@@ -308,6 +308,15 @@ def urgency(verdict: Verdict) -> tuple[int, int, str]:
     return URGENCY.index(verdict.name), -(verdict.refused + verdict.refused_lately), verdict.domain
 
 
+def reasons_text(verdict: Verdict) -> str:
+    """The reasons in one line for a table: ``refused-sessions=12 policy-failures=3``, those that made the verdict first."""
+    return " ".join(f"{reason.code}={_figure(reason)}" for reason in verdict.reasons)
+
+
+def _figure(reason: Reason) -> str:
+    return f"{reason.figure:.4g}" if reason.figure != int(reason.figure) else str(int(reason.figure))
+
+
 def _remark(code: str, figure: float, *names: str) -> Reason:
     return Reason(code, figure, blocking=False, names=names)
 

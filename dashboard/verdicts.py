@@ -14,7 +14,7 @@ from ingest.sql import chunks
 from .evidence import Thresholds
 from .queries.evidence import evidence_of
 from .queries.selection import EVERYTHING, Scope
-from .verdict import ENFORCING, READY, Reason, Verdict, decide
+from .verdict import ENFORCING, READY, Verdict, decide
 
 # Domains whose evidence is read together.
 _TOGETHER = 200
@@ -82,15 +82,6 @@ def by_day(
 def is_fine(verdict: Verdict) -> bool:
     """Whether the question "may it enforce?" is answered with yes."""
     return verdict.name in (READY, ENFORCING)
-
-
-def reasons_text(verdict: Verdict) -> str:
-    """The reasons in one line for a table: ``refused-sessions=12 policy-failures=3``, those that made the verdict first."""
-    return " ".join(f"{reason.code}={_figure(reason)}" for reason in verdict.reasons)
-
-
-def _figure(reason: Reason) -> str:
-    return f"{reason.figure:.4g}" if reason.figure != int(reason.figure) else str(int(reason.figure))
 
 
 def as_json(verdict: Verdict) -> Mapping[str, Any]:

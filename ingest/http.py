@@ -6,6 +6,7 @@ waits in quarantine. 400 is for bodies that are none at the first look.
 """
 
 import asyncio
+import contextlib
 import datetime as dt
 import logging
 import re
@@ -23,7 +24,7 @@ from .limits import in_log
 from .room import Room
 from .settings import Settings
 from .spool import Spool, SpoolUnavailable
-from .tlsrpt.document import may_hold_report
+from .upload import NoReport, Upload
 
 log = logging.getLogger(__name__)
 
@@ -77,75 +78,76 @@ class _HttpDoor:
         """Take one report; 201 when it is safe."""
         peer = request.client.host if request.client else "unknown"
         try:
-            body = await self._body(request)
-            name = await self._store(body, _content_type(request), _file_name(request), peer)
-        except Refused as refusal:
-            metrics.refused.labels(DOOR, refusal.metric).inc()
-            log.info("%s: %d %s", in_log(peer), refusal.status, refusal.reason)
-            headers = {"Retry-After": "300"} if refusal.status == 503 else {}
-            # What was not read of the body must not be taken for a next request.
-            headers["Connection"] = "close"
-            return PlainTextResponse(refusal.reason + "\n", refusal.status, headers)
+            name, size = await self._take(request, peer)
+        except NoReport:
+            reason = "the body is no TLS report: neither JSON nor compressed data (RFC 8460 section 5.4)"
+            return _refusal(Refused(400, reason, "no-report"), peer)
+        except SpoolUnavailable as error:
+            log.error("%s", error)
+            return _refusal(Refused(503, "storage is not available, please try again later", "storage"), peer)
+        except Refused as refused:
+            return _refusal(refused, peer)
         metrics.accepted.labels(DOOR).inc()
-        metrics.accepted_bytes.labels(DOOR).inc(len(body))
-        log.info("%s: accepted %s, %d bytes", in_log(peer), name, len(body))
+        metrics.accepted_bytes.labels(DOOR).inc(size)
+        log.info("%s: accepted %s, %d bytes", in_log(peer), name, size)
         return PlainTextResponse("accepted\n", 201)
 
-    async def _body(self, request: Request) -> bytes:
+    async def _take(self, request: Request, peer: str) -> tuple[str, int]:
+        """Read a body into the spool: the name under which it is on disk, and the octets of it."""
+        self._check(request)
+        header = trace.for_upload(
+            b"",
+            content_type=_content_type(request),
+            filename=_file_name(request),
+            peer=peer,
+            hostname=self._settings.hostname,
+            now=dt.datetime.now(dt.UTC),
+        )
+        upload = Upload(self._spool, header)
+        with contextlib.ExitStack() as undo:
+            undo.callback(upload.abort)
+            await self._body(request, upload)
+            undo.pop_all()
+        # A client that hangs up meanwhile does not stop the commit, which cleans up after itself.
+        writing = asyncio.get_running_loop().run_in_executor(self._disk, self._commit, upload)
+        return await asyncio.shield(writing), upload.octets
+
+    def _check(self, request: Request) -> None:
+        """Refuse what needs no reading."""
         limit = self._settings.max_message_bytes
-        too_large = Refused(413, f"the body is larger than {limit} bytes", "size")
         announced = request.headers.get("content-length", "0")
         if announced.isdigit() and int(announced) > limit:
-            raise too_large
+            raise Refused(413, f"the body is larger than {limit} bytes", "size")
         if _content_type(request) not in _TYPES:
             raise Refused(415, "send application/tlsrpt+gzip or application/tlsrpt+json (RFC 8460 section 5.4)", "type")
         if lack := self._room.lack():
             log.error("%s", lack)
             raise Refused(503, "storage is full, please try again later", "storage")
-        body = bytearray()
+
+    async def _body(self, request: Request, upload: Upload) -> None:
+        limit = self._settings.max_message_bytes
         try:
             async with asyncio.timeout(self._settings.idle_seconds):
                 async for chunk in request.stream():
-                    body += chunk
-                    if len(body) > limit:
-                        raise too_large
+                    upload.write(chunk)
+                    if upload.octets > limit:
+                        raise Refused(413, f"the body is larger than {limit} bytes", "size")
         except TimeoutError as error:
             raise Refused(408, "the body took too long", "time") from error
         except ClientDisconnect as error:
             raise Refused(400, "the connection ended before the body did", "disconnect") from error
-        return bytes(body)
 
-    async def _store(self, body: bytes, content_type: str, filename: str, peer: str) -> str:
-        """The name under which it is on disk. A client that hangs up meanwhile does not stop that."""
-        writing = asyncio.get_running_loop().run_in_executor(
-            self._disk, self._commit, body, content_type, filename, peer
-        )
-        try:
-            return await asyncio.shield(writing)
-        except SpoolUnavailable as error:
-            log.error("%s", error)
-            raise Refused(503, "storage is not available, please try again later", "storage") from error
+    def _commit(self, upload: Upload) -> str:
+        return upload.commit()
 
-    def _commit(self, body: bytes, content_type: str, filename: str, peer: str) -> str:
-        """In a thread: looking at 20 MiB and wrapping them takes longer than other connections should wait."""
-        if not may_hold_report(body):
-            reason = "the body is no TLS report: neither JSON nor compressed data (RFC 8460 section 5.4)"
-            raise Refused(400, reason, "no-report")
-        wrapped = trace.for_upload(
-            body,
-            content_type=content_type,
-            filename=filename,
-            peer=peer,
-            hostname=self._settings.hostname,
-            now=dt.datetime.now(dt.UTC),
-        )
-        incoming = self._spool.receive()
-        try:
-            incoming.write(wrapped)
-        except SpoolUnavailable:
-            incoming.abort()
-            raise
-        return incoming.commit()
+
+def _refusal(refused: Refused, peer: str) -> Response:
+    metrics.refused.labels(DOOR, refused.metric).inc()
+    log.info("%s: %d %s", in_log(peer), refused.status, refused.reason)
+    headers = {"Retry-After": "300"} if refused.status == 503 else {}
+    # What was not read of the body must not be taken for a next request.
+    headers["Connection"] = "close"
+    return PlainTextResponse(refused.reason + "\n", refused.status, headers)
 
 
 async def _fault(_request: Request, error: Exception) -> Response:

@@ -70,6 +70,15 @@ class BoundedProtocol(H11Protocol):
         metrics.refused.labels(DOOR, "time").inc()
         self.transport.abort()
 
+    def turn_away(self) -> None:
+        """The receiver stops: 503 to a request that is still being read, which then ends as if the client had hung up."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            if not self.cycle.response_started:
+                self.transport.write(_BUSY)
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.close()
+
     def on_response_complete(self) -> None:
         """A kept-alive connection has to come up with its next header in time."""
         super().on_response_complete()

@@ -5,6 +5,7 @@ commands that read (``load``, ``quarantine retry``) do so in a child, whose end 
 """
 
 import logging
+import math
 import multiprocessing
 import os
 import resource
@@ -44,7 +45,7 @@ def allow_cpu(seconds: int) -> None:
     """Allow this process ``seconds`` of CPU time from now; the kernel ends it (SIGXCPU) when one message takes more."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds, hard))
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime) + seconds, hard))
 
 
 def in_a_child(work: Callable[[Say], None], heard: Say) -> bool:

@@ -51,12 +51,18 @@ class Connections:
 
     def enter(self, peer: str, guest: Guest) -> str | None:
         """Count a connection in. A reason to refuse it (nothing is counted then), or None."""
-        client = f"proxy {peer}" if self.is_proxy(peer) else client_of(peer)
+        refusal = self.admit(peer)
+        if refusal is None:
+            self._add(self._client(peer), guest)
+        return refusal
+
+    def admit(self, peer: str) -> str | None:
+        """Make room for a connection, to be counted in at once. A reason to refuse it, or None."""
+        client = self._client(peer)
         if not self.is_proxy(peer) and self._count(client) >= self._per_client:
             return TOO_MANY_OF_YOURS
         if len(self) >= self._total and not self._make_room(client):
             return TOO_MANY
-        self._add(client, guest)
         return None
 
     def identify(self, guest: Guest, peer: str) -> str | None:
@@ -82,6 +88,9 @@ class Connections:
         del self._guests_of[client][guest]
         if not self._guests_of[client]:
             del self._guests_of[client]
+
+    def _client(self, peer: str) -> str:
+        return f"proxy {peer}" if self.is_proxy(peer) else client_of(peer)
 
     def _add(self, client: str, guest: Guest) -> None:
         self._client_of[guest] = client
@@ -109,6 +118,14 @@ def in_networks(peer: str, networks: Iterable[Network]) -> bool:
     """Whether an address lies in one of the networks; what is no address lies in none."""
     address = _address(peer)
     return address is not None and any(address in network for network in networks)
+
+
+def as_seen(networks: Iterable[Network]) -> list[str]:
+    """Networks in words, and once more as a socket that takes both IPv6 and IPv4 shows the addresses of IPv4 clients."""
+    mapped = [
+        f"::ffff:{network.network_address}/{96 + network.prefixlen}" for network in networks if network.version == 4
+    ]
+    return [str(network) for network in networks] + mapped
 
 
 def client_of(peer: str) -> str:

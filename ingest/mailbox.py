@@ -155,7 +155,11 @@ def _stream_of(source: Source, file: BinaryIO, origin: str, before: int) -> _Str
         modified = dt.datetime.fromtimestamp(source.modified, dt.UTC)
     except (ValueError, OverflowError, OSError):  # file systems keep times far beyond the year 9999
         modified = _EARLIEST
-    return _Stream(file, _shown(source.path.name), origin, modified, lambda: before + file.tell(), source.place)
+
+    def done() -> int:  # an archive may point behind its own end
+        return before + min(file.tell(), source.size)
+
+    return _Stream(file, _shown(source.path.name), origin, modified, done, source.place)
 
 
 def _contents(stream: _Stream, limit: int) -> Iterator[Found]:
@@ -241,7 +245,7 @@ def _archive(stream: _Stream, limit: int) -> Iterator[Found]:
             yield Problem(stream.origin, "is a zip archive whose files overlap", stream.done())
             return
         for member in members:
-            if not member.is_dir() and not Path(member.filename).name.startswith("."):
+            if not inflate.is_folder(member) and not Path(member.filename).name.startswith("."):
                 yield from _member(stream, archive, member, limit)
 
 

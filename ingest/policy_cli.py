@@ -11,14 +11,14 @@ import dns.rdata
 import msgspec
 import typer
 
-from . import publication
+from . import policy_publication
 from .mtasts import lint as linter
 from .mtasts import record as mta_sts_record
 from .mtasts.faults import ERROR, NOTE, WARNING
 from .mtasts.patterns import is_host
 from .mtasts.policy import MAX_BYTES, Policy
 from .plaintext import one_line
-from .publication import Publication, TxtRecord, Unpublishable
+from .policy_publication import Publication, TxtRecord, Unpublishable
 from .tlsrpt import names
 from .tlsrpt import record as tlsrpt_record
 
@@ -44,7 +44,8 @@ class Finding(msgspec.Struct, frozen=True):
 def lint(
     file: Annotated[str, typer.Argument(help="The policy file; - is standard input.")],
     mx: Annotated[
-        list[str] | None, typer.Option("--mx", help="A host of the domain's MX records; repeat it for each.")
+        list[str] | None,
+        typer.Option("--mx", metavar="HOST", help="A host of the domain's MX records; repeat it for each."),
     ] = None,
     previous: Annotated[str, typer.Option(help="The policy file published until now, to look at the change.")] = "",
     record: Annotated[
@@ -80,13 +81,16 @@ def build(
     mode: Annotated[str, typer.Option(help="testing, enforce or none.")],
     mx: Annotated[
         list[str] | None,
-        typer.Option("--mx", help="An MX host, or *.domain for one label below it; repeat it for each."),
+        typer.Option(
+            "--mx", metavar="HOST", help="An MX host, or *.domain for one label below it; repeat it for each."
+        ),
     ] = None,
     max_age: Annotated[
         int | None, typer.Option(help="Seconds that senders keep the policy; else 604800, and 86400 for none.")
     ] = None,
     rua: Annotated[
-        list[str] | None, typer.Option("--rua", help="Where reports go, mailto: or https:; repeat it for each.")
+        list[str] | None,
+        typer.Option("--rua", metavar="URI", help="Where reports go, mailto: or https:; repeat it for each."),
     ] = None,
     policy_id: Annotated[str, typer.Option("--id", help="The id of the TXT record; else the time, in UTC.")] = "",
     policy_only: Annotated[bool, typer.Option("--policy-only", help="Print the policy file and nothing else.")] = False,
@@ -94,7 +98,7 @@ def build(
     """Print all that a domain publishes for a policy, ready to paste: the file, the TXT records, and the order of the steps."""
     fresh = policy_id or mta_sts_record.new_id(dt.datetime.now(dt.UTC))
     try:
-        planned = publication.plan(domain, mode, mx or [], max_age, fresh, rua or [])
+        planned = policy_publication.plan(domain, mode, mx or [], max_age, fresh, rua or [])
     except Unpublishable as error:
         raise typer.BadParameter(one_line(str(error), _LONGEST)) from error
     if mx and mode == "none":

@@ -14,9 +14,9 @@ from uvicorn.server import ServerState
 
 from . import health, http, metrics, publishing
 from .certificate import CertificateUnusable
-from .http_protocol import bounded
-from .limits import Connections
-from .settings import Address, Settings
+from .http_protocol import BoundedProtocol, bounded
+from .limits import Connections, as_seen
+from .settings import PREFIX, Address, Settings, SettingsError
 from .smtp import SmtpDoor
 from .sockets import PortBusy, allow_descriptors, handed_over, listen, notify
 from .spool import Spool
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 # RFC 5321 section 3.8 asks a server not to drop mail in flight; the supervisor allows 8 seconds in all.
 _DRAIN_SECONDS = 5.0
+_LAST_SECONDS = 1.0
 _HEADER_SECONDS = 30.0
 _BACKLOG = 1_024
 
@@ -70,7 +71,7 @@ async def receive(
             server.close()
         for connection in list(state.connections):
             connection.shutdown()
-        await asyncio.gather(door.drain(_DRAIN_SECONDS), _finish(state.tasks, _DRAIN_SECONDS))
+        await asyncio.gather(door.drain(_DRAIN_SECONDS), _finish(state, _DRAIN_SECONDS))
 
 
 def run(settings: Settings, spool: Spool, on_ready: Callable[[dict[str, Address]], None]) -> None:
@@ -110,7 +111,7 @@ def _http_config(
         server_header=False,
         # Nobody else's X-Forwarded-For is believed; uvicorn by itself believes this machine's.
         proxy_headers=bool(settings.http_proxies),
-        forwarded_allow_ips=[str(network) for network in settings.http_proxies],
+        forwarded_allow_ips=as_seen(settings.http_proxies),
         timeout_keep_alive=15,
         h11_max_incomplete_event_size=32 * 1024,
     )
@@ -120,13 +121,24 @@ def _http_config(
 
 def _socket(name: str, given: dict[str, socket.socket], settings: Settings) -> socket.socket:
     """The socket that was handed over under this name, or a new one."""
-    if name in given:
-        return given[name]
     setting, address = f"{name.upper()}_LISTEN", {"smtp": settings.smtp_listen, "http": settings.http_listen}[name]
+    if name in given:
+        public = not Address(*given[name].getsockname()[:2]).is_loopback
+        if name == "smtp" and public and not settings.recipients:
+            raise SettingsError(
+                f"strangers can reach the SMTP socket that systemd handed over: set {PREFIX}RECIPIENTS to the addresses or "
+                "domains in your rua (for example tlsrpt@example.com)"
+            )
+        return given[name]
     return listen(setting, address, shared=settings.door_processes > 1)
 
 
-async def _finish(tasks: set[asyncio.Task[None]], seconds: float) -> None:
-    """Let requests in flight end."""
-    if tasks:
-        await asyncio.wait(tasks, timeout=seconds)
+async def _finish(state: ServerState, seconds: float) -> None:
+    """Let requests in flight end; who is not done then is asked to come again, not told of an error."""
+    if state.tasks:
+        await asyncio.wait(state.tasks, timeout=seconds)
+    for connection in list(state.connections):
+        if isinstance(connection, BoundedProtocol):
+            connection.turn_away()
+    if state.tasks:
+        await asyncio.wait(state.tasks, timeout=_LAST_SECONDS)

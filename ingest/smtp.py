@@ -6,22 +6,22 @@ talkative session; see the overrides below, each with its reason.
 
 import asyncio
 import collections
+import contextlib
 import datetime as dt
 import logging
 import ssl
 from concurrent.futures import ThreadPoolExecutor
-from ipaddress import IPv4Address, IPv6Address
-from typing import Any, cast
+from typing import cast
 
-from aiosmtpd import smtp as aiosmtpd_smtp
-from aiosmtpd.proxy_protocol import get_proxy
-
-from . import metrics, plaintext, trace
+from . import metrics, trace
 from .certificate import Certificate
 from .limits import Connections, in_log
+from .proxy import HeaderRefused, announced_client
 from .room import Room
 from .settings import Settings
+from .smtp_base import CarefulSession
 from .smtp_data import DataStream, HeaderSize
+from .smtp_policy import NO_SPACE, Policy
 from .spool import IncomingMessage, Spool, SpoolUnavailable
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,6 @@ for _chatty in ("mail.log", "mail.debug"):
     logging.getLogger(_chatty).setLevel(logging.CRITICAL)
 
 TRY_LATER = "451 4.3.0 Temporary fault on our side, please try again later"
-NO_SPACE = "452 4.3.1 Insufficient system storage, please try again later"
 _CHUNK = 1024 * 1024
 # A sender makes a handful of mistakes; a scanner never stops.
 _MAX_ERRORS = 20
@@ -46,8 +45,6 @@ _CALL_LIMITS = {
     "*": 200_000,
 }
 _ABORT_AFTER = 5.0
-# A load balancer sends its header at once.
-_PROXY_SECONDS = 10.0
 DOOR = trace.SMTP
 
 
@@ -71,8 +68,12 @@ class SmtpDoor:
         self.disk = ThreadPoolExecutor(max_workers=16, thread_name_prefix="spool")
         self.closing = False
 
-    def protocol(self) -> "SmtpSession":
-        """A session for a new connection."""
+    def protocol(self) -> "_Admission":
+        """What a new connection meets first."""
+        return _Admission(self)
+
+    def session(self) -> "SmtpSession":
+        """A session for a connection that is let in."""
         return SmtpSession(self, self.certificate.context() if self.certificate else None)
 
     def accepts(self, recipient: str) -> bool:
@@ -103,7 +104,27 @@ class SmtpDoor:
         self.room.close()
 
 
-class SmtpSession(aiosmtpd_smtp.SMTP):
+class _Admission(asyncio.Protocol):
+    """Admits or refuses: a session costs a millisecond to make, which whoever is refused again and again must not cost."""
+
+    def __init__(self, door: SmtpDoor) -> None:
+        self._door = door
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Hand over to a session, or send away."""
+        address = transport.get_extra_info("peername") or ("unknown",)
+        refusal = "closing, try again later" if self._door.closing else self._door.connections.admit(address[0])
+        if refusal:
+            metrics.refused.labels(DOOR, "connections").inc()
+            _two_way(transport).write(f"421 4.7.0 {self._door.settings.hostname} {refusal}\r\n".encode())
+            transport.close()
+            return
+        session = self._door.session()
+        _two_way(transport).set_protocol(session)
+        session.connection_made(transport)
+
+
+class SmtpSession(CarefulSession):
     """One connection."""
 
     # How much is buffered before the peer is made to wait; command lines have limits of their own.
@@ -112,7 +133,7 @@ class SmtpSession(aiosmtpd_smtp.SMTP):
     def __init__(self, door: SmtpDoor, context: ssl.SSLContext | None) -> None:
         self.command_size_limits = collections.defaultdict(lambda: self.command_size_limit)  # the class's own is shared
         super().__init__(
-            _Policy(door),
+            Policy(door.settings, door.room, door.accepts),
             data_size_limit=door.settings.max_message_bytes,
             enable_SMTPUTF8=True,
             hostname=door.settings.hostname,
@@ -136,18 +157,13 @@ class SmtpSession(aiosmtpd_smtp.SMTP):
         return self._peer or ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Admit or refuse; a refused connection never becomes a session. Called again when TLS is up."""
+        """Count it in. Called again when TLS is up."""
         if self._peer is not None:
             super().connection_made(transport)
             return
         address = transport.get_extra_info("peername") or ("unknown",)
-        refusal = "closing, try again later" if self._door.closing else self._door.connections.enter(address[0], self)
-        if refusal:
-            metrics.refused.labels(DOOR, "connections").inc()
-            _two_way(transport).write(f"421 4.7.0 {self._door.settings.hostname} {refusal}\r\n".encode())
-            transport.close()
-            return
         self._peer = address[0]
+        self._door.connections.enter(address[0], self)
         self._behind_proxy = self._door.connections.is_proxy(address[0])
         self._door.sessions.add(self)
         metrics.connections.labels(DOOR).inc()
@@ -158,8 +174,6 @@ class SmtpSession(aiosmtpd_smtp.SMTP):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Forget the session."""
-        if self._peer is None:
-            return
         if self in self._door.sessions:
             self._door.sessions.discard(self)
             self._door.connections.leave(self)
@@ -181,15 +195,14 @@ class SmtpSession(aiosmtpd_smtp.SMTP):
         Without an address in it (LOCAL, UNKNOWN: the balancer's own health checks) the client is the proxy itself.
         """
         try:
-            said = await asyncio.wait_for(get_proxy(self._reader), _PROXY_SECONDS)
-        except Exception as error:  # noqa: BLE001  on what is no header the parser raises whatever its slips lead to
-            log.warning("%s: no PROXY header (%s)", in_log(self.peer), type(error).__name__)
+            client = await announced_client(self._reader)
+        except asyncio.CancelledError:  # it hung up; nothing else would close the connection
+            self.abort()
+            raise
+        except HeaderRefused as error:
+            log.warning("%s: PROXY header refused: %s", in_log(self.peer), error)
             return "4.7.0 a PROXY header is expected here"
-        if not said.valid:
-            log.warning("%s: PROXY header refused: %s", in_log(self.peer), plaintext.one_line(said.error, 100))
-            return "4.7.0 the PROXY header is malformed"
-        if isinstance(said.src_addr, IPv4Address | IPv6Address):
-            client = str(said.src_addr)
+        if client is not None:
             if refusal := self._door.connections.identify(self, client):
                 metrics.refused.labels(DOOR, "connections").inc()
                 return f"4.7.0 {refusal}"
@@ -199,10 +212,6 @@ class SmtpSession(aiosmtpd_smtp.SMTP):
     def evict(self) -> None:
         """The door is full, and this session has brought nothing for longest."""
         self._say_goodbye("4.7.0 too many connections, and this one was idle")
-
-    def eof_received(self) -> bool | None:
-        """The peer hung up."""
-        return False if self._peer is None else super().eof_received()
 
     def _timeout_cb(self) -> None:
         self._say_goodbye("4.4.2 idle for too long")
@@ -262,21 +271,27 @@ class SmtpSession(aiosmtpd_smtp.SMTP):
     async def _receive(self) -> None:
         incoming: IncomingMessage | None = None
         problem: str | None = None
-        try:
-            incoming = self._door.spool.receive()
-            incoming.write(self._trace())
-        except SpoolUnavailable as error:
-            problem = self._no_space(error)
-        await self.push("354 End data with <CR><LF>.<CR><LF>")
-        try:
-            size, problem = await self._stream_into(incoming, problem)
+        with contextlib.ExitStack() as undo:
+            try:
+                incoming = self._door.spool.receive()
+                undo.callback(incoming.abort)
+                incoming.write(self._trace())
+            except SpoolUnavailable as error:
+                problem = self._no_space(error)
+            await self.push("354 End data with <CR><LF>.<CR><LF>")
+            try:
+                size, problem = await self._stream_into(incoming, problem)
+            except ConnectionResetError:
+                raise
+            except Exception as error:
+                await self.handle_exception(error)
+                # What follows is the rest of a mail and must not be read as commands.
+                self._say_goodbye("4.3.0 temporary fault on our side")
+                raise ConnectionResetError from error
             reply = problem or TRY_LATER
             if problem is None and incoming:
-                committing, incoming = incoming, None
-                reply = await self._commit(committing, size)
-        finally:
-            if incoming:
-                incoming.abort()
+                undo.pop_all()
+                reply = await self._commit(incoming, size)
         self.envelope = self._create_envelope()
         await self.push(reply)
 
@@ -360,39 +375,3 @@ class SmtpSession(aiosmtpd_smtp.SMTP):
 def _two_way(transport: asyncio.BaseTransport) -> asyncio.Transport:
     """uvloop's transports write and abort like asyncio's, without being related to them."""
     return cast("asyncio.Transport", transport)
-
-
-class _Policy:
-    """aiosmtpd's hooks: whom mail is taken from and for."""
-
-    def __init__(self, door: SmtpDoor) -> None:
-        self._door = door
-
-    async def handle_EHLO(
-        self, _server: Any, session: Any, _envelope: Any, hostname: str, responses: list[str]
-    ) -> list[str]:
-        """No AUTH: there is nothing to log in to (aiosmtpd offers it as soon as TLS is up)."""
-        session.host_name = hostname
-        return [line for line in responses if not line.startswith("250-AUTH")]
-
-    async def handle_MAIL(self, _server: Any, _session: Any, envelope: Any, address: str, options: list[str]) -> str:
-        """Any sender, as long as there is room."""
-        if lack := self._door.room.lack():
-            log.error("%s", lack)
-            metrics.refused.labels(DOOR, "storage").inc()
-            return NO_SPACE
-        envelope.mail_from = address
-        envelope.mail_options.extend(options)
-        return "250 2.1.0 Ok"
-
-    async def handle_RCPT(self, server: Any, _session: Any, envelope: Any, address: str, options: list[str]) -> str:
-        """Only our own recipients; this door never relays."""
-        if len(envelope.rcpt_tos) >= self._door.settings.max_recipients:
-            return "452 4.5.3 Too many recipients"
-        if not self._door.accepts(address):
-            metrics.refused.labels(DOOR, "recipient").inc()
-            log.info("%s: no mail for %s", in_log(server.peer), plaintext.one_line(address, 100))
-            return "550 5.7.1 This receiver takes TLS reports for its own addresses only and does not relay"
-        envelope.rcpt_tos.append(address)
-        envelope.rcpt_options.extend(options)
-        return "250 2.1.5 Ok"

@@ -14,8 +14,8 @@ import msgspec
 SMTP, HTTPS, MAILDIR, LOAD = "smtp", "https", "maildir", "load"
 _MARK = "(StartTally)"
 _OURS = re.compile(
-    rb"Return-Path: <(?P<sender>[^\r\n]*)>\r\n"
-    rb"Received: from [^\r\n]*\r\n\tby [^\r\n]* \(StartTally\) with (?P<protocol>[A-Z0-9]+)[^\r\n]*;\r\n\t(?P<date>[^\r\n]*)\r\n"
+    rb"Return-Path: <(?P<sender>[ -~]*)>\r\n"
+    rb"Received: from [ -~]*\r\n\tby [ -~]* \(StartTally\) with (?P<protocol>[A-Z0-9]+)[ -~]*;\r\n\t(?P<date>[ -~]*)\r\n"
 )
 _UNSAFE = re.compile(r"[^\x21-\x7e]+")
 _MAX_WORD = 512
@@ -65,20 +65,29 @@ def read(message: bytes, found_at: dt.datetime) -> tuple[Arrival, bytes]:
     """A spooled message's arrival, and the message as its sender wrote it.
 
     Mail that another server delivered into the spool has no trace of ours: its door is ``maildir`` and its time is
-    ``found_at`` (the file's own).
+    ``found_at`` (the file's own). So is a mail whose trace only looks like ours.
     """
     ours = _OURS.match(message)
-    if ours is None:
+    received_at = _written_by_us(ours["date"].decode("ascii")) if ours else None
+    if ours is None or received_at is None:
         return Arrival(MAILDIR, found_at, digest(message)), message
     original = message[ours.end() :]
     door = HTTPS if ours["protocol"] == b"HTTP" else SMTP
-    received_at = email.utils.parsedate_to_datetime(ours["date"].decode("ascii"))
     return Arrival(door, received_at, digest(original), sender=ours["sender"].decode("ascii")), original
 
 
 def digest(message: bytes) -> str:
     """The identity of a message's bytes: 32 hexadecimal digits."""
     return hashlib.blake2b(message, digest_size=16).hexdigest()
+
+
+def _written_by_us(date: str) -> dt.datetime | None:
+    """The moment, when it is written exactly as we write it. What delivers into a Maildir may hand on anything."""
+    try:
+        moment = email.utils.parsedate_to_datetime(date)
+    except (ValueError, OverflowError, TypeError, IndexError):  # what parsedate raises on garbage
+        return None
+    return moment if moment.tzinfo is not None and email.utils.format_datetime(moment) == date else None
 
 
 def _word(text: str) -> str:

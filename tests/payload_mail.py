@@ -140,7 +140,7 @@ def unreadable_mail(payload: Payload) -> bytes:
 
 
 def _attachment(name: str, content_type: str, data: bytes) -> bytes:
-    encoded = quote(name[:300], safe="", errors="surrogatepass") if "\ud800" > name else quote(name, errors="replace")
+    encoded = quote(name[:300], safe="", errors="surrogatepass")
     disposition = f"Content-Disposition: attachment; filename*=utf-8''{encoded}\r\n"
     return (
         f"MIME-Version: 1.0\r\nContent-Type: {content_type}\r\n{disposition}"

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -11,7 +11,6 @@ from dashboard import plain
 from dashboard.queries import quarantine, reports
 from dashboard.queries.reports import ReportFilter
 from dashboard.queries.selection import EVERYTHING
-from ingest.tlsrpt.names import domain_name
 from tests.payload_mail import Batch, domain_of
 from tests.payloads import Payload
 
@@ -67,13 +66,21 @@ LOOK = """
 """
 # Characters that nothing shows: categories, and what Unicode calls Default_Ignorable_Code_Point beside them.
 _NOT_SHOWN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-_IGNORABLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]")
+_IGNORABLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
+)
 _MOST_MARKS = 4
+# How often a page that grows is looked at before something is called missing.
+_LOOKS = 100
 
 
 def hidden_in(text: str) -> list[str]:
     """Characters that a page must not hold: invisible ones, and marks that grow over other lines."""
-    found = {f"U+{ord(c):04X}" for c in text if c not in "\n\t" and (unicodedata.category(c) in _NOT_SHOWN or _IGNORABLE.match(c))}
+    found = {
+        f"U+{ord(c):04X}"
+        for c in text
+        if c not in "\n\t" and (unicodedata.category(c) in _NOT_SHOWN or _IGNORABLE.match(c))
+    }
     marks = longest = 0
     for character in text:
         marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
@@ -84,16 +91,36 @@ def hidden_in(text: str) -> list[str]:
 def effects(visitor: "Visitor", where: str, expected: Iterable[str] = ()) -> list[str]:
     """Every effect on the page that is shown now; a text of ``expected`` that is not there, literally, is one too."""
     for toggle in visitor.page.get_by_text("Show the report as it came").all():
+        before = visitor.page.locator("[data-testid=stCode]").count()
         toggle.click()
-        visitor.page.wait_for_selector("[data-testid=stCode]")
-    seen = visitor.page.evaluate(LOOK)
-    shown = _squeezed(seen["text"])
-    missing = [f"not shown as it is: {text[:100]!r}" for text in expected if _squeezed(text) not in shown]
-    found = [*seen["found"], *(f"hidden: {one}" for one in hidden_in(seen["text"])), *missing]
+        visitor.page.wait_for_function(
+            "before => document.querySelectorAll('[data-testid=stCode]').length > before", arg=before, timeout=60_000
+        )
+    wanted = {text: _squeezed(text) for text in expected}
+    seen, missing = _whole(visitor, wanted)
+    found = [
+        *seen["found"],
+        *(f"hidden: {one}" for one in hidden_in(seen["text"])),
+        *(f"not shown as it is: {text[:100]!r}" for text in missing),
+    ]
     found += [f"asked elsewhere: {url}" for url in visitor.strayed] + [f"said: {text}" for text in visitor.complaints]
     visitor.strayed.clear()
     visitor.complaints.clear()
     return [f"{where}: {one}" for one in found]
+
+
+def _whole(visitor: "Visitor", wanted: dict[str, str]) -> tuple[Any, list[str]]:
+    """What LOOK says when the page no longer grows (what is folded in is drawn last), and which texts are missing then."""
+    length = -1
+    for _ in range(_LOOKS):
+        seen = visitor.page.evaluate(LOOK)
+        shown = _squeezed(seen["text"])
+        missing = [text for text, squeezed in wanted.items() if squeezed not in shown]
+        if len(shown) == length and not missing:
+            break
+        length = len(shown)
+        visitor.page.wait_for_timeout(250)
+    return seen, missing
 
 
 def _squeezed(text: str) -> str:
@@ -118,7 +145,11 @@ def of_batch(engine: sa.Engine, batch: Batch) -> Iterator[tuple[str, dict[str, s
     ]
     yield "/domain", {"domain": batch.domain, "reports": "unproven", "policy": "sts"}, []
     for name, wanted in (("entries", [*labels, *lines]), ("details", [])):
-        yield "/reports", {"domain": batch.domain, "report": key_of(engine, f"{name} of {batch.domain}", batch.domain)}, wanted
+        yield (
+            "/reports",
+            {"domain": batch.domain, "report": key_of(engine, f"{name} of {batch.domain}", batch.domain)},
+            wanted,
+        )
 
 
 def of_payload(engine: sa.Engine, payload: Payload) -> Iterator[tuple[str, dict[str, str], list[str]]]:

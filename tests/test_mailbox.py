@@ -538,3 +538,21 @@ def test_memory_is_one_message(tmp_path: Path) -> None:
     first, second = next(reading), next(reading)
     assert first.bytes_done < second.bytes_done < total_bytes([tmp_path / "box"])
     assert mailbox.total_bytes([tmp_path / "nowhere"]) == 0
+
+
+def test_an_archive_whose_file_has_no_name_is_read(tmp_path: Path) -> None:
+    """Python 3.11's ZipInfo.is_dir raises IndexError on it (found by fuzzing). A name ends at its first NUL."""
+    (tmp_path / "a.zip").write_bytes(zipped(Q=b"{}").replace(b"Q", b"\0"))
+    (found,) = messages([tmp_path / "a.zip"], 1_000)
+    assert isinstance(found, ReportFile)
+    assert found.data == b"{}"
+
+
+def test_an_archive_that_points_behind_its_end_is_no_progress(tmp_path: Path) -> None:
+    """Found by fuzzing: reading was said to have come to where the archive pointed, far behind the end."""
+    archive = zipped(a=b"{}")
+    entry = archive.index(b"PK\x01\x02")
+    (tmp_path / "a.zip").write_bytes(archive[: entry + 42] + struct.pack("<L", 10**6) + archive[entry + 46 :])
+    (found,) = messages([tmp_path / "a.zip"], 1_000)
+    assert isinstance(found, Problem)
+    assert found.bytes_done <= len(archive)

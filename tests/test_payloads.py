@@ -239,7 +239,9 @@ def test_a_fault_is_one_line_of_the_log_whatever_it_quotes() -> None:
         "    except ValueError:\n"
         "        logging.getLogger('ingest.worker').exception('failed on %s', text)\n"
     )
-    said = subprocess.run([sys.executable, "-c", code], input=json.dumps(texts).encode(), capture_output=True, check=True)
+    said = subprocess.run(
+        [sys.executable, "-c", code], input=json.dumps(texts).encode(), capture_output=True, check=True
+    )
     lines = said.stderr.decode().split("\n")
     assert len(lines) == len(texts) + 1
     assert [line for line in lines[:-1] if not _EVENT.match(line)] == []

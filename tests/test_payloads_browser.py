@@ -9,16 +9,14 @@ from itertools import chain
 
 import pytest
 
-from dashboard.serving import streamlit_arguments
 from ingest import database
 from ingest import settings as settings_module
-from ingest.settings import Settings
 from tests import payload_pages
 from tests.dashboard.test_serving import Server
 from tests.payload_mail import PEER, Delivered, deliver
 from tests.payload_pages import effects, look, watch
 from tests.payloads import PAYLOADS
-from tests.support import free_port
+from tests.support import eventually, free_port
 from tests.test_dashboard_browser import Visitor, browser
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install --group dev)")
@@ -45,8 +43,7 @@ def engine(delivered: Delivered) -> Iterator[object]:
 def server(delivered: Delivered, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A dashboard over it."""
     listen = f"127.0.0.1:{free_port()}"
-    settings: Settings = settings_module.load(database_url=delivered.url, dashboard_listen=listen)
-    assert streamlit_arguments(settings)
+    settings = settings_module.load(database_url=delivered.url, dashboard_listen=listen)
     running = Server(tmp_path_factory.mktemp("served"), settings)
     yield running
     running.stop()
@@ -65,12 +62,12 @@ def test_every_payload_is_shown_and_does_nothing(visitor: Visitor, delivered: De
 
 
 def test_a_payload_that_names_a_domain_or_reporter_does_nothing(visitor: Visitor, engine: object) -> None:
-    pages = chain.from_iterable(payload_pages.of_payload(engine, payload) for payload in PAYLOADS[::59])
+    pages = chain.from_iterable(payload_pages.of_payload(engine, payload) for payload in PAYLOADS[::88])
     assert look(visitor, pages) == []
 
 
 def test_what_waits_in_quarantine_does_nothing(visitor: Visitor, engine: object) -> None:
-    assert look(visitor, [("/", {}, []), *payload_pages.of_quarantine(engine, every=150)]) == []
+    assert look(visitor, [("/", {}, []), *payload_pages.of_quarantine(engine, every=200)]) == []
 
 
 def test_nothing_is_wider_than_a_small_screen(
@@ -85,18 +82,23 @@ def test_nothing_is_wider_than_a_small_screen(
 
 def test_a_bar_of_a_chart_says_our_words_only(visitor: Visitor) -> None:
     visitor.go("/domain", domain="d0.example", reports="unproven", policy="sts")
-    chart = visitor.page.locator("[data-testid=stVegaLiteChart]").first
-    chart.scroll_into_view_if_needed()
-    box = chart.bounding_box()
+    chart = visitor.page.locator("[data-testid=stVegaLiteChart]").last
+    chart.locator("svg").wait_for(timeout=60_000)
     tooltip = visitor.page.locator("#vg-tooltip-element.visible")
-    # The plot's lower end, where the bars begin; they are 100 pixels wide at most.
-    for x in range(40, int(box["width"]) - 5, 12):
-        visitor.page.mouse.move(box["x"] + x, box["y"] + box["height"] - 45)
-        if tooltip.count():
-            break
-    tooltip.wait_for(timeout=5_000)
+
+    def found() -> bool:
+        """Move along the foot of the bars; the page may still shift what is below."""
+        chart.scroll_into_view_if_needed()
+        box = chart.bounding_box()
+        for x in range(40, int(box["width"]) - 5, 12):
+            visitor.page.mouse.move(box["x"] + x, box["y"] + box["height"] - 55)
+            if tooltip.count():
+                return True
+        return False
+
+    eventually(found, 60)
     words = tooltip.inner_text().split()
-    assert words[:2][0] == "Day"
+    assert words[0] == "Day"
     assert set(words) <= {"Day", "Outcome", "Sessions", "Successful", "Failed", "Would", "be", "refused"} | {
         word for word in words if re.fullmatch(r"[\d,-]+", word)
     }
@@ -128,7 +130,7 @@ def test_a_cell_that_is_opened_holds_text_only(visitor: Visitor, delivered: Deli
         ("<img/src=x/onerror=document.title='owned'>", False),
         ("../../etc/passwd", False),
         ('x";filename="owned.html', False),
-        ("\u202egnp.exe", True),
+        ("\u202egnp.exe", False),
         ("a\r\nset-cookie:owned=1", True),
         ("[click](https://attacker.example) **bold** :red[x]", True),
     ],
@@ -143,7 +145,6 @@ def test_an_export_about_a_payload_is_prepared_refused_and_named_harmlessly(
     else:
         name, data = visitor.download("Download")
         assert re.fullmatch(r"starttally-summary-[A-Za-z0-9._-]+\.csv", name)
-        assert ".html" not in name.removesuffix(".csv").rpartition(".")[0] or name.endswith(".csv")
         assert data.startswith(b"day,policy_domain,")
     assert effects(visitor, f"/export {domain!r}") == []
 

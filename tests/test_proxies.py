@@ -29,6 +29,8 @@ V2 = (
     + struct.pack("!HH", 40000, 25)
 )
 V2_LOCAL = SIGNATURE + bytes([0x20, 0x00]) + struct.pack("!H", 0)
+# As haproxy writes it for its health checks when told to send addresses.
+V2_LOCAL_WITH_ADDRESSES = SIGNATURE + bytes([0x20]) + V2[13:]
 
 
 def talk(address: Address, header: bytes) -> str:
@@ -55,6 +57,7 @@ def talk(address: Address, header: bytes) -> str:
         (V1_IPV6, b"([2001:db8::7])"),
         (V2, b"([198.51.100.7])"),
         (V2_LOCAL, b"([127.0.0.1])"),
+        (V2_LOCAL_WITH_ADDRESSES, b"([127.0.0.1])"),
         (b"PROXY UNKNOWN\r\n", b"([127.0.0.1])"),
     ],
 )
@@ -150,6 +153,23 @@ def test_forwarded_addresses_count_only_from_named_proxies(
     with running_doors(settings) as doors:
         assert upload(doors["http"], forwarded) == 201
     assert client in spooled(settings)[0].split(b"\r\n")[1]
+
+
+def test_a_proxy_is_known_where_ipv4_comes_in_by_an_ipv6_socket(settings_for: MakeSettings) -> None:
+    """Such a socket shows 127.0.0.1 as ::ffff:127.0.0.1."""
+    if not socket.has_ipv6 or not Path("/proc/net/if_inet6").exists():
+        pytest.skip("needs IPv6")
+    named = settings_for(
+        http_listen="[::]:0",
+        smtp_listen="[::]:0",
+        recipients="receiver.example",
+        http_proxies="127.0.0.0/8",
+        smtp_proxies="127.0.0.1",
+    )
+    with running_doors(named) as doors:
+        assert upload(Address("127.0.0.1", doors["http"].port), "198.51.100.7") == 201
+        assert talk(Address("127.0.0.1", doors["smtp"].port), V1).startswith("250")
+    assert all(b"([198.51.100.7])" in message.split(b"\r\n")[1] for message in spooled(named))
 
 
 def test_a_proxy_may_open_more_connections_than_a_client(settings_for: MakeSettings) -> None:

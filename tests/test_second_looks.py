@@ -9,8 +9,11 @@ import pytest
 import sqlalchemy as sa
 
 from ingest import housekeeping, intake, models, retries, settings, store, trace
-from ingest.authentication import UNDETERMINED, Authentication
-from tests.goldens import detail, entry, report
+from ingest.authentication import UNDETERMINED, Authentication, authenticate, signature_names
+from ingest.dkim_keys import Keys
+from tests import signing
+from tests.goldens import detail, entry, report, usual
+from tests.nameserver import SILENT, NameServer, txt
 from tests.test_store import CAME, NOW, SIGNED, USUAL, everything, rows, save, submission
 
 WAITING = Authentication(UNDETERMINED, "no answer")
@@ -239,3 +242,39 @@ def test_pruned_reports_leave_the_sums(engine: sa.Engine) -> None:
     ]
     assert [(row["day"], row["reports"]) for row in with_one["domain_day"]] == [(dt.date(2026, 3, 14), 1)]
     assert [row["reports"] for row in with_one["domain_reporter"]] == [1]
+
+
+def test_a_resolver_that_was_silent_for_a_while_leaves_no_wrong_verdict(engine: sa.Engine) -> None:
+    """threats.md row 13, with real DNS, real signatures and the worker's own look-ups; time is the only thing made up."""
+    good = [signing.signed(usual(report(entry(1), report_id=f"good-{number}"))) for number in range(60)]
+    bad = [one.replace(b"Subject: Report", b"Subject: report") for one in good[:20]]
+    chosen = settings.load()
+    now = dt.datetime.now(dt.UTC)
+    with NameServer({}, otherwise=SILENT) as server:
+        keys = Keys((server.address,))
+
+        def verdict(message: bytes, when: dt.datetime) -> Authentication:
+            return authenticate(message, keys, when)
+
+        def look_up(headers: Sequence[bytes]) -> None:
+            keys.prefetch([name for header in headers for name in signature_names(header)], 0.3)
+
+        decoded = [
+            intake.decode_mail(one, trace.Arrival(trace.SMTP, now, trace.digest(one)), chosen) for one in good + bad
+        ]
+        look_up(good + bad)
+        assert all(isinstance(one, intake.Decoded) for one in decoded)
+        save(engine, *(intake.authenticated(one, verdict) for one in decoded if isinstance(one, intake.Decoded)))
+        assert len(rows(engine, models.undetermined)) == 80
+        for _ in range(4):  # silent still
+            now += dt.timedelta(hours=2)
+            keys = Keys((server.address,))
+            assert retries.retry_undetermined(engine, chosen, verdict, look_up, now).decided == 0
+        server.zone.update({f"{signing.SELECTOR}._domainkey.{signing.DOMAIN}": txt(signing.record(signing.rsa_key()))})
+        now += dt.timedelta(hours=2)
+        keys = Keys((server.address,))
+        assert retries.retry_undetermined(engine, chosen, verdict, look_up, now, seconds=60).decided == 80
+    assert [row["trust"] for row in rows(engine, models.report)] == ["verified"] * 60
+    # The changed copies of 20 of them failed, and took nothing from the others.
+    assert sorted(row["dkim"] for row in rows(engine, models.delivery)) == ["failed"] * 20 + ["verified"] * 60
+    assert rows(engine, models.undetermined) == []

@@ -20,8 +20,9 @@ from ingest import spool as spool_module
 from ingest import trace
 from ingest.receiving import CertificateUnusable, PortBusy
 from ingest.settings import Address, Settings
-from ingest.smtp import SmtpDoor, _Policy
+from ingest.smtp import SmtpDoor
 from ingest.smtp_data import DataStream
+from ingest.smtp_policy import Policy
 from ingest.spool import Spool
 from tests.certificates import write_certificate
 from tests.doors import running_doors, spooled
@@ -329,7 +330,7 @@ def test_every_fault_of_ours_is_temporary_and_says_nothing(
     settings = settings_for()
     for hook in ("handle_EHLO", "handle_MAIL", "handle_RCPT"):
         with monkeypatch.context() as patch:
-            patch.setattr(_Policy, hook, _with_the_same_signature(hook, broken))
+            patch.setattr(Policy, hook, _with_the_same_signature(hook, broken))
             with door(settings) as address, raw(address) as client:
                 replies = [
                     client.say(line) for line in ("EHLO client.example", f"MAIL FROM:<{FROM}>", f"RCPT TO:<{TO}>")

@@ -24,7 +24,14 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 def accidents(
-    site: Site, load: Load, *, cycles: int, reports_each: int, signal_number: signal.Signals, seed: int, alteration: str = ""
+    site: Site,
+    load: Load,
+    *,
+    cycles: int,
+    reports_each: int,
+    signal_number: signal.Signals,
+    seed: int,
+    alteration: str = "",
 ) -> Iterator[Ended]:
     """In each cycle wait for ``reports_each`` acknowledgements and a moment at random, end a part or both, start it again.
 
@@ -32,7 +39,7 @@ def accidents(
     """
     choose = random.Random(seed)
     goal = 0
-    since = {part: 0 for part in PARTS}
+    since = dict.fromkeys(PARTS, 0)
     for _ in range(cycles):
         victims = choose.choice([("receive",), ("work",), ("receive", "work")])
         goal = len(load.ledger.acknowledged) + reports_each

@@ -1,6 +1,7 @@
 """The program with one thing altered on purpose: ``python -m benchmarks.reliability.altered ALTERATION COMMAND...``.
 
-``early``, ``unsynced`` and ``careless`` are the controls that must fail; the others make faults happen, clocks run fast, or measure.
+``early``, ``unsynced`` and ``careless`` are the controls that must fail; the others make
+faults happen, let clocks run fast, or measure.
 """
 
 import array
@@ -83,7 +84,7 @@ def impatient() -> None:
 
 
 def probed() -> None:
-    """A door whose event loop notes how late its beats come."""
+    """A door whose event loop notes how late each of its beats comes, and how long it was busy since the last one."""
     import uvloop
 
     honest = uvloop.new_event_loop
@@ -92,12 +93,12 @@ def probed() -> None:
     def new_event_loop() -> Any:
         loop = honest()
 
-        def beat(due: float) -> None:
-            now = time.monotonic()
-            beats.extend((now, now - due))
-            loop.call_later(BEAT_SECONDS, beat, now + BEAT_SECONDS)
+        def beat(due: float, used: float) -> None:
+            now, busy = time.monotonic(), time.thread_time()
+            beats.extend((now, now - due, busy - used))
+            loop.call_later(BEAT_SECONDS, beat, now + BEAT_SECONDS, busy)
 
-        loop.call_soon(beat, time.monotonic())
+        loop.call_soon(beat, time.monotonic(), time.thread_time())
         return loop
 
     uvloop.new_event_loop = new_event_loop

@@ -34,7 +34,11 @@ class _Client:
         """A connection from an address of this machine."""
         async with asyncio.timeout(_SECONDS):
             client = cls(*await asyncio.open_connection(*address, local_addr=(source, 0), limit=2**20))
-            await client._begin()
+            try:
+                await client._begin()
+            except BaseException:
+                client.reset()
+                raise
         return client
 
     async def _begin(self) -> None:

@@ -20,7 +20,9 @@ _MOST_CUTS_EACH = 3
 async def cut_mail(client: SmtpClient, report: Numbered, choose: random.Random) -> str:
     """Send a mail up to some point and cut the connection there; the point's name."""
     mail = stuffed(report.mail())
-    point = choose.choice(("smtp envelope", "smtp in DATA", "smtp before the dot", "smtp after the dot", "smtp after 250"))
+    point = choose.choice(
+        ("smtp envelope", "smtp in DATA", "smtp before the dot", "smtp after the dot", "smtp after 250")
+    )
     if point == "smtp envelope":
         for line in ("MAIL FROM:<a@sender.example>", "RCPT TO:<b@receiver.example>")[: choose.randrange(3)]:
             await client.say(line)

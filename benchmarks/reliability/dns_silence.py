@@ -42,7 +42,12 @@ def run(figures: Figures, *, mails: int, seconds: float) -> None:
         silent = verdicts(honest)
         waiting = silent.get(("unverified", "undetermined"), 0)
         figures.show("mails, forged ones among them", mails + forged)
-        figures.must("undetermined while DNS is silent", waiting, silent == {("unverified", "undetermined"): mails + forged}, "all")
+        figures.must(
+            "undetermined while DNS is silent",
+            waiting,
+            silent == {("unverified", "undetermined"): mails + forged},
+            "all",
+        )
         server.zone, server.otherwise = dict(ZONE), NXDOMAIN
         began = time.monotonic()
         until(lambda: not honest.rows(sa.select(models.undetermined.c.message_digest).limit(1)), 600, "every verdict")

@@ -45,7 +45,7 @@ def run(
     reports_each: int,
     control_cycles: int,
     seed: int = 1,
-    postgresql: bool = False,
+    postgresql: bool | str = False,
 ) -> None:
     """The honest door, then the control."""
     with site(postgresql=postgresql) as honest:

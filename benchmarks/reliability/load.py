@@ -17,11 +17,20 @@ class Load:
     """Senders in a thread of their own, while the context lasts.
 
     ``seconds`` holds how long each report took from its first attempt to its acknowledgement; ``refused`` counts answers
-    that did not take one, by code. ``rate`` bounds the reports a second of all senders together.
+    that did not take one, by code. ``rate`` bounds the reports a second of all senders together; without
+    ``reuse`` each report has a connection of its own.
     """
 
     def __init__(
-        self, site: Site, ledger: Ledger, *, smtp: int = 8, http: int = 4, rate: float = 0.0, limit: int = 0
+        self,
+        site: Site,
+        ledger: Ledger,
+        *,
+        smtp: int = 8,
+        http: int = 4,
+        rate: float = 0.0,
+        limit: int = 0,
+        reuse: bool = True,
     ) -> None:
         self.ledger = ledger
         self.seconds: list[float] = []
@@ -30,6 +39,7 @@ class Load:
         self._kinds = [SmtpClient] * smtp + [HttpClient] * http
         self._pause = len(self._kinds) / rate if rate else 0.0
         self._limit = limit
+        self._reuse = reuse
         self._stop = threading.Event()
         self._fault: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="load")
@@ -90,6 +100,9 @@ class Load:
                     self.ledger.acknowledged.add(report.number)
                     self.seconds.append(time.monotonic() - began)
                     break
+            if client and not self._reuse:
+                client.close()
+                client = None
             await asyncio.sleep(self._pause)
         if client:
             client.close()

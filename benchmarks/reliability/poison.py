@@ -19,7 +19,10 @@ from .figures import Figures, options
 from .ledger import Ledger, compare
 from .site import Site, site
 
-UNREADABLE = b"From: tls-reports@sender.example\r\nSubject: poison\r\nContent-Type: application/tlsrpt+gzip\r\n\r\n" + packed(b"{")
+UNREADABLE = (
+    b"From: tls-reports@sender.example\r\nSubject: poison\r\nContent-Type: application/tlsrpt+gzip\r\n\r\n"
+    + packed(b"{")
+)
 
 
 def deliver(run: Site, mail: bytes) -> None:
@@ -63,7 +66,9 @@ def one(figures: Figures, name: str, good: int, poison: bytes, alteration: str) 
         died = work(run, alteration)
         found = compare(ledger, run)
         figures.show(f"{name}: the worker died, times", died)
-        figures.must(f"{name}: stored", found.stored, found.stored == good and not found.doubled, f"all {good:,} good ones")
+        figures.must(
+            f"{name}: stored", found.stored, found.stored == good and not found.doubled, f"all {good:,} good ones"
+        )
         reasons = run.quarantined()
         figures.must(f"{name}: quarantined", str(reasons), sum(reasons.values()) == 1, "1, with its reason")
         kept = [zlib.decompress(bytes(raw)) for (raw,) in run.rows(sa.select(models.quarantine.c.message))]

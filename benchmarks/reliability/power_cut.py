@@ -7,8 +7,8 @@ the mail on disk. Doors that sync nothing or acknowledge early, and a database t
 
 import asyncio
 import re
-import signal
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,11 +122,15 @@ def run(figures: Figures, *, mails: int) -> None:
     figures.show("acknowledged by HTTP (201)", honest.http)
     whole = honest.smtp == mails // 4 * 4 and honest.http == mails
     figures.must("every acknowledgement is in the trace", whole, whole, "else nothing was checked")
-    figures.must("lost by a power cut after the answer", honest.untrue, honest.untrue == 0, "file and folder synced first")
+    figures.must(
+        "lost by a power cut after the answer", honest.untrue, honest.untrue == 0, "file and folder synced first"
+    )
     for alteration in ("unsynced", "early"):
         control = door(mails, alteration)
         # The early door gives its mails no name in the answer; none of them can be found on the disk then.
-        figures.must(f"lost by the {alteration} control", control.untrue, control.untrue > 0, "the control must lose mails")
+        figures.must(
+            f"lost by the {alteration} control", control.untrue, control.untrue > 0, "the control must lose mails"
+        )
     removed, early = worker(figures, mails)
     figures.must("files removed by the worker", removed, removed >= mails, "else nothing was checked")
     figures.must("removed before the database was synced", early, early == 0, "commit on disk first")

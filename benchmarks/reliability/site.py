@@ -14,7 +14,7 @@ from typing import Self
 import sqlalchemy as sa
 
 from ingest import database, models
-from tests.databases import PostgreSQL
+from tests.databases import PostgreSQL, create_database
 from tests.support import ROOT
 from tests.test_end_to_end import Installation
 
@@ -26,7 +26,9 @@ _NO_NAMESERVER = "127.0.0.1:9"
 class Site(Installation):
     """Doors and worker over one folder and one database. A context manager: at its end no process is left."""
 
-    def __init__(self, folder: Path, database_url: str = "", nameserver: str = _NO_NAMESERVER, **settings: object) -> None:
+    def __init__(
+        self, folder: Path, database_url: str = "", nameserver: str = _NO_NAMESERVER, **settings: object
+    ) -> None:
         super().__init__(folder, database_url or f"sqlite:///{folder}/var/starttally.db", nameserver)
         self.environment |= {f"STARTTALLY_{name.upper()}": str(value) for name, value in settings.items()}
         self.environment["PYTHONPATH"] = str(ROOT)
@@ -122,11 +124,11 @@ def folder() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def site(*, postgresql: bool = False, **settings: object) -> Iterator[Site]:
-    """An installation in a folder of its own, over SQLite or over a PostgreSQL of its own."""
+def site(*, postgresql: bool | str = False, **settings: object) -> Iterator[Site]:
+    """An installation in a folder of its own, over SQLite, over a PostgreSQL of its own, or on the server of that URL."""
     with contextlib.ExitStack() as stack:
-        url = ""
-        if postgresql:
+        url = create_database(postgresql) if isinstance(postgresql, str) else ""
+        if postgresql is True:
             server = PostgreSQL()
             stack.callback(server.remove)
             url = server.new_database()

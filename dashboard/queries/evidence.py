@@ -41,20 +41,34 @@ def evidence_of(
     ``as_of_then`` leaves out what arrived after that day (UTC); for today everything that is there has arrived. The operator's
     word is not in it yet. Costs what these domains' rows cost.
     """
+    with engine.connect() as connection:
+        return evidence_from(connection, scope, domains, on, thresholds, as_of_then=as_of_then, trusts=trusts)
+
+
+def evidence_from(
+    connection: sa.Connection,
+    scope: Scope,
+    domains: Sequence[str],
+    on: dt.date,
+    thresholds: Thresholds,
+    *,
+    as_of_then: bool = False,
+    trusts: Sequence[str] = EVIDENCE,
+) -> list[Evidence]:
+    """The same, within a connection's transaction."""
     about = _About(scope, domains, on, as_of_then, trusts)
     first = on - dt.timedelta(days=thresholds.window_days + thresholds.late_days + 1)
-    with engine.connect() as connection:
-        policies = _policies(connection, about)
-        failures = _failures(connection, about, first)
-        entries = _entries(connection, about, first, policies, failures)
-        history = _history(connection, about, policies)
-        served = _served(connection, about, policies)
+    policies = _policies(connection, about)
+    failures = _failures(connection, about, first)
+    entries = _entries(connection, about, first, policies, failures)
+    history = _history(connection, about, policies)
+    served = _served(connection, about, policies)
     return [
         Evidence(
             domain=domain,
             on=on,
             entries=tuple(entries[domain]),
-            sightings=tuple(history[domain].sightings),
+            sightings=tuple(history[domain].sightings or map(_last_seen, served[domain])),
             served=tuple(served[domain]),
             reported={name: tuple(days) for name, days in history[domain].reported.items()},
             thresholds=thresholds,
@@ -231,6 +245,11 @@ def _served(
         if policy:
             found[row.policy_domain].append(ServedPolicy(policy, row.first_day, row.last_day))
     return found
+
+
+def _last_seen(old: ServedPolicy) -> Sighting:
+    """What is known when nobody has quoted a policy for months: which was quoted last, by whom no longer matters."""
+    return Sighting(old.last_day, "", "", old.policy)
 
 
 def domains_of(engine: sa.Engine, scope: Scope) -> list[str]:

@@ -6,9 +6,10 @@ import shlex
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
 import streamlit as st
 
-from .. import export, wording
+from .. import export, verdicts, wording
 from ..export import ExportRefused, Filters
 from ..plain import plain, stored_domain, visible
 from ..queries import reports
@@ -78,7 +79,12 @@ def _prepare(visit: Visit, asked: Asked) -> None:
     target = Bounded()
     try:
         filters = Filters.read(stored_domain(asked.domain), asked.since, asked.until)
-        filters = Filters(filters.domains, filters.since, filters.until, visit.scope.patterns)
+        filters = msgspec.structs.replace(
+            filters,
+            allowed=visit.scope.patterns,
+            thresholds=verdicts.thresholds(visit.settings),
+            trusts=verdicts.trusts(visit.settings),
+        )
         with st.status("Preparing\u2026") as status:
             rows = export.write(visit.engine, asked.kind, asked.format, filters, target, _progress(status.update))
             status.update(label=f"{rows:,} rows", state="complete")

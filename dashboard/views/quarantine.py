@@ -28,7 +28,8 @@ def render(visit: Visit) -> None:
     st.title("Quarantine")
     st.text("What came and could not be read, whole. Nothing is lost: after an upgrade it can be read again.")
     state = parts.choice("State", "state", _STATES, queries.WAITING)
-    if visit.now(queries.count_retrying):
+    retrying = visit.now(queries.count_retrying)
+    if retrying:
         _progress(visit)
     reasons = visit.read(queries.reasons, state)
     if reasons.empty:
@@ -39,7 +40,7 @@ def render(visit: Visit) -> None:
         )
         return
     reason = _reason(reasons)
-    if state == queries.WAITING and acts.allowed(visit):
+    if state == queries.WAITING and acts.allowed(visit) and not retrying:
         _retry_all(visit, reason, reasons)
     _list(visit, state, reason)
 

@@ -25,7 +25,8 @@ def seconds(text: str) -> int | None:
 
 def span(value: int) -> str:
     """Seconds as people say them: the largest unit that comes out even, or days to a tenth."""
-    for unit, name in ((WEEK, "week"), (DAY, "day"), (3_600, "hour")):
+    hours = [(3_600, "hour")] if value < DAY else []
+    for unit, name in ((WEEK, "week"), (DAY, "day"), *hours):
         if value and value % unit == 0:
             count = value // unit
             return f"{count} {name}" if count == 1 else f"{count} {name}s"

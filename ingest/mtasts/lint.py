@@ -1,5 +1,6 @@
 """The linter: a policy file as bytes, the domain's MX hosts, and the change from the policy before it."""
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 
@@ -8,10 +9,10 @@ import msgspec
 from .ages import span
 from .faults import ERROR, NOTE, WARNING, Fault, quoted
 from .patterns import match, normalised, why_not_covered
-from .policy import MAX_BYTES, Policy, mx_key, parse
+from .policy import MAX_BYTES, MAX_FAULTS, Policy, mx_key, parse
 from .record import VERSION
 
-_CRLF, _LF = re.compile(rb"\r\n"), re.compile(rb"(?<!\r)\n")
+_LONE_LF = re.compile(r"(?<!\r)\n")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -25,7 +26,10 @@ def lint(file: bytes, hosts: Sequence[str] = ()) -> Policy:
     policy = parse(text)
     faults += policy.faults
     if policy.mode or policy.mx or policy.version:  # what holds none of them is no policy, and said to be none
-        faults += [*_line_end_faults(file), *_host_faults(policy, hosts)]
+        faults += [
+            *_line_end_faults(text, len(file) > MAX_BYTES),
+            *itertools.islice(_host_faults(policy, hosts), MAX_FAULTS),
+        ]
     return msgspec.structs.replace(policy, faults=tuple(sorted(faults, key=lambda fault: fault.line)))
 
 
@@ -86,15 +90,15 @@ def _decoded(file: bytes) -> tuple[str, list[Fault]]:
         return file.decode("utf-8", "replace"), [Fault("encoding", ERROR, said, repair, line)]
 
 
-def _line_end_faults(file: bytes) -> Iterator[Fault]:
-    crlf, alone = len(_CRLF.findall(file)), _LF.search(file)
-    if crlf and alone:
-        line = file.count(b"\n", 0, alone.start()) + 1
+def _line_end_faults(text: str, cut: bool) -> Iterator[Fault]:
+    lone = _LONE_LF.search(text)
+    if lone and "\r\n" in text:
+        line = text.count("\n", 0, lone.start()) + 1
         said = "some lines end with CRLF and some with LF; each is legal, and one file with both was edited by accident"
         yield Fault("mixed-line-ends", NOTE, said, "end all lines alike", line)
-    if not file.endswith((b"\n", b"\r")):
+    if not text.endswith(("\n", "\r")) and not cut:
         said = "the last line has no line end; legal, and easily joined with a line that is added later"
-        yield Fault("no-final-newline", NOTE, said, "end the last line too", file.count(b"\n") + 1)
+        yield Fault("no-final-newline", NOTE, said, "end the last line too", text.count("\n") + 1)
 
 
 def _host_faults(policy: Policy, hosts: Sequence[str]) -> Iterator[Fault]:

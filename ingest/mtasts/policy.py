@@ -102,10 +102,12 @@ class _Reading:
         self._at: dict[str, int] = {}
         self._mx: list[tuple[str, int]] = []
         self._seen: dict[str, int] = {}
+        self._read = False
         # Keys that stand there and do not count for another fault: that they are missing need not be said as well.
         self._meant: set[str] = set()
 
     def line(self, number: int, line: str) -> None:
+        self._read = True
         before, colon, after = line.partition(":")
         # Section 3.2: ":" *WSP; SocketLabs writes no blank after the colon, which is legal. One before it is not.
         key, value = before.strip(" \t"), after.strip(" \t")
@@ -201,8 +203,9 @@ class _Reading:
             self._fault("unknown-key-value", ERROR, text, "remove the line", number)
 
     def _field_faults(self, max_age: int | None) -> Iterator[Fault]:
-        if not self._fields and not self._mx and not self.faults:
-            yield Fault("empty", ERROR, "nothing in it", "write version, mode, mx and max_age, a line for each")
+        if not self._read:
+            if all(fault.severity == WARNING for fault in self.faults):  # else an error says why
+                yield Fault("empty", ERROR, "nothing in it", "write version, mode, mx and max_age, a line for each")
             return
         mode = self._fields.get("mode", "").lower()
         if self._asked("version") and self._fields.get("version") != "STSv1":
@@ -228,7 +231,7 @@ class _Reading:
             text = "mode: enforced is a common mistake (even in Google's help)"
             yield Fault("mode-enforced", ERROR, text, "write mode: enforce", self._at["mode"])
         elif mode not in MODES:
-            near = difflib.get_close_matches(mode[:32].lower(), MODES, n=1)
+            near = difflib.get_close_matches(mode[:32].lower(), MODES, n=1, cutoff=0.7)
             repair = f"write mode: {near[0]}" if near else "write mode: testing (or enforce, or none)"
             yield self._wrong("mode", "mode", "it must be enforce, testing or none, in lower case", repair)
 
@@ -263,12 +266,14 @@ def _lines(text: str | Sequence[str], faults: list[Fault]) -> Iterator[tuple[int
     for number, line in enumerate(lines, start=1):
         if line.strip(" \t"):
             yield number, line
-        elif number < len(lines) and not in_report:
+        elif number < len(lines) and not in_report and len(faults) < MAX_FAULTS:
             said = "an empty line; RFC 8461 section 3.2 has none"
             faults.append(Fault("blank-line", WARNING, said, "remove the line", number))
 
 
 def _invisible(line: str, key: str) -> str:
     """The first character of a line that shows nothing and stands beside one of the four keys or in its value; or ""."""
+    if line.isascii():
+        return ""
     found = next((one for one in line if not one.isascii() and unicodedata.category(one) in ("Cf", "Zs")), "")
     return found if found and key.strip(found) in _KEYS else ""

@@ -60,7 +60,8 @@ def may_hold_report(data: bytes) -> bool:
 def _plausible_gzip(start: bytes) -> bool:
     """Whether gzip data hold JSON or more compressed data; they may be damaged, but not plainly something else."""
     inner = _inflated(start)
-    return not inner or _begins_like_json(inner) or inner.startswith(inflate.GZIP_MAGIC) or inflate.is_zip(inner)
+    packed = inner.startswith((inflate.GZIP_MAGIC, inflate.ZIP_MAGIC, b"\x78"))
+    return not inner or _begins_like_json(inner) or packed
 
 
 def _inflated(start: bytes) -> bytes:

@@ -73,6 +73,11 @@ def open_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
         raise InflateError(f"is a zip archive that cannot be read: {error}") from error
 
 
+def is_folder(member: zipfile.ZipInfo) -> bool:
+    """Whether a member is a folder. Its own ``is_dir`` raises IndexError when the name is empty (until Python 3.12)."""
+    return member.filename.endswith("/")
+
+
 class _Guarded:
     """What zipfile sees of an archive: a reader that refuses to take in an endless table of contents."""
 
@@ -113,7 +118,7 @@ class _Unpacking:
 
     def _zip_members(self, data: bytes) -> Iterator[tuple[str, bytes]]:
         with open_archive(io.BytesIO(data)) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
+            members = [member for member in archive.infolist() if not is_folder(member)]
             self._members_left -= len(members)
             if self._members_left < 0:
                 raise InflateError(f"is a zip archive of more than {MAX_ZIP_MEMBERS} files")

@@ -21,6 +21,8 @@ from .report import Hints, Report, read_reports
 MAX_PARTS = 1_000
 MAX_LINES = 400_000
 MAX_HEADER_BYTES = 256 * 1024
+# Each part may be a bomb of its own, and trying it costs time.
+MAX_UNREAD = 20
 _MAX_VALUE = 2_000
 # RFC 8460 section 5.1: sender "!" policy-domain "!" begin "!" end ["!" unique-id] "." extension
 _FILE_NAME = re.compile(r"^[^!]*!(?P<domain>[^!]+)!(?P<start>\d{1,11})!(?P<end>\d{1,11})(?:!|\.|$)")
@@ -40,7 +42,7 @@ class ReportMail(msgspec.Struct, frozen=True):
 
 
 def read_mail(message: bytes, limit: int) -> ReportMail:
-    """All reports in a mail, wherever they are in it. ``limit`` bounds each part's decompressed size in bytes.
+    """All reports in a mail, wherever they are in it. ``limit`` bounds the decompressed size of all together in bytes.
 
     Raises NotAReport with the reason when there is none.
     """
@@ -48,10 +50,15 @@ def read_mail(message: bytes, limit: int) -> ReportMail:
     domain = _header(mail, "TLS-Report-Domain")
     reports: list[tuple[Report, Document]] = []
     refusals: list[str] = []
+    held = 0
     for part, data in _candidates(mail):
         name = _file_name(part)
+        if len(refusals) >= MAX_UNREAD:
+            break
         try:
-            reports.extend(read_reports(data, limit, hints_from(domain, name)))
+            found = read_reports(data, limit - held, hints_from(domain, name))
+            held += sum(len(document.text) for _, document in found)
+            reports.extend(found)
         except NotAReport as refusal:
             refusals.append(f"{_describe(part, name)} {refusal}")
     unread = "; ".join(refusals[:3])

@@ -197,7 +197,8 @@ def _entry(entry: dict[str, Any], where: str, hints: Hints, notes: Notes) -> Pol
     policy = fields.table(entry, "policy", where, notes)
     summary = fields.table(entry, "summary", where, notes)
     inside = f"{where}.policy."
-    policy_type = fields.short_text(policy, "policy-type", notes, inside).strip().lower()
+    # Some letters of other scripts have two in lower case.
+    policy_type = fields.short_text(policy, "policy-type", notes, inside).strip().lower()[: fields.MAX_SHORT_TEXT]
     if not policy_type:
         notes.add(f"{inside}policy-type", "missing")
     elif policy_type not in vocabulary.POLICY_TYPES:

@@ -27,13 +27,14 @@ class RawSession:
         connection = socket.create_connection(("127.0.0.1", port), timeout=30, source_address=(source, 0))
         # The place of the token against forged requests is left empty: it comes with a cookie only.
         protocols = ["streamlit", "none", session] if session else ["streamlit"]
-        self._socket: ClientConnection = connect(
+        self._connecting = connect(
             f"ws://127.0.0.1:{port}/_stcore/stream",
             sock=connection,
             additional_headers=headers or {},
             subprotocols=protocols,  # type: ignore[arg-type]
             max_size=None,
         )
+        self._socket: ClientConnection = self._connecting.__enter__()
 
     def open(self, page: str = "", query: str = "") -> bytes:
         """Run a page as a browser that opens its address, and return everything that was sent meanwhile."""
@@ -73,7 +74,7 @@ class RawSession:
                 return received
 
     def close(self) -> None:
-        self._socket.close()
+        self._connecting.__exit__(None, None, None)
 
     def __enter__(self) -> Self:
         return self

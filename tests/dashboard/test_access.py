@@ -276,6 +276,12 @@ def filled_more(filled: Filled) -> Filled:
     several["policies"][0]["summary"]["total-failure-session-count"] = "7"  # a defect, noted with its place
     writing = database.open_engine(filled.url)
     stored.store_report(writing, several, filled.settings)
+    with writing.begin() as connection:
+        row = models.quarantine.c
+        asked_for = sa.select(sa.func.min(row.message_digest)).scalar_subquery()
+        connection.execute(
+            sa.update(models.quarantine).where(row.message_digest == asked_for).values(state=quarantine.RETRYING)
+        )
     writing.dispose()
     return filled
 
@@ -293,7 +299,6 @@ def secrets_of(filled: Filled, scope: Scope) -> set[str]:
         own = set(connection.scalars(sa.select(row.organization).where(scope.allows(row.policy_domain))))
         reporters = set(connection.scalars(sa.select(row.organization).distinct())) - own
     assert foreign
-    assert own
     return {text for text in foreign | reporters | {"told-of-customer0", "dmarc.xml"} if text}
 
 

@@ -14,7 +14,9 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.queries import quarantine, reports
 from dashboard.queries.reports import ReportFilter
-from dashboard.queries.selection import EVERYTHING
+from dashboard.queries.selection import EVERYTHING, Scope
+from dashboard.views import acts
+from dashboard.views.visit import Visit
 from ingest import database
 from ingest.intake import EVIDENCE
 from ingest.models import raw_report
@@ -403,6 +405,61 @@ def test_a_quarantined_message_that_is_not_there(open_page: Open, filled_today: 
 
 def test_nothing_discarded(open_page: Open, filled_today: Filled) -> None:
     assert "Nothing was discarded." in said(open_page(filled_today.url, "quarantine", state="discarded"))
+
+
+@pytest.fixture
+def quarantined_url(empty_url: str, settings_for: Callable) -> Iterator[str]:
+    """A database with three messages in quarantine, of two reasons."""
+    engine = database.open_engine(empty_url)
+    for number in range(2):
+        stored.store_file(engine, b"Subject: %d\r\n\r\nx" % number, settings_for(), name="a.eml")
+    about_others = settings_for(domains="other.example")
+    stored.store_file(engine, stored.reports.report_json(), about_others, name="r.json")
+    engine.dispose()
+    yield empty_url
+    st.cache_resource.clear()
+
+
+def states(url: str) -> list[tuple[str, str, str]]:
+    engine = database.open_engine(url, read_only=True)
+    found = quarantine.list_messages(engine, EVERYTHING, limit=10)
+    found = pd.concat([found, quarantine.list_messages(engine, EVERYTHING, "discarded", limit=10)])
+    engine.dispose()
+    return sorted(zip(found["state"], found["note"], found["acted_by"], strict=True))
+
+
+def press(app: AppTest, label: str) -> None:
+    next(button for button in app.button if button.label == label).click().run()
+    assert not app.exception
+
+
+def test_a_whole_reason_is_read_again(open_page: Open, quarantined_url: str) -> None:
+    app = open_page(quarantined_url, "quarantine", reason="no-report")
+    press(app, "Read all 2 again")
+    assert states(quarantined_url) == [("retrying", "", "the dashboard")] * 2 + [("waiting", "", "")]
+    assert "2 messages wait to be read again" in said(app)
+    assert not [button for button in app.button if "again" in button.label]
+
+
+def test_a_message_is_discarded_with_a_note_and_taken_back(open_page: Open, quarantined_url: str) -> None:
+    engine = database.open_engine(quarantined_url, read_only=True)
+    digest = quarantine.list_messages(engine, EVERYTHING, limit=1)["message_digest"].iloc[0]
+    engine.dispose()
+    app = open_page(quarantined_url, "quarantine", message=digest)
+    app.text_input(key="note").set_value("not ours").run()
+    press(app, "Discard this message")
+    assert ("discarded", "not ours", "the dashboard") in states(quarantined_url)
+    press(app, "Take back")
+    assert ("waiting", "not ours", "the dashboard") in states(quarantined_url)
+    press(app, "Read again")
+    assert ("retrying", "not ours", "the dashboard") in states(quarantined_url)
+
+
+def test_who_may_not_see_everything_may_not_act(quarantined_url: str, settings_for: Callable) -> None:
+    engine = database.open_engine(quarantined_url)
+    visit = Visit(settings_for(database_url=quarantined_url), engine, dt.date(2026, 3, 20), {}, Scope(("a.example",)))
+    assert acts.act(visit, lambda *_: pytest.fail("it acted")) is None
+    engine.dispose()
 
 
 # Export

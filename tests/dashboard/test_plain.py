@@ -61,6 +61,9 @@ def test_what_streamlit_makes_a_link_of_is_code(link: str) -> None:
         ("a\u200bb", "a[U+200B]b"),
         ("a\x00\x1b[31m", "a[U+0000][U+001B][31m"),
         ("a\r\nb", "a \u23ce b"),
+        ("a\rb", "a[U+000D]b"),  # a CR alone ends no line: it writes over one
+        ("a\u3164\u2800\ufe0fb", "a[U+3164][U+2800][U+FE0F]b"),  # a letter, a symbol and a mark that show nothing
+        ("e" + "\u0301" * 6, "e" + "\u0301" * 4 + "[U+0301][U+0301]"),  # marks that would grow over other lines
         ("\ufeffx", "[U+FEFF]x"),
         ("\U000e0041", "[U+E0041]"),
         ("caf\u00e9", "caf\u00e9"),

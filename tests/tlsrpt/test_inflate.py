@@ -167,3 +167,8 @@ def test_an_encrypted_archive_is_refused_in_words() -> None:
 
 def test_a_document_larger_than_a_chunk_is_whole() -> None:
     assert plain(packed(b"x" * 90_000)) == [b"x" * 90_000]
+
+
+def test_an_archive_whose_file_has_no_name_is_read() -> None:
+    """Python 3.11's ZipInfo.is_dir raises IndexError on it (found by fuzzing). A name ends at its first NUL."""
+    assert list(documents(zipped(Q=b"{}").replace(b"Q", b"\0"), 100)) == [("", b"{}", [])]

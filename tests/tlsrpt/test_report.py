@@ -290,6 +290,7 @@ def test_a_huge_subject_is_not_looked_at() -> None:
         (packed(b"{}"), True, "gzip of JSON"),
         (packed(packed(b"{}")), True, "gzip of gzip"),
         (packed(zipped(a=b"{}")), True, "gzip of zip"),
+        (packed(zlib.compress(b"{}")), True, "gzip of deflate, which can be read"),
         (packed(b"{}")[:12], True, "damaged, but meant as one"),
         (zlib.compress(b"{}"), True, "what HTTP calls deflate"),
         (zipped(a=b"anything"), True, "an archive may hold one"),

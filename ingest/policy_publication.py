@@ -146,6 +146,8 @@ def _pattern(text: str) -> str:
 
 
 def _a_labels(text: str, what: str) -> str:
+    if not text.strip().isprintable():
+        raise Unpublishable(f"{what} {text[:80]!r} has blanks or characters that nobody sees; write A-labels (xn--...)")
     try:
         return names.domain_name(text)
     except ValueError as error:

@@ -1,0 +1,36 @@
+"""All promises one after the other: ``python -m benchmarks.reliability [--long]``. Ends with 1 when one is broken."""
+
+import subprocess
+import sys
+
+from .figures import options
+
+NAMES = (
+    *(
+        "power_cut",
+        "kill_loop",
+        "kill_loop --postgresql",
+        "sigterm",
+        "cut_connections",
+        "outage",
+        "slow_peers",
+        "bombs",
+    ),
+    *("attack_throughput", "forgeries", "poison", "dns_silence", "migrations"),
+)
+
+
+def main() -> int:
+    chosen = options(__doc__).parse_args()
+    broken = []
+    for name in NAMES:
+        module, *arguments = name.split()
+        command = [sys.executable, "-m", f"{__package__}.{module}", *arguments, "--seed", str(chosen.seed)]
+        if subprocess.run([*command, *(["--long"] if chosen.long else [])], check=False).returncode:
+            broken.append(name)
+    print(f"broken promises: {', '.join(broken) or 'none'}")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
