@@ -19,7 +19,8 @@ from ingest.receiving import CertificateUnusable, PortBusy
 from ingest.settings import Settings, SettingsError
 from ingest.spool import SpoolUnavailable
 
-from . import verdict_cli as verdict_cli  # adds its command to the program
+from . import next_cli as next_cli  # these add their commands to the program
+from . import verdict_cli as verdict_cli
 
 
 def _show_version(wanted: bool) -> None:

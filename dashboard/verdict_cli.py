@@ -44,7 +44,7 @@ def verdict(
     engine = database.open_engine(settings.database_url, read_only=True)
     try:
         if domain:
-            (found,) = verdicts(engine, settings, [_name(domain)], day, today)
+            (found,) = verdicts(engine, settings, [policy_domain(domain)], day, today)
             _print_json(as_json(found)) if as_data else _explain(found)
             raise typer.Exit(DONE if is_fine(found) else ANSWER_IS_NO)
         every = sorted(_all(engine, settings, day, today), key=urgency)
@@ -71,7 +71,8 @@ def _day(text: str) -> dt.date:
         raise typer.BadParameter(f"{text!r} is no day; write it as YYYY-MM-DD", param_hint="--on") from error
 
 
-def _name(domain: str) -> str:
+def policy_domain(domain: str) -> str:
+    """A domain as typed, in its stored form. Raises typer.BadParameter."""
     try:
         return names.domain_name(domain)
     except ValueError as error:

@@ -105,7 +105,7 @@ def build(
         typer.echo("the mx lines are left out: mode none has none", err=True)
     for finding in _findings("file", linter.lint(planned.policy_text.encode()).faults):
         typer.echo(_line(finding), err=True)
-    sys.stdout.write(planned.policy_text) if policy_only else _print_publication(planned)
+    sys.stdout.write(planned.policy_text) if policy_only else print_publication(planned)
 
 
 def _read(path: str) -> bytes:
@@ -197,7 +197,8 @@ def _print_json(policy: Policy, findings: Sequence[Finding]) -> None:
     typer.echo(msgspec.json.format(msgspec.json.encode(answer)).decode())
 
 
-def _print_publication(planned: Publication) -> None:
+def print_publication(planned: Publication) -> None:
+    """Write everything to publish to standard output, ready to paste."""
     typer.echo(f"# Policy file: {planned.policy_url}\n")
     typer.echo(planned.policy_text.replace("\r\n", "\n"))
     _print_record("MTA-STS", planned.mta_sts_record)

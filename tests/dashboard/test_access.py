@@ -30,7 +30,8 @@ from ingest import database, intake, models
 from ingest.settings import Settings
 from tests import stored
 from tests.dashboard import world
-from tests.dashboard.conftest import Filled
+from tests.dashboard.conftest import Filled, fill
+from tests.databases import create_database
 from tests.reports import detail, entry, report_json
 from tests.support import ROOT
 
@@ -255,7 +256,35 @@ SHARED_ID = "one report about three domains"
 
 @pytest.fixture(scope="module")
 def filled_more(filled: Filled) -> Filled:
-    """The world, and reports that speak about several domains at once, two of them foreign."""
+    """The world, and a report that speaks about several domains at once, two of them foreign."""
+    add_more(filled)
+    return filled
+
+
+@pytest.fixture(scope="module")
+def own_only(
+    request: pytest.FixtureRequest, filled: Filled, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[sa.Engine]:
+    """The same on the same kind of database, but every row about a foreign domain, or about none, has been removed."""
+    folder = tmp_path_factory.mktemp("own")
+    if filled.url.startswith("sqlite"):
+        url = f"sqlite:///{folder}/own.db"
+    else:
+        url = create_database(request.getfixturevalue("postgresql_server"))
+    for copy in fill(url, filled.today, folder):
+        add_more(copy)
+        writing = database.open_engine(url)
+        with writing.begin() as connection:
+            for table in reversed(models.quarantine.metadata.sorted_tables):
+                if "policy_domain" in table.c:
+                    connection.execute(sa.delete(table).where(~Scope(OWN).allows(table.c.policy_domain)))
+            connection.execute(sa.delete(models.quarantine))
+        writing.dispose()
+        yield copy.engine
+
+
+def add_more(filled: Filled) -> None:
+    """Store what the world has too little of."""
     day = filled.today - dt.timedelta(days=5)
     entries = [
         entry(
@@ -283,7 +312,6 @@ def filled_more(filled: Filled) -> Filled:
             sa.update(models.quarantine).where(row.message_digest == asked_for).values(state=quarantine.RETRYING)
         )
     writing.dispose()
-    return filled
 
 
 def domains_of(filled: Filled) -> set[str]:
@@ -403,6 +431,23 @@ def test_no_query_tells_of_a_foreign_domain(filled_more: Filled, name: str) -> N
         for given in calls(QUERIES[name], arguments(filled_more, own, keys_of(filled_more, own))):
             said = text_of(QUERIES[name](filled_more.engine, scope, **given))
             assert told(said, hidden) == [], given
+
+
+@pytest.mark.parametrize("name", sorted(QUERIES))
+def test_every_figure_is_made_of_the_own_domains(filled_more: Filled, own_only: sa.Engine, name: str) -> None:
+    """A limited user is answered as if there were nothing else in the database: sums and counts tell of no foreign domain."""
+    for own in ("second.example", "customer1.example"):
+        for given in calls(QUERIES[name], arguments(filled_more, own, keys_of(filled_more, own))):
+            said = text_of(QUERIES[name](filled_more.engine, Scope(OWN), **given))
+            assert said == text_of(QUERIES[name](own_only, Scope(OWN), **given)), given
+
+
+@pytest.mark.parametrize("kind", sorted(export.EXPORTS))
+def test_every_export_is_made_of_the_own_domains(filled_more: Filled, own_only: sa.Engine, kind: str) -> None:
+    targets = io.BytesIO(), io.BytesIO()
+    for engine, target in zip((filled_more.engine, own_only), targets, strict=True):
+        export.write(engine, kind, "csv", Filters(allowed=OWN), target)
+    assert targets[0].getvalue() == targets[1].getvalue()
 
 
 @pytest.mark.parametrize("name", sorted(QUERIES))

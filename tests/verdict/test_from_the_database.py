@@ -238,6 +238,26 @@ def test_the_command(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         assert run(world, monkeypatch, *wrong).exit_code == 2
 
 
+def test_the_next_step(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    today = dt.datetime.now(dt.UTC).date()
+    world.clean(today - 30 * DAY, today - DAY)
+    monkeypatch.setenv("STARTTALLY_DATABASE_URL", world.settings.database_url)
+
+    def said(*arguments: str) -> Any:
+        return CliRunner().invoke(app, ["policy", "next", *arguments])
+
+    ready = said("receiver.example")
+    assert ready.exit_code == 0
+    assert "mode: enforce\nmx: mx1.receiver.example\nmax_age: 86400\n" in ready.output
+    assert "_mta-sts.receiver.example. 3600 IN TXT" in ready.output
+    assert (
+        ready.output.index("mode: enforce") < ready.output.index("The way back") < ready.output.rindex("mode: testing")
+    )
+    waiting = said("unknown.example")
+    assert (waiting.exit_code, "Wait, and keep the policy" in waiting.output) == (1, True)
+    assert said("receiver.example", "--mx", "not a host").exit_code == 2
+
+
 def test_the_command_on_an_empty_database(settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     url = settings_for().database_url
     database.upgrade(url)

@@ -1,0 +1,85 @@
+"""The simulator: ``python -m benchmarks.verdict`` prints the table of docs/verdict.md; ``--picture`` draws its picture.
+
+Ends with 1 when the verdict breaks its promise: more than 5 % false ready, or one of the other rules beats it on both errors.
+"""
+
+import argparse
+import collections
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from . import figures, picture, run
+from .run import RULES, Outcome
+
+PROMISE = 0.05
+
+
+def main() -> int:
+    options = _options()
+    started = time.process_time()
+    found = list(_found(options))
+    print(_mix(found, options))
+    for name, cells in figures.table(found):
+        print(f"\n{name}")
+        for rule, cell in zip(RULES, cells, strict=True):
+            print(f"  {rule:20} {cell}")
+    print("\nready on due days of worlds with one constant true rate")
+    for rate, shares in figures.false_ready_by_rate(found).items():
+        print(f"  {rate:7.2%}  " + "  ".join(f"{rule}: {share.value:.1%}" for rule, share in zip(RULES, shares, strict=True)))
+    for enough in (True, False):
+        print(f"\nwhy {RULES[0]} withheld ready on clean days with {'enough' if enough else 'too little'} to see")
+        for why, count in figures.why_withheld(found, enough=enough).items():
+            print(f"  {count:6} {why}")
+    if options.picture:
+        options.picture.write_text(picture.drawn(found), encoding="utf-8")
+    kept = figures.false_ready(found, 0).value <= PROMISE
+    print(f"\nfalse ready at most {PROMISE:.0%}: {'yes' if kept else 'NO'}; {time.process_time() - started:.0f} s of this process")
+    return 0 if kept else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.verdict", description=__doc__)
+    parser.add_argument("--worlds", type=int, default=2_000)
+    parser.add_argument("--first", type=int, default=0, help="number of the first world")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--step", type=int, default=5, help="judge every so many days (1: all of them, about five times as long)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--picture", type=Path, help="write the picture (SVG) there")
+    parser.add_argument("--results", type=Path, help="keep each world's outcome there (JSON lines); worlds in it are not run again")
+    return parser.parse_args()
+
+
+def _found(options: argparse.Namespace) -> Iterator[Outcome]:
+    """Those kept from an earlier run, then the others."""
+    kept: list[Outcome] = []
+    if options.results and options.results.exists():
+        kept = [msgspec.json.decode(line, type=Outcome) for line in options.results.read_bytes().splitlines()]
+    yield from kept
+    known = {one.number for one in kept}
+    wanted = range(options.first, options.first + options.worlds)
+    missing: Sequence[int] = [number for number in wanted if number not in known]
+    for one in run.outcomes(options.seed, missing, options.step, options.jobs):
+        if options.results:
+            with options.results.open("ab") as file:
+                file.write(msgspec.json.encode(one) + b"\n")
+        yield one
+
+
+def _mix(found: Sequence[Outcome], options: argparse.Namespace) -> str:
+    kinds = collections.Counter(one.kind for one in found)
+    forged = sum(bool(one.forger) for one in found)
+    judged = sum(len(one.days) for one in found)
+    return (
+        f"{len(found):,} worlds of {run.DAYS} days (seed {options.seed}): "
+        + ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        + f"; {forged} with a forger. {sum(one.reports for one in found):,} reports, {judged:,} verdicts: "
+        f"every {options.step} days, and daily where something begins."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

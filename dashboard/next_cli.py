@@ -1,0 +1,57 @@
+"""``starttally policy next``: what the verdict asks for, ready to paste."""
+
+import datetime as dt
+from typing import Annotated
+
+import sqlalchemy as sa
+import typer
+
+from ingest import database
+from ingest import settings as settings_module
+from ingest.cli import ANSWER_IS_NO, ready_engine
+from ingest.mtasts.record import new_id
+from ingest.plaintext import one_line
+from ingest.policy_cli import policy_commands, print_publication
+from ingest.policy_publication import Unpublishable
+
+from . import verdicts
+from .next_step import next_step
+from .queries.evidence import evidence_of
+from .queries.selection import EVERYTHING
+from .verdict import decide
+from .verdict_cli import policy_domain
+from .verdict_words import SENTENCES
+
+
+@policy_commands.command("next")
+def policy_next(
+    domain: Annotated[str, typer.Argument(help="The policy domain.")],
+    mx: Annotated[
+        list[str] | None,
+        typer.Option("--mx", metavar="HOST", help="An MX host to name instead of those in force; repeat it for each."),
+    ] = None,
+) -> None:
+    """Print the domain's next step: the policy file, the TXT record, the order, the way back. Exit code 1 when it is to wait."""
+    settings = settings_module.load()
+    ready_engine(settings).dispose()
+    engine = database.open_engine(settings.database_url, read_only=True)
+    now = dt.datetime.now(dt.UTC)
+    try:
+        limits, trusts = verdicts.thresholds(settings), verdicts.trusts(settings)
+        (evidence,) = evidence_of(engine, EVERYTHING, [policy_domain(domain)], now.date(), limits, trusts=trusts)
+        found = decide(evidence)
+        step = next_step(evidence, found, new_id(now), new_id(now + dt.timedelta(seconds=1)), mx or ())
+    except sa.exc.DBAPIError as error:
+        raise database.as_away(error) from error
+    except Unpublishable as error:
+        raise typer.BadParameter(f"{one_line(str(error))}; name the hosts of your MX records with --mx") from error
+    finally:
+        engine.dispose()
+    typer.echo(f"{one_line(found.domain)}: {found.name}\n{SENTENCES[found.name]}\nNext: {step.words}\n")
+    if step.publication is None:
+        raise typer.Exit(ANSWER_IS_NO)
+    print_publication(step.publication)
+    if step.way_back:
+        typer.echo("\n# The way back, should mail be refused: the same in mode testing, with another new id\n")
+        typer.echo(step.way_back.policy_text.replace("\r\n", "\n"))
+        typer.echo(step.way_back.mta_sts_record.zone_line)
