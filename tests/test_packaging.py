@@ -299,22 +299,39 @@ def test_caddy_lets_strangers_to_the_http_door_only():
     assert text.count("reverse_proxy") == 2
 
 
+def fixed_address(network: str) -> tuple[str, ipaddress.IPv4Network]:
+    """Caddy's address on a network, which no other container may be given, and the network's addresses."""
+    address = SERVICES["caddy"]["networks"][network]["ipv4_address"]
+    given_out = COMPOSE["networks"][network]["ipam"]["config"][0]
+    subnet = ipaddress.IPv4Network(given_out["subnet"])
+    assert ipaddress.ip_address(address) in subnet
+    assert ipaddress.ip_address(address) not in ipaddress.ip_network(given_out["ip_range"])
+    return address, subnet
+
+
 def test_caddy_is_the_proxy_that_the_dashboard_believes(monkeypatch: pytest.MonkeyPatch):
     """Its address is fixed, is not one that another container may get first, and it names the user as the settings say."""
     for name, value in environment_of("dashboard").items():
         monkeypatch.setenv(name, value)
     loaded = settings_module.load()
-    address = SERVICES["caddy"]["networks"]["pages"]["ipv4_address"]
-    given_out = COMPOSE["networks"]["pages"]["ipam"]["config"][0]
+    address, subnet = fixed_address("pages")
     assert [str(network) for network in loaded.dashboard_proxies] == [f"{address}/32"]
-    assert ipaddress.ip_address(address) in ipaddress.ip_network(given_out["subnet"])
-    assert ipaddress.ip_address(address) not in ipaddress.ip_network(given_out["ip_range"])
     sent = re.findall(r"header_up (\S+) \{http\.auth\.user\.id\}", (ROOT / "docs/deploy/Caddyfile").read_text())
     assert sent == [loaded.dashboard_user_header]
     headers = [(sent[0].lower().encode(), b"operator")]
     assert access.admit(loaded, address, "/", headers) == "operator"
     with pytest.raises(access.Refused):
-        access.admit(loaded, str(ipaddress.ip_network(given_out["subnet"])[2]), "/", headers)
+        access.admit(loaded, str(subnet[2]), "/", headers)
+
+
+def test_caddy_is_the_proxy_that_the_doors_believe(monkeypatch: pytest.MonkeyPatch):
+    """Else all uploads would count as one client's."""
+    for name, value in environment_of("doors").items():
+        monkeypatch.setenv(name, value)
+    for name in ("STARTTALLY_TLS_CERTIFICATE", "STARTTALLY_TLS_KEY"):
+        monkeypatch.delenv(name)
+    address, _ = fixed_address("doors")
+    assert [str(network) for network in settings_module.load().http_proxies] == [f"{address}/32"]
 
 
 def test_the_health_check_of_the_dashboard_needs_no_user(monkeypatch: pytest.MonkeyPatch):
