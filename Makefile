@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage lint format bench reliability fuzz docs lock clean
+.PHONY: help run test coverage lint format bench reliability simulate fuzz docs lock clean
 
 CACHE := $(CURDIR)/.cache
 VENV := .venv/bin
@@ -68,6 +68,10 @@ bench: .venv/.development ## run the benchmarks
 reliability: .venv/.development ## put the promises of docs/reliability.md to the test; LONG=1 for the counts it shows (hours)
 	@mkdir -p "$(CACHE)/home" "$(TEST_TMPDIR)"
 	@$(TESTS) $(VENV)/python -m benchmarks.reliability $(if $(LONG),--long)
+
+simulate: .venv/.development ## put the verdict beside the truth in 2,000 invented worlds; OPTIONS="--worlds 200 --jobs 2 ..."
+	@mkdir -p "$(CACHE)/home" "$(TEST_TMPDIR)"
+	@$(TESTS) $(VENV)/python -m benchmarks.verdict $(OPTIONS)
 
 # For hours, or for FOR=seconds, or RUNS=executions in all; OPTIONS are those of tests/fuzz/run.py.
 fuzz: .venv/.development ## fuzz all parsers for hours; FOR=seconds or RUNS=executions bound it

@@ -840,7 +840,7 @@ _BEGINS = "[\\s\u200b-\u200f\u2060-\u2064\u00ad\ufeff\"'`\u2018-\u201f\uff02\uff
 def _undone(cell: str) -> str:
     """What docs/exports.md tells the reader of a CSV file to do."""
     blanks = _BEGINS.replace("\\s", " \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000")
-    signs = "[=+\\-@\uff1d\uff0b\uff0d\uff20]"
+    signs = "[=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b]"
     return re.sub(rf"\A'(?={blanks}*(?:{signs}|[\t\r\n]))|(?<=[;\t\r\n])'(?={blanks}*{signs})", "", cell)
 
 

@@ -11,6 +11,8 @@ from scipy.special import betaincinv
 from .run import RULES, Judged, Outcome
 from .truth import BOUND
 
+# Reports of a day have come by the end of the next one, or the one after.
+PROMPT_DAYS = 3
 # An alarm later than this after the first refused session is none.
 MISSED_AFTER = 30
 ABOVE = BOUND * (1 + 1e-9)
@@ -40,7 +42,7 @@ class Share(msgspec.Struct, frozen=True):
 
 
 class Delays(msgspec.Struct, frozen=True):
-    """Days until something happened, one for each world; None where it never did."""
+    """Days until something happened, one for each world; None where it never did. 0 days is what was so already."""
 
     days: tuple[int | None, ...]
 
@@ -58,7 +60,13 @@ class Delays(msgspec.Struct, frozen=True):
         if not self.happened:
             return f"never ({len(self.days)} worlds)"
         median, ninth = np.quantile(self.happened, [0.5, 0.9], method="inverted_cdf")
-        return f"median {median:.0f}, p90 {ninth:.0f}, never {self.never}"
+        already = self.happened.count(0)
+        said = f", on already {already}" if already else ""
+        return f"median {median:.0f}, p90 {ninth:.0f}{said}, never {self.never}"
+
+    def later_than(self, days: int) -> Share:
+        """How often it took longer, or never happened."""
+        return Share(len(self.days) - sum(day <= days for day in self.happened), len(self.days))
 
 
 def table(found: Sequence[Outcome]) -> list[tuple[str, list[str]]]:
@@ -66,6 +74,8 @@ def table(found: Sequence[Outcome]) -> list[tuple[str, list[str]]]:
     rows: list[tuple[str, Callable[[int], Any]]] = [
         ("false ready, days", lambda rule: false_ready(found, rule)),
         ("false ready, worlds", lambda rule: false_ready_worlds(found, rule)),
+        ("false ready, days of edge worlds", lambda rule: false_ready(_edge(found), rule)),
+        ("false ready, edge worlds, any day", lambda rule: false_ready_worlds(_edge(found), rule)),
         ("ready while the rate of the day before is above the bound, days", lambda rule: ready_today(found, rule)),
         ("ready while the policy host fails, days", lambda rule: ready_without_policy(found, rule)),
         ("days to ready, clean worlds with enough to see", lambda rule: to_ready(found, rule, enough=True)),
@@ -74,6 +84,7 @@ def table(found: Sequence[Outcome]) -> list[tuple[str, list[str]]]:
         ("ready withheld, clean days with too little to see", lambda rule: withheld(found, rule, enough=False)),
         ("days to alarm, faults above the bound", lambda rule: to_alarm(found, rule, above=True)),
         ("days to alarm, faults up to the bound", lambda rule: to_alarm(found, rule, above=False)),
+        ("missed or later than 3 days, all faults", lambda rule: late_alarms(found, rule)),
         ("false alarms, clean enforcing days", lambda rule: false_alarms(found, rule)),
     ]
     return [(name, [str(of(rule)) for rule in range(len(RULES))]) for name, of in rows]
@@ -81,6 +92,10 @@ def table(found: Sequence[Outcome]) -> list[tuple[str, list[str]]]:
 
 def _days(found: Iterable[Outcome], wanted: Callable[[Judged], bool]) -> list[Judged]:
     return [one for outcome in found for one in outcome.days if one.regular and wanted(one)]
+
+
+def _edge(found: Iterable[Outcome]) -> list[Outcome]:
+    return [outcome for outcome in found if outcome.kind == "edge"]
 
 
 def _is_bad(one: Judged) -> bool:
@@ -153,6 +168,11 @@ def to_alarm(found: Sequence[Outcome], rule: int, *, above: bool | None = None) 
     faults = [one for one in found if one.fault_first is not None]
     chosen = [one for one in faults if above is None or (one.fault_rate > ABOVE) == above]
     return Delays(tuple(_delay(one, rule) for one in chosen))
+
+
+def late_alarms(found: Sequence[Outcome], rule: int) -> Share:
+    """Faults without an alarm within three days. An alarm that was on already passes: it says nothing new, but it is on."""
+    return to_alarm(found, rule).later_than(PROMPT_DAYS)
 
 
 def _delay(outcome: Outcome, rule: int) -> int | None:

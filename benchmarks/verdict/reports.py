@@ -45,7 +45,8 @@ def life(seed: int, world: World) -> tuple[list[Written], Truth]:
     for number, sender in enumerate(world.senders):
         expected = _expected(world, sender)
         seen = _look(world, number, expected, active, rng)
-        truth.add(expected, _refused_share(world, number, active), sum(count for _, count in seen.failed))
+        refused = sum(count for _, count in seen.failed)
+        truth.add(expected, _refused_share(world, number, active), refused, proves=sender.quotes_policy)
         written += _reports(world, number, seen, rng)
     written += _forgeries(world, rng)
     return sorted(written, key=lambda one: one.came), truth
@@ -69,7 +70,8 @@ def _expected(world: World, sender: Sender) -> Shares:
     weights = np.array([host.weight for host in world.hosts])
     used = np.array([[host.first <= day < host.last for host in world.hosts] for day in range(DAYS)])
     week = np.where(days % 7 >= 5, sender.weekend, 1.0)
-    return sender.volume * week * weights * used
+    found: Shares = sender.volume * week * weights * used
+    return found
 
 
 def _touches(fault: Fault, sender: int, hosts: int) -> Shares:
@@ -101,7 +103,9 @@ def _look(world: World, number: int, expected: Shares, active: list[Shares], rng
             outside = np.array([host.name not in quoted.mx for host in world.hosts])
             stale[day] = left[day] * outside
     unfetched = np.zeros(DAYS, np.int64)
-    if (down := world.policy_fault) and (number % 2 == 0 or len(world.senders) == 1):  # the others have it in their caches
+    if (down := world.policy_fault) and (
+        number % 2 == 0 or len(world.senders) == 1
+    ):  # the others have it in their caches
         unfetched[down.first : down.last] = rng.binomial((left - stale).sum(axis=1), down.share)[down.first : down.last]
     return _Seen(sessions, failed, stale, unfetched)
 
@@ -120,7 +124,9 @@ def _reports(world: World, number: int, seen: _Seen, rng: np.random.Generator) -
             continue
         policies = list(_entries(world, sender, seen, day, rng))
         came = dt.datetime.combine(FIRST, dt.time(), dt.UTC) + dt.timedelta(days=day + 1, hours=hours)
-        yield Written(_document(world, sender.organization, day, policies, sender.ends_at_midnight), came, sender.signer)
+        yield Written(
+            _document(world, sender.organization, day, policies, sender.ends_at_midnight), came, sender.signer
+        )
 
 
 def _entries(world: World, sender: Sender, seen: _Seen, day: int, rng: np.random.Generator) -> Iterator[Any]:
@@ -146,7 +152,7 @@ def _entries(world: World, sender: Sender, seen: _Seen, day: int, rng: np.random
         yield _dane_entry(world, total, day, rng)
 
 
-def _dane_entry(world: World, total: int, day: int, rng: np.random.Generator) -> Any:  # noqa: ANN401
+def _dane_entry(world: World, total: int, day: int, rng: np.random.Generator) -> Any:
     """The same sessions once more, under the TLSA records (Microsoft, Halon)."""
     fault = world.dane_fault
     failed = int(rng.binomial(total, fault.share)) if fault and fault.first <= day < fault.last else 0
@@ -199,7 +205,7 @@ def _forgeries(world: World, rng: np.random.Generator) -> Iterator[Written]:
     if not world.forger:
         return
     for day in range(int(rng.integers(0, 60)), DAYS):
-        policy = {"policy-type": "sts", "policy-domain": world.domain}
+        policy: dict[str, Any] = {"policy-type": "sts", "policy-domain": world.domain}
         if world.forger == "clean":
             quoted = world.policy_on(day)
             policy |= {"policy-string": quoted.lines} if quoted else {}

@@ -18,12 +18,12 @@ from ingest.sql import chunks
 from ingest.tlsrpt.report import read_reports
 
 from . import reports, rules
-from .truth import Truth
+from .truth import BOUND, Truth
 from .worlds import DAYS, World, world
 
 OURS = "StartTally"
 RULES = (OURS, *rules.NAMES)
-TOGETHER = 100  # worlds in one database
+TOGETHER = 50  # worlds in one database
 _BATCH = 500
 _TODAY = reports.FIRST + dt.timedelta(days=DAYS + 30)
 
@@ -65,7 +65,8 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
 
 def outcomes(seed: int, numbers: Sequence[int], step: int, jobs: int = 1) -> Iterator[Outcome]:
     """Every world's outcome, a database of worlds at a time."""
-    work = [(seed, tuple(some), step, turn % step) for turn, some in enumerate(chunks(list(numbers), TOGETHER))]
+    # The phase goes with the number, so that a run in parts is the same as a run at once.
+    work = [(seed, tuple(some), step, some[0] // TOGETHER % step) for some in chunks(list(numbers), TOGETHER)]
     if jobs == 1:
         for one in work:
             yield from together(*one)
@@ -92,6 +93,13 @@ def together(seed: int, numbers: Sequence[int], step: int, phase: int) -> list[O
         return [_outcome(one, truths[one.domain], judged[one.domain], counts[one.domain]) for one in worlds]
 
 
+def usual_settings() -> settings.Settings:
+    """The thresholds that the truth is told for, whatever the environment says."""
+    return settings.load(
+        verdict_window_days=14, verdict_late_days=2, verdict_bound=BOUND, verdict_reporters=2, trust_uploads=False
+    )
+
+
 @contextlib.contextmanager
 def _database(folder: Path) -> Iterator[sa.Engine]:
     url = f"sqlite:///{folder}/worlds.db"
@@ -105,7 +113,7 @@ def _database(folder: Path) -> Iterator[sa.Engine]:
 
 def save(engine: sa.Engine, written: Sequence[reports.Written]) -> None:
     """Read each document and write it as the worker does, with its sender's signature; the mail around it is left out."""
-    limit = settings.load().max_report_bytes
+    limit = usual_settings().max_report_bytes
     for batch in chunks(list(written), _BATCH):
         with engine.begin() as connection:
             store.save(connection, [_submission(one, limit) for one in batch], batch[-1].came)
@@ -114,7 +122,9 @@ def save(engine: sa.Engine, written: Sequence[reports.Written]) -> None:
 def _submission(one: reports.Written, limit: int) -> intake.Submission:
     arrival = trace.Arrival(one.door, one.came, trace.digest(one.document))
     decoded = intake.Decoded(arrival, one.document, tuple(read_reports(one.document, limit)))
-    signed = Authentication(VERIFIED, "", one.signer, "s1", "v=DKIM1; p=abc") if one.signer else Authentication(UNSIGNED)
+    signed = (
+        Authentication(VERIFIED, "", one.signer, "s1", "v=DKIM1; p=abc") if one.signer else Authentication(UNSIGNED)
+    )
     return intake.authenticated(decoded, lambda _message, _now: signed)
 
 
@@ -131,7 +141,7 @@ def days_to_judge(one: World, truth: Truth, step: int, phase: int) -> dict[int, 
 def _judge(
     engine: sa.Engine, worlds: Sequence[World], truths: dict[str, Truth], step: int, phase: int
 ) -> dict[str, list[Judged]]:
-    chosen = settings.load()
+    chosen = usual_settings()
     others = rules.read(engine, [one.domain for one in worlds])
     plans = {one.domain: days_to_judge(one, truths[one.domain], step, phase) for one in worlds}
     found: dict[str, list[Judged]] = {one.domain: [] for one in worlds}

@@ -12,17 +12,25 @@ BOUND = 0.01
 
 
 class Truth:
-    """Expected sessions, expected refusals and refusals that happened, by day (0 is the first), over all senders."""
+    """Expected sessions, expected refusals and refusals that happened, by day (0 is the first), over all senders.
+
+    ``provable`` are the expected sessions of senders that say under which policy.
+    """
 
     def __init__(self, world: World) -> None:
         self._world = world
         self.sessions = np.zeros(DAYS)
+        self.provable = np.zeros(DAYS)
         self.refusals = np.zeros(DAYS)
         self.refused = np.zeros(DAYS, np.int64)
 
-    def add(self, expected: Any, share: Any, refused: Any) -> None:  # noqa: ANN401
-        """One sender: expected sessions and chance of refusal, (days, hosts); refused sessions, the same or 0 without faults."""
+    def add(self, expected: Any, share: Any, refused: Any, *, proves: bool) -> None:
+        """One sender: expected sessions and chance of refusal, (days, hosts); refused sessions, the same or 0 without faults;
+        whether it says under which policy.
+        """
         self.sessions += expected.sum(axis=1)
+        if proves:
+            self.provable += expected.sum(axis=1)
         self.refusals += (expected * share).sum(axis=1)
         if not isinstance(refused, int):
             self.refused += refused.sum(axis=1)
@@ -49,8 +57,8 @@ class Truth:
         first = max(on - SPAN_FIRST, 0)
         down = self._world.policy_fault
         fetched = down is None or down.last <= first or down.first > on
-        stale = 0 < on - self._world.mx_since(on) and self._world.mx_since(on) > first and self._world.faults
-        return fetched and not stale and not self.refused[first : on + 1].any() and not self.refusals[first : on + 1].any()
+        happened = self.refused[first : on + 1].any() or self.refusals[first : on + 1].any()
+        return bool(fetched and not happened)
 
     def policy_host_failing(self, on: int) -> bool:
         """Whether the policy could not be had on a day from the span's first to the day before."""
@@ -64,7 +72,8 @@ class Truth:
     def enough(self, on: int) -> bool:
         """Whether there is enough to see at all: two independent reporters and 299 sessions to be expected in the span."""
         voices = {sender.signer for sender in self._world.senders if sender.quotes_policy}
-        return len(voices) > 1 and self.sessions[max(on - SPAN_FIRST, 0) : on - SPAN_LAST + 1].sum() >= 299
+        sessions = self.provable[max(on - SPAN_FIRST, 0) : max(on - SPAN_LAST + 1, 0)].sum()
+        return bool(len(voices) > 1 and sessions >= 299)
 
     def _rate(self, first: int, last: int) -> float:
         sessions = self.sessions[max(first, 0) : last + 1].sum()

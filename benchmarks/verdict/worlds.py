@@ -5,7 +5,16 @@ import numpy as np
 
 DAYS = 120
 # The mix: how many of 100 worlds are of each kind. docs/verdict.md says what each is.
-MIX = {"clean": 25, "constant": 25, "start-stop": 18, "enforce": 20, "policy-host": 4, "mx-change": 5, "no-policy": 3}
+MIX = {
+    "clean": 25,
+    "constant": 22,
+    "edge": 4,
+    "start-stop": 18,
+    "enforce": 20,
+    "policy-host": 4,
+    "mx-change": 5,
+    "no-policy": 2,
+}
 RATES = (0.0005, 0.002, 0.005, 0.01, 0.015, 0.02, 0.05, 0.2)
 RESULT_TYPES = (
     *("starttls-not-supported", "certificate-host-mismatch", "certificate-expired", "certificate-not-trusted"),
@@ -65,7 +74,12 @@ class Policy(msgspec.Struct, frozen=True):
     @property
     def lines(self) -> list[str]:
         """As senders quote it."""
-        return ["version: STSv1", f"mode: {self.mode}", *(f"mx: {name}" for name in self.mx), f"max_age: {self.max_age}"]
+        return [
+            "version: STSv1",
+            f"mode: {self.mode}",
+            *(f"mx: {name}" for name in self.mx),
+            f"max_age: {self.max_age}",
+        ]
 
 
 class World(msgspec.Struct, frozen=True):
@@ -186,6 +200,15 @@ def _constant(plain: World, rng: np.random.Generator) -> dict[str, object]:
     return {"faults": (fault,), "rate": rate}
 
 
+def _edge(plain: World, rng: np.random.Generator) -> dict[str, object]:
+    """The worst for a rule that counts: just above the bound, and just enough sessions to be allowed to speak."""
+    window = 14 * sum(one.volume * (5 + 2 * one.weekend) / 7 for one in plain.senders)
+    scale = float(rng.uniform(310, 600)) / window
+    senders = tuple(msgspec.structs.replace(one, volume=one.volume * scale) for one in plain.senders)
+    fault = Fault(str(rng.choice(RESULT_TYPES)), float(rng.uniform(0.0101, 0.015)), 0, DAYS)
+    return {"senders": senders, "faults": (fault,)}
+
+
 def _fault(plain: World, rng: np.random.Generator, first: int, last: int) -> Fault:
     """A fault of any size: 0.05 % to all sessions of a host, of every host, or of one sender."""
     share = float(np.exp(rng.uniform(np.log(0.0005), 0.0))) if rng.random() < 0.7 else 1.0
@@ -224,7 +247,7 @@ def _enforce(plain: World, rng: np.random.Generator) -> dict[str, object]:
     return {"policies": tuple(policies), "faults": (fault,)}
 
 
-def _policy_host(plain: World, rng: np.random.Generator) -> dict[str, object]:
+def _policy_host(_plain: World, rng: np.random.Generator) -> dict[str, object]:
     first = int(rng.integers(20, 80))
     length = int(rng.integers(1, 20))
     return {"policy_fault": Fault("sts-policy-fetch-error", float(rng.uniform(0.02, 1)), first, first + length)}
@@ -248,6 +271,7 @@ def _no_policy(_plain: World, _rng: np.random.Generator) -> dict[str, object]:
 _LIVES = {
     "clean": _clean,
     "constant": _constant,
+    "edge": _edge,
     "start-stop": _start_stop,
     "enforce": _enforce,
     "policy-host": _policy_host,
