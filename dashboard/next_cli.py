@@ -14,13 +14,8 @@ from ingest.plaintext import one_line
 from ingest.policy_cli import policy_commands, print_publication
 from ingest.policy_publication import Unpublishable
 
-from . import verdicts
-from .next_step import next_step
-from .queries.evidence import evidence_of
 from .queries.selection import EVERYTHING
-from .verdict import decide
 from .verdict_cli import policy_domain
-from .verdict_words import SENTENCES
 
 
 @policy_commands.command("next")
@@ -32,6 +27,13 @@ def policy_next(
     ] = None,
 ) -> None:
     """Print the domain's next step: the policy file, the TXT record, the order, the way back. Exit code 1 when it is to wait."""
+    # Imported here: SciPy and pandas would cost doors and worker 90 MiB of memory each.
+    from . import verdicts
+    from .next_step import next_step
+    from .queries.evidence import evidence_of
+    from .verdict import decide
+    from .verdict_words import SENTENCES
+
     settings = settings_module.load()
     ready_engine(settings).dispose()
     engine = database.open_engine(settings.database_url, read_only=True)

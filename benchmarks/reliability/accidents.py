@@ -43,14 +43,21 @@ def accidents(
     for _ in range(cycles):
         victims = choose.choice([("receive",), ("work",), ("receive", "work")])
         goal = len(load.ledger.acknowledged) + reports_each
-        load.wait_for(goal)
+        try:
+            load.wait_for(goal)
+        except TimeoutError as late:
+            raise RuntimeError("".join(_last_words(site, part) for part in PARTS)) from late
         if "work" in victims and choose.random() >= _SHARE_AT_ANY_TIME[signal_number]:
             until(lambda: b"stored=" in site.logged("work", since["work"]), 60, "the worker stores something")
         time.sleep(choose.uniform(0, 0.3))
         for part in victims:
             if site.parts[part].poll() is not None:
-                raise RuntimeError(f"{part} ended by itself: {site.logged(part)[-2000:].decode()}")
+                raise RuntimeError(f"ended by itself: {_last_words(site, part)}")
             yield Ended(part, *site.end(part, signal_number))
         for part in victims:
             since[part] = site.log(part).stat().st_size
             site.start(part, alteration if part == "receive" else "")
+
+
+def _last_words(site: Site, part: str) -> str:
+    return f"{part} (exit code {site.parts[part].poll()}):\n{site.logged(part)[-2000:].decode(errors='replace')}\n"

@@ -82,7 +82,14 @@ class Disk:
 
     def unsafe(self, suffix: str) -> bool:
         """Whether a file with such a name has been written and not synced since."""
-        return any(path.name.endswith(suffix) and file.safe != file.written for path, file in self.seen.items())
+        return any(file.safe != file.written for file in self._named(suffix))
+
+    def safe_writes(self, suffix: str) -> int:
+        """How many writes into files with such a name are safe."""
+        return sum(file.safe for file in self._named(suffix))
+
+    def _named(self, suffix: str) -> list[File]:
+        return [file for path, file in self.seen.items() if path.name.endswith(suffix)]
 
     def _change(self, call: Call) -> None:
         paths = self._paths(call)

@@ -23,6 +23,7 @@ from .site import Site, site, until
 
 _SENDS = ("write", "writev", "sendto", "sendmsg")
 _QUEUED = re.compile(r"250 2\.0\.0 Ok: queued as ([^\\\"]+)")
+_CLAIMED = re.compile(r'spool/cur/([^"]+)"')
 _STORED = "HTTP/1.1 201"
 
 
@@ -103,10 +104,15 @@ def worker(figures: Figures | None, mails: int, alteration: str = "") -> tuple[i
         run.drain(60)
         disk = Disk(run.folder)
         removed = early = 0
+        # What the database had on disk when the worker took a message: it must have more when the file goes.
+        had: dict[str, int] = {}
         for call in finished(run, "work", trace):
-            if call.result is None and call.name.startswith("unlink") and "spool/cur/" in call.arguments:
+            taken = _CLAIMED.search(call.arguments)
+            if taken and call.name.startswith("rename"):
+                had[taken[1]] = disk.safe_writes("starttally.db-wal")
+            elif taken and call.result is None and call.name.startswith("unlink"):
                 removed += 1
-                early += disk.unsafe("starttally.db-wal") or disk.unsafe("starttally.db")
+                early += disk.unsafe("starttally.db-wal") or disk.safe_writes("starttally.db-wal") <= had[taken[1]]
             disk.follow(call)
         if figures:
             judge(figures, ledger, run)

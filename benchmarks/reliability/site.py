@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +23,7 @@ from tests.test_end_to_end import Installation
 PARTS = ("receive", "work")
 # Nobody listens there, so a look-up of a key ends at once.
 _NO_NAMESERVER = "127.0.0.1:9"
+_QUIET_PORTS = 20_000, 32_000
 
 
 class Site(Installation):
@@ -30,6 +33,12 @@ class Site(Installation):
         self, folder: Path, database_url: str = "", nameserver: str = _NO_NAMESERVER, **settings: object
     ) -> None:
         super().__init__(folder, database_url or f"sqlite:///{folder}/var/starttally.db", nameserver)
+        # Fixed while a door is down, and so outside the range from which clients' ports are taken.
+        self.smtp, self.http = ("127.0.0.1", quiet_port()), ("127.0.0.1", quiet_port())
+        self.environment |= {
+            "STARTTALLY_SMTP_LISTEN": "{}:{}".format(*self.smtp),
+            "STARTTALLY_HTTP_LISTEN": "{}:{}".format(*self.http),
+        }
         self.environment |= {f"STARTTALLY_{name.upper()}": str(value) for name, value in settings.items()}
         self.environment["PYTHONPATH"] = str(ROOT)
         self.parts: dict[str, subprocess.Popen[bytes]] = {}
@@ -134,6 +143,14 @@ def site(*, postgresql: bool | str = False, **settings: object) -> Iterator[Site
             url = server.new_database()
         nameserver = str(settings.pop("nameserver", _NO_NAMESERVER))
         yield stack.enter_context(Site(stack.enter_context(folder()), url, nameserver, **settings))
+
+
+def quiet_port() -> int:
+    """A free loopback port that the kernel gives to no client by itself (ip_local_port_range begins above)."""
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", random.randrange(*_QUIET_PORTS)))
+            return int(probe.getsockname()[1])
 
 
 def until(look: Callable[[], object], seconds: float, what: str) -> None:

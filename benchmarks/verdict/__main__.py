@@ -24,25 +24,29 @@ def main() -> int:
     started = time.process_time()
     found = list(_found(options))
     print(_mix(found, options))
-    for name, cells in figures.table(found):
-        print(f"\n{name}")
-        for rule, cell in zip(RULES, cells, strict=True):
-            print(f"  {rule:20} {cell}")
-    print("\nready on due days of worlds with one constant true rate")
-    for rate, shares in figures.false_ready_by_rate(found).items():
-        print(
-            f"  {rate:7.2%}  "
-            + "  ".join(f"{rule}: {share.value:.1%}" for rule, share in zip(RULES, shares, strict=True))
+    _print_table("", RULES, figures.table(found))
+    rates = figures.false_ready_by_rate(found).items()
+    by_rate = [
+        (f"{rate * 100:g} %", [f"{share.value:.1%} of {share.of:,}" for share in shares]) for rate, shares in rates
+    ]
+    _print_table("true rate: due days called ready", RULES, by_rate)
+    for enough, much in ((True, "enough"), (False, "too little")):
+        why = figures.why_withheld(found, enough=enough).items()
+        _print_table(
+            f"why {RULES[0]} withheld ready, {much} to see", ["days"], [(name, [f"{count:,}"]) for name, count in why]
         )
-    for enough in (True, False):
-        print(f"\nwhy {RULES[0]} withheld ready on clean days with {'enough' if enough else 'too little'} to see")
-        for why, count in figures.why_withheld(found, enough=enough).items():
-            print(f"  {count:6} {why}")
     if options.picture:
         options.picture.write_text(picture.drawn(found), encoding="utf-8")
     broken = list(_broken(found))
     print(f"\nbroken promises: {'; '.join(broken) or 'none'}; {time.process_time() - started:.0f} s of this process")
     return 1 if broken else 0
+
+
+def _print_table(corner: str, heads: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> None:
+    """As docs/verdict.md has it (Markdown)."""
+    print(f"\n| {corner} | {' | '.join(heads)} |\n|---|{'---|' * len(heads)}")
+    for name, cells in rows:
+        print(f"| {name} | {' | '.join(cells)} |")
 
 
 def _broken(found: Sequence[Outcome]) -> Iterator[str]:

@@ -144,16 +144,16 @@ def _evidence(visit: Visit, found: Verdict) -> None:
     if found.by_reporter:
         rows = pd.DataFrame(
             {
-                "organization": [one.organization for one in found.by_reporter],
+                "voice": [one.organization for one in found.by_reporter],
                 "sessions": pd.Series([one.sessions for one in found.by_reporter], dtype="float64"),
                 "refused": pd.Series([one.refused for one in found.by_reporter], dtype="float64"),
                 "bound": [f"{one.bound:.2%}" for one in found.by_reporter],
                 "share": [f"{one.share:.1%}" for one in found.by_reporter],
                 "last": pd.to_datetime([one.last_day for one in found.by_reporter]),
             }
-        ).astype(dict.fromkeys(("organization", "bound", "share"), "str"))
+        ).astype(dict.fromkeys(("voice", "bound", "share"), "str"))
         columns = {
-            "organization": parts.text_column("Reporter"),
+            "voice": parts.text_column("Reporter"),
             "sessions": parts.count_column("Sessions"),
             "share": parts.text_column("Share", "Of all sessions that count."),
             "refused": parts.count_column("Would be refused"),
