@@ -62,12 +62,12 @@ def test_every_payload_is_shown_and_does_nothing(visitor: Visitor, delivered: De
 
 
 def test_a_payload_that_names_a_domain_or_reporter_does_nothing(visitor: Visitor, engine: object) -> None:
-    pages = chain.from_iterable(payload_pages.of_payload(engine, payload) for payload in PAYLOADS[::88])
+    pages = chain.from_iterable(payload_pages.of_payload(engine, payload) for payload in PAYLOADS[::120])
     assert look(visitor, pages) == []
 
 
 def test_what_waits_in_quarantine_does_nothing(visitor: Visitor, engine: object) -> None:
-    assert look(visitor, [("/", {}, []), *payload_pages.of_quarantine(engine, every=200)]) == []
+    assert look(visitor, [("/", {}, []), *payload_pages.of_quarantine(engine, every=300)]) == []
 
 
 def test_nothing_is_wider_than_a_small_screen(

@@ -16,7 +16,7 @@ NAMES = (
         "slow_peers",
         "bombs",
     ),
-    *("attack_throughput", "forgeries", "poison", "dns_silence", "migrations"),
+    *("attack_throughput", "forgeries", "poison", "dns_silence", "migrations", "payloads"),
 )
 
 
@@ -26,7 +26,13 @@ def main() -> int:
     for name in NAMES:
         module, *arguments = name.split()
         command = [sys.executable, "-m", f"{__package__}.{module}", *arguments, "--seed", str(chosen.seed)]
-        if subprocess.run([*command, *(["--long"] if chosen.long else [])], check=False).returncode:
+        with subprocess.Popen([*command, *(["--long"] if chosen.long else [])]) as run:
+            try:
+                code = run.wait()
+            except BaseException:
+                run.terminate()  # it puts its own processes away
+                raise
+        if code:
             broken.append(name)
     print(f"broken promises: {', '.join(broken) or 'none'}")
     return 1 if broken else 0

@@ -80,7 +80,7 @@ def run(figures: Figures, together: list[Payload], every: int) -> None:
 def main() -> int:
     chosen = options(__doc__).parse_args()
     figures = Figures("payloads")
-    run(figures, *((list(many()), 5) if chosen.long else (PAYLOADS, 50)))
+    run(figures, *((list(many()), 20) if chosen.long else (PAYLOADS, 50)))
     return figures.finish()
 
 
