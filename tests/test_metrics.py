@@ -164,10 +164,14 @@ def test_what_a_dead_process_left_or_half_a_file_is_passed_over(tmp_path: Path) 
     (folder / "worker-0.lock").touch()
     (folder / "worker-0.prom").write_text("starttally_stored_total 5\n")
     assert list(publishing.published(tmp_path)) == []
-    with publishing.Publisher(tmp_path, "worker", CollectorRegistry()) as publisher:
-        publisher.publish = lambda: None  # type: ignore[method-assign]
-        (folder / "worker-0.prom").write_text('starttally_stored_total{x="\n')
+    lock, path = publishing._claim(folder, "worker")
+    assert lock is not None
+    assert path is not None
+    with lock:  # a living process, whose file was cut off half-way
+        path.write_text('starttally_stored_total{x="\n')
         assert list(publishing.published(tmp_path)) == []
+        path.write_text("starttally_stored_total 5\n")
+        assert [slot for slot, _ in publishing.published(tmp_path)] == ["worker-0"]
 
 
 def test_a_spool_that_takes_no_metrics_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -71,7 +71,7 @@ def _by_rate(found: Sequence[Outcome], place: int) -> Iterator[str]:
     if BOUND in rates:
         x = _x(place, rates.index(BOUND) / steps)
         yield f'<line class="bound" x1="{x}" y1="{_y(0)}" x2="{x}" y2="{_y(1)}"/>'
-        yield _text(x + 4, _y(0.42), "bound", "left")
+        yield _text(x + 4, _y(0.12), "bound", "left")
     for number, rate in enumerate(rates):
         label = f"{rate * 100:g} %"
         yield _text(_x(place, number / steps), _y(0) + 18 + 14 * (number % 2), label)

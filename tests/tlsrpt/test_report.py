@@ -12,7 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.tlsrpt import document, message
-from ingest.tlsrpt.report import Hints, NotAReport, PolicyEntry, read_reports, report_day
+from ingest.tlsrpt.fields import MAX_DEFECTS
+from ingest.tlsrpt.message import MAX_UNREAD, read_mail
+from ingest.tlsrpt.report import MAX_ENTRIES, Hints, NotAReport, PolicyEntry, read_reports, report_day
+from tests import goldens
 from tests.goldens import detail, entry, mail, multipart, packed, part, report, text, zipped
 
 LIMIT = 1024 * 1024
@@ -310,3 +313,20 @@ def test_infinities_become_text() -> None:
         b'{"policies":[],"extra":[Infinity,1.5],"date-range":{"start-datetime":"2026-03-14T00:00:00Z"}}', LIMIT
     )
     assert read.extra == {"extra": ["inf", 1.5]}
+
+
+def test_what_is_noted_and_read_of_one_report_is_bounded() -> None:
+    """A stranger may put any number of faults into a report: the first thousand say enough."""
+    broken = [goldens.entry("many", -1) for _ in range(MAX_DEFECTS)]
+    ((found, _),) = read_reports(goldens.text(goldens.report(*broken)), LIMIT)
+    assert len(found.defects) == MAX_DEFECTS + 1
+    assert found.defects[-1].what == f"departs from RFC 8460 in more than {MAX_DEFECTS} places"
+    crowd = b'{"policies":[' + b",".join([b"{}"] * (MAX_ENTRIES + 1)) + b"]," + goldens.text(goldens.report())[1:]
+    with pytest.raises(NotAReport, match="has 10001 policies, more than the 10000"):
+        read_reports(crowd.replace(b'"policies":[]', b'"x":[]'), LIMIT)
+
+
+def test_only_so_many_unreadable_parts_of_a_mail_are_tried() -> None:
+    parts = [goldens.part(b"no report", name=f"{number}.json") for number in range(MAX_UNREAD + 5)]
+    with pytest.raises(NotAReport):
+        read_mail(goldens.mail(goldens.multipart(*parts)), LIMIT)
