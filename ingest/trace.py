@@ -18,6 +18,7 @@ _OURS = re.compile(
     rb"Received: from [ -~]*\r\n\tby [ -~]* \(StartTally\) with (?P<protocol>[A-Z0-9]+)[ -~]*;\r\n\t(?P<date>[ -~]*)\r\n"
 )
 _UNSAFE = re.compile(r"[^\x21-\x7e]+")
+_CONTAINER = re.compile(r"\W*(?:message|multipart)\b", re.IGNORECASE)
 _MAX_WORD = 512
 
 
@@ -55,7 +56,7 @@ def for_upload(body: bytes, *, content_type: str, filename: str, peer: str, host
         f"\tby {_word(hostname)} {_MARK} with HTTP;\r\n"
         f"\t{email.utils.format_datetime(now)}\r\n"
         f"MIME-Version: 1.0\r\n"
-        f"Content-Type: {_word(content_type) or 'application/octet-stream'}\r\n"
+        f"Content-Type: {_content_type(content_type)}\r\n"
         f"Content-Disposition: attachment{name}\r\n"
         f"Content-Transfer-Encoding: base64\r\n\r\n"
     ).encode("ascii") + base64.encodebytes(body)
@@ -88,6 +89,12 @@ def _written_by_us(date: str) -> dt.datetime | None:
     except (ValueError, OverflowError, TypeError, IndexError):  # what parsedate raises on garbage
         return None
     return moment if moment.tzinfo is not None and email.utils.format_datetime(moment) == date else None
+
+
+def _content_type(said: str) -> str:
+    """What the client said, unless a parser would look for other parts within: the body is one file, whatever its label."""
+    word = _word(said)
+    return word if word and not _CONTAINER.match(word) else "application/octet-stream"
 
 
 def _word(text: str) -> str:

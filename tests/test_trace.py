@@ -1,6 +1,8 @@
 """Trace headers: what a door writes is read back exactly, and what only looks like it is a mail like any other."""
 
 import datetime as dt
+import email
+import email.policy
 
 import pytest
 
@@ -41,3 +43,14 @@ def test_a_trace_that_only_looks_like_ours_is_part_of_the_mail(forged: bytes, wh
     arrival, original = trace.read(forged + b"From: x\r\n\r\n", FOUND)
     assert (arrival.door, arrival.received_at) == (trace.MAILDIR, FOUND), why
     assert original == forged + b"From: x\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "label", ["message/delivery-status", "message/rfc822", "Multipart/mixed; boundary=a", "; message/x"]
+)
+def test_an_upload_is_one_file_whatever_its_label(label: str) -> None:
+    """Python's parser looks into messages and multiparts, and would find nothing there."""
+    body = b'{"report-id": 1}\r\n\r\n{}'
+    wrapped = trace.for_upload(body, content_type=label, filename="", peer="::1", hostname="r.example", now=NOW)
+    _, original = trace.read(wrapped, FOUND)
+    assert email.message_from_bytes(original, policy=email.policy.compat32).get_payload(decode=True) == body

@@ -123,9 +123,8 @@ def _leaves(mail: email.message.Message) -> Iterator[email.message.Message]:
     waiting = [mail]
     while waiting:
         part = waiting.pop(0)
-        payload = part.get_payload()
-        if isinstance(payload, list):
-            waiting[:0] = [child for child in payload if isinstance(child, email.message.Message)]
+        if part.is_multipart():  # asked first: get_payload would decode text, and fails over a charset with a NUL in it
+            waiting[:0] = [child for child in part.get_payload() if isinstance(child, email.message.Message)]
         else:
             yield part
 
