@@ -48,6 +48,14 @@ class KeyAnswer(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
+class _Remembered(msgspec.Struct, frozen=True):
+    """An answer until it expires, and how many seconds there were for it."""
+
+    expires: float
+    answer: KeyAnswer
+    asked_for: float
+
+
 def is_name(name: str) -> bool:
     """Whether DNS can be asked for ``name``: lower-case A-labels of at most 63, together at most 253 characters."""
     return _NAME.match(name) is not None
@@ -69,18 +77,19 @@ class Keys:
         self._nameservers = [_nameserver(address) for address in nameservers]
         self._clock = clock
         self._resolv_conf = resolv_conf
-        self._cache: collections.OrderedDict[str, tuple[float, KeyAnswer]] = collections.OrderedDict()
+        self._cache: collections.OrderedDict[str, _Remembered] = collections.OrderedDict()
         self._batch: dict[str, KeyAnswer] = {}
 
     def prefetch(self, names: Iterable[str], seconds: float) -> None:
         """Find an answer for every name, in at most ``seconds`` altogether; ``answer`` gives them until the next call.
 
-        Names beyond ``MAX_NAMES`` that are not known already are undetermined. Must not be called from a coroutine.
+        Names beyond ``MAX_NAMES`` that are not known already are undetermined, and so are those that nobody answered lately in
+        as much time. Must not be called from a coroutine.
         """
         answers: dict[str, KeyAnswer] = {}
         unknown: list[str] = []
         for name in dict.fromkeys(names):
-            answer = self._remembered(name) if is_name(name) else KeyAnswer()
+            answer = self._remembered(name, seconds) if is_name(name) else KeyAnswer()
             if answer is None:
                 unknown.append(name)
             else:
@@ -98,15 +107,16 @@ class Keys:
         """
         return self._batch.get(name) or self._remembered(name) or KeyAnswer(problem="it has not been asked for yet")
 
-    def _remembered(self, name: str) -> KeyAnswer | None:
-        expires, answer = self._cache.get(name, (0.0, None))
-        if answer is None or expires <= self._clock():
+    def _remembered(self, name: str, seconds: float = 0) -> KeyAnswer | None:
+        """The answer, unless it has expired, or is none and there are more ``seconds`` now than there were then."""
+        known = self._cache.get(name)
+        if known is None or known.expires <= self._clock() or (known.answer.problem and known.asked_for < seconds):
             return None
         self._cache.move_to_end(name)
-        return answer
+        return known.answer
 
-    def _remember(self, name: str, answer: KeyAnswer, seconds: float) -> None:
-        self._cache[name] = (self._clock() + seconds, answer)
+    def _remember(self, name: str, answer: KeyAnswer, lifetime: float, asked_for: float) -> None:
+        self._cache[name] = _Remembered(self._clock() + lifetime, answer, asked_for)
         self._cache.move_to_end(name)
         if len(self._cache) > _MAX_CACHED:
             self._cache.popitem(last=False)
@@ -122,7 +132,7 @@ class Keys:
         answers = {}
         for name in names:
             answer, lifetime = found.get(name, late)
-            self._remember(name, answer, lifetime)
+            self._remember(name, answer, lifetime, seconds)
             answers[name] = answer
         return answers
 

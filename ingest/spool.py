@@ -36,10 +36,11 @@ class SpoolUnavailable(OSError):
 
 
 class SpooledMessage(msgspec.Struct, frozen=True):
-    """A message that one worker has claimed. ``attempts`` counts earlier readers that died with it in hand."""
+    """A message that one worker has claimed, of ``size`` bytes. ``attempts`` counts earlier readers that died with it in hand."""
 
     path: Path
     attempts: int
+    size: int = 0
 
     def read(self) -> bytes:
         """The whole message, trace headers first."""
@@ -172,7 +173,7 @@ class Claimant:
             if message is None:
                 continue  # another worker was quicker
             claimed.append(message)
-            size += message.path.stat().st_size
+            size += message.size
             if attempts or len(claimed) >= limit or size >= max_bytes:
                 break
         return claimed
@@ -191,7 +192,7 @@ class Claimant:
             (self._spool.path / "new" / name).rename(target)
         except FileNotFoundError:
             return None
-        return SpooledMessage(target, attempts)
+        return SpooledMessage(target, attempts, target.stat().st_size)
 
     def reading(self, message: SpooledMessage | None) -> None:
         """Note which message is being read (None: none), so that the right one is blamed if that ends this process."""

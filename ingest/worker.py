@@ -4,6 +4,7 @@ The worker may die at any moment: what it had claimed is put back, what it had c
 message that cannot be read goes to quarantine and never stops the line; one that kills its reader twice goes there too.
 """
 
+import collections
 import datetime as dt
 import logging
 import os
@@ -15,12 +16,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 import sqlalchemy as sa
 
 from . import database, housekeeping, intake, metrics, publishing, quarantine, retries, store, trace
 from .authentication import Authentication, authenticate, signature_names
 from .dkim_keys import Keys
 from .intake import Decoded, Quarantined, Submission
+from .lanes import Lane, Turns, lanes
 from .limited import MAX_MESSAGE_CPU_SECONDS, allow_cpu
 from .settings import Settings
 from .spool import Claimant, Spool, SpooledMessage
@@ -35,6 +38,8 @@ _MAX_BATCH_CPU_SECONDS = 300
 # Raw bytes of one batch, and bytes of the reports read from them: what is read takes several times as much memory.
 _BATCH_BYTES = 24 * 1024 * 1024
 _READ_BYTES = 24 * 1024 * 1024
+# Reading a batch takes so long and no longer: the next one may be of cheaper messages.
+_READ_SECONDS = 0.5
 _STEP_SECONDS = 120.0
 _RECOVER_EVERY = 15.0
 _RETRY_EVERY = 20.0
@@ -43,9 +48,18 @@ _RETRY_SECONDS = 5.0
 _QUARANTINE_EVERY = 2.0
 _COUNT_EVERY = 10.0
 # A name server that is only slow gets its chance in the background.
-_RETRY_DNS_SECONDS = 5.0
+_RETRY_DNS_SECONDS = 2.0
 _HOUSEKEEPING_EVERY = 3600.0
 _LONGEST_BACK_OFF = 30.0
+
+
+class _Costly(msgspec.Struct, frozen=True):
+    """In place of what a message in the quick lane would cost too much to become."""
+
+    held: int = 0
+
+
+_COSTLY = _Costly()
 
 
 class Worker:
@@ -60,6 +74,10 @@ class Worker:
         self._state = metrics.DatabaseState()
         self._retries_wait = False
         self._guarded = False
+        self._quick, self._thorough = lanes(settings)
+        self._turns = Turns()
+        # Claimed, and put aside by the quick lane.
+        self._costly: collections.deque[SpooledMessage] = collections.deque()
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set. The database being away is waited out, aloud; a wrong schema raises SchemaMismatch."""
@@ -99,7 +117,9 @@ class Worker:
             claimant.recover()
             try:
                 while messages := claimant.claim(self._settings.batch_messages, _BATCH_BYTES):
-                    tally += self._store(claimant, messages)
+                    tally += self._store(claimant, messages, self._quick)
+                    while messages := self._next_costly():
+                        tally += self._store(claimant, messages, self._thorough)
                 self._retry_quarantined()
                 while self._retry_undetermined():
                     pass
@@ -115,18 +135,44 @@ class Worker:
             signal.setitimer(signal.ITIMER_REAL, _STEP_SECONDS)
 
     def _step(self, claimant: Claimant) -> bool:
-        """One round: the chores whose time has come, then a batch. Whether there is more to do at once."""
+        """One round: the chores whose time has come, a batch of cheap messages, and costly ones when it is their turn.
+        Whether there is more to do at once.
+        """
         self._now_and_then("recover", _RECOVER_EVERY, claimant.recover)
-        self._now_and_then("undetermined", _RETRY_EVERY, self._retry_undetermined)
         self._now_and_then("quarantine", _QUARANTINE_EVERY, self._retry_quarantined)
         self._now_and_then("count", _COUNT_EVERY, self._count)
         self._now_and_then("housekeeping", _HOUSEKEEPING_EVERY, self._housekeeping)
+        begun = time.monotonic()
         messages = claimant.claim(self._settings.batch_messages, _BATCH_BYTES)
         if messages:
-            self._store(claimant, messages)
-        elif self._retries_wait:  # nothing new: go on with what has waited for DNS
-            self._retry_undetermined()
-        return bool(messages) or self._retries_wait
+            self._store(claimant, messages, self._quick)
+            self._turns.cheap(begun)
+        if not messages or self._turns.costly_due:
+            begun = time.monotonic()
+            self._costly_work(claimant)
+            self._turns.costly(begun)
+        return bool(messages or self._costly or self._retries_wait)
+
+    def _costly_work(self, claimant: Claimant) -> None:
+        if messages := self._next_costly():
+            done, _ = self._store_batch(_Batch(claimant, messages, self._alive), self._thorough)
+            self._costly.extendleft(reversed(messages[done:]))
+        if self._retries_wait:  # go on with what has waited for DNS
+            self._due["undetermined"] = 0.0
+        self._now_and_then("undetermined", _RETRY_EVERY, self._retry_undetermined)
+
+    def _next_costly(self) -> list[SpooledMessage]:
+        """As ``Claimant.claim`` gives them, from those that were put aside."""
+        found: list[SpooledMessage] = []
+        size = 0
+        while self._costly and len(found) < self._settings.batch_messages and size < _BATCH_BYTES:
+            if found and self._costly[0].attempts:
+                break
+            found.append(self._costly.popleft())
+            size += found[-1].size
+            if found[-1].attempts:
+                break
+        return found
 
     def _now_and_then(self, chore: str, every: float, do: Callable[[], object]) -> None:
         now = time.monotonic()
@@ -135,17 +181,17 @@ class Worker:
             do()
             self._alive()
 
-    def _store(self, claimant: Claimant, messages: list[SpooledMessage]) -> store.Tally:
+    def _store(self, claimant: Claimant, messages: list[SpooledMessage], lane: Lane) -> store.Tally:
         """What was claimed, in as many batches as its size asks for."""
         tally = store.Tally()
         rest: list[SpooledMessage] = messages
         while rest:
-            done, came_of_it = self._store_batch(_Batch(claimant, rest, self._alive))
+            done, came_of_it = self._store_batch(_Batch(claimant, rest, self._alive), lane)
             tally += came_of_it
             rest = rest[done:]
         return tally
 
-    def _store_batch(self, batch: "_Batch") -> tuple[int, store.Tally]:
+    def _store_batch(self, batch: "_Batch", lane: Lane) -> tuple[int, store.Tally]:
         """One batch, one transaction; the files go only after its commit. How many messages were done with.
 
         The database being away is nobody's fault: the messages go back as they were. Any other error is some message's
@@ -154,11 +200,11 @@ class Worker:
         """
         begun = time.monotonic()
         try:
-            read = batch.read(self._read)
-            self._prefetch(
-                [item.message for item in read if isinstance(item, Decoded) and item.arrival.door != trace.HTTPS]
-            )
-            ready = [item for item in batch.each(self._authenticated, read) if item is not None]
+            read = batch.read(lambda message: self._read(message, lane))
+            signed = [item.message for item in read if isinstance(item, Decoded) and item.arrival.door != trace.HTTPS]
+            self._ask_for_keys(signed, lane.dns_seconds)
+            became = batch.each(lambda item: self._authenticated(item, lane), read)
+            ready = [item for item in became if isinstance(item, Submission | Quarantined)]
             allow_cpu(_MAX_BATCH_CPU_SECONDS)
             self._state.asked()
             with self._engine.begin() as connection:
@@ -177,12 +223,14 @@ class Worker:
             log.exception("a batch of %d failed; suspected of it: %d", len(batch.messages), len(batch.suspects))
             batch.give_back(blame=True)
             return len(batch.claimed), store.Tally()
-        batch.done()
+        self._costly.extend(batch.done([item is _COSTLY for item in became]))
         _note(ready, tally, time.monotonic() - begun)
         return len(batch.messages), tally
 
-    def _read(self, spooled: SpooledMessage) -> Decoded | Quarantined | None:
+    def _read(self, spooled: SpooledMessage, lane: Lane) -> Decoded | Quarantined | _Costly | None:
         """Decode one message within its share of CPU time. None when the file is gone (an operator removed it)."""
+        if lane.quick and (spooled.attempts or spooled.size > lane.file_bytes):
+            return _COSTLY
         try:
             raw, found_at = spooled.read(), _modified(spooled.path)
         except FileNotFoundError:
@@ -194,17 +242,22 @@ class Worker:
             )
             return Quarantined(arrival, message, intake.KILLED_READER, why)
         allow_cpu(MAX_MESSAGE_CPU_SECONDS)
-        return intake.decode_mail(message, arrival, self._settings)
+        decoded = intake.decode_mail(message, arrival, lane.settings)
+        # What could not be read may only be too large for this lane.
+        in_doubt = isinstance(decoded, Quarantined) or decoded.unread
+        return _COSTLY if lane.quick and in_doubt else decoded
 
-    def _authenticated(self, item: Decoded | Quarantined | None) -> Submission | Quarantined | None:
-        return intake.authenticated(item, self._verdict) if isinstance(item, Decoded) else item
+    def _authenticated(
+        self, item: Decoded | Quarantined | _Costly | None, lane: Lane
+    ) -> Submission | Quarantined | _Costly | None:
+        if not isinstance(item, Decoded):
+            return item
+        submission = intake.authenticated(item, self._verdict)
+        return _COSTLY if lane.quick and submission.undetermined else submission
 
     def _verdict(self, message: bytes, now: dt.datetime) -> Authentication:
         allow_cpu(MAX_MESSAGE_CPU_SECONDS)
         return authenticate(message, self._keys, now)
-
-    def _prefetch(self, messages: Sequence[bytes]) -> None:
-        self._ask_for_keys(messages, self._settings.dns_seconds)
 
     def _ask_for_keys(self, messages: Sequence[bytes], seconds: float) -> None:
         allow_cpu(MAX_MESSAGE_CPU_SECONDS)
@@ -228,7 +281,7 @@ class Worker:
         """What somebody has asked for on the Quarantine page."""
 
         def verdict(message: bytes, now: dt.datetime) -> Authentication:
-            self._prefetch([message])
+            self._ask_for_keys([message], self._settings.dns_seconds)
             return self._verdict(message, now)
 
         until = time.monotonic() + _RETRY_SECONDS
@@ -266,16 +319,18 @@ class _Batch:
         self.messages = claimed
         self.suspects = claimed
 
-    def read(self, do: Callable[[SpooledMessage], Decoded | Quarantined | None]) -> list[Decoded | Quarantined | None]:
-        """``do`` to one message after the other, until what they hold is large enough for a batch."""
-        found: list[Decoded | Quarantined | None] = []
-        size = 0
+    def read(
+        self, do: Callable[[SpooledMessage], Decoded | Quarantined | _Costly | None]
+    ) -> list[Decoded | Quarantined | _Costly | None]:
+        """``do`` to one message after the other, until what they hold, or the time it took, is enough for a batch."""
+        found: list[Decoded | Quarantined | _Costly | None] = []
+        size, until = 0, time.monotonic() + _READ_SECONDS
         for message in self.claimed:
             self._take_up(message)
             found.append(do(message))
             item = found[-1]
             size += item.held if item else 0
-            if size >= _READ_BYTES:
+            if size >= _READ_BYTES or time.monotonic() >= until:
                 break
         self.messages = self.claimed[: len(found)]
         self._put_down()
@@ -299,10 +354,15 @@ class _Batch:
         self._claimant.reading(None)
         self.suspects = self.messages
 
-    def done(self) -> None:
-        """The database holds them: their files go."""
-        for message in self.messages:
-            self._claimant.done(message)
+    def done(self, aside: Sequence[bool]) -> list[SpooledMessage]:
+        """The database holds them: their files go, but for those put aside, which are returned and stay claimed."""
+        kept = []
+        for message, stays in zip(self.messages, aside, strict=True):
+            if stays:
+                kept.append(message)
+            else:
+                self._claimant.done(message)
+        return kept
 
     def give_back(self, *, blame: bool) -> None:
         """Put every message back into the spool; with ``blame``, an attempt is counted against the suspects."""

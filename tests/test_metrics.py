@@ -83,7 +83,7 @@ def test_one_scrape_has_the_figures_of_all_processes(settings_for: MakeSettings)
 
         eventually(lambda: total("starttally_stored_total") == 2, 60)
         # Names of labels are in alphabetical order: process before reason, after outcome.
-        assert total("starttally_quarantined_total", "reason=no-report") == 2
+        eventually(lambda: total("starttally_quarantined_total", "reason=no-report") == 2, 60)
         found = scraped(addresses["http"])
         assert (
             sum(value for key, value in found.items() if key[:2] == ("starttally_dkim_total", "outcome=unsigned")) == 2
@@ -99,9 +99,13 @@ def test_one_scrape_has_the_figures_of_all_processes(settings_for: MakeSettings)
         eventually(lambda: ready(addresses["http"])[1]["workers"] == 1, 60)
         with working(settings):
             eventually(lambda: ready(addresses["http"])[1]["workers"] == 2, 60)
-            found = scraped(addresses["http"])
-            again = {n: found["starttally_process_start_time_seconds", f"process=worker-{n}"] for n in (0, 1)}
-            assert sum(began[n] != again[n] for n in (0, 1)) == 1
+
+            def begun_anew() -> int:
+                found = scraped(addresses["http"])
+                again = {n: found["starttally_process_start_time_seconds", f"process=worker-{n}"] for n in (0, 1)}
+                return sum(began[n] != again[n] for n in (0, 1))
+
+            eventually(lambda: begun_anew() == 1, 60)
 
 
 def test_no_worker_is_shown_and_no_fault_by_itself(settings_for: MakeSettings) -> None:

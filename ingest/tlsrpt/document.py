@@ -17,12 +17,20 @@ MAX_VALUES = 1_000_000
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 
 
+# What may stand before JSON: the no-break space comes with text that was pasted into a mail.
+_BLANKS = " \t\r\n\v\f\xa0"
+_BLANK_BYTES = b"\xef\xbb\xbf\xff\xfe\0" + _BLANKS.encode("latin-1") + _BLANKS.encode()
 # A first look needs no more of a document than this.
 _LOOK = 64 * 1024
 
 
 class NotAReport(ValueError):
-    """There is no TLS report in these bytes. The text completes "the attachment ..." and goes into quarantine with them."""
+    """There is no TLS report in these bytes. The text completes "the attachment ..." and goes into quarantine with them.
+
+    ``unpacked`` is how many bytes had been decompressed to find that out.
+    """
+
+    unpacked = 0
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -72,7 +80,7 @@ def _inflated(start: bytes) -> bytes:
 
 
 def _begins_like_json(start: bytes) -> bool:
-    return start.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")[:1] in (b"{", b"[", b'"')
+    return start.lstrip(_BLANK_BYTES)[:1] in (b"{", b"[", b'"')
 
 
 def documents_in(data: bytes, limit: int) -> Iterator["Document | NotAReport"]:
@@ -82,9 +90,12 @@ def documents_in(data: bytes, limit: int) -> Iterator["Document | NotAReport"]:
             try:
                 yield from _objects(plain, name, notes)
             except NotAReport as refusal:
+                refusal.unpacked = len(plain)
                 yield refusal
     except inflate.InflateError as error:
-        yield NotAReport(str(error))
+        damaged = NotAReport(str(error))
+        damaged.unpacked = error.unpacked
+        yield damaged
 
 
 def _objects(plain: bytes, name: str, notes: list[str]) -> Iterator[Document]:
@@ -151,7 +162,7 @@ def _decode_forgivingly(source: str) -> tuple[list[Any], list[str]]:
 
 
 def _skip_blanks(source: str, position: int) -> int:
-    while position < len(source) and source[position].isspace():
+    while position < len(source) and source[position] in _BLANKS:
         position += 1
     return position
 

@@ -34,7 +34,12 @@ _ZIP_ERRORS = (
 
 
 class InflateError(ValueError):
-    """The bytes cannot be decompressed within the limits. The text says why; quarantine with it."""
+    """The bytes cannot be decompressed within the limits. The text says why; quarantine with it.
+
+    ``unpacked`` is how many bytes had been decompressed by then.
+    """
+
+    unpacked = 0
 
 
 def documents(data: bytes, limit: int) -> Iterator[tuple[str, bytes, list[str]]]:
@@ -43,7 +48,7 @@ def documents(data: bytes, limit: int) -> Iterator[tuple[str, bytes, list[str]]]
     Plain bytes yield themselves; gzip (any number of members, RFC 1952 section 2.2) and zlib yield one document; a zip
     archive one for each file in it. Notes say what was odd but harmless. Raises InflateError.
     """
-    yield from _Unpacking(limit).unpack("", data, MAX_LAYERS, [])
+    yield from _Unpacking(limit).documents(data)
 
 
 def is_zip(data: bytes) -> bool:
@@ -98,12 +103,21 @@ class _Unpacking:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._bytes_left = limit
+        self._unpacked = 0
         self._members_left = MAX_ZIP_MEMBERS
+
+    def documents(self, data: bytes) -> Iterator[tuple[str, bytes, list[str]]]:
+        try:
+            yield from self.unpack("", data, MAX_LAYERS, [])
+        except InflateError as error:
+            error.unpacked += self._unpacked
+            raise
 
     def unpack(self, name: str, data: bytes, layers: int, notes: list[str]) -> Iterator[tuple[str, bytes, list[str]]]:
         if data.startswith(GZIP_MAGIC) or _is_zlib(data):
             _descend(layers)
             plain, oddities = _inflate(data, self._limit)
+            self._unpacked += len(plain)
             yield from self.unpack(name, plain, layers - 1, notes + oddities)
         elif is_zip(data):
             _descend(layers)
@@ -123,7 +137,9 @@ class _Unpacking:
             if self._members_left < 0:
                 raise InflateError(f"is a zip archive of more than {MAX_ZIP_MEMBERS} files")
             for member in members:
-                yield member.filename, _read_member(archive, member, self._limit)
+                plain = _read_member(archive, member, self._limit)
+                self._unpacked += len(plain)
+                yield member.filename, plain
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> bytes:
@@ -134,8 +150,14 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) 
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise InflateError(f"is a zip archive that cannot be read: {error}") from error
     if len(plain) > limit:
-        raise InflateError(f"inflates to more than {limit} bytes")
+        raise _refusal(f"inflates to more than {limit} bytes", limit)
     return plain
+
+
+def _refusal(why: str, unpacked: int) -> InflateError:
+    error = InflateError(why)
+    error.unpacked = unpacked
+    return error
 
 
 def _descend(layers: int) -> None:
@@ -159,8 +181,8 @@ def _inflate(data: bytes, limit: int) -> tuple[bytes, list[str]]:
         except zlib.error as error:
             if members:
                 return bytes(output), [f"bytes after the end of the compressed data were ignored: {error}"]
-            raise InflateError(f"is damaged compressed data: {error}") from error
-    raise InflateError(f"has more than {MAX_GZIP_MEMBERS} compressed parts one after the other")
+            raise _refusal(f"is damaged compressed data: {error}", len(output)) from error
+    raise _refusal(f"has more than {MAX_GZIP_MEMBERS} compressed parts one after the other", len(output))
 
 
 def _notes_on(rest: bytes) -> list[str]:
@@ -181,9 +203,9 @@ def _inflate_member(data: bytes, position: int, output: bytearray, limit: int) -
             position += len(pending)
         piece = inflater.decompress(pending, _CHUNK)
         if not pending and not piece:
-            raise InflateError("ends in the middle of the compressed data")
+            raise _refusal("ends in the middle of the compressed data", len(output))
         output += piece
         if len(output) > limit:
-            raise InflateError(f"inflates to more than {limit} bytes")
+            raise _refusal(f"inflates to more than {limit} bytes", limit)
         pending = inflater.unconsumed_tail
     return position - len(inflater.unused_data)

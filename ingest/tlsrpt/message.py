@@ -23,6 +23,8 @@ MAX_LINES = 400_000
 MAX_HEADER_BYTES = 256 * 1024
 # Each part may be a bomb of its own, and trying it costs time.
 MAX_UNREAD = 20
+# What was unpacked in vain, in limits: a mail may hold a damaged report of the greatest size and another, but not 200 bombs.
+_MAX_WASTED = 2
 _MAX_VALUE = 2_000
 # RFC 8460 section 5.1: sender "!" policy-domain "!" begin "!" end ["!" unique-id] "." extension
 _FILE_NAME = re.compile(r"^[^!]*!(?P<domain>[^!]+)!(?P<start>\d{1,11})!(?P<end>\d{1,11})(?:!|\.|$)")
@@ -50,7 +52,7 @@ def read_mail(message: bytes, limit: int) -> ReportMail:
     domain = _header(mail, "TLS-Report-Domain")
     reports: list[tuple[Report, Document]] = []
     refusals: list[str] = []
-    held = 0
+    held = wasted = 0
     for part, data in _candidates(mail):
         name = _file_name(part)
         if len(refusals) >= MAX_UNREAD:
@@ -61,6 +63,10 @@ def read_mail(message: bytes, limit: int) -> ReportMail:
             reports.extend(found)
         except NotAReport as refusal:
             refusals.append(f"{_describe(part, name)} {refusal}")
+            wasted += refusal.unpacked
+            if wasted > _MAX_WASTED * limit:
+                refusals[-1] += " (and what follows was not read: unpacking cost too much)"
+                break
     unread = "; ".join(refusals[:3])
     if not reports:
         raise NotAReport(unread or f"no report is attached; the mail has {_inventory(mail)}")
@@ -123,10 +129,15 @@ def _leaves(mail: email.message.Message) -> Iterator[email.message.Message]:
     waiting = [mail]
     while waiting:
         part = waiting.pop(0)
-        if part.is_multipart():  # asked first: get_payload would decode text, and fails over a charset with a NUL in it
-            waiting[:0] = [child for child in part.get_payload() if isinstance(child, email.message.Message)]
-        else:
+        waiting[:0] = _children(part)
+        if not part.is_multipart():
             yield part
+
+
+def _children(part: email.message.Message) -> list[email.message.Message]:
+    """The parts within. Of text, get_payload is not asked: it would decode it, and fails over a charset with a NUL in it."""
+    inside = part.get_payload() if part.is_multipart() else []
+    return [child for child in inside if isinstance(child, email.message.Message)]
 
 
 def _candidates(mail: email.message.Message) -> Iterator[tuple[email.message.Message, bytes]]:
@@ -171,9 +182,7 @@ def _header(mail: email.message.Message, name: str) -> str:
         part = waiting.pop(0)
         if part.get(name):
             return _value(part, name)
-        payload = part.get_payload()
-        if isinstance(payload, list):
-            waiting.extend(child for child in payload if isinstance(child, email.message.Message))
+        waiting.extend(_children(part))
     return ""
 
 

@@ -107,10 +107,12 @@ def read_reports(data: bytes, limit: int, hints: Hints | None = None) -> list[tu
         try:
             found.append((_report(document, hints or Hints()), document))
         except NotAReport as refusal:
+            refusal.unpacked = len(document.text)
             refusals.append(refusal)
     if not found and not refusals:
         raise NotAReport("has nothing in it")
     if not found:
+        refusals[0].unpacked = sum(refusal.unpacked for refusal in refusals)
         raise refusals[0]
     return found
 
