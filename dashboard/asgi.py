@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard import access
 from dashboard.serving import BELIEVED
+from dashboard.way_back import WayBack
 from ingest import plaintext
 from ingest import settings as settings_module
 from ingest.settings import Settings, SettingsError
@@ -202,5 +203,9 @@ _settings = _ready()
 app = st.App(
     Path(__file__).with_name("app.py"),
     secrets=_secrets(_settings),
-    middleware=[Middleware(Entrance, _settings), Middleware(Strict, _settings)],
+    middleware=[
+        Middleware(Entrance, _settings),
+        Middleware(Strict, _settings),
+        *([Middleware(WayBack)] if _settings.login == "oidc" else []),
+    ],
 )

@@ -1,10 +1,12 @@
 """Logging in by OpenID Connect, in a real browser with a real provider: in, out, expired, unlisted, after a restart."""
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from dashboard import way_back
 from ingest import settings as settings_module
 from tests import login_provider
 from tests.dashboard.conftest import Filled, filled_today
@@ -72,8 +74,8 @@ class Guest:
         self.page.goto(self.house.base + path)
         self.page.wait_for_selector("[data-testid=stMain] h1", timeout=60_000)
 
-    def log_in(self, name: str, title: str) -> None:
-        self.go("/")
+    def log_in(self, name: str, title: str, path: str = "/") -> None:
+        self.go(path)
         self.page.get_by_role("button", name="Log in").click(timeout=60_000)
         self.page.wait_for_url(f"{self.house.provider.issuer}/authorize**", timeout=60_000)
         self.page.fill("input", name)
@@ -124,6 +126,29 @@ def test_who_logs_in_sees_the_own_domains_until_the_log_out(guest: Guest) -> Non
     assert [cookie for cookie in guest.context.cookies() if cookie["name"].startswith("_streamlit_user")] == []
     guest.go("/domain?domain=second.example")
     guest.until("StartTally")
+
+
+def test_a_login_leads_to_the_address_that_was_asked_for(guest: Guest) -> None:
+    guest.log_in("alice", "second.example", "/domain?domain=second.example")
+    assert guest.page.url == guest.house.base + "/domain?domain=second.example"
+    assert [
+        cookie for cookie in guest.context.cookies() if cookie["name"] == way_back.COOKIE and not cookie["httpOnly"]
+    ] == []
+
+
+@pytest.mark.parametrize(
+    "wanted", ["//evil.example/domain", "https://evil.example/", "/auth/logout", "/domain\r\nX: y", "\xff"]
+)
+def test_a_login_leads_to_no_other_place(guest: Guest, wanted: str) -> None:
+    guest.go("/")
+    value = base64.urlsafe_b64encode(wanted.encode("latin-1")).decode()
+    guest.page.get_by_role("button", name="Log in").click(timeout=60_000)
+    guest.page.wait_for_url(f"{guest.house.provider.issuer}/authorize**", timeout=60_000)
+    guest.context.add_cookies([{"name": way_back.COOKIE, "value": value, "url": guest.house.base}])
+    guest.page.fill("input", "alice")
+    guest.page.click("button")
+    guest.page.wait_for_url(f"{guest.house.base}/", timeout=60_000)
+    guest.until("Domains")
 
 
 def test_the_operator_sees_the_quarantine(guest: Guest) -> None:
