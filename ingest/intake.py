@@ -14,7 +14,7 @@ from .authentication import UNDETERMINED, UNSIGNED, VERIFIED, Authentication
 from .settings import Settings
 from .tlsrpt import message as report_mail
 from .tlsrpt.document import Document, NotAReport
-from .tlsrpt.report import PolicyEntry, Report, read_reports
+from .tlsrpt.report import PolicyEntry, Report, read
 from .trace import Arrival
 
 UNVERIFIED, UNAUTHENTICATED, IMPORTED = "unverified", "unauthenticated", "imported"
@@ -107,13 +107,14 @@ def decode_mail(message: bytes, arrival: Arrival, settings: Settings) -> Decoded
 def decode_file(data: bytes, file_name: str, arrival: Arrival, settings: Settings) -> Decoded | Quarantined:
     """The reports in a bare report file, whose name may say what the report does not."""
     try:
-        reports = read_reports(data, settings.max_report_bytes, report_mail.hints_from("", file_name))
+        found = read(data, settings.max_report_bytes, report_mail.hints_from("", file_name))
     except NotAReport as refusal:
         return Quarantined(arrival, data, NO_REPORT, f"{file_name or 'the file'} {refusal}", "", file_name)
     # A bare file says nothing about when it came.
-    end = max(report.end for report, _ in reports)
+    end = max(report.end for report, _ in found.reports)
     arrival = msgspec.structs.replace(arrival, received_at=end + FILE_DELAY, estimated=True)
-    return _accepted(Decoded(arrival, data, tuple(reports), file_name=file_name), settings)
+    unread = "; ".join(f"{file_name or 'the file'} {refusal}" for refusal in found.refusals[:3])
+    return _accepted(Decoded(arrival, data, found.reports, file_name=file_name, unread=unread), settings)
 
 
 def authenticated(decoded: Decoded, authenticate: Authenticate | None) -> Submission:

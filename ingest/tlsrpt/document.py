@@ -27,14 +27,16 @@ _LOOK = 64 * 1024
 class NotAReport(ValueError):
     """There is no TLS report in these bytes. The text completes "the attachment ..." and goes into quarantine with them.
 
-    ``unpacked`` is how many bytes had been decompressed to find that out.
+    ``unpacked`` is how many bytes had been decompressed to find that out; ``meant`` is false for what looks like something
+    else altogether, a text beside the report in an archive.
     """
 
     unpacked = 0
+    meant = True
 
 
 class Document(msgspec.Struct, frozen=True):
-    """One JSON object, its text, and what was odd about its wrapping.
+    """One JSON object, its text (as it came, or written anew when it was inside something else), and what was odd about it.
 
     ``digest`` (32 hexadecimal digits) is the same for the same members and values, whatever their order and spacing: a
     sender that writes its report anew for each channel still sends one report.
@@ -90,7 +92,7 @@ def documents_in(data: bytes, limit: int) -> Iterator["Document | NotAReport"]:
             try:
                 yield from _objects(plain, name, notes)
             except NotAReport as refusal:
-                refusal.unpacked = len(plain)
+                refusal.unpacked, refusal.meant = len(plain), _begins_like_json(plain[:_LOOK])
                 yield refusal
     except inflate.InflateError as error:
         damaged = NotAReport(str(error))
@@ -111,7 +113,9 @@ def _objects(plain: bytes, name: str, notes: list[str]) -> Iterator[Document]:
         values, oddities = _decode(text)
         for value in values:
             for table, wrapping in _unwrap(value):
-                yield Document(table, text, name, (*notes, *oddities, *wrapping))
+                # One among others is kept in its own words: thousands in a list would each be kept with all others.
+                own = text if len(values) == 1 and table is value else msgspec.json.encode(table)
+                yield Document(table, own, name, (*notes, *oddities, *wrapping))
     except RecursionError as error:
         raise NotAReport("is nested too deeply") from error
 

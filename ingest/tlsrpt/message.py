@@ -15,7 +15,7 @@ import msgspec
 
 from . import fields, names
 from .document import Document, NotAReport, may_hold_report
-from .report import Hints, Report, read_reports
+from .report import MAX_ROWS, Hints, Report, read
 
 # Limits on the wrapping, far above any real report mail (the largest seen has 8 parts and 90 header lines).
 MAX_PARTS = 1_000
@@ -53,14 +53,20 @@ def read_mail(message: bytes, limit: int) -> ReportMail:
     reports: list[tuple[Report, Document]] = []
     refusals: list[str] = []
     held = wasted = 0
+    rows = MAX_ROWS
     for part, data in _candidates(mail):
         name = _file_name(part)
         if len(refusals) >= MAX_UNREAD:
             break
+        if held >= limit or rows <= 0:
+            refusals.append(f"{_describe(part, name)} was not read: the mail has too much in it before")
+            break
         try:
-            found = read_reports(data, limit - held, hints_from(domain, name))
-            held += sum(len(document.text) for _, document in found)
-            reports.extend(found)
+            found = read(data, limit - held, hints_from(domain, name), rows)
+            held += sum(len(document.text) for _, document in found.reports)
+            rows -= sum(report.weight for report, _ in found.reports)
+            reports.extend(found.reports)
+            refusals.extend(f"{_describe(part, name)} {refusal}" for refusal in found.refusals)
         except NotAReport as refusal:
             refusals.append(f"{_describe(part, name)} {refusal}")
             wasted += refusal.unpacked

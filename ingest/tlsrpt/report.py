@@ -21,13 +21,19 @@ __all__ = [
     "Hints",
     "NotAReport",
     "PolicyEntry",
+    "Reading",
     "Report",
+    "read",
     "read_reports",
     "report_day",
 ]
 
 # A report is about one policy domain, or the few that share a policy; each entry costs kilobytes of memory.
 MAX_ENTRIES = 10_000
+# Policies and failure details of all reports in a mail or file; each costs about 20 microseconds, however little is in it,
+# and to store a report costs as much as some of them.
+MAX_ROWS = 100_000
+_ROWS_OF_A_REPORT = 50
 
 
 class FailureDetail(msgspec.Struct, frozen=True):
@@ -80,6 +86,11 @@ class Report(msgspec.Struct, frozen=True):
     extra: dict[str, Any] = {}
     defects: tuple[Defect, ...] = ()
 
+    @property
+    def weight(self) -> int:
+        """What it takes of MAX_ROWS."""
+        return _ROWS_OF_A_REPORT + len(self.entries) + sum(len(entry.details) for entry in self.entries)
+
 
 class Hints(msgspec.Struct, frozen=True):
     """What the surroundings say (RFC 8460 sections 5.1 and 5.3), used only where the report itself is silent.
@@ -93,10 +104,18 @@ class Hints(msgspec.Struct, frozen=True):
     end: dt.datetime | None = None
 
 
-def read_reports(data: bytes, limit: int, hints: Hints | None = None) -> list[tuple[Report, Document]]:
-    """All reports in ``data`` (JSON, or JSON compressed in any way), each with the document it was read from.
+class Reading(msgspec.Struct, frozen=True):
+    """The reports in some bytes, each with the document it was read from, and why other parts that look like one are none."""
 
-    ``limit`` bounds the decompressed size in bytes. Raises NotAReport when there is none: its text is the reason.
+    reports: tuple[tuple[Report, Document], ...]
+    refusals: tuple[NotAReport, ...]
+
+
+def read(data: bytes, limit: int, hints: Hints | None = None, rows: int = MAX_ROWS) -> Reading:
+    """All reports in ``data`` (JSON, or JSON compressed in any way), and what could not be read.
+
+    ``limit`` bounds the decompressed size in bytes, ``rows`` the policies and failure details of all reports together.
+    Raises NotAReport when there is none: its text is the reason.
     """
     found: list[tuple[Report, Document]] = []
     refusals: list[NotAReport] = []
@@ -104,8 +123,13 @@ def read_reports(data: bytes, limit: int, hints: Hints | None = None) -> list[tu
         if isinstance(document, NotAReport):
             refusals.append(document)
             continue
+        if rows <= 0:
+            refusals.append(NotAReport("has more reports than are read of one mail or file"))
+            break
         try:
-            found.append((_report(document, hints or Hints()), document))
+            report = _report(document, hints or Hints(), rows)
+            rows -= report.weight
+            found.append((report, document))
         except NotAReport as refusal:
             refusal.unpacked = len(document.text)
             refusals.append(refusal)
@@ -114,7 +138,12 @@ def read_reports(data: bytes, limit: int, hints: Hints | None = None) -> list[tu
     if not found:
         refusals[0].unpacked = sum(refusal.unpacked for refusal in refusals)
         raise refusals[0]
-    return found
+    return Reading(tuple(found), tuple(refusal for refusal in refusals if refusal.meant))
+
+
+def read_reports(data: bytes, limit: int, hints: Hints | None = None) -> list[tuple[Report, Document]]:
+    """The reports alone. Raises NotAReport when there is none."""
+    return list(read(data, limit, hints).reports)
 
 
 def report_day(start: dt.datetime, end: dt.datetime) -> tuple[dt.date, bool]:
@@ -131,13 +160,15 @@ def report_day(start: dt.datetime, end: dt.datetime) -> tuple[dt.date, bool]:
     return middle.date(), False
 
 
-def _report(document: Document, hints: Hints) -> Report:
+def _report(document: Document, hints: Hints, rows: int) -> Report:
     value = document.value
     notes = Notes([Defect("", note) for note in document.notes])
     policies = value.get("policies")
     if "policies" not in value:
         raise NotAReport("has no 'policies', so it is no TLS report (RFC 8460 section 4.4)")
     start, end = _date_range(value, hints, notes)
+    if (has := _rows(policies)) > rows:
+        raise NotAReport(f"has {has} policies and failure details, and only {rows} more are read of one mail or file")
     return Report(
         organization=fields.short_text(value, "organization-name", notes),
         report_id=fields.short_text(value, "report-id", notes),
@@ -149,6 +180,13 @@ def _report(document: Document, hints: Hints) -> Report:
         extra=fields.rest(value, {"organization-name", "report-id", "contact-info", "date-range", "policies"}),
         defects=tuple(notes),
     )
+
+
+def _rows(policies: object) -> int:
+    """How many policies and failure details there may be, before any is looked at."""
+    entries = policies if isinstance(policies, list) else [policies]
+    details = [entry.get("failure-details") for entry in entries if isinstance(entry, dict)]
+    return len(entries) + sum(len(one) for one in details if isinstance(one, list))
 
 
 def _date_range(value: dict[str, Any], hints: Hints, notes: Notes) -> tuple[dt.datetime, dt.datetime]:

@@ -1,13 +1,15 @@
 """Report mails that broke the reader, found by fuzzing."""
 
 import gzip
+import io
 import json
+import zipfile
 
 import pytest
 
 from ingest.tlsrpt.document import NotAReport, may_hold_report
 from ingest.tlsrpt.message import read_mail
-from ingest.tlsrpt.report import read_reports
+from ingest.tlsrpt.report import MAX_ROWS, read_reports
 from tests.goldens import entry, mail, multipart, part, report
 
 LIMIT = 32 * 1024 * 1024
@@ -52,3 +54,43 @@ def test_bombs_together_may_unpack_to_so_much(bomb: bytes) -> None:
     late = read_mail(mail(multipart(part(GOOD), *[part(bomb)] * 10)), limit)
     assert len(late.reports) == 1
     assert late.unread
+
+
+def test_reports_of_one_mail_may_have_so_many_rows_together() -> None:
+    """Policies of two bytes would cost seconds each ten thousand; what is beyond is refused before it is read."""
+    crowd = gzip.compress(json.dumps(report() | {"policies": [{}] * 9_000}).encode())
+    found = read_mail(mail(multipart(*[part(crowd)] * 30)), LIMIT)
+    assert len(found.reports) == MAX_ROWS // 9_000
+    assert "has 9000 policies and failure details, and only 450 more are read" in found.unread
+    rows = [{"failure-details": [{}] * MAX_ROWS}]
+    with pytest.raises(NotAReport, match="has 100001 policies and failure details"):
+        read_reports(json.dumps(report() | {"policies": rows}).encode(), LIMIT)
+
+
+def test_a_list_of_reports_keeps_each_in_its_own_words() -> None:
+    """Kept as a whole with each of them, a list of thousands would fill the disk."""
+    many = [report() | {"report-id": str(number)} for number in range(3_000)]
+    found = read_reports(json.dumps(many).encode(), LIMIT)
+    assert len(found) == MAX_ROWS // 50
+    assert [json.loads(document.text)["report-id"] for _, document in found[:3]] == ["0", "1", "2"]
+    assert sum(len(document.text) for _, document in found) < len(json.dumps(many))
+    parts = [part(gzip.compress(json.dumps(many[:1_500]).encode()))] * 3
+    mixed = read_mail(mail(multipart(*parts)), LIMIT)
+    assert len(mixed.reports) == MAX_ROWS // 50
+    assert "more reports than are read of one mail or file" in mixed.unread
+    assert "was not read: the mail has too much in it before" in mixed.unread
+
+
+def test_what_is_lost_of_an_archive_is_said() -> None:
+    """A text beside the reports is none; a damaged report is one that somebody must see."""
+    good = json.dumps(report(entry(1))).encode()
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        for name, data in {"README": b"Hello", "a.json": good, "b.json": good[:-9], "c.json": b'{"a": 1}'}.items():
+            file.writestr(name, data)
+    found = read_mail(mail(multipart(part(archive.getvalue(), "application/zip"))), LIMIT)
+    assert len(found.reports) == 1
+    assert "is no JSON" in found.unread
+    assert "has no 'policies'" in found.unread
+    assert "Hello" not in found.unread
+    assert found.unread.count(";") == 1
