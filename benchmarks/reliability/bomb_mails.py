@@ -71,6 +71,21 @@ def _many_failures() -> bytes:
     )
 
 
+def _many(times: int, data: bytes) -> bytes:
+    return mail(multipart(*[part(data)] * times))
+
+
+def _crowd(policy: bytes, times: int) -> bytes:
+    return packed(
+        b'{"date-range":{"start-datetime":"2026-03-14T00:00:00Z"},"policies":[' + b",".join([policy] * times) + b"]}"
+    )
+
+
+def _list_of(reports: int) -> bytes:
+    one = b'{"date-range":{"start-datetime":"2026-03-14T00:00:00Z"},"policies":[]}'
+    return packed(b"[" + b",".join([one] * reports) + b"]")
+
+
 def _spaces() -> bytes:
     body = b"Content-Type: text/plain\r\n\r\n" + (b" " * 900 + b"\r\n") * 15_000
     return signed(b"From: tls-reports@sender.example\r\nTo: b@receiver.example\r\n" + body, key=ed25519_key())
@@ -99,6 +114,10 @@ BOMBS = (
     _both("a number of 5,000,000 digits", lambda: packed(b'{"policies":[' + b"9" * 5_000_000 + b"]}")),
     # No bomb but a report, however large: it is stored, and takes the time that its rows take.
     _both("report of 90,000 failures", _many_failures, cpu=5),
+    Bomb("200 attachments of 64 MiB", lambda: _many(200, zeros(64 * MIB))),
+    Bomb("200 attachments of 31 MiB of blanks", lambda: _many(200, packed(b"[" + b" " * (31 * MIB) + b"x"))),
+    Bomb("200 reports of 9,000 empty policies", lambda: _many(200, _crowd(b"{}", 9_000)), cpu=2),
+    Bomb("180,000 reports in a list, 20 times", lambda: _many(20, _list_of(180_000)), cpu=5),
     Bomb("100,000 MIME parts", lambda: mail(multipart(*["Content-Type: text/plain\r\n\r\n"] * 100_000))),
     Bomb(
         "2,000 nested parts",
