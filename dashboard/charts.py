@@ -96,6 +96,46 @@ def _long(days: pd.DataFrame, outcomes: list[str]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+_ACCEPTED = "Refused, cause accepted"
+_REFUSALS = {WOULD_BE_REFUSED: "#d1495b", _ACCEPTED: "#9aa5b1"}
+
+
+def refused_per_day(days: pd.DataFrame, window: Window) -> alt.Chart:
+    """What enforce refuses on each day, on a scale of its own. ``days`` has day, sessions, refused, accepted."""
+    shown = pd.concat(
+        [
+            pd.DataFrame({"day": days["day"], "outcome": name, "refused": days[column], "of": days["sessions"]})
+            for name, column in ((WOULD_BE_REFUSED, "refused"), (_ACCEPTED, "accepted"))
+        ],
+        ignore_index=True,
+    )
+    accepted = bool(days["accepted"].any())
+    known = alt.Scale(domain=list(_REFUSALS), range=list(_REFUSALS.values()))
+    chart: alt.Chart = (
+        alt.Chart(shown)
+        .mark_bar()
+        .encode(
+            x=alt.X(
+                "day:T",
+                timeUnit="utcyearmonthdate",
+                title=None,
+                scale=_days_scale(window),
+                axis=alt.Axis(format="%-d %b", labelOverlap=True),
+            ),
+            y=alt.Y("refused:Q", title="Refused sessions", axis=alt.Axis(format="~s", tickMinStep=1)),
+            color=alt.Color("outcome:N", scale=known, legend=_LEGEND if accepted else None),
+            tooltip=[
+                alt.Tooltip("day:T", timeUnit="utcyearmonthdate", title="Day", format="%Y-%m-%d"),
+                alt.Tooltip("outcome:N", title="Outcome"),
+                alt.Tooltip("refused:Q", title="Sessions", format=","),
+                alt.Tooltip("of:Q", title="Of all that count", format=","),
+            ],
+        )
+        .properties(height=180)
+    )
+    return chart
+
+
 _GOOD, _WAIT, _BAD = "#3a9d6b", "#9aa5b1", "#d1495b"
 _VERDICT_COLOURS = {
     "Ready for enforce": _GOOD,
@@ -107,6 +147,15 @@ _VERDICT_COLOURS = {
     "Policy broken": "#b5563c",
     "Mail is being refused": _BAD,
 }
+# Text needs other shades than blocks: 4.5 to 1 against white and against black can hardly be had together.
+_READABLE = {"#e3a33b": "#c17a00", "#1f6f8b": "#2f8fb0", "#b5563c": "#d2603f"}
+
+
+def verdict_text(title: str) -> str:
+    """CSS for a verdict in a table: bad and good stand out on light and on dark, the rest is as other text."""
+    loud = {_BAD, _GOOD, "#b5563c", "#e3a33b", "#1f6f8b"}
+    colour = _VERDICT_COLOURS[title]
+    return f"color: {_READABLE.get(colour, colour)}; font-weight: 600" if colour in loud else ""
 
 
 def verdict_history(days: pd.DataFrame) -> alt.Chart:

@@ -21,6 +21,7 @@ NO_DOMAIN = "(none named)"
 # Letters and digits in any script, with single separators: no Markdown can be made of these.
 _ORDINARY = re.compile(r"[^\W_]+(?:(?:[ .,]|, |--?)[^\W_]+)*")
 _AUTOLINK = re.compile(r"www\.", re.IGNORECASE)
+_ICON, _ICON_WRITTEN_OUT = ":material/", ":material[U+002F]"
 _FOR_PEOPLE = {"\n": " \u23ce ", "\t": " "}
 _AS_LINES = {"\n": "\n", "\t": "\t"}
 
@@ -94,6 +95,8 @@ def _code_span(text: str) -> str:
     """CommonMark section 6.1: a fence longer than any run of backticks within, and a blank beside a backtick at the edge."""
     if not text.strip():
         return "\u2014"
+    # Streamlit rewrites the names of icons before it looks for code: ":material/check:" would be shown as ":material_check:".
+    text = text.replace(_ICON, _ICON_WRITTEN_OUT)
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
     # One blank is taken off at each end when both are there, so that the text itself keeps its own.
     edge = " " if text[0] in "` " or text[-1] in "` " else ""

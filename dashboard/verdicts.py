@@ -11,7 +11,7 @@ from ingest.intake import EVIDENCE, UNAUTHENTICATED
 from ingest.settings import Settings
 from ingest.sql import chunks
 
-from .evidence import Thresholds
+from .evidence import Evidence, Thresholds
 from .queries.evidence import evidence_of
 from .queries.selection import EVERYTHING, Scope
 from .verdict import ENFORCING, READY, Verdict, decide
@@ -27,6 +27,7 @@ def thresholds(settings: Settings) -> Thresholds:
         late_days=settings.verdict_late_days,
         reporters=settings.verdict_reporters,
         bound=settings.verdict_bound,
+        signers=settings.verdict_signers,
     )
 
 
@@ -61,6 +62,14 @@ def some_verdicts(
     ]
 
 
+def case_of(
+    engine: sa.Engine, scope: Scope, domain: str, on: dt.date, limits: Thresholds, believed: Sequence[str]
+) -> tuple[Evidence, Verdict]:
+    """The evidence about one domain as of today, ``on``, and the verdict made from it."""
+    (evidence,) = evidence_of(engine, scope, [domain], on, limits, trusts=believed)
+    return evidence, decide(evidence)
+
+
 def by_day(
     engine: sa.Engine,
     scope: Scope,
@@ -85,7 +94,9 @@ def is_fine(verdict: Verdict) -> bool:
 
 
 def as_json(verdict: Verdict) -> Mapping[str, Any]:
-    """The whole verdict as plain data. The names of ``export domains`` mean the same here."""
+    """The whole verdict as plain data. The names of ``export domains`` mean the same here; ``refused_lately`` is the part of
+    ``refused_sessions`` on the days after the window.
+    """
     detail: dict[str, Any] = msgspec.to_builtins(verdict)
     current = detail.pop("current")
     head = {
@@ -97,7 +108,7 @@ def as_json(verdict: Verdict) -> Mapping[str, Any]:
         "window_end": verdict.window.end.isoformat(),
         "reporters": detail.pop("reporters"),
         "sessions": detail.pop("sessions"),
-        "refused_sessions": detail.pop("refused"),
+        "refused_sessions": detail.pop("refused") + verdict.refused_lately,
         "refused_lately": detail.pop("refused_lately"),
         "refusal_bound": detail.pop("bound"),
         "last_report_day": detail.pop("last_report_day"),

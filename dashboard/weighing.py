@@ -13,6 +13,9 @@ from ingest.tlsrpt.vocabulary import STS, UNEXPLAINED
 
 from .evidence import Acceptance, Entry, Failure, Thresholds
 
+# A bound next to nothing asks for more sessions than any report can count.
+_MOST_SESSIONS = 2**53
+
 # Whose fault a cause is, as far as reports tell (decision.md section 5).
 RECEIVER, SENDER_OR_PATH, UNCLEAR = "receiver", "sender-or-path", "unclear"
 
@@ -34,7 +37,8 @@ class Counted(msgspec.Struct, frozen=True):
 class Cause(msgspec.Struct, frozen=True):
     """One way in which sessions failed: result type times MX host ("" when none is named).
 
-    ``sessions`` are not accepted, ``accepted`` are; ``reporters`` saw it, out of ``of_reporters`` heard in these days.
+    ``sessions`` are not accepted, ``accepted`` are; ``by_organization`` counts both, most first. ``reporters`` saw it, out of
+    ``of_reporters`` heard in these days.
     """
 
     result_type: str
@@ -45,10 +49,20 @@ class Cause(msgspec.Struct, frozen=True):
     organizations: tuple[str, ...]
     reporters: int
     of_reporters: int
+    by_organization: tuple[tuple[str, int], ...]
     first_day: dt.date
     last_day: dt.date
     fault: str
     possible_downgrade: bool
+
+
+class DayCount(msgspec.Struct, frozen=True):
+    """One day's sessions that count: all, those that enforce refuses, and those of them whose cause was accepted."""
+
+    day: dt.date
+    sessions: int
+    refused: int
+    accepted: int
 
 
 class ReporterEvidence(msgspec.Struct, frozen=True):
@@ -71,7 +85,8 @@ def upper_bound(refused: int, sessions: int, confidence: float) -> float:
 
 def sessions_needed(thresholds: Thresholds) -> int:
     """How many sessions, all clean, bring the bound down to the threshold (299 for 1 % at 95 %)."""
-    return math.ceil(math.log(1 - thresholds.confidence) / math.log(1 - thresholds.bound))
+    needed = math.log1p(-thresholds.confidence) / math.log1p(-thresholds.bound)
+    return math.ceil(min(needed, _MOST_SESSIONS))
 
 
 def count(entry: Entry, on: dt.date, acceptances: Sequence[Acceptance]) -> Counted:
@@ -125,6 +140,9 @@ def _cause(
     total = sum(failure.sessions for _, failure in members)
     accepted = sum(failure.sessions for entry, failure in members if is_accepted(entry, failure, on, acceptances))
     saw = {entry.reporter for entry, _ in members}
+    counts: collections.Counter[str] = collections.Counter()
+    for entry, failure in members:
+        counts[entry.organization] += failure.sessions
     fault = RECEIVER if len(saw) > 1 else SENDER_OR_PATH if voices - saw else UNCLEAR
     return Cause(
         result_type=result_type,
@@ -132,7 +150,8 @@ def _cause(
         consequence=consequence,
         sessions=total - accepted,
         accepted=accepted,
-        organizations=tuple(sorted({entry.organization for entry, _ in members})),
+        organizations=tuple(sorted(counts)),
+        by_organization=tuple(sorted(counts.items(), key=lambda one: (-one[1], one[0]))),
         reporters=len(saw),
         of_reporters=len(voices | saw),
         first_day=min(entry.day for entry, _ in members),
@@ -140,6 +159,20 @@ def _cause(
         fault=fault,
         # One network meets no STARTTLS where others do: that is what an attack on its path looks like.
         possible_downgrade=fault == SENDER_OR_PATH and result_type == "starttls-not-supported",
+    )
+
+
+def by_day(counted: Iterable[Counted]) -> tuple[DayCount, ...]:
+    """The days with sessions that count, in order."""
+    days: dict[dt.date, list[Counted]] = collections.defaultdict(list)
+    for one in counted:
+        days[one.entry.day].append(one)
+    return tuple(
+        DayCount(
+            day,
+            *(sum(figure) for figure in zip(*((m.sessions, m.refused, m.accepted) for m in days[day]), strict=True)),
+        )
+        for day in sorted(days)
     )
 
 

@@ -129,7 +129,7 @@ def _key(filled: Filled, name: str, domain: str = MAIN) -> str:
 
 def test_a_click_on_a_row_opens_the_domain_and_back_leads_back(visitor: Visitor) -> None:
     visitor.go("/")
-    visitor.click_cell(0, 1, 120)
+    visitor.click_cell(0, 0, 120)
     visitor.until_title("second.example")
     assert visitor.page.url.endswith("/domain?domain=second.example")
     visitor.page.go_back()
@@ -190,6 +190,22 @@ def test_a_quarantined_message_can_be_downloaded(visitor: Visitor, filled_today:
         f"quarantined-{digest}.bin",
         b"<?xml version='1.0'?><feedback/>",
     )
+
+
+def test_a_quarantined_message_is_discarded_and_taken_back(visitor: Visitor, filled_today: Filled) -> None:
+    rows = quarantine.list_messages(filled_today.engine, EVERYTHING, limit=10)
+    digest = rows.loc[rows["file_name"] == "dmarc.xml", "message_digest"].iloc[0]
+    page = visitor.page
+    visitor.go("/quarantine", message=digest)
+    page.get_by_role("button", name="Discard").click()
+    page.get_by_placeholder("Why; kept with the message").fill("meant for another address")
+    page.get_by_placeholder("Why; kept with the message").press("Enter")
+    page.get_by_role("button", name="Discard this message").click()
+    page.get_by_role("button", name="Take back").wait_for(timeout=60_000)
+    assert page.get_by_text("meant for another address").count() == 1
+    page.get_by_role("button", name="Take back").click()
+    page.get_by_role("button", name="Read again").wait_for(timeout=60_000)
+    visitor.settled()
 
 
 def test_an_export_can_be_downloaded(visitor: Visitor) -> None:

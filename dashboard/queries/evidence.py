@@ -15,7 +15,9 @@ from ingest.sql import chunks
 from ingest.tlsrpt.vocabulary import STS
 
 from ..evidence import Entry, Evidence, Failure, Policy, ServedPolicy, Sighting, Thresholds
+from ..operator_word import heard, thresholds_of
 from .frames import total
+from .operator_word import in_force_from
 from .selection import Scope
 
 # How far back changes of the policy and the rhythm of reporters are looked for; policies live in caches for weeks.
@@ -39,7 +41,8 @@ def evidence_of(
     """The evidence about each of ``domains`` that the user may see, in that order, for a verdict on the day ``on``.
 
     ``as_of_then`` leaves out what arrived after that day (UTC); for today everything that is there has arrived. The operator's
-    word is not in it yet. Costs what these domains' rows cost.
+    words are those in force on that day; ``thresholds`` are what holds where they name none. Costs what these domains' rows
+    cost.
     """
     with engine.connect() as connection:
         return evidence_from(connection, scope, domains, on, thresholds, as_of_then=as_of_then, trusts=trusts)
@@ -57,24 +60,34 @@ def evidence_from(
 ) -> list[Evidence]:
     """The same, within a connection's transaction."""
     about = _About(scope, domains, on, as_of_then, trusts)
-    first = on - dt.timedelta(days=thresholds.window_days + thresholds.late_days + 1)
+    words = in_force_from(connection, scope, domains, on)
+    starts = {name: _start(on, thresholds_of(words.get(name, ()), thresholds)) for name in domains}
+    first = min(starts.values(), default=on)
     policies = _policies(connection, about)
     failures = _failures(connection, about, first)
     entries = _entries(connection, about, first, policies, failures)
-    history = _history(connection, about, policies)
-    served = _served(connection, about, policies)
+    history = _history(connection, about, policies, thresholds)
+    served = _served(connection, about, policies, thresholds)
     return [
-        Evidence(
-            domain=domain,
-            on=on,
-            entries=tuple(entries[domain]),
-            sightings=tuple(history[domain].sightings or map(_last_seen, served[domain])),
-            served=tuple(served[domain]),
-            reported={name: tuple(days) for name, days in history[domain].reported.items()},
-            thresholds=thresholds,
+        heard(
+            Evidence(
+                domain=domain,
+                on=on,
+                entries=tuple(entry for entry in entries[domain] if entry.day >= starts[domain]),
+                sightings=tuple(history[domain].sightings or map(_last_seen, served[domain])),
+                served=tuple(served[domain]),
+                reported={name: tuple(days) for name, days in history[domain].reported.items()},
+            ),
+            words.get(domain, ()),
+            thresholds,
         )
         for domain in domains
     ]
+
+
+def _start(on: dt.date, thresholds: Thresholds) -> dt.date:
+    """The first day of the window, with a day to spare."""
+    return on - dt.timedelta(days=thresholds.window_days + thresholds.late_days + 1)
 
 
 class _About:
@@ -202,17 +215,18 @@ class _History(msgspec.Struct):
 
 
 def _history(
-    connection: sa.Connection, about: _About, policies: Mapping[tuple[str, str], Policy]
+    connection: sa.Connection, about: _About, policies: Mapping[tuple[str, str], Policy], thresholds: Thresholds
 ) -> Mapping[str, _History]:
-    """Who reported about which day, and which policy was quoted then."""
+    """Who reported about which day, and which policy was quoted then by those who are believed."""
     said = report.c
     digest = sa.case((policy_entry.c.policy_type == STS, policy_entry.c.policy_digest)).label("digest")
     same = (policy_entry.c.policy_domain == said.policy_domain) & (policy_entry.c.report_key == said.report_key)
     query = (
         sa.select(said.policy_domain, said.day, said.organization, said.signer, digest)
+        .add_columns(sa.func.min(said.received_at).label("came"))
         .select_from(report.outerjoin(policy_entry, same))
         .where(*about.since(about.on - _HISTORY))
-        .distinct()
+        .group_by(said.policy_domain, said.day, said.organization, said.signer, sa.text("5"))
         .order_by(said.policy_domain, said.day, said.organization, said.signer, sa.text("5"))
     )
     found: dict[str, _History] = collections.defaultdict(_History)
@@ -220,22 +234,22 @@ def _history(
         history = found[row.policy_domain]
         history.reported.setdefault(row.organization, []).append(row.day)
         policy = policies.get((row.policy_domain, row.digest or ""))
-        if policy:
+        if policy and thresholds.believes(row.signer):
             reporter = row.signer or row.organization.casefold()
-            history.sightings.append(Sighting(row.day, row.organization, reporter, policy))
+            history.sightings.append(Sighting(row.day, row.organization, reporter, policy, row.came.date()))
     return found
 
 
 def _served(
-    connection: sa.Connection, about: _About, policies: Mapping[tuple[str, str], Policy]
+    connection: sa.Connection, about: _About, policies: Mapping[tuple[str, str], Policy], thresholds: Thresholds
 ) -> Mapping[str, list[ServedPolicy]]:
-    """Every policy that was ever quoted, with its first and last day, oldest first."""
+    """Every policy that was ever quoted by those who are believed, with its first and last day, oldest first."""
     entry, day = policy_entry.c, report.c.day
     query = (
         sa.select(entry.policy_domain, entry.policy_digest)
         .add_columns(sa.func.min(day).label("first_day"), sa.func.max(day).label("last_day"))
         .select_from(_with_entries())
-        .where(*about.since(), entry.policy_type == STS, entry.policy_digest.is_not(None))
+        .where(*about.since(), entry.policy_type == STS, entry.policy_digest.is_not(None), _believed(thresholds))
         .group_by(entry.policy_domain, entry.policy_digest)
         .order_by(entry.policy_domain, sa.text("first_day"), entry.policy_digest)
     )
@@ -245,6 +259,15 @@ def _served(
         if policy:
             found[row.policy_domain].append(ServedPolicy(policy, row.first_day, row.last_day))
     return found
+
+
+def _believed(thresholds: Thresholds) -> sa.ColumnElement[bool]:
+    """``Thresholds.believes`` as a condition."""
+    names = thresholds.signers
+    if not names:
+        return sa.true()
+    below = [report.c.signer.endswith(f".{name}", autoescape=True) for name in names]
+    return sa.or_(report.c.signer.in_(("", *names)), *below)
 
 
 def _last_seen(old: ServedPolicy) -> Sighting:

@@ -1,12 +1,14 @@
 """All domains at once, from the rollups ``domain_day`` and ``domain_reporter`` only."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
 
 from ingest.intake import EVIDENCE
-from ingest.models import domain_day, domain_reporter
+from ingest.models import domain_day, domain_reporter, operator_word
+from ingest.sql import chunks
 from ingest.tlsrpt.vocabulary import NO_POLICY_FOUND, STS, TLSA
 
 from .frames import COUNT, DAY, INSTANT, SUM, TEXT, read, read_number
@@ -14,6 +16,9 @@ from .selection import LANES, TRUSTED, UNPROVEN, Scope, Window, lane_of
 
 # How the table may be sorted, the most worrying first.
 FAILURES, SESSIONS, NEWEST, NAME = "failed_sessions", "sessions", "last_day", "policy_domain"
+
+# Domains named in one statement.
+_TOGETHER = 500
 
 _SUCCESSFUL, _FAILED, _REFUSED = "successful_sessions", "failed_sessions", "refused_sessions"
 
@@ -65,6 +70,28 @@ def count_domains(engine: sa.Engine, scope: Scope, search: str = "") -> int:
     reporter = domain_reporter.c
     query = sa.select(sa.func.count(reporter.policy_domain.distinct())).where(*_found(scope, search))
     return read_number(engine, query)
+
+
+def stamps(engine: sa.Engine, scope: Scope, domains: Sequence[str]) -> dict[str, tuple[object, ...]]:
+    """For each of ``domains`` something that changes when a report about it comes, goes, or becomes trusted, or when
+    the operator says something about it.
+    """
+    reporter, word = domain_reporter.c, operator_word.c
+    said: dict[str, tuple[object, ...]] = {}
+    found: dict[str, tuple[object, ...]] = {}
+    with engine.connect() as connection:
+        for some in chunks(domains, _TOGETHER):
+            words = sa.select(word.policy_domain, sa.func.count(), sa.func.count(word.withdrawn_at))
+            words = words.where(scope.allows(word.policy_domain), word.policy_domain.in_(some))
+            words = words.group_by(word.policy_domain)
+            said |= {row[0]: tuple(row[1:]) for row in connection.execute(words)}
+            trusted = sa.func.sum(sa.case((reporter.trust.in_(EVIDENCE), reporter.reports), else_=0))
+            heard_of = sa.select(
+                reporter.policy_domain, sa.func.max(reporter.last_received_at), sa.func.sum(reporter.reports), trusted
+            )
+            heard_of = heard_of.where(scope.allows(reporter.policy_domain), reporter.policy_domain.in_(some))
+            found |= {row[0]: tuple(row[1:]) for row in connection.execute(heard_of.group_by(reporter.policy_domain))}
+    return {name: (*stamp, *said.get(name, ())) for name, stamp in found.items()}
 
 
 def domains(

@@ -41,6 +41,13 @@ class Scope(msgspec.Struct, frozen=True):
         ]
         return sa.or_(sa.false(), *each)
 
+    def holds(self, domain: str) -> bool:
+        """The same for one domain in its stored form: whether this user may see it, and speak about it."""
+        if self.patterns is None or self.is_everything:
+            return True
+        each = [pattern.lower() for pattern in self.patterns]
+        return any(domain.endswith(one[1:]) if one.startswith("*.") else domain == one for one in each)
+
 
 EVERYTHING = Scope()
 

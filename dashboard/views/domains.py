@@ -1,17 +1,45 @@
-"""The start page: all domains, and the figures of the last days."""
+"""The start page: what is to be done about which domain, the most urgent first."""
+
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 import streamlit as st
 
-from .. import figures
-from ..plain import domain_parameter, domain_text, stored_domain
+from .. import charts, figures, verdict_words
+from ..fleet_verdicts import Kept, Summary, by_verdict
+from ..plain import domain_label, domain_parameter, domain_text, stored_domain
 from ..queries import fleet
 from ..queries.selection import TRUSTED, Window
+from ..verdict import (
+    ENFORCING,
+    ENFORCING_REFUSING,
+    INSUFFICIENT,
+    NO_POLICY,
+    NOT_READY,
+    POLICY_BROKEN,
+    READY,
+    WITHDRAWN,
+)
 from . import first_steps, parts
 from .visit import Visit
 
 _ON_A_PAGE = 500
 _SEARCH_FROM = 10
+# Up to here every verdict is computed, which takes milliseconds each; of more domains only those that are shown.
+_MOST_RANKED = 5_000
+_MOST_NAMED = 5
+_ALL = "all"
+# A table's cell shows no icon of Streamlit's, only text.
+_SIGNS = {
+    ENFORCING_REFUSING: "\u2716",
+    POLICY_BROKEN: "\u2716",
+    NOT_READY: "\u25b2",
+    READY: "\u2714",
+    NO_POLICY: "\u25cb",
+    INSUFFICIENT: "\u2026",
+    WITHDRAWN: "\u25cb",
+    ENFORCING: "\u2714",
+}
 _SORTS = {
     fleet.FAILURES: "Most failures",
     fleet.SESSIONS: "Most sessions",
@@ -27,56 +55,137 @@ def render(visit: Visit) -> None:
         first_steps.render(visit)
         return
     st.title("Domains")
+    _verdicts(visit)
+    st.header("Sessions of all domains")
     window = parts.range_selector(newest, visit)
     parts.nothing_recent(newest, visit)
     _figures(visit, window)
-    _table(visit, window)
     parts.sessions_note()
 
 
-def _figures(visit: Visit, window: Window) -> None:
-    totals, heard = visit.read(fleet.totals, window), visit.read(fleet.heard, window)
-    sts = figures.sessions_of(totals, TRUSTED, "sts")
-    domains, reporters = figures.heard_of(heard, TRUSTED)
-    with st.container(horizontal=True):
-        parts.metric("MTA-STS sessions", sts.total, "Sessions under an MTA-STS policy, in trusted reports.")
-        parts.metric("Failed", sts.failed, "Of these, sessions that failed in any way.")
-        parts.metric("Would be refused", sts.refused, "Of these, sessions that a policy in mode enforce refuses.")
-        parts.metric("Reporters", reporters, "Organisations whose trusted reports are about these days.")
-        parts.metric("Domains", domains, "Domains with a trusted report about these days.")
-    for sentence in figures.counted_apart(totals, heard):
-        st.caption(sentence)
-
-
-def _table(visit: Visit, window: Window) -> None:
+def _verdicts(visit: Visit) -> None:
     every = visit.read(fleet.count_domains)
-    search, sort = "", fleet.FAILURES
+    search = ""
     if every > _SEARCH_FROM:
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            search = parts.text_filter("Search", "search", "part of a domain name")
-            if every > _ON_A_PAGE:
-                sort = st.selectbox("Order", list(_SORTS), format_func=lambda name: _SORTS[name], key="order")
-    search = stored_domain(search) if search else ""
+        search = parts.text_filter("Search", "search", "part of a domain name")
+        search = stored_domain(search) if search else ""
     found = visit.read(fleet.count_domains, search) if search else every
     if not found:
         st.info("No domain with a report has this in its name.")
-        return
+    elif found <= _MOST_RANKED:
+        _ranked(visit, search)
+    else:
+        _unranked(visit, search, found)
+
+
+def _ranked(visit: Visit, search: str) -> None:
+    """All verdicts, the most urgent first, or those of one kind."""
+    rows = visit.read(fleet.domains, Window(), search, sort=fleet.NAME, limit=_MOST_RANKED)
+    summaries = _summaries(visit, list(rows["policy_domain"]))
+    if not search:
+        _headlines(summaries)
+    counts = by_verdict(summaries)
+    wanted = _ALL
+    if len(counts) > 1:
+        options = {_ALL: f"All {len(summaries):,}"}
+        options |= {name: f"{verdict_words.TITLES[name]} {count:,}" for name, count in counts.items()}
+        wanted = parts.choice("Verdict", "verdict", options, _ALL)
+    shown = [one for one in summaries if wanted in (_ALL, one.verdict)]
+    # Reports that name no domain have no verdict, and still a page.
+    nameless = [""] if wanted == _ALL and "" in set(rows["policy_domain"]) else []
+    offset = parts.page_of(len(shown) + len(nameless), _ON_A_PAGE, "page")
+    order = [*(one.domain for one in shown), *nameless][offset : offset + _ON_A_PAGE]
+    _table(visit, rows.set_index("policy_domain", drop=False).loc[order], {one.domain: one for one in shown})
+
+
+def _unranked(visit: Visit, search: str, found: int) -> None:
+    """Too many to compute every verdict: in the order of the kept sums, with the verdicts of those shown."""
+    sort = st.selectbox("Order", list(_SORTS), format_func=lambda name: _SORTS[name], key="order")
     offset = parts.page_of(found, _ON_A_PAGE, "page")
+    window = parts.window_of("14", visit.today)
     rows = visit.read(fleet.domains, window, search, sort=sort, limit=_ON_A_PAGE, offset=offset)
-    shown = rows.assign(policy_domain=rows["policy_domain"].map(domain_text))
-    chosen = parts.clickable_table(shown, _columns(shown), "Domains with their sessions", "domains")
+    _table(visit, rows, {one.domain: one for one in _summaries(visit, list(rows["policy_domain"]))})
+    st.caption(
+        f"{found:,} domains are too many to sort by verdict here; search for a part of the name, or use `starttally verdict` "
+        "or `starttally export domains`, which list all of them."
+    )
+
+
+def _summaries(visit: Visit, domains: Sequence[str]) -> list[Summary]:
+    names = [name for name in domains if name]
+    stamps = visit.read(fleet.stamps, names)
+    with st.empty():
+        return _kept().summaries(visit.engine, visit.scope, visit.settings, visit.today, stamps, _progress())
+
+
+def _progress() -> Callable[[int, int], None]:
+    """Tells of work that takes longer than a moment."""
+
+    def tell(done: int, of: int) -> None:
+        if done:
+            st.progress(done / of, f"Weighing the evidence: {done:,} of {of:,} domains")
+
+    return tell
+
+
+@st.cache_resource(show_spinner=False)
+def _kept() -> Kept:
+    return Kept()
+
+
+def _headlines(summaries: Sequence[Summary]) -> None:
+    """What somebody with a minute has to know."""
+    losing = [one for one in summaries if one.verdict == ENFORCING_REFUSING]
+    ready = [one for one in summaries if one.verdict == READY]
+    if losing:
+        st.error(f"**Mail is being refused now** for {_named(losing)}.", icon=":material/block:")
+    if ready:
+        st.success(f"**May go to enforce:** {_named(ready)}.", icon=":material/check_circle:")
+
+
+def _named(some: Sequence[Summary]) -> str:
+    names = ", ".join(domain_label(one.domain) for one in some[:_MOST_NAMED])
+    return names + (f" and {len(some) - _MOST_NAMED:,} more" if len(some) > _MOST_NAMED else "")
+
+
+def _table(visit: Visit, rows: pd.DataFrame, verdicts: dict[str, Summary]) -> None:
+    domains = list(rows["policy_domain"])
+    known = [verdicts.get(name) for name in domains]
+    shown = pd.DataFrame(
+        {
+            "policy_domain": [domain_text(name) for name in domains],
+            "verdict": [f"{_SIGNS[one.verdict]} {verdict_words.TITLES[one.verdict]}" if one else "" for one in known],
+            "refused": pd.array([one.refused if one else None for one in known], dtype="Int64"),
+            "sessions": pd.array([one.sessions if one else None for one in known], dtype="Int64"),
+            "bound": [f"{one.bound:.2%}" if one and one.bound is not None else "\u2014" for one in known],
+            "mode": [(one.mode if one else "") or "\u2014" for one in known],
+            "reporters": pd.array([one.reporters if one else None for one in known], dtype="Int64"),
+        }
+    ).astype(dict.fromkeys(("policy_domain", "verdict", "bound", "mode"), "str"))
+    rest = rows[["last_day", *_RARE]].reset_index(drop=True)
+    shown = pd.concat([shown, rest], axis="columns")
+    colours = {"verdict": [charts.verdict_text(verdict_words.TITLES[one.verdict]) if one else "" for one in known]}
+    chosen = parts.clickable_table(shown, _columns(shown), "Domains with their verdicts", "domains", colours)
     if chosen is not None:
-        visit.go("domain", domain=domain_parameter(rows["policy_domain"].iloc[chosen]))
+        visit.go("domain", domain=domain_parameter(domains[chosen]))
     st.caption("Click on a row to open the domain.")
 
 
 def _columns(rows: pd.DataFrame) -> parts.Columns:
     columns = {
         "policy_domain": parts.text_column("Domain"),
-        "sessions": parts.count_column("Sessions", "Sessions under MTA-STS in trusted reports about these days."),
-        "failed_sessions": parts.count_column("Failed", "Of these, sessions that failed in any way."),
-        "refused_sessions": parts.count_column("Would be refused", "Sessions that a policy in mode enforce refuses."),
-        "reporters": parts.count_column("Reporters", "Organisations with trusted reports about these days."),
+        "verdict": parts.text_column("Verdict", "As of today; the domain's page says why.", width=210),
+        "refused": parts.count_column(
+            "Would be refused", "Sessions of the last days that a policy in mode enforce refuses. One of them blocks."
+        ),
+        "sessions": parts.count_column(
+            "Sessions that count", "In trusted reports about the last 14 complete days, under the policy in force."
+        ),
+        "bound": parts.text_column(
+            "Refused at most", "At the domain's confidence (95 %) no larger share would be refused.", width=120
+        ),
+        "mode": parts.text_column("Policy", "The mode of the policy in force.", width=90),
+        "reporters": parts.count_column("Voices", "Independent reporters whose sessions count."),
         "last_day": parts.day_column("Last report", "The newest day that a trusted report is about."),
         "dane_sessions": parts.count_column(
             "DANE sessions", "Counted apart: often the same sessions as under MTA-STS."
@@ -91,4 +200,18 @@ def _columns(rows: pd.DataFrame) -> parts.Columns:
 
 
 # Columns that are left out as long as no domain has anything in them.
-_RARE = frozenset({"dane_sessions", "dane_failed", "without_policy", "unproven_reports"})
+_RARE = ("dane_sessions", "dane_failed", "without_policy", "unproven_reports")
+
+
+def _figures(visit: Visit, window: Window) -> None:
+    totals, heard = visit.read(fleet.totals, window), visit.read(fleet.heard, window)
+    sts = figures.sessions_of(totals, TRUSTED, "sts")
+    domains, reporters = figures.heard_of(heard, TRUSTED)
+    with st.container(horizontal=True):
+        parts.metric("MTA-STS sessions", sts.total, "Sessions under an MTA-STS policy, in trusted reports.")
+        parts.metric("Failed", sts.failed, "Of these, sessions that failed in any way.")
+        parts.metric("Would be refused", sts.refused, "Of these, sessions that a policy in mode enforce refuses.")
+        parts.metric("Reporters", reporters, "Organisations whose trusted reports are about these days.")
+        parts.metric("Domains", domains, "Domains with a trusted report about these days.")
+    for sentence in figures.counted_apart(totals, heard):
+        st.caption(sentence)

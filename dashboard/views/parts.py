@@ -186,13 +186,15 @@ def height_of(rows: int) -> int:
     return _ROW_PIXELS * (min(rows, _MOST_ROWS) + 1) + 3
 
 
-def clickable_table(rows: pd.DataFrame, columns: Columns, alt: str, key: str) -> int | None:
-    """The same, where a click on a row chooses it: its position in ``rows``, or None."""
+def clickable_table(
+    rows: pd.DataFrame, columns: Columns, alt: str, key: str, colours: Mapping[str, Sequence[str]] | None = None
+) -> int | None:
+    """The same, where a click on a row chooses it: its position in ``rows``, or None. ``colours`` are CSS for columns' cells."""
     shown = _ready(rows, columns)
     # With a hidden index Streamlit takes a click on a header, which sorts, for one on the first row as well.
     shown.index = pd.RangeIndex(1, len(shown) + 1)
     chosen = st.dataframe(
-        shown,
+        _coloured(shown, colours) if colours else shown,
         height=height_of(len(rows)),
         column_config={"_index": st.column_config.NumberColumn("", width=_NUMBER_PIXELS)} | dict(columns),
         placeholder="\u2014",
@@ -204,6 +206,10 @@ def clickable_table(rows: pd.DataFrame, columns: Columns, alt: str, key: str) ->
     found = chosen["selection"]["cells"]
     # The table may have changed under an old selection.
     return int(found[0][0]) if found and found[0][0] < len(rows) else None
+
+
+def _coloured(shown: pd.DataFrame, colours: Mapping[str, Sequence[str]]) -> Any:  # noqa: ANN401
+    return shown.style.apply(lambda column: list(colours[column.name]), subset=list(colours), axis="index")
 
 
 def clickable_cell(

@@ -26,7 +26,7 @@ from dashboard.export import Filters
 from dashboard.queries import fleet, quarantine, reports
 from dashboard.queries.reports import Cause, ReportFilter
 from dashboard.queries.selection import ALL_DAYS, EVERYTHING, TRUSTED, UNPROVEN, Scope, Window
-from ingest import database, intake, models
+from ingest import database, intake, models, operator_word
 from ingest.settings import Settings
 from tests import stored
 from tests.dashboard import world
@@ -243,6 +243,7 @@ def test_one_rule_for_pages_and_exports(patterns: tuple[str, ...], seen: set[str
     with engine.connect() as connection:
         by_scope = {name for name in names if connection.scalar(sa.select(Scope(patterns).allows(sa.literal(name))))}
     assert by_scope == (names if seen is None else seen)
+    assert {name for name in names if Scope(patterns).holds(name)} == by_scope
     shared = Scope(patterns).allows(models.report.c.policy_domain)
     assert str(Filters(allowed=patterns).conditions()[-1]) == str(shared)
     engine.dispose()
@@ -305,6 +306,10 @@ def add_more(filled: Filled) -> None:
     several["policies"][0]["summary"]["total-failure-session-count"] = "7"  # a defect, noted with its place
     writing = database.open_engine(filled.url)
     stored.store_report(writing, several, filled.settings)
+    given = dt.datetime.combine(filled.today - dt.timedelta(days=9), dt.time(9), dt.UTC)
+    for domain in ("customer0.example", "second.example"):
+        accepted = operator_word.AcceptedCause("starttls-not-supported", "", f"told-of-{domain.partition('.')[0]}")
+        operator_word.give(writing, domain, accepted, f"said of {domain}", "operator", given)
     with writing.begin() as connection:
         row = models.quarantine.c
         asked_for = sa.select(sa.func.min(row.message_digest)).scalar_subquery()
@@ -420,7 +425,7 @@ def test_the_queries_are_found() -> None:
         "domain.causes",
         "quarantine.content",
     } <= set(QUERIES)
-    assert {"evidence.evidence_of", "evidence.domains_of"} <= set(QUERIES)
+    assert {"evidence.evidence_of", "evidence.domains_of", "operator_word.every_word"} <= set(QUERIES)
 
 
 @pytest.mark.parametrize("name", sorted(QUERIES))

@@ -12,14 +12,18 @@ import sqlalchemy as sa
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from dashboard.queries import quarantine, reports
+from dashboard import fleet_verdicts, verdict, verdict_words, verdicts
+from dashboard.queries import fleet, quarantine, reports
+from dashboard.queries.evidence import domains_of
 from dashboard.queries.reports import ReportFilter
 from dashboard.queries.selection import EVERYTHING, Scope
 from dashboard.views import acts
+from dashboard.views import domains as domains_page
 from dashboard.views.visit import Visit
 from ingest import database
 from ingest.intake import EVIDENCE
 from ingest.models import raw_report
+from ingest.settings import Settings
 from tests import stored
 from tests.dashboard import world
 from tests.dashboard.conftest import Filled
@@ -130,16 +134,63 @@ def test_unproven_sessions_are_named_and_not_counted(open_page: Open, filled_tod
 
 
 def test_the_table_of_domains(open_page: Open, filled_today: Filled) -> None:
-    rows = table(open_page(filled_today.url), "policy_domain").set_index("policy_domain")
-    successful, failed = world.sums(filled_today.sent, EVIDENCE, "sts", MAIN, today=filled_today.today)
-    assert (rows.loc[MAIN, "sessions"], rows.loc[MAIN, "failed_sessions"]) == (successful + failed, failed)
+    """Each verdict is a word with the figures that made it; the most urgent comes first, and is said aloud."""
+    app = open_page(filled_today.url)
+    rows = table(app, "policy_domain").set_index("policy_domain")
+    engine, settings = filled_today.engine, Settings(database_url=filled_today.url)
+    names = [name for name in domains_of(engine, EVERYTHING) if name]
+    today = filled_today.today
+    expected = {one.domain: one for one in verdicts.verdicts(engine, settings, names, today, today)}
+    for name in (MAIN, "second.example", "customer0.example"):
+        one, row = expected[name], rows.loc[name]
+        assert verdict_words.TITLES[one.name] in row["verdict"]
+        assert (row["refused"], row["sessions"], row["mode"]) == (
+            one.refused + one.refused_lately,
+            one.sessions,
+            one.mode,
+        )
+    order = [one.domain for one in sorted(expected.values(), key=verdict.urgency)]
+    assert list(rows.index)[:3] == order[:3] == ["second.example", MAIN, "hostile.example"]
     assert "xn--bcher-kva.example (b\u00fccher.example)" in rows.index
+    assert "**Mail is being refused now** for second.example." in said(app)
+
+
+def test_domains_of_one_verdict(open_page: Open, filled_today: Filled) -> None:
+    app = open_page(filled_today.url, verdict="policy-broken")
+    assert set(table(app, "policy_domain")["policy_domain"]) == {MAIN, "hostile.example"}
+    app.segmented_control[0].set_value("all").run()
+    assert len(table(app, "policy_domain")) == 16
+
+
+def test_so_many_domains_that_not_all_are_weighed(
+    open_page: Open, filled_today: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(domains_page, "_MOST_RANKED", 5)
+    monkeypatch.setattr(domains_page, "_ON_A_PAGE", 6)
+    app = open_page(filled_today.url)
+    rows = table(app, "policy_domain")
+    assert list(rows["policy_domain"])[:2] == [MAIN, "second.example"]  # most failures first
+    assert list(rows["verdict"].str[2:])[:2] == ["Policy broken", "Mail is being refused"]
+    assert "too many to sort by verdict" in said(app)
+
+
+def test_a_verdict_is_computed_again_when_something_changed(
+    open_page: Open, filled_today: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weighed: list[str] = []
+    decide = fleet_verdicts.decide
+    monkeypatch.setattr(fleet_verdicts, "decide", lambda one: (weighed.append(one.domain), decide(one))[1])
+    kept, engine, today = fleet_verdicts.Kept(), filled_today.engine, filled_today.today
+    stamps = fleet.stamps(engine, EVERYTHING, [MAIN, "second.example"])
+    for changed in ({}, {}, {MAIN: ("another",)}):
+        kept.summaries(engine, EVERYTHING, Settings(database_url=filled_today.url), today, stamps | changed)
+    assert sorted(weighed) == [MAIN, MAIN, "second.example"]
 
 
 def test_the_browsers_way_back_brings_a_choice_back(open_page: Open, filled_today: Filled) -> None:
     app = open_page(filled_today.url)
     recent = figures(app)
-    app.segmented_control[0].set_value("all").run()
+    app.segmented_control[1].set_value("all").run()
     assert figures(app) != recent
     del app.query_params["days"]
     app.run()
@@ -150,7 +201,7 @@ def test_the_range_of_days_is_part_of_the_address(open_page: Open, filled_today:
     app = open_page(filled_today.url, days="all")
     successful, failed = world.sums(filled_today.sent, EVIDENCE, "sts", days=9999, today=filled_today.today)
     assert figures(app)["MTA-STS sessions"] == f"{successful + failed:,}"
-    app.segmented_control[0].set_value("30").run()
+    app.segmented_control[1].set_value("30").run()
     assert app.query_params["days"] == "30"
 
 
@@ -158,7 +209,7 @@ def test_the_range_of_days_is_part_of_the_address(open_page: Open, filled_today:
 def test_a_mistyped_address_shows_the_default(open_page: Open, filled_today: Filled, nonsense: str) -> None:
     app = open_page(filled_today.url, days=nonsense)
     assert not app.exception
-    assert app.segmented_control[0].value == "14"
+    assert app.segmented_control[1].value == "14"
 
 
 def test_a_search_narrows_the_table(open_page: Open, filled_today: Filled) -> None:
@@ -170,7 +221,7 @@ def test_a_search_narrows_the_table(open_page: Open, filled_today: Filled) -> No
 
 def test_a_click_on_a_row_opens_the_domain(open_page: Open, filled_today: Filled) -> None:
     app = open_page(filled_today.url)
-    app.session_state["domains"] = {"selection": {"rows": [], "columns": [], "cells": [(1, "sessions")]}}
+    app.session_state["domains"] = {"selection": {"rows": [], "columns": [], "cells": [(0, "sessions")]}}
     app.run()
     assert [title.value for title in app.title] == ["second.example"]
     assert app.query_params["domain"] == "second.example"
@@ -214,9 +265,58 @@ def test_unproven_reports_of_a_domain_are_marked_as_such(open_page: Open, filled
 
 
 def test_failures_stand_under_their_mx_host(open_page: Open, filled_today: Filled) -> None:
-    heat = table(open_page(filled_today.url, "domain", domain=MAIN), "what").set_index("what")
+    heat = table(open_page(filled_today.url, "domain", domain=MAIN), "mx0").set_index("what")
     assert heat.loc["Certificate expired", "mx0"] == 28
     assert heat.loc["Certificate has another name", "mx1"] == 8
+
+
+def test_the_answer_stands_in_its_order(open_page: Open, filled_today: Filled) -> None:
+    app = open_page(filled_today.url, "domain", domain="second.example")
+    order = [title.value for title in app.subheader]
+    wanted = [
+        "What enforce would have refused",
+        "The evidence",
+        "What to do next",
+        "The policy, as senders see it",
+        "The verdict, day by day",
+        "Your word",
+    ]
+    assert [title for title in order if title in wanted] == wanted
+    text = said(app)
+    assert "Mail is being turned away now" in text
+    assert "28 of 658 sessions, on 7 of 7 days with reports." in text
+    assert "mode: testing\n" in text  # the way back, to paste
+    assert "_mta-sts.second.example. 3600 IN TXT" in text
+
+
+def test_what_is_missing_is_measured(open_page: Open, filled_today: Filled) -> None:
+    app = open_page(filled_today.url, "domain", domain="customer8.example")
+    bars = [element.proto.text for element in app.get("progress")]
+    assert bars == [
+        "Complete days under this policy: 4 of 14",
+        "Independent reporters: 1 of 2",
+        "Clean sessions: 13 of 299",
+    ]
+
+
+def test_who_saw_which_cause(open_page: Open, filled_today: Filled) -> None:
+    app = open_page(filled_today.url, "domain", domain=MAIN)
+    cells = table(app, "cause0").set_index("what")
+    assert (cells.loc["google.example", "cause0"], cells.loc["microsoft.example", "cause2"]) == (28, 8)
+    app.session_state["who saw what"] = {"selection": {"rows": [], "columns": [], "cells": [(0, "cause0")]}}
+    app.run()
+    assert app.query_params["result"] == "certificate-expired"
+    assert app.query_params["reporter"] == '"google.example"'
+
+
+def test_a_policy_can_be_pasted_once_its_hosts_are_named(open_page: Open, filled_today: Filled) -> None:
+    app = open_page(filled_today.url, "domain", domain="xn--bcher-kva.example")
+    assert "Name the hosts of the MX records" in said(app)
+    named = next(field for field in app.text_input if field.label == "The MX hosts of this domain")
+    named.set_value("mx1.example.net, mx2.example.net").run()
+    assert "mx: mx1.example.net\nmx: mx2.example.net\n" in said(app)
+    next(field for field in app.text_input if field.label == "The MX hosts of this domain").set_value("<b>").run()
+    assert "This cannot be published:" in said(app)
 
 
 def test_a_click_on_a_failure_opens_the_reports_behind_it(open_page: Open, filled_today: Filled) -> None:
@@ -244,7 +344,7 @@ def test_counts_are_said_to_be_sessions(open_page: Open, filled_today: Filled) -
 
 def test_policies_that_senders_saw(open_page: Open, filled_today: Filled) -> None:
     app = open_page(filled_today.url, "domain", domain="second.example")
-    assert [expander.label for expander in app.expander] == ["MTA-STS, mode enforce"]
+    assert app.expander[-1].label == "MTA-STS, mode enforce"
     assert "\n".join(world.ENFORCE) in [code.value for code in app.code]
     assert "by google.example" in said(app)
 

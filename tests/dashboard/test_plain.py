@@ -29,7 +29,7 @@ def test_any_text_is_words_or_one_code_span_that_says_it_whole(text: str) -> Non
     if shown.startswith("`"):
         assert [kind for kind, _ in found] == ["text", "code_inline", "text"]
         # CommonMark takes one blank off at both ends when both are there, and there is more than blanks.
-        assert found[1][1].strip() == plain.visible(text).strip()
+        assert found[1][1].strip() == plain.visible(text).replace(":material/", ":material[U+002F]").strip()
     else:
         assert "".join(content for _, content in found) == f"a {shown} b"
         assert {kind for kind, _ in found} == {"text"}
@@ -45,6 +45,11 @@ def test_ordinary_names_are_no_code(ordinary: str) -> None:
 
 def test_a_domain_is_shown_without_a_code_span() -> None:
     assert plain.plain("mail.xn--bcher-kva.example") == "mail.xn--bcher-kva.example"
+
+
+def test_the_name_of_an_icon_is_written_out() -> None:
+    """Streamlit rewrites it even in code."""
+    assert plain.plain("a :material/check: b") == "`a :material[U+002F]check: b`"
 
 
 @pytest.mark.parametrize(

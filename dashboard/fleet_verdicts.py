@@ -1,0 +1,106 @@
+"""The verdicts of many domains, each computed again only when something about its domain has changed."""
+
+import datetime as dt
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from ingest.settings import Settings
+from ingest.sql import chunks
+
+from .queries.evidence import evidence_of
+from .queries.selection import Scope
+from .verdict import URGENCY, Verdict, decide
+from .verdicts import thresholds, trusts
+
+# Domains whose evidence is read together; between two of these, progress is told.
+_TOGETHER = 100
+# About 50 MB of summaries.
+_MOST_KEPT = 100_000
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """A verdict in a line. ``refused`` and ``sessions`` made it; ``bound`` is None without a session that counts."""
+
+    domain: str
+    verdict: str
+    refused: int
+    sessions: int
+    bound: float | None
+    mode: str
+    reporters: int
+    last_report_day: dt.date | None
+
+    @property
+    def urgency(self) -> tuple[int, int, int, str]:
+        """A sorting key: the most urgent first, then most refused sessions, then most sessions, then by name."""
+        return URGENCY.index(self.verdict), -self.refused, -self.sessions, self.domain
+
+
+# What changes when anything about a domain does.
+Stamp = tuple[object, ...]
+Progress = Callable[[int, int], None]
+
+
+class Kept:
+    """Summaries with the stamps they were made under. One for all users of a process: what they may see is asked before."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, str], tuple[Stamp, Summary]] = {}
+
+    def summaries(
+        self,
+        engine: sa.Engine,
+        scope: Scope,
+        settings: Settings,
+        today: dt.date,
+        stamps: Mapping[str, Stamp],
+        progress: Progress = lambda _done, _of: None,
+    ) -> list[Summary]:
+        """The verdict of today about each domain of ``stamps``, most urgent first.
+
+        ``progress`` is told how many of the domains that need it have been computed, of how many.
+        """
+        limits, believed = thresholds(settings), trusts(settings)
+        made_for: Stamp = (settings.database_url, today, msgspec.structs.astuple(limits), believed)
+        database = settings.database_url
+        with self._lock:
+            known = {name: self._known.get((database, name)) for name in stamps}
+        stale = [name for name, stamp in stamps.items() if (old := known[name]) is None or old[0] != (*made_for, stamp)]
+        found = {name: old[1] for name, old in known.items() if old is not None}
+        done = 0
+        for some in chunks(stale, _TOGETHER):
+            progress(done, len(stale))
+            fresh = [_summary(decide(one)) for one in evidence_of(engine, scope, some, today, limits, trusts=believed)]
+            found |= {one.domain: one for one in fresh}
+            self._keep(database, {one.domain: ((*made_for, stamps[one.domain]), one) for one in fresh})
+            done += len(some)
+        return sorted((found[name] for name in stamps), key=lambda one: one.urgency)
+
+    def _keep(self, database: str, fresh: Mapping[str, tuple[Stamp, Summary]]) -> None:
+        with self._lock:
+            if len(self._known) + len(fresh) > _MOST_KEPT:
+                self._known.clear()
+            self._known |= {(database, name): entry for name, entry in fresh.items()}
+
+
+def _summary(found: Verdict) -> Summary:
+    return Summary(
+        domain=found.domain,
+        verdict=found.name,
+        refused=found.refused + found.refused_lately,
+        sessions=found.sessions,
+        bound=found.bound if found.sessions else None,
+        mode=found.mode,
+        reporters=found.reporters,
+        last_report_day=found.last_report_day,
+    )
+
+
+def by_verdict(found: Sequence[Summary]) -> dict[str, int]:
+    """How many domains have each verdict, most urgent first; verdicts that none has are left out."""
+    counts = {name: sum(one.verdict == name for one in found) for name in URGENCY}
+    return {name: count for name, count in counts.items() if count}

@@ -1,0 +1,98 @@
+"""What became of a domain's policy: who sees which, until when older ones live in caches, and the verdict day by day."""
+
+import pandas as pd
+import streamlit as st
+
+from .. import charts, verdict_words, verdicts
+from ..evidence import Evidence, Thresholds
+from ..plain import plain
+from ..policy_history import Seen, expiry
+from ..queries.reports import exactly
+from ..queries.selection import TRUSTED
+from ..verdict import Verdict
+from . import parts
+from .visit import Visit
+
+_DAYS = 60
+
+
+def render(visit: Visit, evidence: Evidence, found: Verdict, rules: tuple[Thresholds, tuple[str, ...]]) -> None:
+    """Show the policy's history and the verdict's."""
+    st.subheader("The policy, as senders see it")
+    _caches(evidence, found)
+    if found.propagation:
+        _propagation(visit, found)
+    _day_by_day(visit, found.domain, rules)
+
+
+def _caches(evidence: Evidence, found: Verdict) -> None:
+    current = found.current
+    if current is None:
+        st.text("No report has quoted a policy that can be read.")
+        return
+    mode = plain(current.policy.mode) or "unknown"
+    said = "entered by hand" if current.stated else "by what senders quote"
+    st.markdown(
+        f"In force, {said}: mode **{mode}** since {current.mode_since}, these MX patterns since {current.since}."
+    )
+    last = expiry(evidence.served, current.policy)
+    if last is not None and last >= found.on:
+        st.text(
+            f"A sender may go on applying an older policy until {last}: that is the last day it was quoted plus its max_age. "
+            "Keep serving a policy, and keep hosts and certificates in order, until then."
+        )
+
+
+def _propagation(visit: Visit, found: Verdict) -> None:
+    behind = sum(not seen.current for seen in found.propagation)
+    of = len(found.propagation)
+    st.text(
+        f"{behind:,} of {of:,} reporters saw an older policy last." if behind else f"All {of:,} reporters saw it last."
+    )
+    rows = pd.DataFrame(
+        {
+            "reporter": [seen.organization for seen in found.propagation],
+            "sees": ["the policy in force" if seen.current else "another one" for seen in found.propagation],
+            "mode": [seen.policy.mode or "\u2014" for seen in found.propagation],
+            "mx": [", ".join(seen.policy.mx) for seen in found.propagation],
+            "max_age": pd.array([seen.policy.max_age for seen in found.propagation], dtype="Int64"),
+            "day": pd.to_datetime([seen.day for seen in found.propagation]),
+        }
+    ).astype(dict.fromkeys(("reporter", "sees", "mode", "mx"), "str"))
+    columns = {
+        "reporter": parts.text_column("Reporter"),
+        "sees": parts.text_column("Sees"),
+        "mode": parts.text_column("Mode"),
+        "day": parts.day_column("Last quoted for"),
+        "max_age": parts.count_column("max_age", "Seconds for which the sender may keep it."),
+        "mx": parts.text_column("MX patterns", width="large"),
+    }
+    chosen = parts.clickable_table(rows, columns, "Which policy each reporter saw last", "propagation")
+    if chosen is not None:
+        visit.go("reports", **_about(found, found.propagation[chosen]))
+    st.caption("Click on a row for that reporter's reports of the day.")
+
+
+def _about(found: Verdict, seen: Seen) -> dict[str, str]:
+    day = str(seen.day)
+    return {
+        "domain": found.domain,
+        "trust": TRUSTED,
+        "reporter": exactly(seen.organization),
+        "since": day,
+        "until": day,
+    }
+
+
+def _day_by_day(visit: Visit, domain: str, rules: tuple[Thresholds, tuple[str, ...]]) -> None:
+    """The verdict of each of the last days, as it was on that day."""
+    days = visit.read(verdicts.by_day, domain, visit.today, _DAYS, *rules)
+    rows = pd.DataFrame(
+        {
+            "day": pd.to_datetime([day for day, _ in days]),
+            "verdict": [verdict_words.TITLES[name] for _, name in days],
+        }
+    )
+    st.subheader("The verdict, day by day")
+    st.altair_chart(charts.verdict_history(rows), alt="The verdict of each day")
+    st.caption("Each day's verdict is computed from what had arrived by then.")

@@ -1,0 +1,29 @@
+"""A page with nothing but the operator's word about ``?domain=``, for a user of choice: run by AppTest and by a browser."""
+
+import datetime as dt
+import os
+
+import streamlit as st
+
+from dashboard import verdicts
+from dashboard.queries.selection import Scope
+from dashboard.views import operator_word
+from dashboard.views.visit import Visit, open_engine
+from ingest import settings as settings_module
+
+st.set_page_config(layout="wide")
+settings = settings_module.load()
+patterns = os.environ.get("TEST_SCOPE", "*").split()
+visit = Visit(
+    settings,
+    open_engine(settings.database_url),
+    dt.datetime.now(dt.UTC).date(),
+    {},
+    Scope(tuple(patterns)),
+    os.environ.get("TEST_USER", ""),
+)
+domain = st.query_params["domain"]
+rules = verdicts.thresholds(settings), verdicts.trusts(settings)
+(found,) = visit.read(verdicts.some_verdicts, (domain,), visit.today, *rules)
+st.title(found.name)
+operator_word.render(visit, domain, found)
