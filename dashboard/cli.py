@@ -21,6 +21,7 @@ from ingest.spool import SpoolUnavailable
 
 from . import next_cli as next_cli  # these add their commands to the program
 from . import verdict_cli as verdict_cli
+from . import word_cli as word_cli
 
 
 def _show_version(wanted: bool) -> None:

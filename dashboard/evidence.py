@@ -8,6 +8,9 @@ from collections.abc import Mapping
 
 import msgspec
 
+# As the MX host of an acceptance: failures that name none. No host name holds a blank.
+NO_MX = "(none named)"
+
 
 class Policy(msgspec.Struct, frozen=True):
     """An MTA-STS policy as senders quote it, or as the operator entered it. ``max_age`` is in seconds, None when unknown."""
@@ -53,12 +56,13 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Sighting(msgspec.Struct, frozen=True):
-    """A reporter quoted this policy in a report about this day."""
+    """A reporter quoted this policy in a report about this day, which arrived on the day ``came`` (UTC; None: in time)."""
 
     day: dt.date
     organization: str
     reporter: str
     policy: Policy
+    came: dt.date | None = None
 
 
 class ServedPolicy(msgspec.Struct, frozen=True):
@@ -70,7 +74,7 @@ class ServedPolicy(msgspec.Struct, frozen=True):
 
 
 class Acceptance(msgspec.Struct, frozen=True):
-    """The operator's word that a cause needs no repair before the switch. An empty field stands for any.
+    """The operator's word that a cause needs no repair before the switch. An empty field stands for any; see NO_MX.
 
     ``since`` is the day it was given, ``until`` the last day it holds (None: until taken back).
     """
@@ -87,19 +91,28 @@ class Acceptance(msgspec.Struct, frozen=True):
         return (
             in_force
             and self.result_type in ("", result_type)
-            and self.mx_host in ("", mx_host)
+            and self.mx_host in ("", mx_host or NO_MX)
             and self.organization in ("", organization)
         )
 
 
 class Thresholds(msgspec.Struct, frozen=True):
-    """How much evidence is enough (decision.md section 4). ``bound`` is a share of sessions, ``confidence`` one-sided."""
+    """How much evidence is enough (decision.md section 4). ``bound`` is a share of sessions, ``confidence`` one-sided.
+
+    ``signers`` are the domains (with those below them) whose signatures can prove; empty: all.
+    """
 
     window_days: int = 14
     late_days: int = 2
     reporters: int = 2
     bound: float = 0.01
     confidence: float = 0.95
+    signers: tuple[str, ...] = ()
+
+    def believes(self, signer: str) -> bool:
+        """Whether reports with that signature prove anything. What is not signed was let in by the operator."""
+        known = any(signer == name or signer.endswith(f".{name}") for name in self.signers)
+        return known or not signer or not self.signers
 
 
 class StatedPolicy(msgspec.Struct, frozen=True):
@@ -117,7 +130,8 @@ class Evidence(msgspec.Struct, frozen=True):
     """Everything known about a domain on the day ``on``: only what had arrived by the end of it.
 
     ``entries`` are those of the window and of the days after it; ``sightings`` go back further, to see when policies changed;
-    ``reported`` has, for each organisation, the days it reported about in the last months.
+    ``reported`` has, for each organisation, the days it reported about in the last months. ``own_thresholds`` names those
+    that are this domain's own; ``overtaken`` is a stated policy that senders have changed from since, and no longer counts.
     """
 
     domain: str
@@ -130,3 +144,5 @@ class Evidence(msgspec.Struct, frozen=True):
     stated: StatedPolicy | None = None
     mx_hosts: tuple[str, ...] = ()
     thresholds: Thresholds = Thresholds()
+    own_thresholds: tuple[str, ...] = ()
+    overtaken: StatedPolicy | None = None

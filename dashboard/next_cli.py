@@ -32,7 +32,7 @@ def policy_next(
     from .next_step import next_step
     from .queries.evidence import evidence_of
     from .verdict import decide
-    from .verdict_words import SENTENCES
+    from .verdict_words import sentence
 
     settings = settings_module.load()
     ready_engine(settings).dispose()
@@ -49,7 +49,7 @@ def policy_next(
         raise typer.BadParameter(f"{one_line(str(error))}; name the hosts of your MX records with --mx") from error
     finally:
         engine.dispose()
-    typer.echo(f"{one_line(found.domain)}: {found.name}\n{SENTENCES[found.name]}\nNext: {step.words}\n")
+    typer.echo(f"{one_line(found.domain)}: {found.name}\n{sentence(found)}\nNext: {step.words}\n")
     if step.publication is None:
         raise typer.Exit(ANSWER_IS_NO)
     print_publication(step.publication)

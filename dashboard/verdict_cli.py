@@ -39,7 +39,7 @@ def verdict(
 
     settings = settings_module.load()
     today = dt.datetime.now(dt.UTC).date()
-    day = _day(on) if on else today
+    day = day_of(on, "--on") if on else today
     ready_engine(settings).dispose()
     engine = database.open_engine(settings.database_url, read_only=True)
     try:
@@ -62,13 +62,14 @@ def _all(engine: sa.Engine, settings: Settings, day: dt.date, today: dt.date) ->
     return verdicts(engine, settings, domains_of(engine, EVERYTHING), day, today)
 
 
-def _day(text: str) -> dt.date:
+def day_of(text: str, option: str) -> dt.date:
+    """A day as typed for ``option``. Raises typer.BadParameter."""
     try:
         if len(text) != len("2026-03-14"):
             raise ValueError(text)
         return dt.date.fromisoformat(text)
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no day; write it as YYYY-MM-DD", param_hint="--on") from error
+        raise typer.BadParameter(f"{text!r} is no day; write it as YYYY-MM-DD", param_hint=option) from error
 
 
 def policy_domain(domain: str) -> str:

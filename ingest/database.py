@@ -5,6 +5,7 @@ import importlib
 import os
 import re
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -125,6 +126,16 @@ def back_up(url: str, target: Path) -> None:
     finally:
         source.dispose()
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def connected(engine: sa.Engine, *, write: bool = False) -> Iterator[sa.Connection]:
+    """A connection (``write``: a transaction). Raises DatabaseAway."""
+    try:
+        with engine.begin() if write else engine.connect() as connection:
+            yield connection
+    except sa.exc.DBAPIError as error:
+        raise as_away(error) from error
 
 
 def as_away(error: sa.exc.DBAPIError) -> DatabaseAway:

@@ -251,3 +251,24 @@ quarantine = sa.Table(
     _key("message_digest"),
 )
 sa.Index(None, quarantine.c.state, quarantine.c.received_at)
+
+# What the operator says about a domain: it changes verdicts, and no report can. A row is written once; taking a word back
+# fills its last three columns, once. Nothing is deleted, so that the verdict of a past day can be computed again.
+operator_word = sa.Table(
+    "operator_word",
+    metadata,
+    sa.Column("policy_domain", Domain, nullable=False),
+    sa.Column("word_key", Digest, nullable=False),
+    # accept | thresholds | policy | mx-hosts; ``content`` is its JSON (ingest.operator_word).
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("content", sa.Text, nullable=False),
+    _text("note"),
+    _text("author"),
+    sa.Column("given_at", Instant, nullable=False),
+    # The last day on which it holds; null: until it is taken back.
+    sa.Column("until_day", sa.Date),
+    sa.Column("withdrawn_at", Instant),
+    _text("withdrawn_by"),
+    _text("withdrawal_note"),
+    _key("policy_domain", "word_key"),
+)

@@ -59,11 +59,11 @@ def lint(
     as_json: Annotated[bool, typer.Option("--json", help="The findings as JSON.")] = False,
 ) -> None:
     """Say everything that is wrong with a policy file, by line, and what to write instead. Exit code 1 when there are errors."""
-    policy = linter.lint(_read(file), [_host(host) for host in mx or []])
+    policy = linter.lint(read_policy(file), [_host(host) for host in mx or []])
     findings = _findings("file", policy.faults)
     old, new = _sts_record(previous_record), _sts_record(record)
     if previous:
-        before = linter.lint(_read(previous))
+        before = linter.lint(read_policy(previous))
         fresh = mta_sts_record.new_id(dt.datetime.now(dt.UTC))
         findings += _findings("change", linter.change_faults(before, policy, old.id, new.id, fresh))
     if record is not None:
@@ -108,7 +108,7 @@ def build(
     sys.stdout.write(planned.policy_text) if policy_only else print_publication(planned)
 
 
-def _read(path: str) -> bytes:
+def read_policy(path: str) -> bytes:
     """What a linter needs of a file: no more than senders read of it, and a little."""
     try:
         if path == "-":

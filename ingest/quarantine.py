@@ -4,7 +4,6 @@ One set of operations for the command line and for the page. Reading again is th
 (limited.py): before a message is read its row says that it ended its reader, and only the end of the reading says otherwise.
 """
 
-import contextlib
 import datetime as dt
 import zlib
 from collections.abc import Iterator, Sequence
@@ -49,7 +48,7 @@ class Group(msgspec.Struct, frozen=True):
 def find(engine: sa.Engine, beginning: str) -> str:
     """The digest of the one message whose number begins so. Raises NotFound."""
     like = _row.message_digest.startswith(beginning.lower(), autoescape=True)
-    with _database(engine) as connection:
+    with database.connected(engine) as connection:
         found = list(connection.execute(sa.select(_row.message_digest).where(like).limit(2)).scalars())
     if len(found) == 1:
         return str(found[0])
@@ -61,21 +60,21 @@ def groups(engine: sa.Engine, *, discarded: bool = False, reason: str = "") -> l
     messages = sa.func.count().label("messages")
     columns = (_row.reason, messages, sa.func.min(_row.received_at), sa.func.max(_row.received_at))
     query = sa.select(*columns).where(*_wanted(discarded, reason)).group_by(_row.reason)
-    with _database(engine) as connection:
+    with database.connected(engine) as connection:
         return [Group(*values) for values in connection.execute(query.order_by(messages.desc(), _row.reason))]
 
 
 def messages(engine: sa.Engine, reason: str, *, discarded: bool = False) -> Iterator[dict[str, Any]]:
     """The messages of a group, newest first, without their content."""
     query = sa.select(*_LISTED).where(*_wanted(discarded, reason)).order_by(_row.received_at.desc())
-    with _database(engine) as connection:
+    with database.connected(engine) as connection:
         for row in connection.execute(query.execution_options(yield_per=_AT_ONCE)).mappings():
             yield dict(row)
 
 
 def content(engine: sa.Engine, digest: str) -> bytes:
     """A message byte by byte as it came."""
-    with _database(engine) as connection:
+    with database.connected(engine) as connection:
         stored = connection.execute(sa.select(_row.message).where(_row.message_digest == digest)).scalar_one()
     return zlib.decompress(stored)
 
@@ -83,7 +82,7 @@ def content(engine: sa.Engine, digest: str) -> bytes:
 def waiting(engine: sa.Engine, reason: str = "") -> list[str]:
     """The digests of all messages that are not discarded, or of those with one reason, oldest first."""
     query = sa.select(_row.message_digest).where(*_wanted(False, reason)).order_by(_row.received_at)
-    with _database(engine) as connection:
+    with database.connected(engine) as connection:
         return list(connection.execute(query).scalars())
 
 
@@ -169,15 +168,5 @@ def _act(
 ) -> int:
     by = {"acted_by": storable(who)[:_MAX_NOTE], "acted_at": now}
     update = sa.update(models.quarantine).where(_row.state.in_(states), condition).values(change | by)
-    with _database(engine, write=True) as connection:
+    with database.connected(engine, write=True) as connection:
         return connection.execute(update).rowcount
-
-
-@contextlib.contextmanager
-def _database(engine: sa.Engine, *, write: bool = False) -> Iterator[sa.Connection]:
-    """A connection (``write``: a transaction). Raises DatabaseAway."""
-    try:
-        with engine.begin() if write else engine.connect() as connection:
-            yield connection
-    except sa.exc.DBAPIError as error:
-        raise database.as_away(error) from error

@@ -80,7 +80,7 @@ def discard(
     """Take messages off the list. They are kept until retention (KEEP_QUARANTINE_DAYS) removes them."""
     engine = _engine()
     digests = _found(engine, messages)
-    typer.echo(f"discarded={quarantine.discard(engine, digests, note, _who(), dt.datetime.now(dt.UTC))}")
+    typer.echo(f"discarded={quarantine.discard(engine, digests, note, os_user(), dt.datetime.now(dt.UTC))}")
 
 
 @quarantine_commands.command("take-back")
@@ -88,7 +88,7 @@ def take_back(messages: _Numbers) -> None:
     """Put discarded messages on the list again."""
     engine = _engine()
     digests = _found(engine, messages)
-    typer.echo(f"taken-back={quarantine.take_back(engine, digests, _who(), dt.datetime.now(dt.UTC))}")
+    typer.echo(f"taken-back={quarantine.take_back(engine, digests, os_user(), dt.datetime.now(dt.UTC))}")
 
 
 def _engine(settings: Settings | None = None) -> sa.Engine:
@@ -102,7 +102,7 @@ def _found(engine: sa.Engine, beginnings: Sequence[str]) -> list[str]:
         raise typer.BadParameter(str(error)) from error
 
 
-def _who() -> str:
+def os_user() -> str:
     """The user of the operating system."""
     try:
         return getpass.getuser()

@@ -6,6 +6,7 @@ directory), environment variables with the prefix ``STARTTALLY_``.
 
 import difflib
 import os
+import re
 import socket
 import tomllib
 from collections.abc import Mapping
@@ -178,6 +179,11 @@ class Settings(BaseSettings):
         description="Share of sessions that enforce may refuse: the verdict is ready when, at 95 % confidence, it is no more.",
     )
     verdict_reporters: int = Field(2, ge=1, le=100, description="Independent reporters that a verdict of ready needs.")
+    verdict_signers: Names = Field(
+        (),
+        description="Domains (with their subdomains) whose signed reports can prove that a policy is ready and say which "
+        "policy is in force, such as google.com,microsoft.com; those of others can only block. Empty believes every signer.",
+    )
     trust_uploads: bool = Field(
         False, description="Let uploads over HTTPS count as evidence, although nothing proves who sent them."
     )
@@ -211,9 +217,10 @@ class Settings(BaseSettings):
     oidc_client_secret: SecretStr = Field(SecretStr(""), description="The secret that belongs to OIDC_CLIENT_ID.")
     access: Access = Field(
         (),
-        description="Who may see which domains: `alice@example.com=example.com *.example.com; bob@example.com=*` (a table "
-        "of lists in TOML). *.example.com is every name below it; @example.com is every user of that domain, * every user "
-        "who is logged in. Empty: all users see everything; otherwise who is not listed sees nothing.",
+        description="Who may see which domains, and give the operator's word about them: "
+        "`alice@example.com=example.com *.example.com; bob@example.com=*` (a table of lists in TOML). *.example.com is every "
+        "name below it; @example.com is every user of that domain, * every user who is logged in. Empty: all users see "
+        "everything; otherwise who is not listed sees nothing.",
     )
     login_hours: int = Field(
         12, ge=1, le=720, description="Hours after which a user whom OIDC_ISSUER logged in must log in again."
@@ -230,6 +237,16 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then the environment, then the TOML file."""
         return init_settings, env_settings, _TomlFile(settings_cls)
+
+    @field_validator("verdict_signers")
+    @classmethod
+    def _domains(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+", name):
+                raise ValueError(
+                    f"{name!r} is no domain; write those that sign reports, for example google.com,microsoft.com"
+                )
+        return value
 
     @field_validator("database_url")
     @classmethod

@@ -14,13 +14,12 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
-import msgspec
 import sqlalchemy as sa
 
 from . import database, housekeeping, intake, metrics, publishing, quarantine, retries, store, trace
 from .authentication import Authentication, authenticate, signature_names
+from .batch import COSTLY, Batch, Costly
 from .dkim_keys import Keys
 from .intake import Decoded, Quarantined, Submission
 from .lanes import Lane, Turns, lanes
@@ -29,17 +28,12 @@ from .settings import Settings
 from .spool import Claimant, Spool, SpooledMessage
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
-U = TypeVar("U")
 
 # Readers that a message may take down before it is set aside.
 _MAX_ATTEMPTS = 2
 _MAX_BATCH_CPU_SECONDS = 300
-# Raw bytes of one batch, and bytes of the reports read from them: what is read takes several times as much memory.
+# Raw bytes of one batch.
 _BATCH_BYTES = 24 * 1024 * 1024
-_READ_BYTES = 24 * 1024 * 1024
-# Reading a batch takes so long and no longer: the next one may be of cheaper messages.
-_READ_SECONDS = 0.5
 _STEP_SECONDS = 120.0
 _RECOVER_EVERY = 15.0
 _RETRY_EVERY = 20.0
@@ -51,15 +45,6 @@ _COUNT_EVERY = 10.0
 _RETRY_DNS_SECONDS = 2.0
 _HOUSEKEEPING_EVERY = 3600.0
 _LONGEST_BACK_OFF = 30.0
-
-
-class _Costly(msgspec.Struct, frozen=True):
-    """In place of what a message in the quick lane would cost too much to become."""
-
-    held: int = 0
-
-
-_COSTLY = _Costly()
 
 
 class Worker:
@@ -155,7 +140,7 @@ class Worker:
 
     def _costly_work(self, claimant: Claimant) -> None:
         if messages := self._next_costly():
-            done, _ = self._store_batch(_Batch(claimant, messages, self._alive), self._thorough)
+            done, _ = self._store_batch(Batch(claimant, messages, self._alive), self._thorough)
             self._costly.extendleft(reversed(messages[done:]))
         if self._retries_wait:  # go on with what has waited for DNS
             self._due["undetermined"] = 0.0
@@ -186,12 +171,12 @@ class Worker:
         tally = store.Tally()
         rest: list[SpooledMessage] = messages
         while rest:
-            done, came_of_it = self._store_batch(_Batch(claimant, rest, self._alive), lane)
+            done, came_of_it = self._store_batch(Batch(claimant, rest, self._alive), lane)
             tally += came_of_it
             rest = rest[done:]
         return tally
 
-    def _store_batch(self, batch: "_Batch", lane: Lane) -> tuple[int, store.Tally]:
+    def _store_batch(self, batch: Batch, lane: Lane) -> tuple[int, store.Tally]:
         """One batch, one transaction; the files go only after its commit. How many messages were done with.
 
         The database being away is nobody's fault: the messages go back as they were. Any other error is some message's
@@ -223,14 +208,14 @@ class Worker:
             log.exception("a batch of %d failed; suspected of it: %d", len(batch.messages), len(batch.suspects))
             batch.give_back(blame=True)
             return len(batch.claimed), store.Tally()
-        self._costly.extend(batch.done([item is _COSTLY for item in became]))
+        self._costly.extend(batch.done([item is COSTLY for item in became]))
         _note(ready, tally, time.monotonic() - begun)
         return len(batch.messages), tally
 
-    def _read(self, spooled: SpooledMessage, lane: Lane) -> Decoded | Quarantined | _Costly | None:
+    def _read(self, spooled: SpooledMessage, lane: Lane) -> Decoded | Quarantined | Costly | None:
         """Decode one message within its share of CPU time. None when the file is gone (an operator removed it)."""
         if lane.quick and (spooled.attempts or spooled.size > lane.file_bytes):
-            return _COSTLY
+            return COSTLY
         try:
             raw, found_at = spooled.read(), _modified(spooled.path)
         except FileNotFoundError:
@@ -245,15 +230,15 @@ class Worker:
         decoded = intake.decode_mail(message, arrival, lane.settings)
         # What could not be read may only be too large for this lane.
         in_doubt = isinstance(decoded, Quarantined) or decoded.unread
-        return _COSTLY if lane.quick and in_doubt else decoded
+        return COSTLY if lane.quick and in_doubt else decoded
 
     def _authenticated(
-        self, item: Decoded | Quarantined | _Costly | None, lane: Lane
-    ) -> Submission | Quarantined | _Costly | None:
+        self, item: Decoded | Quarantined | Costly | None, lane: Lane
+    ) -> Submission | Quarantined | Costly | None:
         if not isinstance(item, Decoded):
             return item
         submission = intake.authenticated(item, self._verdict)
-        return _COSTLY if lane.quick and submission.undetermined else submission
+        return COSTLY if lane.quick and submission.undetermined else submission
 
     def _verdict(self, message: bytes, now: dt.datetime) -> Authentication:
         allow_cpu(MAX_MESSAGE_CPU_SECONDS)
@@ -304,70 +289,6 @@ class Worker:
 
     def _housekeeping(self) -> None:
         housekeeping.prune(self._engine, self._settings, dt.datetime.now(dt.UTC), self._alive)
-
-
-class _Batch:
-    """Messages on their way into one transaction, and which of them would be to blame if that failed now.
-
-    ``claimed`` is what may come into it, ``messages`` what its size allows. ``alive`` is called before each.
-    """
-
-    def __init__(self, claimant: Claimant, claimed: list[SpooledMessage], alive: Callable[[], None]) -> None:
-        self._claimant = claimant
-        self._alive = alive
-        self.claimed = claimed
-        self.messages = claimed
-        self.suspects = claimed
-
-    def read(
-        self, do: Callable[[SpooledMessage], Decoded | Quarantined | _Costly | None]
-    ) -> list[Decoded | Quarantined | _Costly | None]:
-        """``do`` to one message after the other, until what they hold, or the time it took, is enough for a batch."""
-        found: list[Decoded | Quarantined | _Costly | None] = []
-        size, until = 0, time.monotonic() + _READ_SECONDS
-        for message in self.claimed:
-            self._take_up(message)
-            found.append(do(message))
-            item = found[-1]
-            size += item.held if item else 0
-            if size >= _READ_BYTES or time.monotonic() >= until:
-                break
-        self.messages = self.claimed[: len(found)]
-        self._put_down()
-        return found
-
-    def each(self, do: Callable[[T], U], items: Sequence[T]) -> list[U]:
-        """``do`` to each message's item in turn; the message in hand is the suspect, here and for whoever finds us dead."""
-        results = []
-        for message, item in zip(self.messages, items, strict=True):
-            self._take_up(message)
-            results.append(do(item))
-        self._put_down()
-        return results
-
-    def _take_up(self, message: SpooledMessage) -> None:
-        self._alive()
-        self.suspects = [message]
-        self._claimant.reading(message)
-
-    def _put_down(self) -> None:
-        self._claimant.reading(None)
-        self.suspects = self.messages
-
-    def done(self, aside: Sequence[bool]) -> list[SpooledMessage]:
-        """The database holds them: their files go, but for those put aside, which are returned and stay claimed."""
-        kept = []
-        for message, stays in zip(self.messages, aside, strict=True):
-            if stays:
-                kept.append(message)
-            else:
-                self._claimant.done(message)
-        return kept
-
-    def give_back(self, *, blame: bool) -> None:
-        """Put every message back into the spool; with ``blame``, an attempt is counted against the suspects."""
-        for message in self.claimed:
-            self._claimant.release(message, message.attempts + (blame and message in self.suspects))
 
 
 def _note(ready: Sequence[Submission | Quarantined], tally: store.Tally, seconds: float) -> None:

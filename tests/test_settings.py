@@ -30,6 +30,8 @@ def test_defaults_listen_on_loopback_only() -> None:
         ("SMTP_LISTEN", "0.0.0.0:25", "set STARTTALLY_RECIPIENTS"),
         ("SMTP_LISTEN", "[::]:25", "set STARTTALLY_RECIPIENTS"),
         ("MAX_RECIPIENTS", "many", "valid integer"),
+        ("VERDICT_SIGNERS", "google.com, Google Inc.", "'google' is no domain"),
+        ("VERDICT_SIGNERS", "*.google.com", "is no domain"),
         ("MAX_REPORT_BYTES", "1", "greater than or equal to 65536"),
         ("HOSTNAME", "two words", "pattern"),
         ("NAMESERVERS", "1.1.1.1:dns", "must be host:port"),

@@ -1,0 +1,543 @@
+"""The operator's word: stored on both engines, in force on its days, in every verdict that is made from the database."""
+
+import datetime as dt
+import io
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+from typer.testing import CliRunner
+
+from dashboard import export, verdicts
+from dashboard.cli import app
+from dashboard.evidence import NO_MX
+from dashboard.operator_word import EXPIRED, IN_FORCE, REPLACED, TAKEN_BACK, state
+from dashboard.queries import operator_word as queries
+from dashboard.queries.evidence import evidence_of
+from dashboard.queries.selection import EVERYTHING, Scope
+from dashboard.verdict import ENFORCING, ENFORCING_REFUSING, INSUFFICIENT, NOT_READY, POLICY_BROKEN, READY
+from dashboard.verdict_words import sentence
+from ingest import database, models, operator_word
+from ingest.operator_word import AcceptedCause, Content, EnteredPolicy, MxHosts, NotFound, OwnThresholds, Refused
+from tests.reports import detail, entry
+from tests.verdict.test_from_the_database import DAY, ENFORCE, ON, OTHER, TESTING, World, codes, world
+
+__all__ = ["world"]
+
+DOMAIN = "receiver.example"
+EXPIRED_AT_MX1 = AcceptedCause("certificate-expired", "mx1.receiver.example")
+
+
+def at(day: dt.date, hour: int = 12, minute: int = 0, second: int = 0) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time(hour, minute, second), dt.UTC)
+
+
+def give(world: World, content: Content, now: dt.datetime | None = None, **more: Any) -> str:
+    arguments = {"domain": DOMAIN, "note": "known", "who": "alice"} | more
+    return operator_word.give(world.engine, content=content, now=now or at(ON), **arguments)
+
+
+def take_back(world: World, key: str, now: dt.datetime, who: str = "bob", note: str = "") -> int:
+    return operator_word.withdraw(world.engine, DOMAIN, key, note, who, now)
+
+
+def file(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\r\n" for line in lines)
+
+
+def remarks(found: Any) -> dict[str, float]:
+    return {reason.code: reason.figure for reason in found.reasons if not reason.blocking}
+
+
+def failing(world: World, *details: Any, day: dt.date = ON - 5 * DAY, signer: str = "google.com", **more: Any) -> None:
+    world.report(day, signer, entry(5, len(details), *details, **({"policy_string": TESTING} | more)))
+
+
+# Accepted causes
+
+
+def test_an_accepted_cause_no_longer_blocks(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY)
+    failing(world, detail("certificate-expired", 1))
+    assert world.verdict().name == NOT_READY
+    give(world, EXPIRED_AT_MX1)
+    found = world.verdict()
+    assert (found.name, found.refused, remarks(found)["accepted-sessions"]) == (READY, 0, 1)
+    assert [(cause.sessions, cause.accepted) for cause in found.causes] == [(0, 1)]
+    assert "apart from the causes that were accepted" in sentence(found)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "blocks"),
+    [
+        (AcceptedCause(result_type="certificate-expired"), False),
+        (AcceptedCause(mx_host="mx1.receiver.example"), False),
+        (AcceptedCause(organization="Google Inc."), False),
+        (AcceptedCause("certificate-expired", "mx1.receiver.example", "Google Inc."), False),
+        (AcceptedCause("certificate-host-mismatch"), True),
+        (AcceptedCause("certificate-expired", "mx2.receiver.example"), True),
+        (AcceptedCause("certificate-expired", NO_MX), True),
+        (AcceptedCause("certificate-expired", "mx1.receiver.example", "Microsoft Corporation"), True),
+    ],
+)
+def test_what_it_covers(world: World, accepted: AcceptedCause, blocks: bool) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY)
+    failing(world, detail("certificate-expired", 1))
+    give(world, accepted)
+    assert world.verdict().name == (NOT_READY if blocks else READY)
+
+
+def test_failures_without_a_host_are_accepted_apart_from_those_with_one(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY)
+    failing(world, detail("certificate-expired", 1, receiving_mx_hostname=...))
+    give(world, AcceptedCause("certificate-expired", NO_MX))
+    assert world.verdict().name == READY
+    failing(world, detail("certificate-expired", 1), day=ON - 6 * DAY)
+    assert world.verdict().name == NOT_READY
+
+
+def test_an_unusable_policy_can_be_accepted_too(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY)
+    fetch = entry(0, 4, detail("sts-policy-fetch-error", 4, receiving_mx_hostname=...), policy_string=...)
+    world.report(ON - 6 * DAY, "microsoft.com", fetch)
+    assert world.verdict().name == POLICY_BROKEN
+    give(world, AcceptedCause("sts-policy-fetch-error", organization="Microsoft Corporation"))
+    assert world.verdict().name == READY
+
+
+def test_refused_mail_that_was_accepted_is_not_called_delivered(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY, policy_string=ENFORCE)
+    failing(world, detail("certificate-expired", 1), policy_string=ENFORCE)
+    assert world.verdict().name == ENFORCING_REFUSING
+    give(world, EXPIRED_AT_MX1)
+    found = world.verdict()
+    assert found.name == ENFORCING
+    assert "their sessions are refused all the same" in sentence(found)
+
+
+# Thresholds
+
+
+def test_thresholds_of_a_domain(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY, ["google.com"])
+    assert codes(world.verdict()) == ["too-few-reporters", "too-few-sessions"]
+    give(world, OwnThresholds(bound=0.02))
+    assert codes(world.verdict()) == ["too-few-reporters"]
+    give(world, OwnThresholds(reporters=1), at(ON, 13))
+    found = world.verdict()
+    assert (found.name, found.thresholds.bound, found.thresholds.reporters) == (READY, 0.02, 1)
+    assert [one.names for one in found.reasons if one.code == "own-thresholds"] == [("bound", "reporters")]
+    give(world, OwnThresholds(bound=0.001, window_days=7, late_days=0, confidence=0.99), at(ON, 14))
+    found = world.verdict()
+    assert (found.name, found.window.start, found.window.end) == (INSUFFICIENT, ON - 7 * DAY, ON - DAY)
+    assert found.bound == pytest.approx(1 - (1 - 0.99) ** (1 / 140))
+
+
+def test_the_confidence_is_said(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY)
+    give(world, OwnThresholds(confidence=0.9))
+    found = world.verdict()
+    assert found.name == READY
+    assert found.bound == pytest.approx(1 - 0.1 ** (1 / 560))
+    assert [one.names for one in found.reasons if one.code == "enough-evidence"] == [("90 %",)]
+
+
+def test_a_longer_window_of_one_domain_does_not_change_its_neighbours(world: World) -> None:
+    for name in ("a.example", "b.example"):
+        world.clean(ON - 60 * DAY, ON - DAY, policy_domain=name)
+    limits = verdicts.thresholds(world.settings)
+
+    def of(*domains: str) -> list[Any]:
+        return evidence_of(world.engine, EVERYTHING, domains, ON, limits)
+
+    before = of("a.example")
+    give(world, OwnThresholds(window_days=45), domain="b.example")
+    assert of("a.example", "b.example") == [*before, *of("b.example")]
+    found = {
+        one.domain: one for one in verdicts.verdicts(world.engine, world.settings, ["a.example", "b.example"], ON, ON)
+    }
+    assert (found["a.example"].sessions, found["b.example"].sessions) == (14 * 40, 45 * 40)
+
+
+def test_a_bound_next_to_nothing_is_no_accident(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY)
+    give(world, OwnThresholds(bound=1e-300))
+    (lack,) = world.verdict().missing
+    assert (lack.code, lack.by) == ("too-few-sessions", None)
+
+
+# The policy
+
+
+def test_a_policy_entered_by_hand_outranks_what_reports_still_quote(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY)
+    failing(world, detail("certificate-expired", 1))
+    give(world, EnteredPolicy(file(ENFORCE)), at(ON - 2 * DAY))
+    found = world.verdict()
+    assert (found.name, found.mode, remarks(found)["stated-policy"]) == (ENFORCING_REFUSING, "enforce", 2)
+    assert found.current is not None
+    assert (found.current.stated, found.current.since, found.current.mode_since) == (True, ON - 30 * DAY, ON - 2 * DAY)
+
+
+def test_a_policy_with_other_hosts_begins_the_count_anew(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY)
+    give(world, EnteredPolicy(file(OTHER)), at(ON - 3 * DAY))
+    found = world.verdict()
+    assert codes(found) == ["too-few-days", "too-few-reporters", "too-few-sessions"]
+    assert found.current is not None
+    assert found.current.since == ON - 3 * DAY
+
+
+def test_a_faulty_policy_is_a_broken_one(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY)
+    key = give(world, EnteredPolicy("version: STSv1\nmode: enforced\nmx: mx1.receiver.example\nmax_age: 604800\n"))
+    found = world.verdict()
+    assert (found.name, codes(found)) == (POLICY_BROKEN, ["policy-faulty"])
+    assert found.reasons[0].names[0].startswith("line 2: mode: enforced")
+    take_back(world, key, at(ON, 15))
+    assert world.verdict().name == READY
+
+
+def test_hosts_that_the_entered_policy_does_not_cover(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY)
+    give(world, MxHosts(("mx1.receiver.example", "Backup.receiver.example.")))
+    found = world.verdict()
+    assert (found.name, found.mx_without_evidence) == (READY, ("backup.receiver.example", "mx1.receiver.example"))
+    give(world, EnteredPolicy(file(TESTING)), at(ON, 13))
+    (fault,) = [reason for reason in world.verdict().reasons if reason.blocking]
+    assert (world.verdict().name, "backup.receiver.example" in fault.names[0]) == (POLICY_BROKEN, True)
+    give(world, EnteredPolicy(file(TESTING), ("mx1.receiver.example",)), at(ON, 14))
+    assert world.verdict().name == READY, "the hosts named with the newer policy count"
+
+
+def test_senders_that_change_to_a_newer_policy_overtake_the_entered_one(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - 8 * DAY)
+    world.clean(ON - 7 * DAY, ON - DAY, policy_string=ENFORCE)
+    give(world, EnteredPolicy(file(TESTING)), at(ON - 20 * DAY))
+    found = world.verdict()
+    assert (found.name, found.mode, remarks(found)["stated-policy-overtaken"]) == (ENFORCING, "enforce", 20)
+    assert "stated-policy" not in remarks(found)
+    # On the days before the change it still counted.
+    before = world.verdict(ON - 9 * DAY)
+    assert (before.mode, remarks(before)["stated-policy"]) == ("testing", 11)
+
+
+# Days
+
+
+def test_a_word_counts_from_the_day_on_which_it_was_given(world: World) -> None:
+    world.clean(ON - 40 * DAY, ON - DAY)
+    failing(world, detail("certificate-expired", 1), day=ON - 13 * DAY)
+    given = ON - 6 * DAY
+    give(world, EXPIRED_AT_MX1, at(given, 23, 59, 59))
+    names = {ago: world.verdict(ON - ago * DAY).name for ago in range(8)}
+    assert names == {ago: READY if ago <= 6 else NOT_READY for ago in range(8)}
+    limits = verdicts.thresholds(world.settings), verdicts.trusts(world.settings)
+    assert verdicts.by_day(world.engine, EVERYTHING, DOMAIN, ON, 8, *limits) == [
+        (ON - ago * DAY, names[ago]) for ago in range(7, -1, -1)
+    ]
+
+
+def test_thresholds_and_policies_count_from_their_day_too(world: World) -> None:
+    world.clean(ON - 40 * DAY, ON - DAY)
+    for content in (OwnThresholds(reporters=1), EnteredPolicy(file(ENFORCE))):
+        give(world, content, at(ON - 3 * DAY))
+    before, on = world.verdict(ON - 4 * DAY), world.verdict(ON - 3 * DAY)
+    assert [(one.mode, one.thresholds.reporters) for one in (before, on)] == [("testing", 2), ("enforce", 1)]
+
+
+def test_a_word_given_at_midnight_belongs_to_the_new_day(world: World) -> None:
+    world.clean(ON - 40 * DAY, ON - DAY)
+    failing(world, detail("certificate-expired", 1))
+    give(world, EXPIRED_AT_MX1, at(ON, 0))
+    assert [world.verdict(ON - DAY).name, world.verdict(ON).name] == [NOT_READY, READY]
+
+
+def test_taking_back_leaves_the_days_before_as_they_were(world: World) -> None:
+    world.clean(ON - 40 * DAY, ON - DAY)
+    failing(world, detail("certificate-expired", 1), day=ON - 13 * DAY)
+    key = give(world, EXPIRED_AT_MX1, at(ON - 6 * DAY))
+    past = [world.verdict(ON - ago * DAY) for ago in range(7, 2, -1)]
+    assert take_back(world, key, at(ON - 2 * DAY, 0), note="it was ours") == 1
+    assert [world.verdict(ON - ago * DAY) for ago in range(7, 2, -1)] == past
+    assert [world.verdict(ON - ago * DAY).name for ago in (3, 2, 1, 0)] == [READY, NOT_READY, NOT_READY, NOT_READY]
+
+
+def test_a_word_ends_after_its_last_day(world: World) -> None:
+    world.clean(ON - 40 * DAY, ON - DAY)
+    failing(world, detail("certificate-expired", 1), day=ON - 8 * DAY)
+    give(world, EXPIRED_AT_MX1, at(ON - 4 * DAY), until=ON - 2 * DAY)
+    assert [world.verdict(ON - ago * DAY).name for ago in (5, 4, 2, 1)] == [NOT_READY, READY, READY, NOT_READY]
+    for content in (OwnThresholds(reporters=1), EnteredPolicy(file(ENFORCE))):
+        give(world, content, at(ON - 4 * DAY, 13), until=ON - 2 * DAY)
+    on, after = world.verdict(ON - 2 * DAY), world.verdict(ON - DAY)
+    assert [(one.mode, one.thresholds.reporters) for one in (on, after)] == [("enforce", 1), ("testing", 2)]
+
+
+def test_taking_back_brings_the_word_before_it_back(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY)
+    first = give(world, EnteredPolicy(file(ENFORCE)), at(ON, 1))
+    second = give(world, EnteredPolicy(file(OTHER)), at(ON, 2))
+    in_force = queries.in_force(world.engine, EVERYTHING, DOMAIN, ON)
+    assert [state(word, in_force, ON) for word in in_force] == [REPLACED, IN_FORCE]
+    assert world.verdict().mode == "testing", "the newest counts"
+    take_back(world, second, at(ON, 3))
+    assert world.verdict().mode == "enforce"
+    take_back(world, first, at(ON, 4))
+    assert world.verdict().mode == "testing"
+
+
+# What is stored
+
+
+def test_words_are_added_and_never_changed(world: World) -> None:
+    key = give(world, EXPIRED_AT_MX1, note=" not\0 ours\ud800 " + "x" * 2_000, who="al\0ice", until=ON + 9 * DAY)
+    (before,) = operator_word.words(world.engine)
+    assert (before.note, before.author) == ("not\ufffd ours? " + "x" * 989, "al\ufffdice")
+    assert (before.domain, before.kind, before.given_at, before.until) == (DOMAIN, "accept", at(ON), ON + 9 * DAY)
+    assert before.content == EXPIRED_AT_MX1
+    assert operator_word.withdraw(world.engine, "other.example", key, "", "mallory", at(ON, 13)) == 0
+    assert take_back(world, key, at(ON, 13), note="wrong host") == 1
+    assert take_back(world, key, at(ON, 14), who="mallory") == 0
+    (after,) = operator_word.words(world.engine)
+    assert (after.withdrawn_at, after.withdrawn_by, after.withdrawal_note) == (at(ON, 13), "bob", "wrong host")
+    assert msgspec.structs.replace(after, withdrawn_at=None, withdrawn_by="", withdrawal_note="") == before
+    give(world, EXPIRED_AT_MX1, at(ON, 16))
+    assert len(operator_word.words(world.engine)) == 2
+
+
+def test_the_same_act_twice_is_one_word(world: World) -> None:
+    assert give(world, EXPIRED_AT_MX1) == give(world, EXPIRED_AT_MX1)
+    assert len(operator_word.words(world.engine, DOMAIN)) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "reason"),
+    [
+        (AcceptedCause(), {}, "every failure"),
+        (AcceptedCause("x" * 256), {}, "longer"),
+        (AcceptedCause(mx_host="x" * 254), {}, "longer"),
+        (EXPIRED_AT_MX1, {"note": "  "}, "a note is needed"),
+        (EXPIRED_AT_MX1, {"until": ON - DAY}, "must not lie before today"),
+        (EXPIRED_AT_MX1, {"domain": ""}, "a policy domain"),
+        (OwnThresholds(), {}, "no threshold"),
+        (OwnThresholds(bound=1.0), {}, "bound 1.0: input should be less than 1"),
+        (OwnThresholds(bound=float("nan")), {}, "bound nan"),
+        (OwnThresholds(reporters=0), {}, "reporters 0"),
+        (OwnThresholds(window_days=91), {}, "window days 91"),
+        (OwnThresholds(late_days=15), {}, "late days 15"),
+        (OwnThresholds(confidence=0.4), {}, "confidence 0.4"),
+        (OwnThresholds(confidence=1.0), {}, "confidence 1.0"),
+        (EnteredPolicy(""), {}, "no policy file"),
+        (EnteredPolicy("<html>404</html>"), {}, "no policy file"),
+        (EnteredPolicy("mode: testing\n" + "x" * 65_536), {}, "larger than 65536"),
+        (EnteredPolicy(file(TESTING), ("10 mx1.example",)), {}, "MX host"),
+        (EnteredPolicy(file(TESTING), ("192.0.2.1",)), {}, "no MX host"),
+        (MxHosts(()), {}, "at least 1"),
+        (MxHosts(tuple(f"mx{n}.example" for n in range(201))), {}, "at most 200"),
+    ],
+)
+def test_what_cannot_be_a_word(world: World, content: Content, more: dict[str, Any], reason: str) -> None:
+    with pytest.raises(Refused, match=reason):
+        give(world, content, **more)
+    assert operator_word.words(world.engine) == []
+
+
+def test_there_is_an_end_to_words(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operator_word, "MOST_IN_FORCE", 2)
+    keys = [give(world, EXPIRED_AT_MX1, at(ON, hour)) for hour in (1, 2)]
+    with pytest.raises(Refused, match="take some back"):
+        give(world, EXPIRED_AT_MX1, at(ON, 3))
+    give(world, EXPIRED_AT_MX1, at(ON, 3), domain="other.example")
+    take_back(world, keys[0], at(ON, 4))
+    give(world, EXPIRED_AT_MX1, at(ON, 5))
+
+
+def test_a_kind_of_a_later_version_is_passed_over(world: World) -> None:
+    give(world, EXPIRED_AT_MX1)
+    with world.engine.begin() as connection:
+        later = {"word_key": "0" * 32, "kind": "probe", "content": "[1]", "given_at": at(ON), "policy_domain": DOMAIN}
+        connection.execute(sa.insert(models.operator_word).values(later))
+    assert [word.kind for word in operator_word.words(world.engine)] == ["accept"]
+    assert world.verdict().name == INSUFFICIENT
+
+
+def test_a_word_is_found_by_the_beginning_of_its_number(world: World) -> None:
+    key = give(world, EXPIRED_AT_MX1)
+    assert operator_word.find(world.engine, f" {key[:8].upper()} ").key == key
+    give(world, EXPIRED_AT_MX1, at(ON, 13))
+    for beginning, words in (("", "several words"), ("%", "no word begins")):
+        with pytest.raises(NotFound, match=words):
+            operator_word.find(world.engine, beginning)
+
+
+def test_a_database_that_is_away_is_said_to_be() -> None:
+    engine = database.open_engine("postgresql://starttally@127.0.0.1:1/x")
+    for ask in (
+        lambda: operator_word.withdraw(engine, DOMAIN, "0", "", "alice", at(ON)),
+        lambda: operator_word.words(engine),
+        lambda: operator_word.give(engine, DOMAIN, EXPIRED_AT_MX1, "x", "alice", at(ON)),
+    ):
+        with pytest.raises(database.DatabaseAway):
+            ask()
+    engine.dispose()
+
+
+# Who may see them
+
+
+def test_words_about_foreign_domains_are_not_seen(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY)
+    give(world, EnteredPolicy(file(ENFORCE)))
+    give(world, MxHosts(("mx.other.example",)), domain="other.example")
+    for scope, seen in ((Scope(("other.example",)), 0), (Scope(("*.example",)), 1), (Scope(()), 0), (EVERYTHING, 1)):
+        assert len(queries.in_force(world.engine, scope, DOMAIN, ON)) == seen
+        assert len(queries.every_word(world.engine, scope, DOMAIN, 9)) == seen
+        assert world.verdict(scope=scope).mode == ("enforce" if seen else "")
+
+
+def test_states_of_past_words(world: World) -> None:
+    give(world, EXPIRED_AT_MX1, at(ON - 9 * DAY), until=ON - DAY)
+    gone = give(world, OwnThresholds(bound=0.05), at(ON - 8 * DAY))
+    take_back(world, gone, at(ON - 7 * DAY))
+    give(world, OwnThresholds(bound=0.02), at(ON - 6 * DAY))
+    give(world, OwnThresholds(bound=0.03, reporters=1), at(ON - 5 * DAY))
+    give(world, MxHosts(("mx1.example",)), at(ON - 4 * DAY))
+    give(world, EnteredPolicy(file(TESTING), ("mx2.example",)), at(ON - 3 * DAY))
+    in_force = queries.in_force(world.engine, EVERYTHING, DOMAIN, ON)
+    words = queries.every_word(world.engine, EVERYTHING, DOMAIN, 99)
+    states = [(word.kind, state(word, in_force, ON)) for word in reversed(words)]
+    assert states == [
+        ("accept", EXPIRED),
+        ("thresholds", TAKEN_BACK),
+        ("thresholds", REPLACED),
+        ("thresholds", IN_FORCE),
+        ("mx-hosts", REPLACED),
+        ("policy", IN_FORCE),
+    ]
+    assert queries.every_word(world.engine, EVERYTHING, DOMAIN, 2) == words[:2]
+
+
+# Exports
+
+
+def test_the_export_of_domains_has_them(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY, ["google.com"])
+    give(world, OwnThresholds(bound=0.02, reporters=1))
+    target = io.BytesIO()
+    limits = verdicts.thresholds(world.settings)
+    filters = msgspec.structs.replace(export.Filters.read("", "", ""), thresholds=limits, today=ON)
+    export.write(world.engine, "domains", "json", filters, target)
+    (row,) = json.loads(target.getvalue())
+    assert (row["verdict"], row["reasons"]) == (READY, "enough-evidence=0.01064 own-thresholds=2")
+
+
+# The commands
+
+Said = Callable[..., Any]
+
+
+@pytest.fixture
+def said(world: World, monkeypatch: pytest.MonkeyPatch) -> Said:
+    """Runs a command over the world's database."""
+    monkeypatch.setenv("STARTTALLY_DATABASE_URL", world.settings.database_url)
+    monkeypatch.setattr("dashboard.word_cli.os_user", lambda: "alice")
+
+    def run(*arguments: str, code: int = 0, typed: str | None = None) -> Any:
+        answer = CliRunner().invoke(app, list(arguments), input=typed)
+        assert answer.exit_code == code, answer.output
+        return answer.output
+
+    return run
+
+
+def test_a_word_on_the_command_line(world: World, said: Said) -> None:
+    today = dt.datetime.now(dt.UTC).date()
+    world.clean(today - 30 * DAY, today - DAY)
+    failing(world, detail("certificate-expired", 1), day=today - 5 * DAY)
+    assert said("word", "list") == "no word is in force\n"
+    cause = ["--result-type", "certificate-expired", "--mx", "MX1.receiver.example.", "--reporter", "Google Inc."]
+    until = str(today + 3 * DAY)
+    given = said("word", "accept", "Receiver.example", *cause, "--note", "they know", "--until", until)
+    what = "Accepted: certificate-expired at mx1.receiver.example, reported by Google Inc."
+    key = given.split()[1]
+    assert given == (
+        f"kept: {key}  {what}\n"
+        "verdict of receiver.example today: not-ready (565 sessions, 1 would be refused) "
+        "-> ready (565 sessions, 0 would be refused)\n"
+    ).replace("not-ready (565", "not-ready (566")
+    assert said("verdict", DOMAIN).startswith("receiver.example: ready\n")
+    line = f"{key}  receiver.example  {what}\n    in force, since {today} until {until}, by alice: they know\n"
+    assert said("word", "list") == said("word", "list", "receiver.example") == said("word", "list", "--all") == line
+    assert said("word", "list", "other.example") == "no word is in force\n"
+    back = said("word", "withdraw", key[:6], "--note", "repaired")
+    assert back.startswith(f"taken back: {key}  {what}\nverdict of receiver.example today: ready")
+    assert said("word", "list") == "no word is in force\n"
+    assert "    taken back, since" in said("word", "list", "--all")
+    assert said("word", "list", "--all").endswith("by alice: repaired\n")
+    assert "taken back before" in said("word", "withdraw", key, code=2)
+    said("verdict", DOMAIN, code=1)
+
+
+def test_thresholds_hosts_and_a_policy_on_the_command_line(world: World, said: Said) -> None:
+    today = dt.datetime.now(dt.UTC).date()
+    world.clean(today - 30 * DAY, today - DAY, ["google.com"])
+    own = ["--bound", "0.02", "--reporters", "1", "--window-days", "13", "--late-days", "1", "--confidence", "0.9"]
+    given = said("word", "thresholds", DOMAIN, *own, "--note", "small")
+    assert (
+        "Own thresholds: at most 2 % refused, 1 independent reporter, 13 complete days, the newest 1 left out, "
+        "at 90 % confidence"
+    ) in given
+    assert "insufficient-evidence (280 sessions, 0 would be refused) -> ready (260 sessions" in given
+    given = said("word", "policy", DOMAIN, "-", "--note", "served now", typed=file(ENFORCE))
+    assert "-> enforcing (" in given
+    assert "mode: enforce\nmx: mx1.receiver.example\nmax_age: 1209600\n" in said("policy", "next", DOMAIN)
+    given = said("word", "policy", DOMAIN, "-", "--mx", "mx9.receiver.example", "--note", "x", typed=file(ENFORCE))
+    assert "policy-broken" in given
+    assert "the policy is faulty: no mx line covers the MX host mx9.receiver.example" in given
+    given = said("word", "mx", DOMAIN, "mx1.receiver.example", "mx2.receiver.example", "--note", "x")
+    assert "MX hosts: mx1.receiver.example, mx2.receiver.example" in given
+    listed = said("word", "list")
+    assert [line.split("  ")[2].partition(":")[0] for line in listed.splitlines()[::2]] == [
+        "Own thresholds",
+        "Policy entered by hand",
+        "MX hosts",
+    ]
+    assert said("word", "list", "--all").count("replaced by a newer one") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["accept", DOMAIN, "--note", "x"],
+        ["accept", DOMAIN, "--mx", "mx1.example"],
+        ["accept", "not a domain", "--mx", "mx1.example", "--note", "x"],
+        ["accept", DOMAIN, "--mx", "mx1.example", "--note", "x", "--until", "tomorrow"],
+        ["accept", DOMAIN, "--mx", "mx1.example", "--note", "x", "--until", "2020-01-01"],
+        ["thresholds", DOMAIN, "--note", "x"],
+        ["thresholds", DOMAIN, "--bound", "2", "--note", "x"],
+        ["policy", DOMAIN, "no-such-file", "--note", "x"],
+        ["mx", DOMAIN, "192.0.2.1", "--note", "x"],
+        ["withdraw", "0"],
+        ["list", "not a domain"],
+    ],
+)
+def test_wrong_words_on_the_command_line(world: World, said: Said, arguments: list[str]) -> None:
+    said("word", *arguments, code=2)
+    assert operator_word.words(world.engine) == []
+
+
+def test_a_policy_that_is_no_text(world: World, said: Said) -> None:
+    with open("policy", "wb") as target:  # noqa: PTH123
+        target.write(b"mode: testing\nmx: \xff\n")
+    assert "UTF-8" in said("word", "policy", DOMAIN, "policy", "--note", "x", code=2)
+
+
+def test_hostile_text_on_the_command_line(world: World, said: Said) -> None:
+    give(world, AcceptedCause("\x1b[31mred", organization="evil\nreporter\u202e"), note="\x1b]0;x\x07", who="e\x1bve")
+    shown = said("word", "list", "--all")
+    assert "\x1b" not in shown
+    assert "evil\\nreporter\\u202e" in shown
