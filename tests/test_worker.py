@@ -17,7 +17,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from ingest import database, intake, limited, models, quarantine, store, worker
+from ingest import batch, database, intake, limited, models, quarantine, store
 from ingest.dkim_keys import Keys
 from ingest.settings import Settings
 from ingest.spool import Spool
@@ -320,7 +320,7 @@ def test_a_batch_ends_before_its_reports_fill_the_memory(
         return save(connection, messages, now)
 
     monkeypatch.setattr(store, "save", counting)
-    monkeypatch.setattr(worker, "_READ_BYTES", 100_000)
+    monkeypatch.setattr(batch, "_READ_BYTES", 100_000)
     large = [usual(report(entry(1), report_id=str(number), vendor="x" * 60_000)) for number in range(5)]
     deliver(settings, *large)
     assert msgspec.structs.astuple(hand.run_once()) == (5, 0, 0)
