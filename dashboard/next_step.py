@@ -41,6 +41,8 @@ def next_step(evidence: Evidence, found: Verdict, policy_id: str, way_back_id: s
     words = NEXT_STEPS[found.name]
     if found.name == rules.READY:
         return Step(words, publish("enforce", DAY, policy_id), publish("testing", WEEK, way_back_id))
+    if found.name == rules.ENFORCING_REFUSING and not hosts:  # refused by an older policy, which lives on in caches
+        return Step("Repair the causes at once. The policy is withdrawn already: go on serving it until caches let go.")
     if found.name == rules.ENFORCING_REFUSING:
         return Step(f"{words} This is the way back.", publish("testing", WEEK, policy_id))
     if found.name == rules.NO_POLICY:

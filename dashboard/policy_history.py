@@ -1,25 +1,20 @@
 """Which policy is in force, since when, who still sees another one, and how long an old one lives on in caches. Pure.
 
-Senders keep a policy for up to its max_age, so on one day several are quoted. Only a change of a sender's mind shows a change
-of the policy: caches hold old policies, never new ones. So the policy in force is the one that a sender last changed to.
+Senders keep a policy for up to its max_age, so on one day several are quoted. The policy in force is the one that a sender, of
+those that are believed, last changed to: see ``policy_changes``.
 """
 
-import collections
 import datetime as dt
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from ingest.mtasts.policy import MODES
 
 from .evidence import Evidence, Policy, ServedPolicy, Sighting
+from .policy_changes import STANDING, Heard, Key, adoptions, first_heard, last_change
 
-Key = TypeVar("Key", bound=Hashable)
-
-# A sender refreshes its policy daily (RFC 8461 section 3.3), and its cache ends with max_age, which in testing is one to two
-# weeks. Who quotes something else for longer quotes in a way of its own.
-_GRACE = dt.timedelta(days=15)
+_LONGEST_AGE = 31_557_600  # seconds, RFC 8461 section 3.2
 
 
 class Current(msgspec.Struct, frozen=True):
@@ -47,100 +42,40 @@ def current_policy(evidence: Evidence) -> Current | None:
     """The policy in force on the day of the evidence; None when nobody has named one."""
     stated = evidence.stated
     sightings = evidence.sightings
+    heard = first_heard(sightings)
     if stated:
-        mx_since = _since(sightings, lambda policy: policy.mx_digest, stated.policy.mx_digest, stated.day)
+        mx_since = _since(sightings, _mx, heard, stated.policy.mx_digest, stated.day)
         of_mx = [seen for seen in sightings if seen.policy.mx_digest == stated.policy.mx_digest]
-        mode_since = _since(of_mx, lambda policy: policy.mode, stated.policy.mode, stated.day)
+        mode_since = _since(of_mx, _mode, heard, stated.policy.mode, stated.day)
         return Current(stated.policy, mx_since, mode_since, stated=True)
     if not sightings:
         return None
-    mx_digest, since = _last_change(sightings, lambda policy: policy.mx_digest)
+    mx_digest, since = last_change(sightings, _mx, heard)
     of_mx = [seen for seen in sightings if seen.policy.mx_digest == mx_digest]
-    mode, mode_since = _last_change(of_mx, lambda policy: policy.mode)
-    newest = max((seen for seen in of_mx if seen.policy.mode == mode), key=lambda seen: seen.day)
+    mode, mode_since = last_change(of_mx, _mode, heard)
+    # Its max_age by the word of those who are known for long, if there are any.
+    quoted = (seen for seen in of_mx if seen.policy.mode == mode)
+    newest = max(quoted, key=lambda seen: (seen.day - heard[seen.reporter] >= STANDING, seen.day))
     return Current(newest.policy, since, max(since, mode_since))
 
 
-def _since(sightings: Sequence[Sighting], of: Callable[[Policy], Key], wanted: Key, otherwise: dt.date) -> dt.date:
+def _mx(policy: Policy) -> str:
+    return policy.mx_digest
+
+
+def _mode(policy: Policy) -> str:
+    return policy.mode
+
+
+def _since(
+    sightings: Sequence[Sighting], of: Callable[[Policy], Key], heard: Heard, wanted: Key, otherwise: dt.date
+) -> dt.date:
     """Since when ``wanted`` is in force as far as reports tell; when they name another one, since it was stated."""
     if sightings:
-        named, since = _last_change(sightings, of)
+        named, since = last_change(sightings, of, heard)
         if named == wanted:
             return since
     return otherwise
-
-
-def _last_change(sightings: Sequence[Sighting], of: Callable[[Policy], Key]) -> tuple[Key, dt.date]:
-    """What was adopted last, and the first day of that run: adoptions of anything else end a run."""
-    events = _adoptions(sightings, of)
-    odd = _odd_ones(sightings, of, events)
-    events = [event for event in events if event[1] not in odd]
-    last = events[-1][1]
-    since = events[-1][0]
-    for day, key in reversed(events):
-        if key != last:
-            break
-        since = day
-    return last, since
-
-
-def _adoptions(sightings: Sequence[Sighting], of: Callable[[Policy], Key]) -> list[tuple[dt.date, Key]]:
-    """(day, key) in order: a key is quoted for the first time ever, or by a sender that had settled on another one."""
-    by_reporter: dict[str, dict[dt.date, set[Key]]] = collections.defaultdict(lambda: collections.defaultdict(set))
-    first: dict[Key, dt.date] = {}
-    quoted_last: dict[Key, dt.date] = {}
-    for seen in sightings:
-        key = of(seen.policy)
-        by_reporter[seen.reporter][seen.day].add(key)
-        first[key] = min(first.get(key, seen.day), seen.day)
-        quoted_last[key] = max(quoted_last.get(key, seen.day), seen.day)
-    events = {(day, key) for key, day in first.items()}
-    for days in by_reporter.values():
-        events |= set(_settlements(sorted(days.items())))
-    # On one day, the one that is quoted longest is the one that stayed.
-    return sorted(events, key=lambda event: (event[0], quoted_last[event[1]], str(event[1])))
-
-
-def _settlements(days: Iterable[tuple[dt.date, set[Key]]]) -> Iterator[tuple[dt.date, Key]]:
-    """(day, key) when one sender goes over to another key: on days with both, each of its machines has its own cache, so
-    the change counts when one is left, and from the day it was first quoted then.
-    """
-    settled: Key | None = None
-    since: dict[Key, dt.date] = {}
-    for day, keys in days:
-        for key in keys:
-            since.setdefault(key, day)
-        if len(keys) > 1:
-            continue
-        (only,) = keys
-        if settled is not None and only != settled:
-            yield since[only], only
-        settled, since = only, {}
-
-
-def _odd_ones(
-    sightings: Sequence[Sighting], of: Callable[[Policy], Key], events: Sequence[tuple[dt.date, Key]]
-) -> set[Key]:
-    """Keys that only a minority quotes, long after they appeared: a sender's own way of quoting, no change of the policy."""
-    first = {key: day for day, key in reversed(events)}
-    newest = _newest(sightings)
-    odd: set[Key] = set()
-    for key, day in first.items():
-        followers = sum(of(seen.policy) == key for seen in newest)
-        others = sum(of(seen.policy) != key and seen.day >= day + _GRACE for seen in newest)
-        if others > followers:
-            odd.add(key)
-    # Everybody's own way: then the newest word counts.
-    return odd if len(odd) < len(first) else set()
-
-
-def _newest(sightings: Iterable[Sighting]) -> list[Sighting]:
-    """Each reporter's newest sighting."""
-    newest: dict[str, Sighting] = {}
-    for seen in sightings:
-        if seen.reporter not in newest or seen.day > newest[seen.reporter].day:
-            newest[seen.reporter] = seen
-    return list(newest.values())
 
 
 def propagation(evidence: Evidence, current: Current | None) -> tuple[Seen, ...]:
@@ -160,6 +95,42 @@ def propagation(evidence: Evidence, current: Current | None) -> tuple[Seen, ...]
         Seen(seen.organization, seen.day, seen.policy, _is_current(seen.policy, current)) for seen in newest.values()
     ]
     return tuple(sorted(found, key=lambda seen: (seen.current, seen.organization)))
+
+
+class Held(msgspec.Struct, frozen=True):
+    """An older policy in mode enforce that a reporter quoted, at the latest when the present one came. ``until`` is the last day
+    on which a cache may hold it by its max_age, None when nobody quoted that.
+    """
+
+    reporter: str
+    mx_digest: str
+    until: dt.date | None
+
+
+def held_enforcing(evidence: Evidence, current: Current | None) -> tuple[Held, ...]:
+    """Who may go on enforcing an older policy than the present one: the reporters that have quoted it while it was in force."""
+    if current is None:
+        return ()
+    came, heard = current.mode_since, first_heard(evidence.sightings)
+    quoted = [seen for seen in evidence.sightings if seen.policy.mode == "enforce"]
+    quoted = [seen for seen in quoted if max(seen.day, heard[seen.reporter]) <= came]
+    quoted = [seen for seen in quoted if not _is_current(seen.policy, current)]
+    enforced = {digest for digest in {seen.policy.mx_digest for seen in quoted} if _was_enforced(evidence, digest)}
+    ends: dict[str, dt.date] = {}
+    for seen in quoted:
+        if seen.policy.max_age is not None:
+            end = came + dt.timedelta(seconds=min(seen.policy.max_age, _LONGEST_AGE))
+            ends[seen.policy.mx_digest] = max(end, ends.get(seen.policy.mx_digest, end))
+    voices = {(seen.reporter, seen.policy.mx_digest) for seen in quoted if seen.policy.mx_digest in enforced}
+    return tuple(Held(reporter, digest, ends.get(digest)) for reporter, digest in sorted(voices))
+
+
+def _was_enforced(evidence: Evidence, mx_digest: str) -> bool:
+    """Whether the policy with these mx patterns was ever in force in mode enforce, by the word of those who are believed."""
+    heard = first_heard(evidence.sightings)
+    of_mx = [seen for seen in evidence.sightings if seen.policy.mx_digest == mx_digest]
+    adopted = {key for _, key in adoptions(evidence.sightings, _mx, heard)}
+    return mx_digest in adopted and "enforce" in {key for _, key in adoptions(of_mx, _mode, heard)}
 
 
 def _is_current(policy: Policy, current: Current | None) -> bool:

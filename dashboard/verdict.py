@@ -17,8 +17,8 @@ from ingest.tlsrpt.vocabulary import NO_POLICY_FOUND, STS
 
 from . import weighing
 from .evidence import Entry, Evidence, Thresholds
-from .policy_history import Current, Seen, current_policy, propagation
-from .weighing import Cause, ReporterEvidence
+from .policy_history import Current, Seen, current_policy, held_enforcing, propagation
+from .weighing import Cause, DayCount, ReporterEvidence
 
 NO_POLICY, POLICY_BROKEN, INSUFFICIENT = "no-policy", "policy-broken", "insufficient-evidence"
 NOT_READY, READY = "not-ready", "ready"
@@ -52,7 +52,8 @@ class Window(msgspec.Struct, frozen=True):
 class Reason(msgspec.Struct, frozen=True):
     """Why the verdict is what it is: a code, the figure behind it, the threshold it is held against (None: there is none).
 
-    ``blocking`` reasons made the verdict; the others are worth knowing. ``names`` are hosts, organisations or faults.
+    ``blocking`` reasons made the verdict; the others are worth knowing. ``names`` are hosts, organisations or faults;
+    ``until`` is the last day on which it can still be so, None when nobody can tell.
     """
 
     code: str
@@ -60,6 +61,7 @@ class Reason(msgspec.Struct, frozen=True):
     threshold: float | None = None
     blocking: bool = True
     names: tuple[str, ...] = ()
+    until: dt.date | None = None
 
 
 class Missing(msgspec.Struct, frozen=True):
@@ -85,7 +87,7 @@ class Verdict(msgspec.Struct, frozen=True):
     """The answer for one domain and day, and all that it rests on.
 
     ``sessions`` and ``refused`` are those of the window that count, ``refused_lately`` those of the days after it; ``bound``
-    is the upper bound of the refusal rate (1.0 without any session).
+    is the upper bound of the refusal rate (1.0 without any session), at the confidence that ``thresholds`` ask for.
     """
 
     domain: str
@@ -106,6 +108,8 @@ class Verdict(msgspec.Struct, frozen=True):
     propagation: tuple[Seen, ...]
     mx_without_evidence: tuple[str, ...]
     last_report_day: dt.date | None
+    thresholds: Thresholds = Thresholds()
+    daily: tuple[DayCount, ...] = ()
 
     @property
     def mode(self) -> str:
@@ -128,16 +132,19 @@ class _Case:
         self._current = current_policy(evidence)
         self._recent = [entry for entry in evidence.entries if self._window.start <= entry.day <= evidence.on]
         self._sts = [entry for entry in self._recent if entry.policy_type == STS]
+        self._held = {(one.reporter, one.mx_digest): one.until for one in held_enforcing(evidence, self._current)}
         accusing = [
-            weighing.count(entry, evidence.on, evidence.acceptances) for entry in self._sts if self._can_accuse(entry)
+            weighing.count(entry, evidence.on, evidence.acceptances)
+            for entry in self._sts
+            if self._can_accuse(entry) or self._is_turned_away(entry)
         ]
         self._accusing = [one for one in accusing if self._window.holds(one.entry.day)]
         self._late = [one for one in accusing if one.entry.day > self._window.end]
-        self._proof = [one for one in self._accusing if one.entry.policy is not None]
+        self._proof = [one for one in self._accusing if self._can_prove(one.entry)]
         self._sessions = sum(one.sessions for one in self._proof)
         self._refused = sum(one.refused for one in self._accusing)
-        # What an entry without a policy accuses is not among the sessions that prove: it counts on both sides.
-        unproven = sum(one.refused for one in self._accusing if one.entry.policy is None)
+        # What accuses without being able to prove is not among the sessions that prove: it counts on both sides.
+        unproven = sum(one.refused for one in self._accusing if not self._can_prove(one.entry))
         self._bound = weighing.upper_bound(self._refused, self._sessions + unproven, self._limits.confidence)
         self._causes = self._find_causes()
         self._by_reporter = weighing.by_reporter(self._proof, self._limits.confidence)
@@ -166,12 +173,16 @@ class _Case:
             propagation=self._propagation,
             mx_without_evidence=self._unseen_hosts(),
             last_report_day=max((*reported, *(entry.day for entry in self._recent)), default=None),
+            thresholds=self._limits,
+            daily=weighing.by_day((*self._accusing, *self._late)),
         )
 
     def _name(self) -> tuple[str, tuple[Reason, ...], tuple[Missing, ...]]:
         """Exactly one verdict, its reasons, and what is missing; what accuses comes before what is missing."""
         mode = self._current.policy.mode if self._current else ""
         refusing, broken = tuple(self._refusals()), tuple(self._policy_faults())
+        if held := tuple(self._refused_by_caches()):
+            return ENFORCING_REFUSING, (*held, *refusing, *broken), ()
         if mode == "none":
             return WITHDRAWN, (Reason("mode-none"),), ()
         if mode == "enforce" and refusing:
@@ -186,7 +197,8 @@ class _Case:
             return NOT_READY, refusing, ()
         if missing := tuple(self._find_missing()):
             return INSUFFICIENT, tuple(Reason(lack.code, lack.have, lack.need) for lack in missing), missing
-        return READY, (Reason("enough-evidence", self._bound, self._limits.bound),), ()
+        sure = f"{self._limits.confidence * 100:.6g} %"
+        return READY, (Reason("enough-evidence", self._bound, self._limits.bound, names=(sure,)),), ()
 
     def _refusals(self) -> Iterator[Reason]:
         if self._refused:
@@ -194,6 +206,16 @@ class _Case:
         lately = sum(one.refused for one in self._late)
         if lately:
             yield Reason("refused-lately", lately, 0)
+
+    def _refused_by_caches(self) -> Iterator[Reason]:
+        """What senders really refuse, whatever the present policy says: their caches hold an older one that enforces."""
+        refused = [one for one in self._late if one.refused and self._is_turned_away(one.entry)]
+        if refused:
+            names = tuple(sorted({one.entry.organization for one in refused}))
+            ends = {self._held[_quoted(one.entry)] for one in refused}
+            until = None if None in ends else max(end for end in ends if end)
+            sessions = sum(one.refused for one in refused)
+            yield Reason("refused-by-older-policy", sessions, 0, names=names, until=until)
 
     def _policy_faults(self) -> Iterator[Reason]:
         stated = self._evidence.stated
@@ -222,6 +244,15 @@ class _Case:
             return entry.policy is None
         same = entry.policy is None or entry.policy.mx_digest == self._current.policy.mx_digest
         return same and entry.day >= self._current.since
+
+    def _can_prove(self, entry: Entry) -> bool:
+        """Of those that can accuse: what says under which policy, signed by somebody whose word is believed."""
+        return entry.policy is not None and self._limits.believes(entry.signer)
+
+    def _is_turned_away(self, entry: Entry) -> bool:
+        """Entries of the newest days under an older enforcing policy, by a reporter that knew it while it was in force."""
+        enforced = entry.policy is not None and entry.policy.mode == "enforce"
+        return enforced and entry.day > self._window.end and _quoted(entry) in self._held
 
     def _find_causes(self) -> list[Cause]:
         """Of the window and the days after it. A refusal under an older set of mx patterns says nothing about this one."""
@@ -288,10 +319,14 @@ class _Case:
             yield _remark("dane-failures", sum(cause.sessions for cause in dane), *names)
         if accepted := sum(one.accepted for one in (*self._accusing, *self._late)):
             yield _remark("accepted-sessions", accepted)
+        yield from self._words()
         if not self._proof and self._current is not None:
             yield _remark("no-recent-evidence", 0)
         if unknown := sum(one.sessions for one in self._accusing if one.entry.policy is None):
             yield _remark("policy-not-quoted", unknown)
+        unlisted = [one for one in self._accusing if one.entry.policy and not self._can_prove(one.entry)]
+        if sessions := sum(one.sessions for one in unlisted):
+            yield _remark("signers-not-listed", sessions, *sorted({one.entry.signer for one in unlisted}))
         if len(self._by_reporter) > 1 and self._by_reporter[0].share > _LARGE_SHARE:
             yield _remark("one-reporter-dominates", self._by_reporter[0].share, self._by_reporter[0].organization)
         if self._silent:
@@ -301,6 +336,16 @@ class _Case:
             yield _remark("old-policy-seen", len(behind), *behind)
         if long_ranges := sum(one.entry.long_range for one in self._proof):
             yield _remark("long-ranges", long_ranges)
+
+    def _words(self) -> Iterator[Reason]:
+        """What the operator has said, beside accepted causes, and how old it is in days."""
+        evidence = self._evidence
+        if evidence.stated:
+            yield _remark("stated-policy", (evidence.on - evidence.stated.day).days)
+        if evidence.overtaken:
+            yield _remark("stated-policy-overtaken", (evidence.on - evidence.overtaken.day).days)
+        if evidence.own_thresholds:
+            yield _remark("own-thresholds", len(evidence.own_thresholds), *evidence.own_thresholds)
 
 
 def urgency(verdict: Verdict) -> tuple[int, int, str]:
@@ -319,6 +364,11 @@ def _figure(reason: Reason) -> str:
 
 def _remark(code: str, figure: float, *names: str) -> Reason:
     return Reason(code, figure, blocking=False, names=names)
+
+
+def _quoted(entry: Entry) -> tuple[str, str]:
+    """Who quotes which mx patterns."""
+    return entry.reporter, entry.policy.mx_digest if entry.policy else ""
 
 
 def _host(name: str) -> str:

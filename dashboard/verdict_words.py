@@ -28,8 +28,8 @@ SENTENCES: Mapping[str, str] = {
     rules.NOT_READY: "Do not switch to enforce yet: some mail would not have been delivered on the first try.",
     rules.READY: "Yes: this domain's policy may go to enforce. By all that reports say, no mail would have been refused.",
     rules.ENFORCING: "The policy enforces encryption, and no mail is being refused.",
-    rules.ENFORCING_REFUSING: "Mail is being turned away now: the policy enforces encryption, and some of the servers do not "
-    "meet it.",
+    rules.ENFORCING_REFUSING: "Mail is being turned away now: senders enforce encryption as the policy tells them, and some of "
+    "the servers do not meet it.",
     rules.WITHDRAWN: "The policy is switched off (mode none). Nothing protects mail to this domain on its way.",
 }
 NEXT_STEPS: Mapping[str, str] = {
@@ -43,6 +43,9 @@ NEXT_STEPS: Mapping[str, str] = {
     rules.WITHDRAWN: "Keep serving the file until the last sender has let go of the older policy.",
 }
 
+# Under what is said about ready and enforcing, when some refusals were accepted.
+_APART = " That is apart from the causes that were accepted: their sessions are refused all the same."
+
 _REASONS: Mapping[str, str] = {
     "mode-none": "The policy in force says mode: none.",
     "refused-sessions": "{figure} sessions in these days would have been refused by enforce.",
@@ -51,19 +54,32 @@ _REASONS: Mapping[str, str] = {
     "policy-failures": "{figure} sessions met a policy that could not be used ({names}).",
     "no-policy-found": "Senders found no policy for {figure} sessions.",
     "nothing-refused": "{figure} sessions in these days, none refused.",
-    "enough-evidence": "At 95 % confidence no more than {rate} of the sessions would be refused (asked for: {limit}).",
+    "enough-evidence": "At {names} confidence no more than {rate} of the sessions would be refused (asked for: {limit}).",
     "policy-unknown": "No trusted report quotes a policy that can be read, so nobody knows what the sessions prove.",
     "too-few-days": "The policy has been the same for {figure} complete days; {threshold} are asked for.",
     "too-few-reporters": "{figure} independent reporters; {threshold} are asked for.",
     "too-few-sessions": "{figure} clean sessions; {threshold} are needed to be sure.",
     "dane-failures": "DANE senders refuse {figure} sessions today, in every mode ({names}). The switch changes nothing there.",
     "accepted-sessions": "{figure} refused sessions are left out, because their cause was accepted.",
+    "stated-policy": "The policy in force was entered by hand (days ago: {figure}) and outranks what reports quote.",
+    "stated-policy-overtaken": "The policy entered by hand (days ago: {figure}) no longer counts: senders have changed to "
+    "another one since.",
+    "own-thresholds": "This domain has thresholds of its own ({names}).",
     "no-recent-evidence": "No report about these days is about the policy in force.",
+    "refused-by-older-policy": "{figure} sessions in the newest days were refused by senders that still hold an older policy in "
+    "mode enforce ({names}).{until}",
+    "signers-not-listed": "{figure} sessions are in reports whose signers are not listed as believed ({names}): these can block "
+    "and prove nothing.",
     "policy-not-quoted": "{figure} sessions are in reports that quote no policy: these can block and prove nothing.",
     "one-reporter-dominates": "{rate} of the sessions come from one reporter ({names}).",
     "silent-reporters": "{figure} reporters have fallen silent ({names}). Silence is no success.",
     "old-policy-seen": "{figure} reporters still saw an older policy ({names}).",
     "long-ranges": "{figure} reports cover more than one day and count on their first.",
+}
+MISSING: Mapping[str, str] = {
+    "too-few-days": "Complete days under this policy",
+    "too-few-reporters": "Independent reporters",
+    "too-few-sessions": "Clean sessions",
 }
 _MOST_NAMED = 6
 
@@ -72,6 +88,14 @@ FAULTS: Mapping[str, str] = {
     SENDER_OR_PATH: "one reporter sees it and others do not, so it is on that sender's side or on the way",
 }
 _UNCLEAR = "only one reporter is there, so nobody can tell whose fault it is"
+
+
+def sentence(found: Verdict) -> str:
+    """The verdict in a sentence that a manager understands."""
+    apart = found.name in (rules.READY, rules.ENFORCING) and any(
+        one.code == "accepted-sessions" for one in found.reasons
+    )
+    return SENTENCES[found.name] + (_APART if apart else "")
 
 
 def reason(one: Reason) -> str:
@@ -85,6 +109,7 @@ def reason(one: Reason) -> str:
         rate=f"{one.figure:.2%}",
         limit=f"{one.threshold or 0:.2%}",
         names=names,
+        until=f" Their caches hold it until {one.until} at the latest." if one.until else "",
     )
 
 
@@ -115,7 +140,7 @@ def consequence(cause: Cause) -> str:
 
 def lines(found: Verdict) -> Iterator[str]:
     """The whole verdict in sentences, for a terminal."""
-    yield SENTENCES[found.name]
+    yield sentence(found)
     days = f"{found.window.start} to {found.window.end}"
     mode = found.mode or "unknown"
     yield f"Policy: mode {mode}" + (f", its mx patterns since {found.current.since}" if found.current else "")

@@ -135,7 +135,9 @@ def kept(text: str) -> str:
 def of_batch(engine: sa.Engine, batch: Batch) -> Iterator[tuple[str, dict[str, str], list[str]]]:
     """The pages that show a batch: path, what is asked, and the texts that must stand there."""
     texts = [kept(payload.text) for payload in batch.payloads]
-    labels = [plain.visible(text[:255].strip().lower(), 40).replace(":material/", ":material[U+002F]") for text in texts]
+    labels = [
+        plain.visible(text[:255].strip().lower(), 40).replace(":material/", ":material[U+002F]") for text in texts
+    ]
     lines = [
         plain.visible_lines(line, 8_000)
         for text in texts

@@ -14,7 +14,7 @@ import msgspec
 
 from . import figures, picture, run
 from .run import RULES, Outcome
-from .worlds import DAYS
+from .worlds import DAYS, world
 
 PROMISE = 0.05
 
@@ -67,6 +67,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--step", type=int, default=5, help="judge every so many days (1: all of them, about five times as long)"
     )
+    parser.add_argument("--strangers", action="store_true", help="only the worlds with signed strangers")
+    parser.add_argument(
+        "--listed", action="store_true", help="the operator has listed the honest signers (VERDICT_SIGNERS)"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--picture", type=Path, help="write the picture (SVG) there")
     parser.add_argument(
@@ -84,7 +88,9 @@ def _found(options: argparse.Namespace) -> Iterator[Outcome]:
     known = {one.number for one in kept}
     wanted = range(options.first, options.first + options.worlds)
     missing: Sequence[int] = [number for number in wanted if number not in known]
-    for one in run.outcomes(options.seed, missing, options.step, options.jobs):
+    if options.strangers:
+        missing = [number for number in missing if world(options.seed, number).strangers]
+    for one in run.outcomes(options.seed, missing, options.step, options.jobs, listed=options.listed):
         if options.results:
             with options.results.open("ab") as file:
                 file.write(msgspec.json.encode(one) + b"\n")
@@ -94,12 +100,14 @@ def _found(options: argparse.Namespace) -> Iterator[Outcome]:
 def _mix(found: Sequence[Outcome], options: argparse.Namespace) -> str:
     kinds = collections.Counter(one.kind for one in found)
     forged = sum(bool(one.forger) for one in found)
+    strange = sum(bool(one.strangers) for one in found)
     judged = sum(len(one.days) for one in found)
     return (
         f"{len(found):,} worlds of {DAYS} days (seed {options.seed}): "
         + ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-        + f"; {forged} with a forger. {sum(one.reports for one in found):,} reports, {judged:,} verdicts: "
-        f"every {options.step} days, and daily where something begins."
+        + f"; {forged} with a forger, {strange} with signed strangers. "
+        f"{sum(one.reports for one in found):,} reports, {judged:,} verdicts: every {options.step} days, and daily where "
+        "something begins."
     )
 
 

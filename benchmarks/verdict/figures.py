@@ -85,7 +85,9 @@ def table(found: Sequence[Outcome]) -> list[tuple[str, list[str]]]:
         ("days to alarm, faults above the bound", lambda rule: to_alarm(found, rule, above=True)),
         ("days to alarm, faults up to the bound", lambda rule: to_alarm(found, rule, above=False)),
         ("missed or later than 3 days, all faults", lambda rule: late_alarms(found, rule)),
+        ("silent days, mail refused two days before", lambda rule: silent(found, rule)),
         ("false alarms, clean enforcing days", lambda rule: false_alarms(found, rule)),
+        ("false alarms, all days without refused mail", lambda rule: alarms_for_nothing(found, rule)),
     ]
     return [(name, [str(of(rule)) for rule in range(len(RULES))]) for name, of in rows]
 
@@ -179,6 +181,18 @@ def _delay(outcome: Outcome, rule: int) -> int | None:
     first = outcome.fault_first or 0
     last = min(outcome.enforce_until - 1, first + MISSED_AFTER)
     return next((one.day - first for one in outcome.days if first <= one.day <= last and one.alarm[rule]), None)
+
+
+def silent(found: Sequence[Outcome], rule: int) -> Share:
+    """Days on which mail had really been refused of late, whatever the mode by now; those without an alarm."""
+    refused = _days(found, lambda one: one.mail_refused)
+    return Share(sum(not one.alarm[rule] for one in refused), len(refused))
+
+
+def alarms_for_nothing(found: Sequence[Outcome], rule: int) -> Share:
+    """Days of any mode on which, for the length of a window, no mail was really refused; alarms on them."""
+    quiet = _days(found, lambda one: one.none_refused)
+    return Share(sum(one.alarm[rule] for one in quiet), len(quiet))
 
 
 def false_alarms(found: Sequence[Outcome], rule: int) -> Share:

@@ -47,8 +47,10 @@ def life(seed: int, world: World) -> tuple[list[Written], Truth]:
         seen = _look(world, number, expected, active, rng)
         refused = sum(count for _, count in seen.failed)
         truth.add(expected, _refused_share(world, number, active), refused, proves=sender.quotes_policy)
+        truth.add_turned_away(_turned_away(world, sender, refused, seen.stale))
         written += _reports(world, number, seen, rng)
     written += _forgeries(world, rng)
+    written += _strangers(world, np.random.default_rng([seed, world.number, 3]))
     return sorted(written, key=lambda one: one.came), truth
 
 
@@ -71,6 +73,13 @@ def _expected(world: World, sender: Sender) -> Shares:
     used = np.array([[host.first <= day < host.last for host in world.hosts] for day in range(DAYS)])
     week = np.where(days % 7 >= 5, sender.weekend, 1.0)
     found: Shares = sender.volume * week * weights * used
+    return found
+
+
+def _turned_away(world: World, sender: Sender, refused: Counts | int, stale: Counts) -> Counts:
+    """Sessions that the sender really refused, by day: those that failed while the policy in its cache said enforce."""
+    enforces = [(quoted := _quoted(world, sender, day)) is not None and quoted.mode == "enforce" for day in range(DAYS)]
+    found: Counts = (refused + stale).sum(axis=1) * np.array(enforces)
     return found
 
 
@@ -215,3 +224,29 @@ def _forgeries(world: World, rng: np.random.Generator) -> Iterator[Written]:
             entry = _entry(policy | {"policy-string": _ELSEWHERE}, 0, 50, [row])
         came = dt.datetime.combine(FIRST, dt.time(9), dt.UTC) + dt.timedelta(days=day + 1)
         yield Written(_document(world, _FORGERS_NAME, day, [entry]), came, "", world.forger_door)
+
+
+def _strangers(world: World, rng: np.random.Generator) -> Iterator[Written]:
+    """A signed report of each stranger about every day of theirs, an hour after it."""
+    they = world.strangers
+    if they is None:
+        return
+    for day in range(they.first, they.last):
+        quoted = world.policy_on(day)
+        lies_from = they.first + they.patience
+        truthful = they.claim == "clean" or day < lies_from
+        arrives = max(day, lies_from) if they.at_once else day
+        lines = (quoted.lines if quoted else None) if truthful else _claimed(world, they.claim, quoted)
+        policy: dict[str, Any] = {"policy-type": "sts", "policy-domain": world.domain}
+        policy |= {"policy-string": lines} if lines else {}
+        for signer in they.signers:
+            sessions = 3_000 if they.claim == "clean" else int(rng.integers(5, 40))
+            came = dt.datetime.combine(FIRST, dt.time(1), dt.UTC) + dt.timedelta(days=arrives + 1)
+            yield Written(_document(world, f"Stranger {signer}", day, [_entry(policy, sessions, 0, [])]), came, signer)
+
+
+def _claimed(world: World, claim: str, quoted: Policy | None) -> list[str]:
+    hosts = tuple(host.name for host in world.hosts)
+    if claim == "hosts":
+        return Policy(0, quoted.mode if quoted else "testing", ("mx.stranger.example",)).lines
+    return Policy(0, claim, () if claim == "none" else quoted.mx if quoted else hosts).lines

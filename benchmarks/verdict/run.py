@@ -43,6 +43,8 @@ class Judged(msgspec.Struct, frozen=True, array_like=True):
     enough: bool
     due: bool
     policy_host_failing: bool
+    mail_refused: bool
+    none_refused: bool
     verdict: str
     reasons: tuple[str, ...]
     ready: tuple[bool, ...]
@@ -55,6 +57,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     number: int
     kind: str
     forger: str
+    strangers: str
     rate: float | None
     fault_first: int | None
     fault_rate: float
@@ -63,10 +66,13 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     reports: int
 
 
-def outcomes(seed: int, numbers: Sequence[int], step: int, jobs: int = 1) -> Iterator[Outcome]:
-    """Every world's outcome, a database of worlds at a time."""
+Work = tuple[int, tuple[int, ...], int, int, bool]
+
+
+def outcomes(seed: int, numbers: Sequence[int], step: int, jobs: int = 1, *, listed: bool = False) -> Iterator[Outcome]:
+    """Every world's outcome, a database of worlds at a time. ``listed``: the operator has listed the honest signers."""
     # The phase goes with the number, so that a run in parts is the same as a run at once.
-    work = [(seed, tuple(some), step, some[0] // TOGETHER % step) for some in chunks(list(numbers), TOGETHER)]
+    work = [(seed, tuple(some), step, some[0] // TOGETHER % step, listed) for some in chunks(list(numbers), TOGETHER)]
     if jobs == 1:
         for one in work:
             yield from together(*one)
@@ -76,11 +82,11 @@ def outcomes(seed: int, numbers: Sequence[int], step: int, jobs: int = 1) -> Ite
             yield from found
 
 
-def _together(work: tuple[int, tuple[int, ...], int, int]) -> list[Outcome]:
+def _together(work: Work) -> list[Outcome]:
     return together(*work)
 
 
-def together(seed: int, numbers: Sequence[int], step: int, phase: int) -> list[Outcome]:
+def together(seed: int, numbers: Sequence[int], step: int, phase: int, listed: bool = False) -> list[Outcome]:
     """Some worlds in one database of their own, in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder, _database(Path(folder)) as engine:
         worlds = [world(seed, number) for number in numbers]
@@ -89,7 +95,9 @@ def together(seed: int, numbers: Sequence[int], step: int, phase: int) -> list[O
             written, truths[one.domain] = reports.life(seed, one)
             counts[one.domain] = len(written)
             save(engine, written)
-        judged = _judge(engine, worlds, truths, step, phase)
+        honest = {sender.signer for one in worlds for sender in one.senders} if listed else ()
+        chosen = usual_settings().model_copy(update={"verdict_signers": tuple(honest)})
+        judged = _judge(engine, chosen, worlds, truths, step, phase)
         return [_outcome(one, truths[one.domain], judged[one.domain], counts[one.domain]) for one in worlds]
 
 
@@ -139,9 +147,13 @@ def days_to_judge(one: World, truth: Truth, step: int, phase: int) -> dict[int, 
 
 
 def _judge(
-    engine: sa.Engine, worlds: Sequence[World], truths: dict[str, Truth], step: int, phase: int
+    engine: sa.Engine,
+    chosen: settings.Settings,
+    worlds: Sequence[World],
+    truths: dict[str, Truth],
+    step: int,
+    phase: int,
 ) -> dict[str, list[Judged]]:
-    chosen = usual_settings()
     others = rules.read(engine, [one.domain for one in worlds])
     plans = {one.domain: days_to_judge(one, truths[one.domain], step, phase) for one in worlds}
     found: dict[str, list[Judged]] = {one.domain: [] for one in worlds}
@@ -167,6 +179,8 @@ def _judged(day: int, regular: bool, truth: Truth, ours: Verdict, others: rules.
         enough=truth.enough(day),
         due=day >= truth.earliest(day),
         policy_host_failing=truth.policy_host_failing(day),
+        mail_refused=truth.mail_is_refused(day),
+        none_refused=truth.nothing_is_refused(day),
         verdict=ours.name,
         reasons=tuple(reason.code for reason in ours.reasons if reason.blocking),
         ready=(ours.name == READY, *ready.values()),
@@ -191,6 +205,7 @@ def _outcome(one: World, truth: Truth, judged: list[Judged], written: int) -> Ou
         number=one.number,
         kind=one.kind,
         forger=one.forger,
+        strangers=one.strangers.claim if one.strangers else "",
         rate=one.rate,
         fault_first=first,
         fault_rate=float(truth.refusals[first:last].sum() / expected) if expected else 0.0,

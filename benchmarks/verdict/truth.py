@@ -14,7 +14,8 @@ BOUND = 0.01
 class Truth:
     """Expected sessions, expected refusals and refusals that happened, by day (0 is the first), over all senders.
 
-    ``provable`` are the expected sessions of senders that say under which policy.
+    ``turned_away`` are the sessions that senders really refused, by the policy in their caches. ``provable`` are the expected
+    sessions of senders that say under which policy.
     """
 
     def __init__(self, world: World) -> None:
@@ -23,6 +24,11 @@ class Truth:
         self.provable = np.zeros(DAYS)
         self.refusals = np.zeros(DAYS)
         self.refused = np.zeros(DAYS, np.int64)
+        self.turned_away = np.zeros(DAYS, np.int64)
+
+    def add_turned_away(self, sessions: Any) -> None:
+        """One sender: sessions that it really refused, (days,)."""
+        self.turned_away += sessions
 
     def add(self, expected: Any, share: Any, refused: Any, *, proves: bool) -> None:
         """One sender: expected sessions and chance of refusal, (days, hosts); refused sessions, the same or 0 without faults;
@@ -59,6 +65,14 @@ class Truth:
         fetched = down is None or down.last <= first or down.first > on
         happened = self.refused[first : on + 1].any() or self.refusals[first : on + 1].any()
         return bool(fetched and not happened)
+
+    def mail_is_refused(self, on: int) -> bool:
+        """Whether sessions were really refused of late, so that reports can tell by now: on the day before yesterday."""
+        return bool(on >= 2 and self.turned_away[on - 2])
+
+    def nothing_is_refused(self, on: int) -> bool:
+        """Whether no session was really refused from the span's first day to this one."""
+        return not self.turned_away[max(on - SPAN_FIRST, 0) : on + 1].any()
 
     def policy_host_failing(self, on: int) -> bool:
         """Whether the policy could not be had on a day from the span's first to the day before."""

@@ -21,6 +21,8 @@ RESULT_TYPES = (
     "validation-failure",
 )
 FORGER_SHARE, DANE_SHARE, ROLL_BACK_SHARE, TWIN_SHARE = 0.15, 0.15, 0.25, 0.08
+# Strangers sign with domains of their own, so their reports are trusted like anybody's.
+STRANGER_SHARE, STRANGER_SIGNERS = 0.15, ("stranger.example", "stranger.test")
 _SENDERS = (0.09, 0.24, 0.25, 0.19, 0.1, 0.06, 0.04, 0.03)
 
 
@@ -63,6 +65,20 @@ class Fault(msgspec.Struct, frozen=True):
     steady: float = 1.0
 
 
+class Strangers(msgspec.Struct, frozen=True):
+    """``signers`` who report about every day from ``first`` to before ``last`` what is not so. What they ``claim``: "clean" (all
+    is well, by thousands), or a policy in another mode or with other hosts ("testing", "none", "enforce", "hosts"). The first
+    ``patience`` days they quote the policy that is published; reports about these come ``at_once`` on their last day, or in time.
+    """
+
+    claim: str
+    signers: tuple[str, ...]
+    first: int
+    last: int
+    patience: int
+    at_once: bool = False
+
+
 class Policy(msgspec.Struct, frozen=True):
     """What is published from day ``first`` on."""
 
@@ -98,6 +114,7 @@ class World(msgspec.Struct, frozen=True):
     late: float = 0.0
     forger: str = ""  # "" | clean | alarming
     forger_door: str = "smtp"
+    strangers: Strangers | None = None
     rate: float | None = None
 
     def policy_on(self, day: int) -> Policy | None:
@@ -137,7 +154,29 @@ def world(seed: int, number: int) -> World:
         forger_door=str(rng.choice(["smtp", "https"])),
         dane_fault=_dane_fault(rng) if rng.random() < DANE_SHARE else None,
     )
-    return msgspec.structs.replace(plain, **_LIVES[kind](plain, rng))
+    lived = msgspec.structs.replace(plain, **_LIVES[kind](plain, rng))
+    return msgspec.structs.replace(lived, strangers=_strangers(lived, np.random.default_rng([seed, number, 2])))
+
+
+def _strangers(lived: World, rng: np.random.Generator) -> Strangers | None:
+    """One in three is about false proof, by two of them. The others name another policy: where there is a fault under enforce,
+    half of them in the days before it, so that it hides the fault.
+    """
+    if rng.random() >= STRANGER_SHARE:
+        return None
+    if rng.random() < 1 / 3:
+        return Strangers("clean", STRANGER_SIGNERS, int(rng.integers(0, 40)), DAYS, 0)
+    first, last = int(rng.integers(5, 90)), int(rng.choice([1, 5, DAYS], p=[0.3, 0.2, 0.5]))
+    modes = {one.mode for one in lived.policies}
+    claim = str(rng.choice(["testing", "none", "hosts", "enforce"]))
+    if "enforce" in modes and lived.faults and rng.random() < 0.5:
+        first = lived.faults[0].first - int(rng.integers(0, 10))
+    if claim in modes and "enforce" not in modes:
+        claim = "enforce"
+    signers = STRANGER_SIGNERS[: int(rng.choice([1, 2], p=[0.7, 0.3]))]
+    patience = int(rng.choice([0, 3, 20], p=[0.6, 0.15, 0.25]))
+    begins = max(first - patience, 0)
+    return Strangers(claim, signers, begins, min(first + last, DAYS), first - begins, bool(rng.random() < 0.5))
 
 
 def _hosts(rng: np.random.Generator) -> tuple[Host, ...]:

@@ -123,6 +123,43 @@ def test_what_nothing_vouches_for_moves_the_verdict_in_neither_direction(world: 
     assert (world.verdict() == before) == (trust == UNVERIFIED)
 
 
+def test_a_stranger_is_not_believed_for_reports_about_long_ago(world: World) -> None:
+    world.clean(ON - 60 * DAY, ON - DAY)
+    before = world.verdict()
+    today = dt.datetime.combine(ON, dt.time(3), dt.UTC)
+    for ago in range(90, 0, -1):
+        lines = TESTING if ago > 5 else OTHER
+        world.report(ON - ago * DAY, "stranger.example", entry(5, 0, policy_string=lines), came=today)
+    found = world.verdict()
+    assert (before.name, found.name, found.current) == (READY, READY, before.current)
+    # Had they come in time, it would be somebody who is known here.
+    for ago in range(90, 0, -1):
+        lines = TESTING if ago > 5 else OTHER
+        world.report(ON - ago * DAY, "known.example", entry(5, 0, policy_string=lines))
+    assert world.verdict().name == INSUFFICIENT
+
+
+def test_only_listed_signers_prove_and_name_the_policy(world: World) -> None:
+    strangers = ["stranger.example", "stranger.test"]
+    world.clean(ON - 30 * DAY, ON - DAY, ["google.com"])
+    world.clean(ON - 200 * DAY, ON - 150 * DAY, strangers, policy_string=OTHER)
+    world.clean(ON - 35 * DAY, ON - DAY, strangers, policy_string=OTHER)
+    fooled = world.verdict()
+    assert (fooled.name, fooled.current.policy.mx) == (READY, ("mx9.receiver.example",))  # type: ignore[union-attr]
+    world.settings = world.settings.model_copy(update={"verdict_signers": ("google.com",)})
+    found = world.verdict()
+    assert (found.name, found.sessions, codes(found)) == (INSUFFICIENT, 280, ["too-few-reporters", "too-few-sessions"])
+    assert found.current is not None
+    assert (found.current.policy.mx, found.current.since) == (("mx1.receiver.example",), ON - 30 * DAY)
+    assert [one.organization for one in found.propagation] == ["Google Inc."]
+    # Whoever is not listed does not name a policy for want of others either, neither now nor long ago.
+    world.settings = world.settings.model_copy(update={"verdict_signers": ("nobody.example",)})
+    assert (world.verdict().current, codes(world.verdict())) == (None, ["policy-unknown"])
+    assert world.verdict(ON + 200 * DAY).current is None
+    world.settings = world.settings.model_copy(update={"verdict_signers": ("example",)})  # and all below it
+    assert world.verdict(ON + 200 * DAY).current is not None
+
+
 def test_enforce_and_what_it_refuses(world: World) -> None:
     world.clean(ON - 30 * DAY, ON - 10 * DAY)
     world.clean(ON - 9 * DAY, ON - DAY, policy_string=ENFORCE)
@@ -264,4 +301,4 @@ def test_the_command_on_an_empty_database(settings_for: MakeSettings, monkeypatc
     monkeypatch.setenv("STARTTALLY_DATABASE_URL", url)
     said = CliRunner().invoke(app, ["verdict"])
     assert (said.exit_code, said.output) == (0, "no domain has a report yet\n")
-    assert verdict_cli._day("2026-03-01") == dt.date(2026, 3, 1)
+    assert verdict_cli.day_of("2026-03-01", "--on") == dt.date(2026, 3, 1)

@@ -7,12 +7,12 @@ import msgspec
 import pytest
 
 from dashboard import verdict as rules
-from dashboard.evidence import Entry, Policy
+from dashboard.evidence import Entry, Policy, Sighting
 from dashboard.next_step import DAY, WEEK, Step, next_step
 from dashboard.verdict import decide
 from ingest.mtasts import policy
 from ingest.policy_publication import Unpublishable
-from tests.verdict.worlds import END, ENFORCE, GOOGLE, MICROSOFT, NONE, TESTING, daily, entry, evidence, failure
+from tests.verdict.worlds import END, ENFORCE, GOOGLE, MICROSOFT, NONE, ON, TESTING, daily, entry, evidence, failure
 
 
 def step(expected: str, *entries: Entry, mx: tuple[str, ...] = (), **changes: Any) -> Step:
@@ -62,6 +62,18 @@ def test_two_weeks_are_enough() -> None:
 def test_refused_mail_leads_back_to_testing() -> None:
     bad = entry(END, GOOGLE, 5, failure("certificate-expired", 2), policy=ENFORCE)
     assert published(step(rules.ENFORCING_REFUSING, *daily(policy=ENFORCE), bad)) == ("testing", ENFORCE.mx, WEEK)
+
+
+def test_what_caches_go_on_refusing_leads_there_too() -> None:
+    change = ON - dt.timedelta(days=4)
+    old = daily(last=change, policy=ENFORCE)
+    bad = entry(ON - dt.timedelta(days=1), MICROSOFT, 5, failure("certificate-expired", 2), policy=ENFORCE)
+    for now, published_mode in ((TESTING, "testing"), (NONE, None)):
+        entries = (*old, *daily(change + dt.timedelta(days=1), signers=[GOOGLE], policy=now), bad)
+        quotes = tuple(Sighting(one.day, one.organization, one.reporter, one.policy) for one in entries if one.policy)
+        found = step(rules.ENFORCING_REFUSING, *entries, sightings=quotes)
+        assert (found.publication and published(found)[0]) == published_mode
+        assert found.words.startswith("Repair the causes")
 
 
 def test_without_a_policy_the_hosts_must_be_named() -> None:

@@ -10,7 +10,7 @@ from benchmarks.verdict import figures, picture, reports, rules, run
 from benchmarks.verdict.figures import Delays, Share
 from benchmarks.verdict.reports import FIRST
 from benchmarks.verdict.run import Outcome
-from benchmarks.verdict.worlds import DAYS, MIX, Fault, Policy, World, world
+from benchmarks.verdict.worlds import DAYS, MIX, STRANGER_SIGNERS, Fault, Policy, Strangers, World, world
 from ingest import settings
 
 SEED = 7
@@ -45,6 +45,7 @@ def invented(**changes: object) -> World:
     )
     host = msgspec.structs.replace(plain.hosts[0], weight=1.0)
     quiet = {"hosts": (host,), "senders": senders, "loss": 0.0, "late": 0.0, "forger": "", "dane_fault": None}
+    quiet["strangers"] = None
     return msgspec.structs.replace(plain, **(quiet | {"policies": (Policy(0, "testing", (host.name,)),)} | changes))
 
 
@@ -94,6 +95,60 @@ def test_enough_to_see() -> None:
     mute = msgspec.structs.replace(first, quotes_policy=False, signer="mute.example")
     for senders, enough in (((first, mute), False), ((*few, mute), False), ((first, second), True)):
         assert reports.life(SEED, invented(senders=senders))[1].enough(30) == enough
+
+
+def test_mail_is_refused_by_what_is_in_caches() -> None:
+    quiet = invented()
+    slow = msgspec.structs.replace(quiet.senders[1], cache_days=7)
+    (host,) = (one.name for one in quiet.hosts)
+    lives = [Policy(day, mode, (host,)) for day, mode in ((0, "testing"), (30, "enforce"), (60, "testing"))]
+    fault = Fault("certificate-expired", 1.0, 50, 70)
+    for senders, last in ((quiet.senders, 59), ((quiet.senders[0], slow), 66)):
+        _, truth = reports.life(SEED, invented(senders=senders, policies=tuple(lives), faults=(fault,)))
+        refused = [day for day in range(DAYS) if truth.mail_is_refused(day)]
+        assert refused == list(range(52, last + 3))
+        assert [truth.nothing_is_refused(day) for day in (49, 50, last + 16, last + 17)] == [True, False, False, True]
+
+
+def verdicts_of(monkeypatch: pytest.MonkeyPatch, listed: bool = False, **changes: object) -> dict[int, str]:
+    """What is said about an invented world, every fourth day."""
+    monkeypatch.setattr(run, "world", lambda _seed, _number: invented(**changes))
+    (outcome,) = run.together(SEED, [0], step=4, phase=0, listed=listed)
+    return {one.day: one.verdict for one in outcome.days if one.regular}
+
+
+@pytest.mark.parametrize("claim", ["none", "hosts", "enforce"])
+@pytest.mark.parametrize(("patience", "at_once"), [(0, False), (30, True)])
+def test_a_stranger_names_no_other_policy(
+    monkeypatch: pytest.MonkeyPatch, claim: str, patience: int, at_once: bool
+) -> None:
+    they = Strangers(claim, ("stranger.example",), 40, DAYS, patience, at_once)
+    assert {name for day, name in verdicts_of(monkeypatch, strangers=they).items() if day >= 20} == {"ready"}
+
+
+def test_a_patient_stranger_names_another_policy_for_two_weeks(monkeypatch: pytest.MonkeyPatch) -> None:
+    they = Strangers("none", ("stranger.example",), 40, DAYS, 20)
+    found = verdicts_of(monkeypatch, strangers=they)
+    assert [day for day, name in found.items() if day >= 20 and name != "ready"] == [64, 68, 72]
+
+
+def test_no_stranger_hides_an_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
+    (host,) = (one.name for one in invented().hosts)
+    lives = Policy(0, "testing", (host,)), Policy(30, "enforce", (host,))
+    fault = Fault("certificate-expired", 0.2, 60, DAYS)
+    for claim in ("testing", "none", "hosts"):
+        they = Strangers(claim, STRANGER_SIGNERS, 38, DAYS, 20)
+        found = verdicts_of(monkeypatch, kind="enforce", policies=lives, faults=(fault,), strangers=they)
+        assert {name for day, name in found.items() if day >= 62} == {"enforcing-refusing"}
+
+
+def test_strangers_prove_what_they_like_unless_signers_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = tuple(msgspec.structs.replace(one, volume=2.0) for one in invented().senders)
+    they = Strangers("clean", STRANGER_SIGNERS, 30, DAYS, 0)
+    fooled = verdicts_of(monkeypatch, senders=few, strangers=they)
+    assert (fooled[28], fooled[40]) == ("insufficient-evidence", "ready")
+    listed = verdicts_of(monkeypatch, listed=True, senders=few, strangers=they)
+    assert {name for day, name in listed.items() if day >= 4} == {"insufficient-evidence"}
 
 
 def test_shares_and_delays() -> None:

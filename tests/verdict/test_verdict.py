@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from dashboard import verdict
-from dashboard.evidence import Acceptance, Entry, StatedPolicy, Thresholds
+from dashboard import verdict, verdict_words, weighing
+from dashboard.evidence import Acceptance, Entry, Policy, Sighting, StatedPolicy, Thresholds
 from dashboard.verdict import (
     ENFORCING,
     ENFORCING_REFUSING,
@@ -185,6 +185,92 @@ def test_enforcing_refusing_is_said_before_anything_else() -> None:
     assert (found.name, codes(found)) == (ENFORCING_REFUSING, ["refused-sessions", "policy-failures"])
 
 
+STRANGER = "stranger.example"
+
+
+@pytest.mark.parametrize("claimed", [NONE, TESTING, OTHER])
+def test_a_stranger_who_quotes_another_policy_hides_no_alarm(claimed: Policy) -> None:
+    refused = entry(ON - DAY, GOOGLE, 5, failure("certificate-expired", 2), policy=ENFORCE)
+    known = evidence(*daily(policy=ENFORCE), refused)
+    newcomer = Sighting(ON - 2 * DAY, "S", STRANGER, claimed)
+    found = decide(msgspec.structs.replace(known, sightings=(*known.sightings, newcomer)))
+    assert (found.name, found.mode, codes(found)) == (ENFORCING_REFUSING, "enforce", ["refused-lately"])
+    # One that was heard for long is believed; the alarm stays.
+    turncoat = [Sighting(ON - ago * DAY, "S", STRANGER, ENFORCE if ago > 2 else claimed) for ago in range(30, 0, -1)]
+    found = decide(msgspec.structs.replace(known, sightings=(*known.sightings, *turncoat)))
+    assert (found.name, found.mode, codes(found)[0]) == (ENFORCING_REFUSING, claimed.mode, "refused-by-older-policy")
+    assert (figure(found, "refused-by-older-policy"), found.refused_lately, found.causes[0].sessions) == (2, 2, 2)
+
+
+def rolled_back(*entries: Entry, policy: Policy = TESTING, old: Policy = ENFORCE) -> Verdict:
+    """Six days ago Google saw the policy go from ``old`` to ``policy``; Microsoft's cache holds the old one."""
+    change = ON - 6 * DAY
+    entries = (
+        *daily(last=change - DAY, policy=old),
+        *daily(change, signers=[GOOGLE], policy=policy),
+        *daily(change, signers=[MICROSOFT], policy=old),
+        *entries,
+    )
+    quotes = [Sighting(one.day, one.organization, one.reporter, one.policy) for one in entries if one.policy]
+    return judge(*entries, sightings=tuple(quotes))
+
+
+@pytest.mark.parametrize("now", [TESTING, NONE, OTHER])
+def test_what_caches_refuse_after_a_roll_back(now: Policy) -> None:
+    refused = entry(ON - 2 * DAY, MICROSOFT, 5, failure("certificate-expired", 3), policy=ENFORCE)
+    found = rolled_back(refused, policy=now)
+    assert (found.name, found.mode, found.refused_lately) == (ENFORCING_REFUSING, now.mode, 3)
+    reason = found.reasons[0]
+    assert (reason.code, reason.figure, reason.until) == ("refused-by-older-policy", 3, ON + DAY)
+    assert reason.names == ("Microsoft Corporation",)
+    assert "3 sessions" in verdict_words.reason(reason)
+    assert verdict_words.reason(reason).endswith(f"Their caches hold it until {ON + DAY} at the latest.")
+
+
+def test_it_is_over_when_the_newest_days_are_clean() -> None:
+    before = entry(ON - 4 * DAY, MICROSOFT, 5, failure("certificate-expired", 3), policy=ENFORCE)
+    assert (rolled_back(before).name, rolled_back(before).refused) == (NOT_READY, 3)
+    assert (rolled_back(before, policy=NONE).name, rolled_back(before, policy=NONE).refused) == (WITHDRAWN, 0)
+    assert rolled_back().name == READY
+    # Who quotes testing, or something that nobody enforced before, refuses nothing.
+    harmless = entry(ON - 2 * DAY, MICROSOFT, 5, failure("certificate-expired", 3), policy=TESTING)
+    assert rolled_back(harmless).name == NOT_READY
+    stranger = entry(ON - 2 * DAY, STRANGER, 5, failure("certificate-expired", 3), policy=ENFORCE)
+    assert rolled_back(stranger).name == NOT_READY
+
+
+def test_an_older_policy_of_unknown_age() -> None:
+    ageless = msgspec.structs.replace(ENFORCE, max_age=None)
+    refused = entry(ON - 2 * DAY, MICROSOFT, 5, failure("certificate-expired", 3), policy=ageless)
+    (reason, *_) = rolled_back(refused, old=ageless).reasons
+    assert (reason.code, reason.until) == ("refused-by-older-policy", None)
+    assert verdict_words.reason(reason).endswith("(Microsoft Corporation).")
+
+
+def test_only_listed_signers_prove_when_there_is_a_list() -> None:
+    two = [STRANGER, "other.example"]
+    limits = Thresholds(signers=(GOOGLE, MICROSOFT))
+    assert judge(*daily(signers=two)).name == READY
+    found = judge(*daily(successful=1), *daily(signers=two, successful=3_000), thresholds=limits)
+    assert (found.name, found.sessions, found.reporters) == (INSUFFICIENT, 28, 2)
+    remark = next(one for one in found.reasons if one.code == "signers-not-listed")
+    assert (remark.figure, remark.names, remark.blocking) == (14 * 2 * 3_000, ("other.example", STRANGER), False)
+    assert "stranger.example" in verdict_words.reason(remark)
+    # Others block; what they accuse is among the sessions that the bound is about.
+    found = judge(*daily(), entry(END, STRANGER, 90, failure("certificate-expired", 2)), thresholds=limits)
+    assert (found.name, found.refused, found.sessions) == (NOT_READY, 2, 560)
+    assert found.bound == pytest.approx(weighing.upper_bound(2, 562, 0.95))
+
+
+def test_who_is_believed() -> None:
+    limits = Thresholds(signers=("google.com", "mail.ru"))
+    believed = ["google.com", "reports.google.com", "mail.ru", ""]
+    assert [
+        name for name in (*believed, "evilgoogle.com", "com", "google.com.evil.example") if limits.believes(name)
+    ] == (believed)
+    assert Thresholds().believes("anybody.example")
+
+
 def test_the_newest_days_accuse_and_do_not_prove() -> None:
     yesterday = entry(ON - DAY, GOOGLE, 5, failure("certificate-expired", 2))
     found = judge(*daily(), yesterday)
@@ -355,7 +441,7 @@ def test_who_still_sees_the_old_policy() -> None:
     found = judge(
         *entries,
         since=START - DAY,
-        sightings=evidence(*daily(signers=[MICROSOFT]), since=START - 30 * DAY).sightings
+        sightings=evidence(*daily(), since=START - 30 * DAY).sightings[:2]
         + evidence(*daily(START + 9 * DAY, signers=[GOOGLE], policy=ENFORCE), since=START + 9 * DAY).sightings,
     )
     assert found.mode == "enforce"
