@@ -81,7 +81,8 @@ class Keys:
         self._batch: dict[str, KeyAnswer] = {}
 
     def prefetch(self, names: Iterable[str], seconds: float) -> None:
-        """Find an answer for every name, in at most ``seconds`` altogether; ``answer`` gives them until the next call.
+        """Find an answer for every name, in at most ``seconds`` altogether; ``answer`` gives them until the next call. Without
+        any time, only what is known.
 
         Names beyond ``MAX_NAMES`` that are not known already are undetermined, and so are those that nobody answered lately in
         as much time. Must not be called from a coroutine.
@@ -94,7 +95,7 @@ class Keys:
                 unknown.append(name)
             else:
                 answers[name] = answer
-        if unknown:
+        if unknown and seconds:
             unknown = _in_turns(unknown)
             answers |= dict.fromkeys(unknown[MAX_NAMES:], KeyAnswer(problem="too many look-ups in one batch"))
             answers |= self._ask(unknown[:MAX_NAMES], seconds)

@@ -49,7 +49,7 @@ class Turns:
     @property
     def costly_due(self) -> bool:
         """Whether costly work may be done although cheap work waits."""
-        return self._credit > 0
+        return self._credit >= 0
 
     def cheap(self, begun: float) -> None:
         """Cheap work has been done since ``begun`` (time.monotonic)."""
