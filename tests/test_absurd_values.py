@@ -114,6 +114,7 @@ def questions(key: str) -> dict[Callable[..., Any], tuple[tuple[Any, ...], dict[
         fleet.heard: ((ALL_DAYS,), {}),
         fleet.newest_day: ((), {}),
         fleet.count_domains: ((), {}),
+        fleet.stamps: (([MAIN],), {}),
         fleet.domains: ((ALL_DAYS,), {"limit": 100}),
         domain.is_known: ((MAIN,), {}),
         domain.days: ((MAIN, ALL_DAYS), {}),
