@@ -1,7 +1,7 @@
 """From the spool into the database, batch by batch.
 
 The worker may die at any moment: what it had claimed is put back, what it had committed is a duplicate the next time. A
-message that cannot be read goes to quarantine and never stops the line; one that kills its reader twice goes there too.
+message that cannot be read goes to quarantine and never stops the line; one that kills its reader again and again, too.
 """
 
 import collections
@@ -29,8 +29,10 @@ from .spool import Claimant, Spool, SpooledMessage
 
 log = logging.getLogger(__name__)
 
-# Readers that a message may take down before it is set aside.
-_MAX_ATTEMPTS = 2
+# Readers that a message may take down before it is set aside. After the first it is read alone, so two of them are its own
+# doing; the first may have been killed by somebody else at that moment, and among 400 workers killed with SIGKILL one honest
+# message met that twice.
+_MAX_ATTEMPTS = 3
 _MAX_BATCH_CPU_SECONDS = 300
 # Raw bytes of one batch.
 _BATCH_BYTES = 24 * 1024 * 1024
