@@ -147,15 +147,19 @@ _VERDICT_COLOURS = {
     "Policy broken": "#b5563c",
     "Mail is being refused": _BAD,
 }
-# Text needs other shades than blocks: 4.5 to 1 against white and against black can hardly be had together.
-_READABLE = {"#e3a33b": "#c17a00", "#1f6f8b": "#2f8fb0", "#b5563c": "#d2603f"}
+# What stands out in a table; text needs other shades than blocks to be read on light and on dark.
+_VERDICT_TEXT = {
+    "Ready for enforce": _GOOD,
+    "Enforcing": "#2f8fb0",
+    "Not ready for enforce": "#c17a00",
+    "Policy broken": "#d2603f",
+    "Mail is being refused": _BAD,
+}
 
 
 def verdict_text(title: str) -> str:
-    """CSS for a verdict in a table: bad and good stand out on light and on dark, the rest is as other text."""
-    loud = {_BAD, _GOOD, "#b5563c", "#e3a33b", "#1f6f8b"}
-    colour = _VERDICT_COLOURS[title]
-    return f"color: {_READABLE.get(colour, colour)}; font-weight: 600" if colour in loud else ""
+    """CSS for a verdict in a table: bad and good stand out, the rest is as other text."""
+    return f"color: {_VERDICT_TEXT[title]}; font-weight: 600" if title in _VERDICT_TEXT else ""
 
 
 def verdict_history(days: pd.DataFrame) -> alt.Chart:

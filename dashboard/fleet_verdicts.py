@@ -10,10 +10,9 @@ import sqlalchemy as sa
 from ingest.settings import Settings
 from ingest.sql import chunks
 
-from .queries.evidence import evidence_of
 from .queries.selection import Scope
-from .verdict import URGENCY, Verdict, decide
-from .verdicts import thresholds, trusts
+from .verdict import URGENCY, Verdict
+from .verdicts import thresholds, trusts, verdicts
 
 # Domains whose evidence is read together; between two of these, progress is told.
 _TOGETHER = 100
@@ -64,9 +63,8 @@ class Kept:
 
         ``progress`` is told how many of the domains that need it have been computed, of how many.
         """
-        limits, believed = thresholds(settings), trusts(settings)
-        made_for: Stamp = (settings.database_url, today, msgspec.structs.astuple(limits), believed)
         database = settings.database_url
+        made_for: Stamp = (today, thresholds(settings), trusts(settings))
         with self._lock:
             known = {name: self._known.get((database, name)) for name in stamps}
         stale = [name for name, stamp in stamps.items() if (old := known[name]) is None or old[0] != (*made_for, stamp)]
@@ -74,7 +72,7 @@ class Kept:
         done = 0
         for some in chunks(stale, _TOGETHER):
             progress(done, len(stale))
-            fresh = [_summary(decide(one)) for one in evidence_of(engine, scope, some, today, limits, trusts=believed)]
+            fresh = [_summary(one) for one in verdicts(engine, settings, some, today, today, scope)]
             found |= {one.domain: one for one in fresh}
             self._keep(database, {one.domain: ((*made_for, stamps[one.domain]), one) for one in fresh})
             done += len(some)

@@ -51,17 +51,6 @@ def verdicts(
             yield decide(evidence)
 
 
-def some_verdicts(
-    engine: sa.Engine, scope: Scope, domains: Sequence[str], on: dt.date, limits: Thresholds, believed: Sequence[str]
-) -> list[Verdict]:
-    """Verdicts as of today, ``on``, for a page."""
-    return [
-        decide(evidence)
-        for some in chunks(domains, _TOGETHER)
-        for evidence in evidence_of(engine, scope, some, on, limits, trusts=believed)
-    ]
-
-
 def case_of(
     engine: sa.Engine, scope: Scope, domain: str, on: dt.date, limits: Thresholds, believed: Sequence[str]
 ) -> tuple[Evidence, Verdict]:

@@ -8,9 +8,8 @@ from ..evidence import Evidence, Thresholds
 from ..plain import plain
 from ..policy_history import Seen, expiry
 from ..queries.reports import exactly
-from ..queries.selection import TRUSTED
 from ..verdict import Verdict
-from . import parts
+from . import causes, parts
 from .visit import Visit
 
 _DAYS = 60
@@ -75,13 +74,7 @@ def _propagation(visit: Visit, found: Verdict) -> None:
 
 def _about(found: Verdict, seen: Seen) -> dict[str, str]:
     day = str(seen.day)
-    return {
-        "domain": found.domain,
-        "trust": TRUSTED,
-        "reporter": exactly(seen.organization),
-        "since": day,
-        "until": day,
-    }
+    return causes.reports_about(found) | {"reporter": exactly(seen.organization), "since": day, "until": day}
 
 
 def _day_by_day(visit: Visit, domain: str, rules: tuple[Thresholds, tuple[str, ...]]) -> None:

@@ -178,8 +178,8 @@ def test_a_verdict_is_computed_again_when_something_changed(
     open_page: Open, filled_today: Filled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weighed: list[str] = []
-    decide = fleet_verdicts.decide
-    monkeypatch.setattr(fleet_verdicts, "decide", lambda one: (weighed.append(one.domain), decide(one))[1])
+    decide = verdicts.decide
+    monkeypatch.setattr(verdicts, "decide", lambda one: (weighed.append(one.domain), decide(one))[1])
     kept, engine, today = fleet_verdicts.Kept(), filled_today.engine, filled_today.today
     stamps = fleet.stamps(engine, EVERYTHING, [MAIN, "second.example"])
     for changed in ({}, {}, {MAIN: ("another",)}):

@@ -24,6 +24,6 @@ visit = Visit(
 )
 domain = st.query_params["domain"]
 rules = verdicts.thresholds(settings), verdicts.trusts(settings)
-(found,) = visit.read(verdicts.some_verdicts, (domain,), visit.today, *rules)
+_, found = visit.read(verdicts.case_of, domain, visit.today, *rules)
 st.title(found.name)
 operator_word.render(visit, domain, found)
