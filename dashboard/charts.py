@@ -14,7 +14,8 @@ _COLOURS = {SUCCESSFUL: "#4c9bd6", OTHER_FAILED: "#e3a33b", WOULD_BE_REFUSED: "#
 _MOST_DAYS, _MOST_WEEKS = 100, 100
 _LEGEND = alt.Legend(title=None, orient="top", labelLimit=0)
 Step = Literal["day", "week", "month"]
-_UNITS: dict[Step, Literal["utcyearmonthdate", "utcyearweek", "utcyearmonth"]] = {
+_Unit = Literal["utcyearmonthdate", "utcyearweek", "utcyearmonth"]
+_UNITS: dict[Step, _Unit] = {
     "day": "utcyearmonthdate",
     "week": "utcyearweek",
     "month": "utcyearmonth",
@@ -52,13 +53,7 @@ def _bars(
         alt.Chart(_long(days, outcomes))
         .mark_bar()
         .encode(
-            x=alt.X(
-                "day:T",
-                timeUnit=unit,
-                title=None,
-                scale=_days_scale(window),
-                axis=alt.Axis(format=axis_format, labelOverlap=True),
-            ),
+            x=_days_axis(window, unit, axis_format),
             y=alt.Y("sum(sessions):Q", title=title, axis=alt.Axis(format="~s", tickMinStep=1)),
             color=alt.Color("outcome:N", scale=known, legend=_LEGEND if legend else None),
             order=alt.Order("order:Q"),
@@ -71,6 +66,11 @@ def _bars(
         .properties(height=height)
     )
     return chart
+
+
+def _days_axis(window: Window, unit: _Unit, shown: str) -> alt.X:
+    axis = alt.Axis(format=shown, labelOverlap=True)
+    return alt.X("day:T", timeUnit=unit, title=None, scale=_days_scale(window), axis=axis)
 
 
 def _days_scale(window: Window) -> alt.Scale:
@@ -115,13 +115,7 @@ def refused_per_day(days: pd.DataFrame, window: Window) -> alt.Chart:
         alt.Chart(shown)
         .mark_bar()
         .encode(
-            x=alt.X(
-                "day:T",
-                timeUnit="utcyearmonthdate",
-                title=None,
-                scale=_days_scale(window),
-                axis=alt.Axis(format="%-d %b", labelOverlap=True),
-            ),
+            x=_days_axis(window, _UNITS["day"], "%-d %b"),
             y=alt.Y("refused:Q", title="Refused sessions", axis=alt.Axis(format="~s", tickMinStep=1)),
             color=alt.Color("outcome:N", scale=known, legend=_LEGEND if accepted else None),
             tooltip=[
