@@ -5,9 +5,9 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /source
 RUN python -m venv /opt/build && python -m venv --without-pip /opt/starttally
 COPY requirements-build.lock requirements.lock ./
-RUN /opt/build/bin/pip install --require-hashes -r requirements-build.lock
+RUN /opt/build/bin/pip install --require-hashes --no-deps -r requirements-build.lock
 # pip and the build tools stay in this stage: they install into the other environment from outside.
-RUN /opt/build/bin/pip wheel --require-hashes --no-build-isolation --wheel-dir /wheels -r requirements.lock
+RUN /opt/build/bin/pip wheel --require-hashes --no-deps --no-build-isolation --wheel-dir /wheels -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY ingest ingest
 COPY dashboard dashboard

@@ -31,6 +31,13 @@ PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.13 python3.1
 HERE = TMPDIR="$(CACHE)/tmp" RUSTUP_HOME="$(CACHE)/rustup"
 PIP = $(HERE) $(VENV)/python -m pip install --quiet
 
+# A lock is whole, so pip looks for nothing beside it: resolving again, old pips refuse a lock in which a package stands
+# without its extra (coverage[toml]) as soon as a newer release appears.
+FROM_LOCK := --require-hashes --no-deps
+
+# The pip that installs; empty: the one that this Python brings. CI names the oldest that is supported.
+PIP_VERSION ?=
+
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
@@ -110,17 +117,19 @@ endif
 	@echo "Making the environment in .venv with $(PYTHON)"
 	@mkdir -p "$(CACHE)/tmp"
 	@$(HERE) "$(PYTHON)" -m venv --clear .venv
+	@$(if $(PIP_VERSION),$(PIP) pip==$(PIP_VERSION))
 	@echo "$(CURDIR)" > $@
 
 .venv/.runtime: .venv/.python requirements-build.lock requirements.lock pyproject.toml
 	@echo "Installing the pinned packages (once; about a minute, longer on a slow line)"
 	@mkdir -p "$(CACHE)/tmp"
-	@$(PIP) --require-hashes -r requirements-build.lock
-	@$(PIP) --require-hashes --no-build-isolation -r requirements.lock
+	@$(PIP) $(FROM_LOCK) -r requirements-build.lock
+	@$(PIP) $(FROM_LOCK) --no-build-isolation -r requirements.lock
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/.development: .venv/.runtime requirements-dev.lock
 	@echo "Installing the pinned packages for development"
-	@$(PIP) --require-hashes --no-build-isolation -r requirements-dev.lock
+	@$(PIP) $(FROM_LOCK) --no-build-isolation -r requirements-dev.lock
+	@$(VENV)/python -m pip check --quiet
 	@touch $@
