@@ -19,6 +19,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from . import models
+
 _MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 # Waiting for another writer: a batch takes milliseconds, an upgrade of a large file seconds.
 _SQLITE_WAIT_SECONDS = 60
@@ -83,6 +85,7 @@ def upgrade(url: str) -> None:
             config = _config()
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
+        _finish_upgrade(engine)
     except sa.exc.DBAPIError as error:
         raise as_away(error) from error
     finally:
@@ -94,12 +97,29 @@ def check(engine: sa.Engine) -> None:
     try:
         with engine.connect() as connection:
             current = _current(connection)
+            unfinished = current == _scripts().get_current_head() and _pending(connection)
     except sa.exc.DBAPIError as error:
         raise as_away(error) from error
     _refuse_newer(current)
+    if unfinished:
+        raise SchemaMismatch("an upgrade of the stored reports was interrupted; run `starttally db upgrade`")
     if current != _scripts().get_current_head():
         state = "is empty" if current is None else f"has an older schema ({current})"
         raise SchemaMismatch(f"the database {state}; run `starttally db upgrade`")
+
+
+def _pending(connection: sa.Connection) -> bool:
+    return connection.execute(sa.select(models.pending_upgrade.c.task)).first() is not None
+
+
+def _finish_upgrade(engine: sa.Engine) -> None:
+    """What a migration left to do on stored rows. It goes on where it was interrupted."""
+    with engine.connect() as connection:
+        unfinished = _pending(connection)
+    if unfinished:
+        from . import rekeying  # imports the whole store, which readers do without
+
+        rekeying.rekey(engine)
 
 
 def back_up(url: str, target: Path) -> None:

@@ -334,7 +334,7 @@ def test_failed(server: NameServer, make: Make, zone: Any, reason: str) -> None:
     found = verdict(server, make(), zone)
     assert reason in found.reason
     # A forgery must not be shown under the name it claims.
-    assert found == Authentication(FAILED, found.reason, "", "", "")
+    assert found == Authentication(FAILED, found.reason, "", "", "", wrong=found.wrong)
 
 
 @pytest.mark.parametrize("bits", [512, 1023])
