@@ -51,7 +51,7 @@ _TYPES = {
     **dict.fromkeys(("day", "window_start", "window_end", "last_report_day"), Type.DAY),
     **dict.fromkeys(("received_at", "range_start", "range_end"), Type.INSTANT),
     **dict.fromkeys(_COUNTS, Type.COUNT),
-    "refused": Type.FLAG,
+    **dict.fromkeys(("refused", "contradicted"), Type.FLAG),
     "refusal_bound": Type.RATE,
 }
 
@@ -87,7 +87,7 @@ EXPORTS: Mapping[str, Export] = {
     "reports": Export(
         _columns(
             "received_at,policy_domain,reporter,report_id,range_start,range_end,door,trust,signer,policies,"
-            "successful_sessions,failed_sessions"
+            "successful_sessions,failed_sessions,contradicted"
         ),
         export_queries.report_rows,
     ),

@@ -7,6 +7,7 @@ written, and the rollups moved along.
 import collections
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -20,7 +21,7 @@ from .sql import chunks
 
 _FLAGS = ("counts", "accuses", "contradicted")
 _TOLD_BY = ("policy_domain", "report_key", "same_id", "document", "domain_source", "figures")
-_COLUMNS = (
+COLUMNS = (
     *(
         *_TOLD_BY,
         *_FLAGS,
@@ -70,7 +71,7 @@ def recount(connection: sa.Connection, changed: Sequence[Row], deltas: rollups.D
             members[row["policy_domain"], row["report_key"]] = dict(row)
     standings: dict[Key, Standing] = {}
     for group in _grouped(members.values(), "policy_domain", "same_id"):
-        standings.update(fold(map(_copy, group)))
+        standings.update(fold(map(copy_of, group)))
     for group in _grouped(inferred, "document"):
         _displace(group, standings)
     _write(connection, members, standings, deltas)
@@ -82,11 +83,11 @@ def _copies_of(rows: Sequence[Row]) -> sa.Select[tuple[object, ...]]:
     group = sa.tuple_(report.c.policy_domain, report.c.same_id)
     wanted = group.in_({(row["policy_domain"], row["same_id"]) for row in rows})
     alike = report.c.trust.in_(EVIDENCE) | report.c.figures.in_({row["figures"] for row in rows})
-    return sa.select(*(report.c[name] for name in _COLUMNS)).where(wanted, alike)
+    return sa.select(*(report.c[name] for name in COLUMNS)).where(wanted, alike)
 
 
 def _inferred_of(documents: Sequence[str]) -> sa.Select[tuple[object, ...]]:
-    columns = (report.c[name] for name in _COLUMNS)
+    columns = (report.c[name] for name in COLUMNS)
     return sa.select(*columns).where(report.c.document.in_(documents), report.c.domain_source != "")
 
 
@@ -97,7 +98,8 @@ def _grouped(rows: Iterable[Row], *names: str) -> Iterable[list[Row]]:
     return groups.values()
 
 
-def _copy(row: Row) -> Copy:
+def copy_of(row: Mapping[Any, Any]) -> Copy:
+    """A row with COLUMNS, as ``folding`` wants it."""
     return Copy(
         key=(row["policy_domain"], row["report_key"]),
         voice=row["voice"],
@@ -113,7 +115,7 @@ def _copy(row: Row) -> Copy:
 
 
 def _displace(group: Sequence[Row], standings: dict[Key, Standing]) -> None:
-    copies = [Inferred(_copy(row), row["domain_source"]) for row in group]
+    copies = [Inferred(copy_of(row), row["domain_source"]) for row in group]
     for key, original in displaced(copies).items():
         standings[key] = msgspec.structs.replace(standings[key], counts=False, accuses=False, original=original)
 

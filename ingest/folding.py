@@ -68,7 +68,7 @@ def fold(copies: Iterable[Copy], trusted: Sequence[str] = EVIDENCE) -> Mapping[K
             standings[copy.key] = Standing(
                 counts=is_best and members is counting,
                 accuses=is_best and members is accusing,
-                contradicted=len(rivals) > 1,
+                contradicted=is_best and len(rivals) > 1,
                 voice=voice,
                 original=best.key,
             )

@@ -113,6 +113,7 @@ sa.Index(None, report.c.policy_domain, report.c.day)
 sa.Index(None, report.c.policy_domain, report.c.same_id)
 sa.Index(None, report.c.policy_domain, report.c.voice, report.c.tlsa_sessions)
 sa.Index(None, report.c.day)
+sa.Index(None, report.c.failure_day)
 _inferred = report.c.domain_source != ""
 sa.Index("ix_report_document", report.c.document, postgresql_where=_inferred, sqlite_where=_inferred)
 

@@ -1,8 +1,11 @@
-"""The shipped list of well-known reporters (data file with sources): whose name belongs to which voice."""
-
-from collections.abc import Mapping
+"""The shipped list of well-known reporters."""
 
 
-def voices_of_names() -> Mapping[str, str]:
-    """The voices of the listed organisations, by their folded names."""
-    return {"google": "google.com", "microsoft": "microsoft.com"}
+def is_listed(voice: str) -> bool:
+    """Whether a voice is on the list."""
+    return voice in ("google.com", "microsoft.com")
+
+
+def voice_of_name(name: str) -> str:
+    """The voice that uses a folded organisation name, or ""."""
+    return {"google": "google.com", "microsoft": "microsoft.com"}.get(name, "")

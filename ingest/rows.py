@@ -130,7 +130,7 @@ def _report_row(report: Report, submission: Submission) -> Row:
 def voice_of(report: Row, submitter: str) -> str:
     """The voice of a report row, as far as it and the list of well-known reporters tell."""
     who = (report["signer"], submitter, report["contact_info"], report["organization"])
-    return voices.voice_of(*who, reporters.voices_of_names())[:_MAX_WORD]
+    return voices.voice_of(*who, reporters.voice_of_name)[:_MAX_WORD]
 
 
 def _provenance(submission: Submission) -> Row:

@@ -6,7 +6,7 @@ Anybody can sign with a domain of their own, and write any name. So a name alone
 import functools
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable
 
 from publicsuffixlist import PublicSuffixList
 
@@ -58,18 +58,18 @@ _MAX_CONTACT = 2_000
 
 
 def voice_of(
-    signer: str, submitter: str, contact: str, organization: str, voices_of_names: Mapping[str, str] | None = None
+    signer: str, submitter: str, contact: str, organization: str, voice_of_name: Callable[[str], str] = lambda _name: ""
 ) -> str:
     """The voice of a report: the registrable domain of its DKIM signer; of what is not signed, of its submitter (the header
     TLS-Report-Submitter), then of its contact address; else its organisation's name, folded.
 
-    ``voices_of_names`` are the domains to which folded names are known to belong. ``""`` when the report names nobody.
+    ``voice_of_name`` gives the domain that a folded name is known to belong to, or ``""``. ``""`` when the report names nobody.
     """
-    for domain in (signer, submitter, _domain_of_address(contact)):
+    for domain in (signer, submitter, domain_of_address(contact)):
         if voice := registrable(domain):
             return voice
     name = folded(organization)
-    return (voices_of_names or {}).get(name) or registrable(organization) or name
+    return voice_of_name(name) or registrable(organization) or name
 
 
 def is_domain(voice: str) -> bool:
@@ -108,7 +108,7 @@ def _suffixes() -> PublicSuffixList:
     return PublicSuffixList(only_icann=True)
 
 
-def _domain_of_address(contact: str) -> str:
+def domain_of_address(contact: str) -> str:
     """The domain of ``tls@example.com``, ``mailto:tls@example.com`` or ``TLS <tls@example.com>``; ``""`` without one."""
     _, at, rest = contact[:_MAX_CONTACT].rpartition("@")
     return re.split(r"[>\s?;,]", rest, maxsplit=1)[0] if at else ""

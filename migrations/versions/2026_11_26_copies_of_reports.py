@@ -35,6 +35,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_report_policy_domain_voice_tlsa_sessions", "report", ["policy_domain", "voice", "tlsa_sessions"]
     )
+    op.create_index("ix_report_failure_day", "report", ["failure_day"])
     inferred = sa.text("domain_source != ''")
     op.create_index("ix_report_document", "report", ["document"], postgresql_where=inferred, sqlite_where=inferred)
     op.create_table(
@@ -48,6 +49,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("pending_upgrade")
     op.drop_index("ix_report_document", "report")
+    op.drop_index("ix_report_failure_day", "report")
     op.drop_index("ix_report_policy_domain_voice_tlsa_sessions", "report")
     op.drop_column("report", "contradicted")
     op.drop_column("report", "accuses")
