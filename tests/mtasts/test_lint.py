@@ -1,6 +1,7 @@
 """The linter: each fault with its line, severity and repair; the hosts; the change from the policy before."""
 
 import ast
+import itertools
 from collections.abc import Iterator
 
 import pytest
@@ -403,6 +404,44 @@ def test_no_fault_hides_another(file: bytes, faults: list[tuple[int, str]], why:
     found = [(fault.line, fault.code) for fault in lint(file).faults]
     assert [one for one in found if one[1] != "no-final-newline"] == faults, why
     assert (found[-1][1] == "no-final-newline") is not file.endswith(b"\n")
+
+
+# One line of a policy each: in order, wrong, meant, absent; with the codes of what is wrong.
+VERSIONS = [
+    ("version: STSv1", ()),
+    ("version: 1", ("version",)),
+    ("Version: STSv2", ("key-case", "version")),
+    (None, ("version",)),
+]
+MODES = [
+    ("mode: enforce", ()),
+    ("mode: enforced", ("mode-enforced",)),
+    ("mode: on", ("mode",)),
+    ("MODE=Enforce", ("no-colon", "mode")),
+    (None, ("mode",)),
+]
+MX_LINES = [
+    ("mx: a.example", ()),
+    ("mx: a.example.", ("mx-trailing-dot",)),
+    ("Mx: old.example:25", ("key-case", "mx", "mx-stale", "mx-not-covered")),
+    ("mx: *.com", ("mx-broad", "mx-stale", "mx-not-covered")),
+    (None, ("no-mx",)),
+]
+AGES = [
+    ("max_age: 604800", ()),
+    ("max_age: 60", ("max-age-short",)),
+    ("max_age : 7d", ("key-blank", "max-age")),
+    (None, ("no-max-age",)),
+]
+
+
+def test_whatever_is_wrong_at_once_is_told_at_once() -> None:
+    """Every mixture of faults of the four keys has the faults of each."""
+    for mixture in itertools.product(VERSIONS, MODES, MX_LINES, AGES):
+        lines = [line for line, _ in mixture if line]
+        expected = sorted({code for _, codes in mixture for code in codes}) if lines else ["empty"]
+        found = lint("".join(f"{line}\n" for line in lines).encode(), ["a.example"]).faults
+        assert sorted({fault.code for fault in found}) == expected, lines
 
 
 def test_hosts_are_held_against_what_is_meant() -> None:
