@@ -293,6 +293,14 @@ def test_the_next_step(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     waiting = said("unknown.example")
     assert (waiting.exit_code, "Wait, and keep the policy" in waiting.output) == (1, True)
     assert said("receiver.example", "--mx", "not a host").exit_code == 2
+    untested = said("receiver.example", "--mx", "mx1.receiver.example", "--mx", "mx9.receiver.example")
+    assert (untested.exit_code, "mode: enforce" in untested.output) == (1, False)
+    assert "- Untested: mx9.receiver.example." in untested.output
+    assert "Nothing is printed: mx9.receiver.example would be enforced untested." in untested.stderr
+    forced = said("receiver.example", "--mx", "mx1.receiver.example", "--mx", "mx9.receiver.example", "--force")
+    assert forced.exit_code == 0
+    assert "mode: enforce\nmx: mx1.receiver.example\nmx: mx9.receiver.example\nmax_age: 86400\n" in forced.stdout
+    assert "- Untested: mx9.receiver.example." in forced.stdout
 
 
 def test_the_command_on_an_empty_database(settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
