@@ -126,7 +126,7 @@ def _reports(
     where = filters.conditions(day)
     place = (report.c.policy_domain, report.c.organization, *order, report.c.report_key)
     by = [_by_code_points(connection, column) for column in place]
-    for each in connection.scalars(sa.select(day).where(*where).distinct().order_by(day)).all():
+    for each in connection.scalars(sa.select(day).where(*where, *conditions).distinct().order_by(day)).all():
         query = sa.select(*columns).where(day == each, *where, *conditions).order_by(*by)
         with connection.execute(query, execution_options=_STREAMED) as result:
             yield from result.partitions()

@@ -120,38 +120,55 @@ def _rows_below(connection: sa.Connection, table: sa.Table, keys: Sequence[Key])
 
 def _anew(members: Sequence[Key], old: Mapping[sa.Table, Mapping[Key, list[Row]]]) -> Mapping[sa.Table, list[Row]]:
     """The rows of one report under its new keys: once for each domain that signed it, and once for what came unsigned."""
-    heads = [row for key in members for row in old[report][key]]
-    entries = [row for key in members for row in old[policy_entry][key]]
-    details = [row for key in members for row in old[failure_detail][key]]
-    raw = [row for key in members for row in old[raw_report][key]]
-    ways: dict[str, list[Row]] = collections.defaultdict(list)
-    for key in members:
-        for row in old[delivery][key]:
-            ways[row["signer"]].append(row)
-    read = _read(heads, entries, details)
-    domain_of = {position: entry.policy_domain for position, entry in read.items()}
-    whole = _report(heads[0], tuple(read.values()))
     found: dict[sa.Table, list[Row]] = {table: [] for table in (report, *_BELOW)}
-    for signer, deliveries in (ways or {"": []}).items():
-        report_key = key_of(whole, signer)
-        domains = {domain: head for head in heads for domain in _domains_of(head, entries, domain_of)}
-        home = domain_of.get(min(domain_of, default=0), heads[0]["policy_domain"])
-        for domain, head in domains.items():
-            named = {"policy_domain": domain, "report_key": report_key}
-            own = [row | named for row in entries if domain_of[row["position"]] == domain]
-            found[policy_entry] += own
-            found[failure_detail] += [row | named for row in details if domain_of[row["entry_position"]] == domain]
-            found[delivery] += [row | named for row in deliveries if row["policy_domain"] == head["policy_domain"]]
-            about = {"raw_domain": home, "raw_domains": len(domains), "signer": signer}
-            of_domain = [entry for entry in read.values() if entry.policy_domain == domain]
-            found[report].append(_head(head | named | about, whole, own, of_domain, deliveries))
-            found[raw_report] += [row | named for row in raw[:1] if domain == home]
+    signers = {row["signer"] for key in members for row in old[delivery][key]}
+    for signer in sorted(signers):
+        came = [key for key in members if any(row["signer"] == signer for row in old[delivery][key])]
+        for table, rows in _signed_by(signer, came, old).items():
+            found[table] += rows
     return found
 
 
-def _domains_of(head: Row, entries: Iterable[Row], domain_of: Mapping[int, str]) -> list[str]:
+def _signed_by(
+    signer: str, members: Sequence[Key], old: Mapping[sa.Table, Mapping[Key, list[Row]]]
+) -> Mapping[sa.Table, list[Row]]:
+    heads = [row for key in members for row in old[report][key]]
+    deliveries = [row for key in members for row in old[delivery][key] if row["signer"] == signer]
+    # An entry without a domain stands under "" and, of a copy that came with a header, under the header's: these said "".
+    nameless_last = sorted(members, key=lambda key: key[0] == "")
+    entries = {row["position"]: row for key in nameless_last for row in old[policy_entry][key]}
+    details = {
+        position: [one for one in old[failure_detail][_key(row)] if one["entry_position"] == position]
+        for position, row in entries.items()
+    }
+    raw = [row for key in members for row in old[raw_report][key]]
+    read = _read(heads, entries, details)
+    domain_of = {position: entry.policy_domain for position, entry in read.items()}
+    whole = _report(heads[0], tuple(read.values()))
+    report_key = key_of(whole, signer)
+    domains = {domain: head for head in heads for domain in _domains_of(head, entries, domain_of)}
+    home = domain_of[min(domain_of)] if domain_of else heads[0]["policy_domain"]
+    found: dict[sa.Table, list[Row]] = {table: [] for table in (report, *_BELOW)}
+    for domain, head in domains.items():
+        named = {"policy_domain": domain, "report_key": report_key}
+        own = [row | named for position, row in entries.items() if domain_of[position] == domain]
+        found[policy_entry] += own
+        found[failure_detail] += [one | named for row in own for one in details[row["position"]]]
+        found[delivery] += [row | named for row in deliveries]
+        about = {"raw_domain": home, "raw_domains": len(domains), "signer": signer}
+        of_domain = [entry for entry in read.values() if entry.policy_domain == domain]
+        found[report].append(_head(head | named | about, whole, own, of_domain, deliveries))
+        found[raw_report] += [row | named for row in raw[:1] if domain == home]
+    return found
+
+
+def _key(row: Row) -> Key:
+    return row["policy_domain"], row["report_key"]
+
+
+def _domains_of(head: Row, entries: Mapping[int, Row], domain_of: Mapping[int, str]) -> list[str]:
     """The domains that the entries under a report row belong to now; its own when it has none."""
-    own = [row for row in entries if row["policy_domain"] == head["policy_domain"]]
+    own = [row for row in entries.values() if row["policy_domain"] == head["policy_domain"]]
     return list(dict.fromkeys(domain_of[row["position"]] for row in own)) or [head["policy_domain"]]
 
 
@@ -164,27 +181,29 @@ def _head(row: Row, whole: Report, entries: list[Row], read: Sequence[PolicyEntr
     return row | {"voice": voice_of(row, submitter)}
 
 
-def _read(heads: Sequence[Row], entries: Sequence[Row], details: Sequence[Row]) -> Mapping[int, PolicyEntry]:
+def _read(
+    heads: Sequence[Row], entries: Mapping[int, Row], details: Mapping[int, list[Row]]
+) -> Mapping[int, PolicyEntry]:
     """The policy entries by position, as a report is read today."""
     sources = _sources(heads)
-    inferred = _inferred(heads[0], entries)
+    inferred = _inferred(heads[0], entries.values())
     found: dict[int, PolicyEntry] = {}
-    for row in sorted(entries, key=lambda row: row["position"]):
-        domain, source = row["policy_domain"], sources.get(row["position"], "")
+    for position, row in sorted(entries.items()):
+        domain, source = row["policy_domain"], sources.get(position, "")
         if not domain:
             domain, source = inferred.domain, inferred.source
-        found[row["position"]] = PolicyEntry(
+        found[position] = PolicyEntry(
             policy_type=row["policy_type"],
             policy_domain=domain,
             successful_sessions=row["successful_sessions"],
             failed_sessions=row["failed_sessions"],
-            details=tuple(_detail(one) for one in details if one["entry_position"] == row["position"]),
+            details=tuple(map(_detail, details[position])),
             domain_source=source,
         )
     return found
 
 
-def _inferred(head: Row, entries: Sequence[Row]) -> Inferred:
+def _inferred(head: Row, entries: Iterable[Row]) -> Inferred:
     named = (row["policy_domain"] for row in entries if row["policy_domain"] and row["policy_type"] != vocabulary.TLSA)
     return domain_within(head["report_id"], named)
 
