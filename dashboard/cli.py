@@ -75,10 +75,12 @@ def export(
     from . import export as exports
     from . import verdicts
 
+    first = verdict_cli.day_of(since, "--since") if since else None
+    last = verdict_cli.day_of(until, "--until") if until else None
     settings = settings_module.load()
     try:
         filters = msgspec.structs.replace(
-            exports.Filters.read(domain, since, until),
+            exports.Filters.read(domain, first, last),
             thresholds=verdicts.thresholds(settings),
             trusts=verdicts.trusts(settings),
         )

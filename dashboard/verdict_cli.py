@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ingest import database, plaintext
+from ingest import database, days, plaintext
 from ingest import settings as settings_module
 from ingest.cli import ANSWER_IS_NO, DONE, app, ready_engine
 from ingest.settings import Settings
@@ -65,11 +65,9 @@ def _all(engine: sa.Engine, settings: Settings, day: dt.date, today: dt.date) ->
 def day_of(text: str, option: str) -> dt.date:
     """A day as typed for ``option``. Raises typer.BadParameter."""
     try:
-        if len(text) != len("2026-03-14"):
-            raise ValueError(text)
-        return dt.date.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no day; write it as YYYY-MM-DD", param_hint=option) from error
+        return days.read_day(text)
+    except days.NoDay as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
 
 
 def policy_domain(domain: str) -> str:

@@ -34,7 +34,7 @@ _SHORT_KEY = 12
 _Domain = Annotated[str, typer.Argument(help="The policy domain.")]
 _Note = Annotated[str, typer.Option(help="Why; kept with your name. Needed.")]
 _Until = Annotated[
-    str, typer.Option(metavar="DAY", help="The last day on which it holds; else until it is taken back.")
+    str, typer.Option(metavar="DAY", help="The last day on which it holds, YYYY-MM-DD; else until it is taken back.")
 ]
 
 

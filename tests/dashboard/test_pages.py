@@ -403,6 +403,15 @@ def test_the_days_filter_the_list(open_page: Open, filled_today: Filled) -> None
     assert len(table(app, "report_id")) == 5
 
 
+@pytest.mark.parametrize("text", ["2026-W11-6", "20260314", "2026-3-14", "14.03.2026"])
+@pytest.mark.parametrize("page", ["reports", "export"])
+def test_what_is_no_day_in_the_address_does_not_filter(
+    open_page: Open, filled_today: Filled, page: str, text: str
+) -> None:
+    app = open_page(filled_today.url, page, since=text)
+    assert [chosen.value for chosen in app.date_input] == [None, None]
+
+
 def test_days_in_the_wrong_order_are_pointed_out(open_page: Open, filled_today: Filled) -> None:
     assert "is before the first day" in said(
         open_page(filled_today.url, "reports", since="2026-03-02", until="2026-03-01")

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
-from dashboard import verdict_cli, verdicts
+from dashboard import verdicts
 from dashboard.cli import app
 from dashboard.queries.evidence import domains_of, evidence_of
 from dashboard.queries.selection import EVERYTHING, Scope
@@ -301,4 +301,3 @@ def test_the_command_on_an_empty_database(settings_for: MakeSettings, monkeypatc
     monkeypatch.setenv("STARTTALLY_DATABASE_URL", url)
     said = CliRunner().invoke(app, ["verdict"])
     assert (said.exit_code, said.output) == (0, "no domain has a report yet\n")
-    assert verdict_cli.day_of("2026-03-01", "--on") == dt.date(2026, 3, 1)
