@@ -23,8 +23,9 @@ NO_DAYS = [
 ]
 
 
-def test_a_day() -> None:
-    assert read_day("2026-03-14") == dt.date(2026, 3, 14)
+@pytest.mark.parametrize("text", ["2026-03-14", "2024-02-29", "1970-01-01", "2199-12-31"])
+def test_a_day(text: str) -> None:
+    assert read_day(text) == dt.date(*map(int, text.split("-")))
 
 
 @pytest.mark.parametrize("text", [*NO_DAYS, pytest.param("", id="nothing")])
@@ -32,3 +33,9 @@ def test_what_is_no_day(text: str) -> None:
     with pytest.raises(NoDay) as error:
         read_day(text)
     assert str(error.value) == f"{text!r} is no day; write it as YYYY-MM-DD, for example 2026-03-14"
+
+
+@pytest.mark.parametrize("text", ["0001-01-01", "1969-12-31", "2200-01-01", "9999-12-31"])
+def test_no_report_is_about_such_a_day(text: str) -> None:
+    with pytest.raises(NoDay, match=f"^{text} is not between 1970-01-01 and 2199-12-31$"):
+        read_day(text)
