@@ -60,7 +60,7 @@ def _warnings(visit: Visit, domain: str, key: str, report: pd.Series) -> None:
             visit.go("reports", domain=domain_parameter(domain), report=others["report_key"].iloc[chosen])
     if report["long_range"]:
         st.info(
-            "This report covers more than a day. Its figures count whole on its first day.",
+            "This report covers more than 36 hours. Its figures count whole on its first day.",
             icon=":material/date_range:",
         )
     if report["trust"] not in wording.TRUSTED:

@@ -456,7 +456,7 @@ def test_defects_of_a_report_are_listed(open_page: Open, filled_today: Filled) -
 
 def test_a_longer_report_is_marked(open_page: Open, filled_today: Filled) -> None:
     app = open_page(filled_today.url, "reports", domain=MAIN, report=_key(filled_today, "weekly.example"))
-    assert "covers more than a day" in said(app)
+    assert "covers more than 36 hours" in said(app)
 
 
 def test_the_raw_report_is_shown_when_asked_for(open_page: Open, filled_today: Filled) -> None:
