@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
@@ -294,6 +295,21 @@ def test_a_reports_row_is_complete(engine: sa.Engine, settings: Settings) -> Non
             "failed_sessions": "6",
         }
     ]
+
+
+def test_times_have_one_form_that_pandas_reads(engine: sa.Engine, settings: Settings) -> None:
+    exact = "2026-03-14T10:00:00.123456789+00:00"
+    store_report(engine, report_json(), settings)
+    store_report(engine, report_json(date_range={"start-datetime": exact, "end-datetime": exact}), settings)
+    data = exported(engine, "reports")
+    tables = [pd.read_csv(io.BytesIO(data)), pd.DataFrame(rows(engine, "reports"))]
+    for table in tables:
+        for name in ("received_at", "range_start", "range_end"):
+            assert table[name].str.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ").all(), table[name]
+            assert str(pd.to_datetime(table[name]).dt.tz) == "UTC"
+        assert set(table["range_start"]) == {"2026-03-14T00:00:00Z", "2026-03-14T10:00:00Z"}
+    in_parquet = {row["range_start"].microsecond for row in parquet_rows(exported(engine, "reports", "parquet"))}
+    assert in_parquet == {0, 123456}
 
 
 def test_a_report_about_two_domains_is_two_rows(engine: sa.Engine, settings: Settings) -> None:
