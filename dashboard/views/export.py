@@ -14,6 +14,7 @@ from .. import export, verdicts, wording
 from ..export import ExportRefused, Filters
 from ..plain import plain, stored_domain, visible
 from ..queries import reports
+from ..queries.domain import is_known
 from . import first_steps, parts
 from .visit import Visit
 
@@ -80,6 +81,9 @@ def _prepare(visit: Visit, asked: Asked) -> None:
     target = Bounded()
     try:
         filters = Filters.read(stored_domain(asked.domain), asked.since, asked.until)
+        if not all(visit.read(is_known, domain) for domain in filters.domains):
+            st.error("There is no report about this domain.")
+            return
         filters = msgspec.structs.replace(
             filters,
             allowed=visit.scope.patterns,

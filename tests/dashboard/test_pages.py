@@ -600,6 +600,13 @@ def test_a_changed_choice_withdraws_what_was_prepared(open_page: Open, filled_to
     assert not app.download_button
 
 
+def test_nothing_is_exported_about_a_domain_without_reports(open_page: Open, filled_today: Filled) -> None:
+    app = open_page(filled_today.url, "export", domain="nowhere.example")
+    app.button[0].click().run()
+    assert "There is no report about this domain." in said(app)
+    assert not app.download_button
+
+
 def test_days_that_cannot_be_meant_are_refused(open_page: Open, filled_today: Filled) -> None:
     app = open_page(filled_today.url, "export", since="2026-03-02", until="2026-03-01")
     app.button[0].click().run()
