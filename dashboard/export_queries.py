@@ -58,10 +58,10 @@ class Filters(msgspec.Struct, frozen=True):
             raise ExportRefused(f"the last day ({self.until}) is before the first day ({self.since})")
 
     @classmethod
-    def read(cls, domain: str | Iterable[str] = (), since: str = "", until: str = "") -> Self:
-        """Filters from what a user typed; an empty text does not filter. Raises ExportRefused."""
+    def read(cls, domain: str | Iterable[str] = (), since: dt.date | None = None, until: dt.date | None = None) -> Self:
+        """Filters from domains as a user typed them, of which an empty one does not filter, and days. Raises ExportRefused."""
         asked = [domain] if isinstance(domain, str) else domain
-        return cls(tuple(_domain(name) for name in asked if name), _day("since", since), _day("until", until))
+        return cls(tuple(_domain(name) for name in asked if name), since, until)
 
     def conditions(self, day: sa.Column[Any] = report.c.day) -> list[sa.ColumnElement[bool]]:
         """The filters on the table ``report``, as every statement here applies them; ``day`` is the one that is asked about."""
@@ -81,18 +81,6 @@ def _domain(name: str) -> str:
         return names.domain_name(name)
     except ValueError as error:
         raise ExportRefused(f"{name!r} is no policy domain: {error}") from error
-
-
-def _day(option: str, text: str) -> dt.date | None:
-    if not text:
-        return None
-    try:
-        # fromisoformat reads other ISO forms too; strptime would read 2026-3-1.
-        if len(text) != len("2026-03-14") or text[4] != "-" or text[7] != "-":
-            raise ValueError(text)
-        return dt.date.fromisoformat(text)
-    except ValueError as error:
-        raise ExportRefused(f"{option} {text!r} is no day; write it as YYYY-MM-DD, for example 2026-03-14") from error
 
 
 # Reports whose entries or details are fetched together: so many, or of so many characters, whichever comes first.

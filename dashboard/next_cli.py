@@ -9,14 +9,14 @@ import typer
 
 from ingest import database
 from ingest import settings as settings_module
-from ingest.cli import ANSWER_IS_NO, ready_engine
+from ingest.cli import ANSWER_IS_NO
 from ingest.mtasts.record import new_id
 from ingest.plaintext import one_line
 from ingest.policy_cli import policy_commands, print_publication
 from ingest.policy_publication import Unpublishable
 
 from .queries.selection import EVERYTHING
-from .verdict_cli import policy_domain
+from .verdict_cli import policy_domain, refuse_unknown
 
 _LONGEST = 2_000
 
@@ -45,12 +45,13 @@ def policy_next(
     from .verdict_words import sentence
 
     settings = settings_module.load()
-    ready_engine(settings).dispose()
-    engine = database.open_engine(settings.database_url, read_only=True)
+    name = policy_domain(domain)
+    engine = database.open_existing(settings.database_url, read_only=True)
     now = dt.datetime.now(dt.UTC)
     try:
+        refuse_unknown(engine, name)
         limits, trusts = verdicts.thresholds(settings), verdicts.trusts(settings)
-        (evidence,) = evidence_of(engine, EVERYTHING, [policy_domain(domain)], now.date(), limits, trusts=trusts)
+        (evidence,) = evidence_of(engine, EVERYTHING, [name], now.date(), limits, trusts=trusts)
         found = decide(evidence)
         step = next_step(evidence, found, new_id(now), new_id(now + dt.timedelta(seconds=1)), mx or ())
     except sa.exc.DBAPIError as error:

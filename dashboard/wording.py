@@ -213,7 +213,7 @@ def remarks(row: Mapping[Any, Any]) -> str:
     """What is special about a report of ``reports.list_reports``."""
     marks = {
         "contradicted": "contradicted by another report",
-        "long_range": "more than a day and a half",
+        "long_range": "more than 36 hours",
         "defective": "departs from RFC 8460",
     }
     return ", ".join(words for name, words in marks.items() if row[name])

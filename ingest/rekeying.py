@@ -28,7 +28,18 @@ from .rows import Key, Row, domain_source_of, identity_of, key_of, sessions_of, 
 from .sql import chunks, insert_into
 from .tlsrpt import figures, vocabulary
 from .tlsrpt.fields import Defect
-from .tlsrpt.report import FILE_NAME, HEADER, NOWHERE, FailureDetail, Inferred, PolicyEntry, Report, domain_within
+from .tlsrpt.report import (
+    FILE_NAME,
+    HEADER,
+    NOWHERE,
+    FailureDetail,
+    Inferred,
+    PolicyEntry,
+    Report,
+    domain_within,
+    failure_day,
+    report_day,
+)
 
 log = logging.getLogger(__name__)
 
@@ -177,8 +188,14 @@ def _head(row: Row, whole: Report, entries: list[Row], read: Sequence[PolicyEntr
     first = min(deliveries, key=store.rank, default=row)
     provenance = {name: first[name] for name in ("trust", "door", "received_at", "arrival_estimated")}
     told = {"figures": figures.of_entries(read), "domain_source": domain_source_of(read)}
-    row = row | provenance | identity_of(whole) | sessions_of(entries) | told | {"failure_day": row["day"]}
+    row = row | provenance | identity_of(whole) | sessions_of(entries) | told | _days(whole)
     return row | {"voice": voice_of(row, submitter)}
+
+
+def _days(whole: Report) -> Row:
+    """The first version held only 24 hours to be a day."""
+    day, long_range = report_day(whole.start, whole.end)
+    return {"day": day, "failure_day": failure_day(whole.start, whole.end), "long_range": long_range}
 
 
 def _read(

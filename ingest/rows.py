@@ -14,7 +14,7 @@ from .intake import Submission
 from .mtasts import enforcement, policy
 from .tlsrpt import figures, vocabulary
 from .tlsrpt.document import Document
-from .tlsrpt.report import NOWHERE, FailureDetail, PolicyEntry, Report, report_day
+from .tlsrpt.report import NOWHERE, FailureDetail, PolicyEntry, Report, failure_day, report_day
 
 Row = dict[str, Any]
 Key = tuple[str, str]  # policy_domain, report_key
@@ -115,7 +115,7 @@ def _report_row(report: Report, submission: Submission) -> Row:
         "range_start": report.start,
         "range_end": report.end,
         "day": day,
-        "failure_day": day,
+        "failure_day": failure_day(report.start, report.end),
         "long_range": long_range,
         "extra": _json(report.extra),
         "defects": _json(report.defects),

@@ -46,7 +46,7 @@ def _warnings(visit: Visit, domain: str, key: str, report: pd.Series) -> None:
     _copies(visit, domain, key, report)
     if report["long_range"]:
         st.info(
-            "This report covers more than a day and a half. Its successes count on its first day, its failures on its last.",
+            "This report covers more than 36 hours. Its successes count on its first day, its failures on its last.",
             icon=":material/date_range:",
         )
     if report["trust"] not in wording.TRUSTED:

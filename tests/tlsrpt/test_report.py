@@ -23,6 +23,7 @@ from ingest.tlsrpt.report import (
     Hints,
     NotAReport,
     PolicyEntry,
+    failure_day,
     read_reports,
     report_day,
     without_header,
@@ -91,20 +92,52 @@ def test_other_figures_under_the_same_id_are_another_report() -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "end", "day", "is_long", "why"),
+    ("start", "end", "day", "why"),
     [
-        ("2026-03-14T00:00:00Z", "2026-03-14T23:59:59Z", "2026-03-14", False, "the usual day"),
-        ("2026-03-14T00:00:00Z", "2026-03-15T00:00:00Z", "2026-03-14", False, "Mail.ru: the end is the next midnight"),
-        ("2026-03-14T10:17:42Z", "2026-03-15T10:17:42Z", "2026-03-14", False, "Stalwart: most of it is the first day"),
-        ("2026-03-14T22:00:00Z", "2026-03-15T21:59:59Z", "2026-03-15", False, "most of it is the second day"),
-        ("2026-03-14T12:00:00Z", "2026-03-14T13:00:00Z", "2026-03-14", False, "hourly"),
-        ("2026-03-14T00:00:00Z", "2026-03-20T23:59:59Z", "2026-03-14", True, "weekly: whole on its start day"),
-        ("2026-03-14T00:10:00Z", "2026-03-14T00:00:00Z", "2026-03-14", False, "SocketLabs: ends before it begins"),
+        ("2026-03-14T00:00:00Z", "2026-03-14T23:59:59Z", "2026-03-14", "the usual day"),
+        ("2026-03-14T00:00:00Z", "2026-03-15T00:00:00Z", "2026-03-14", "Mail.ru: the end is the next midnight"),
+        ("2026-03-14T10:17:42Z", "2026-03-15T10:17:42Z", "2026-03-14", "Stalwart: most of it is the first day"),
+        ("2026-03-14T22:00:00Z", "2026-03-15T21:59:59Z", "2026-03-15", "most of it is the second day"),
+        ("2026-03-14T12:00:00Z", "2026-03-14T13:00:00Z", "2026-03-14", "hourly"),
+        ("2026-03-14T23:00:00Z", "2026-03-15T00:00:00Z", "2026-03-14", "the last hour"),
+        ("2026-03-15T00:00:00Z", "2026-03-15T01:00:00Z", "2026-03-15", "the first hour"),
+        ("2026-03-14T23:30:00Z", "2026-03-15T00:30:00Z", "2026-03-14", "an hour of both days alike"),
+        ("2026-03-14T23:00:00Z", "2026-03-15T23:00:05Z", "2026-03-15", "an interval that drifts by seconds"),
+        ("2026-03-14T00:10:00Z", "2026-03-15T00:25:00Z", "2026-03-14", "by a quarter of an hour"),
+        ("2026-03-14T23:50:00Z", "2026-03-16T00:05:00Z", "2026-03-15", "by a quarter of an hour, over three days"),
+        ("2026-03-14T12:00:00Z", "2026-03-15T12:00:00Z", "2026-03-14", "twelve hours each: the earlier"),
+        ("2026-03-14T12:00:00Z", "2026-03-15T11:59:59Z", "2026-03-14", "the same, without the last instant"),
+        ("2026-03-14T12:00:00Z", "2026-03-15T12:00:00.000001Z", "2026-03-15", "the least more"),
+        ("2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z", "2026-10-25", "25 hours: Berlin's clocks go back"),
+        ("2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z", "2026-03-29", "23 hours: they go forward"),
+        ("2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z", "2026-11-01", "25 hours: New York"),
+        ("2026-03-14T06:00:00Z", "2026-03-15T18:00:00Z", "2026-03-14", "36 hours, 18 each: the earlier"),
+        ("2026-03-14T23:00:00Z", "2026-03-16T11:00:00Z", "2026-03-15", "36 hours around a whole day"),
+        ("2026-03-14T00:10:00Z", "2026-03-14T00:00:00Z", "2026-03-14", "SocketLabs: ends before it begins"),
+        ("2026-03-15T00:00:00Z", "2026-03-10T00:00:00Z", "2026-03-15", "days before"),
+        ("2026-03-15T00:00:00Z", "2026-03-15T00:00:00Z", "2026-03-15", "a single instant"),
     ],
 )
-def test_the_day_of_a_report(start: str, end: str, day: str, is_long: bool, why: str) -> None:
+def test_the_day_of_a_report(start: str, end: str, day: str, why: str) -> None:
     moments = dt.datetime.fromisoformat(start), dt.datetime.fromisoformat(end)
-    assert report_day(*moments) == (dt.date.fromisoformat(day), is_long), why
+    assert report_day(*moments) == (dt.date.fromisoformat(day), False), why
+    assert failure_day(*moments) == dt.date.fromisoformat(day), why
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "first", "last", "why"),
+    [
+        ("2026-03-14T00:00:00Z", "2026-03-20T23:59:59Z", "2026-03-14", "2026-03-20", "a week"),
+        ("2026-03-14T00:00:00Z", "2026-03-21T00:00:00Z", "2026-03-14", "2026-03-20", "its end is the next midnight"),
+        ("2026-03-14T23:00:00Z", "2026-03-21T23:00:00Z", "2026-03-14", "2026-03-21", "a week from hour to hour"),
+        ("2026-03-14T00:00:00Z", "2026-03-15T12:00:01Z", "2026-03-14", "2026-03-15", "a second more than 36 hours"),
+        ("2026-03-14T00:00:00Z", "2026-03-16T00:00:00Z", "2026-03-14", "2026-03-15", "two days"),
+    ],
+)
+def test_the_days_of_a_long_range(start: str, end: str, first: str, last: str, why: str) -> None:
+    moments = dt.datetime.fromisoformat(start), dt.datetime.fromisoformat(end)
+    assert report_day(*moments) == (dt.date.fromisoformat(first), True), why
+    assert failure_day(*moments) == dt.date.fromisoformat(last), why
 
 
 @pytest.mark.parametrize(
