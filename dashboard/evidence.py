@@ -6,7 +6,7 @@ evidence resolves voices; nothing here looks at names that a sender chose.
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 
@@ -217,6 +217,26 @@ class Evidence(msgspec.Struct, frozen=True):
     def begin(self) -> dt.date:
         """The first day of the look-back: what lasts since then may be older."""
         return self.first_day or self.on - dt.timedelta(days=self.thresholds.lookback_days)
+
+    def limited_to(self, voices: Collection[str]) -> "Evidence":
+        """The evidence of these voices alone."""
+        return msgspec.structs.replace(
+            self,
+            entries=tuple(entry for entry in self.entries if entry.voice in voices),
+            sightings=tuple(seen for seen in self.sightings if seen.voice in voices),
+            reported={voice: days for voice, days in self.reported.items() if voice in voices},
+        )
+
+    @property
+    def speaking(self) -> frozenset[str]:
+        """All voices that are heard in it."""
+        reporting = {entry.voice for entry in self.entries} | {seen.voice for seen in self.sightings}
+        return frozenset(reporting | set(self.reported))
+
+    @property
+    def known(self) -> "Evidence":
+        """The evidence of known voices alone: what the headline rests on."""
+        return self.limited_to({voice for voice in self.speaking if self.is_known(voice)})
 
     def is_known(self, voice: str) -> bool:
         """Whether the headline rests on this voice; the operator's word about it comes first."""

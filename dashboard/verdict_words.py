@@ -6,8 +6,9 @@ from ingest.mtasts.enforcement import DANE_ONLY, POLICY_UNUSABLE, REFUSED
 from ingest.tlsrpt.vocabulary import UNEXPLAINED
 
 from . import verdict as rules
+from .causes import RECEIVER, SENDER_OR_PATH, Cause
+from .failures import OLDER_POLICY
 from .verdict import Missing, Reason, Verdict
-from .weighing import RECEIVER, SENDER_OR_PATH, Cause
 
 TITLES: Mapping[str, str] = {
     rules.NO_POLICY: "No policy",
@@ -135,6 +136,7 @@ def consequence(cause: Cause) -> str:
         REFUSED: "enforce would refuse them",
         POLICY_UNUSABLE: "the policy could not be used",
         DANE_ONLY: "DANE senders refuse them today",
+        OLDER_POLICY: "an older policy in a cache does not name the host",
     }[cause.consequence]
 
 

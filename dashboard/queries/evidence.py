@@ -14,7 +14,7 @@ from ingest.mtasts import enforcement
 from ingest.sql import chunks
 from ingest.tlsrpt.vocabulary import STS
 
-from ..evidence import Entry, Evidence, Failure, Policy, ServedPolicy, Sighting, Thresholds
+from ..evidence import Entry, Evidence, Failure, Policy, ServedPolicy, Sighting, Thresholds, Voice
 from ..operator_word import heard, thresholds_of
 from .frames import total
 from .operator_word import in_force_from
@@ -77,6 +77,8 @@ def evidence_from(
                 sightings=tuple(history[domain].sightings or map(_last_seen, served[domain])),
                 served=tuple(served[domain]),
                 reported={name: tuple(days) for name, days in history[domain].reported.items()},
+                voices=history[domain].voices,
+                first_day=starts[domain],
             ),
             words.get(domain, ()),
             thresholds,
@@ -86,8 +88,8 @@ def evidence_from(
 
 
 def _start(on: dt.date, thresholds: Thresholds) -> dt.date:
-    """The first day of the window, with a day to spare."""
-    return on - dt.timedelta(days=thresholds.window_days + thresholds.late_days + 1)
+    """The first day of the look-back."""
+    return on - dt.timedelta(days=thresholds.lookback_days + thresholds.late_days)
 
 
 class _About:
@@ -190,6 +192,7 @@ def _entries(
         found[row.policy_domain].append(
             Entry(
                 day=row.day,
+                voice=_voice(row.signer, row.organization),
                 organization=row.organization,
                 signer=row.signer,
                 policy_type=row.policy_type,
@@ -199,6 +202,7 @@ def _entries(
                 unexplained=row.unexplained_sessions,
                 failures=tuple(_failure(*one) for one in failures.get((*row[:2], row.position), ())),
                 long_range=row.long_range,
+                report=row.report_key,
             )
         )
     return found
@@ -212,6 +216,7 @@ def _failure(result_type: str, host: str, reason: str, policy_type: str, session
 class _History(msgspec.Struct):
     sightings: list[Sighting] = []
     reported: dict[str, list[dt.date]] = {}
+    voices: dict[str, Voice] = {}
 
 
 def _history(
@@ -232,11 +237,14 @@ def _history(
     found: dict[str, _History] = collections.defaultdict(_History)
     for row in connection.execute(query):
         history = found[row.policy_domain]
-        history.reported.setdefault(row.organization, []).append(row.day)
+        reporter = _voice(row.signer, row.organization)
+        history.reported.setdefault(reporter, []).append(row.day)
+        history.voices[reporter] = Voice(
+            reporter, row.organization, _is_listed(thresholds, row.signer), signer=row.signer
+        )
         policy = policies.get((row.policy_domain, row.digest or ""))
-        if policy and thresholds.believes(row.signer):
-            reporter = row.signer or row.organization.casefold()
-            history.sightings.append(Sighting(row.day, row.organization, reporter, policy, row.came.date()))
+        if policy:
+            history.sightings.append(Sighting(row.day, reporter, policy, row.came.date()))
     return found
 
 
@@ -261,8 +269,17 @@ def _served(
     return found
 
 
+def _voice(signer: str, organization: str) -> str:
+    return signer or organization.casefold()
+
+
+def _is_listed(thresholds: Thresholds, signer: str) -> bool:
+    names = thresholds.signers
+    return not names or not signer or any(signer == name or signer.endswith(f".{name}") for name in names)
+
+
 def _believed(thresholds: Thresholds) -> sa.ColumnElement[bool]:
-    """``Thresholds.believes`` as a condition."""
+    """``_is_listed`` as a condition."""
     names = thresholds.signers
     if not names:
         return sa.true()
@@ -272,7 +289,7 @@ def _believed(thresholds: Thresholds) -> sa.ColumnElement[bool]:
 
 def _last_seen(old: ServedPolicy) -> Sighting:
     """What is known when nobody has quoted a policy for months: which was quoted last, by whom no longer matters."""
-    return Sighting(old.last_day, "", "", old.policy)
+    return Sighting(old.last_day, "", old.policy)
 
 
 def domains_of(engine: sa.Engine, scope: Scope) -> list[str]:
