@@ -78,7 +78,10 @@ class Voice(msgspec.Struct, frozen=True):
 
 
 class Sighting(msgspec.Struct, frozen=True):
-    """A voice quoted this policy in a report about this day, which arrived on the day ``arrived`` (UTC; None: in time)."""
+    """A voice quoted this policy in a report about this day, which arrived on the day ``arrived`` (UTC; None: in time).
+
+    ``voice`` is "" for what is known only from ``served``: which policy was quoted last, before the look-back.
+    """
 
     day: dt.date
     voice: str
@@ -219,11 +222,11 @@ class Evidence(msgspec.Struct, frozen=True):
         return self.first_day or self.on - dt.timedelta(days=self.thresholds.lookback_days)
 
     def limited_to(self, voices: Collection[str]) -> "Evidence":
-        """The evidence of these voices alone."""
+        """The evidence of these voices alone, and what was quoted last when nobody knows by whom."""
         return msgspec.structs.replace(
             self,
             entries=tuple(entry for entry in self.entries if entry.voice in voices),
-            sightings=tuple(seen for seen in self.sightings if seen.voice in voices),
+            sightings=tuple(seen for seen in self.sightings if seen.voice in voices or not seen.voice),
             reported={voice: days for voice, days in self.reported.items() if voice in voices},
         )
 
@@ -231,7 +234,7 @@ class Evidence(msgspec.Struct, frozen=True):
     def speaking(self) -> frozenset[str]:
         """All voices that are heard in it."""
         reporting = {entry.voice for entry in self.entries} | {seen.voice for seen in self.sightings}
-        return frozenset(reporting | set(self.reported))
+        return frozenset(reporting | set(self.reported)) - {""}
 
     @property
     def known(self) -> "Evidence":

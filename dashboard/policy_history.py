@@ -186,12 +186,11 @@ def cached_until(policy: Policy, current: Current) -> dt.date | None:
 
 
 def previous_age(evidence: Evidence, current: Current) -> dt.timedelta:
-    """How long caches may hold what was served before the policy in force; zero when nothing else was ever quoted."""
-    ages = [
-        policy.max_age
-        for policy in (*(seen.policy for seen in evidence.sightings), *(old.policy for old in evidence.served))
-        if policy.max_age is not None and not _is_current(policy, current)
-    ]
+    """How long caches may hold what was in force before the present policy; zero when nothing else was ever quoted."""
+    keys = [change.key for change in changes(evidence.sightings, evidence.served)]
+    before = next((key for key in reversed(keys) if key != key_of(current.policy)), None)
+    quoted = (*(seen.policy for seen in evidence.sightings), *(old.policy for old in evidence.served))
+    ages = [policy.max_age for policy in quoted if policy.max_age is not None and key_of(policy) == before]
     return _age(max(ages, default=0))
 
 

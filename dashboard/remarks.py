@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from ingest.mtasts.enforcement import DANE_ONLY, MX_NOT_IN_POLICY, POLICY_UNUSABLE
 
 from .causes import Cause
-from .evidence import Entry
 from .failures import OLDER_POLICY
 from .newcomers import Newcomer
 from .outlook import probe_vouches
@@ -87,9 +86,10 @@ def _policy(weighed: Reckoning) -> Iterator[Reason]:
     evidence, current = weighed.evidence, weighed.current
     if current is not None and not any(one.proves and weighed.window.holds(one.entry.day) for one in weighed.counted):
         yield remark("no-recent-evidence", 0)
-    unquoted = [entry for entry in evidence.entries if weighed.is_unquoted(entry)]
-    if sessions := sum(_sessions(entry) for entry in unquoted):
-        voices = tuple(sorted({entry.voice for entry in unquoted}))
+    unquoted = {id(entry): entry for entry in evidence.entries if weighed.is_unquoted(entry)}
+    refused = sum(one.refused + one.past for one in weighed.counted if id(one.entry) in unquoted)
+    if sessions := sum(entry.successful for entry in unquoted.values()) + refused:
+        voices = tuple(sorted({entry.voice for entry in unquoted.values()}))
         yield remark("policy-not-quoted", sessions, *organisations(evidence, voices), voices=voices)
     forgotten = without_new_id(weighed.propagation, current)
     if forgotten:
@@ -125,10 +125,6 @@ def _reporters(weighed: Reckoning, silent: Sequence[str]) -> Iterator[Reason]:
     ]
     if long_ranges:
         yield remark("long-ranges", len({(one.entry.voice, one.entry.report, one.entry.day) for one in long_ranges}))
-
-
-def _sessions(entry: Entry) -> int:
-    return entry.successful + (entry.failed or 0)
 
 
 def about_newcomers(newcomers: Sequence[Newcomer]) -> Iterator[Reason]:
