@@ -47,9 +47,10 @@ class Outlook:
         self._clean: collections.Counter[dt.date] = collections.Counter()
         self._voices: dict[str, list[dt.date]] = collections.defaultdict(list)
         for one in counted:
-            if one.succeeded and one.entry.day >= clock.begin:
-                self._clean[one.entry.day] += one.succeeded
+            if one.succeeded:
                 self._voices[one.entry.voice].append(one.entry.day)
+                if one.entry.day >= clock.begin:
+                    self._clean[one.entry.day] += one.succeeded
         self._late = _late_voices(evidence, current, self._end)
 
     @property
@@ -63,6 +64,9 @@ class Outlook:
 
     def voices(self, window: Window) -> int:
         """Independent voices in the window since the clock began; a probe that found all in order stands for the second one."""
+        return self._heard(Window(max(window.start, self._clock.begin), window.end))
+
+    def _heard(self, window: Window) -> int:
         voices = sum(any(window.holds(day) for day in days) for days in self._voices.values())
         return voices + (1 if voices == 1 and self._probe_vouches else 0)
 
@@ -75,11 +79,12 @@ class Outlook:
         return self.has_sessions(window) and self.voices(window) >= self._limits.reporters
 
     def missing(self, window: Window) -> Iterator[Missing]:
-        """What the window lacks, in the order in which it is said."""
+        """What the window lacks, in the order in which it is said. While the clock runs, only what it will not bring as well."""
         clock, limits = self._clock, self._limits
-        if clock.days < clock.need:
+        is_running = clock.days < clock.need
+        if is_running:
             yield Missing("clean-days", clock.days, clock.need, clock.ready, since=clock.begin)
-        voices, sessions = self.voices(window), self.sessions(window)
+        voices, sessions = self._heard(window) if is_running else self.voices(window), self.sessions(window)
         if voices < limits.reporters:
             options = (f"--reporters {voices}",) if voices else ()
             by = self._day_of_voices(limits.reporters - voices)
@@ -88,7 +93,9 @@ class Outlook:
             )
         if not self.has_sessions(window):
             needed = sessions_needed(limits)
-            yield Missing("too-few-sessions", sessions, needed, self._day_of_sessions(needed), self._bounds(sessions))
+            by = self._day_of_sessions(needed)
+            if by is None or by > clock.ready or not is_running:
+                yield Missing("too-few-sessions", sessions, needed, by, self._bounds(sessions))
 
     def _reach(self, end: dt.date) -> dt.date:
         return max(self._clock.begin, end - (self._limits.lookback_days - 1) * _DAY)

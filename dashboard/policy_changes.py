@@ -21,6 +21,8 @@ Key = tuple[str, str]
 _GRACE = dt.timedelta(days=15)
 # Going back to a policy that was quoted before looks like an old cache, until it is quoted alone for so many reported days.
 _ALONE = 3
+# It was an old cache after all when the newer policy is quoted again so soon.
+_SOON = dt.timedelta(days=7)
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -51,7 +53,7 @@ def changes(sightings: Sequence[Sighting], served: Sequence[ServedPolicy] = ()) 
         key = key_of(old.policy)
         begun[key] = min(begun.get(key, old.first_day), old.first_day)
     found = [change for voice, days in quoted.items() for change in _changes_of(voice, days)]
-    found += _beginnings(quoted)
+    found += _beginnings(quoted, last)
     found.sort(key=lambda one: (one.day, min(begun.get(one.key, one.day), one.day), last[one.key], one.key, one.voice))
     odd = _odd_patterns(sightings, found)
     return [change for change in found if change.key[1] not in odd]
@@ -116,7 +118,7 @@ class _Mind:
 
     def _take_back(self, day: dt.date, keys: frozenset[Key]) -> None:
         """Going back was none when the newer policy is quoted again soon."""
-        if self._left and self._settled and self._left[0] in keys and day < self._left[1] + _GRACE:
+        if self._left and self._settled and self._left[0] in keys and day < self._left[1] + _SOON:
             self.changes.pop()
             self._longest[self._settled] = self._days_alone
             self._settled, self._left = self._left[0], None
@@ -134,15 +136,22 @@ class _Mind:
             self._left, self._settled = (self._settled, day), only
 
 
-def _beginnings(quoted: Quoted) -> Iterator[Change]:
-    """What voices quote on their first day, where nobody quoted it before and nobody else quotes another thing since."""
+def _beginnings(quoted: Quoted, last: Mapping[Key, dt.date]) -> Iterator[Change]:
+    """What voices quote on their first day, where nobody quoted it before, and where nobody who is still heard contradicts or,
+    long after, most voices quote it. On the very first day everything counts.
+    """
     firsts = sorted((days[0][0], voice) for voice, days in quoted.items())
+    newest = {voice: days[-1] for voice, days in quoted.items()}
     for day, voice in firsts:
         others = [pair for other, days in quoted.items() if other != voice for pair in days]
         for key in sorted(quoted[voice][0][1]):
-            is_older = any(then < day and key in keys for then, keys in others)
-            is_contradicted = any(then >= day and keys != {key} for then, keys in others)
-            if not is_older and (day == firsts[0][0] or not is_contradicted):
+            if any(then < day and key in keys for then, keys in others):
+                continue
+            since = max(day, last[key] - _GRACE + dt.timedelta(days=1))
+            is_contradicted = any(then >= since and keys != {key} for then, keys in others)
+            later = [keys for then, keys in newest.values() if then >= day + _GRACE]
+            has_most = 2 * sum(key in keys for keys in later) > len(later)
+            if day == firsts[0][0] or not is_contradicted or has_most:
                 yield Change(day, key, voice)
 
 

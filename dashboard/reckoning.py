@@ -63,7 +63,7 @@ class Reckoning:
 
     def is_unquoted(self, entry: Entry) -> bool:
         """Entries of these days that may be about the policy in force and quote none: they accuse and do not prove."""
-        return entry.policy is None and self._reading.is_about(entry) and entry.failed_on >= self.window.start
+        return entry.policy is None and self._reading.is_about(entry) and self.window.holds(entry.failed_on)
 
     def _find_causes(self) -> None:
         """Refusals since the policy in force came, and what of them still speaks."""
@@ -137,4 +137,5 @@ class Reckoning:
 
 
 def _matters(gathered: Gathered, window: Window) -> bool:
-    return gathered.cause.blocks or gathered.cause.last_day >= window.start
+    """What blocks, what lies in the window, and what only the silence of those who saw it has ended."""
+    return gathered.cause.blocks or bool(gathered.cause.silent) or gathered.cause.last_day >= window.start

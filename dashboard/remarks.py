@@ -84,7 +84,7 @@ def _words(weighed: Reckoning) -> Iterator[Reason]:
 
 def _policy(weighed: Reckoning) -> Iterator[Reason]:
     evidence, current = weighed.evidence, weighed.current
-    if current is not None and not any(one.proves and weighed.window.holds(one.entry.day) for one in weighed.counted):
+    if current is not None and not any(one.proves and weighed.shortest.holds(one.entry.day) for one in weighed.counted):
         yield remark("no-recent-evidence", 0)
     unquoted = {id(entry): entry for entry in evidence.entries if weighed.is_unquoted(entry)}
     refused = sum(one.refused + one.past for one in weighed.counted if id(one.entry) in unquoted)

@@ -50,8 +50,8 @@ _APART = " That is apart from the causes that were accepted: their sessions are 
 _REASONS: Mapping[str, str] = {
     "mode-none": "The policy in force says mode: none, since {since}.",
     "refused-sessions": "{figure} of {of} sessions from {since} to {until} would have been refused by enforce ({names}).",
-    "refused-lately": "{figure} sessions in the newest days, whose reports are still arriving, would have been refused ({names}).",
-    "will-be-refused": "{figure} sessions failed at senders whose caches still say testing ({names}): those will be refused.{from}",
+    "refused-lately": "{figure} sessions in the newest days, still arriving, would have been refused ({names}).",
+    "will-be-refused": "{figure} sessions failed where caches still say testing ({names}): these will be refused.{from}",
     "policy-faulty": "The policy itself is faulty: {names}.",
     "mx-missing": "The policy does not cover {names}: enforce refuses every session there. Add an mx line for each.",
     "policy-failures": "{figure} of {of} sessions met a policy that could not be used ({names}), {since} to {until}.",
@@ -71,10 +71,10 @@ _REASONS: Mapping[str, str] = {
     "too-few-sessions": "{figure} clean sessions; {threshold} are needed to be sure.",
     "refused-until": "{figure} sessions were refused, or would have been, until {until}; clean since ({names}).",
     "not-seen-again": "A fault was not seen again, but those who saw it have fallen silent ({names}).",
-    "mx-not-in-policy": "{figure} sessions met hosts that no mx line covers ({names}). Add a host if it is yours; if not, somebody "
-    "answers MX queries falsely.",
-    "older-policy-cached": "{figure} sessions failed because caches hold an older policy without {names}; nothing is to be repaired.",
-    "few-policy-failures": "{figure} of {of} sessions could not use the policy, last on {until} ({names}): too few to call it broken.",
+    "mx-not-in-policy": "{figure} sessions met hosts that no mx line covers ({names}). Add a host if it is yours; if not, "
+    "somebody answers MX queries falsely.",
+    "older-policy-cached": "{figure} sessions failed because caches hold an older policy without {names}: nothing to repair.",
+    "few-policy-failures": "{figure} of {of} sessions could not use the policy, last on {until} ({names}): a few.",
     "policy-not-found": "{names} did not find the policy on {until}.",
     "dane-failures": "DANE senders refuse {figure} sessions today, in every mode ({names}). The switch changes nothing there.",
     "accepted-sessions": "{figure} refused sessions are left out, because their cause was accepted.",
@@ -144,7 +144,7 @@ def lack(one: Missing) -> str:
     if one.by is not None:
         return f"At the present rate that is enough on {one.by}."
     if one.options:
-        return f"At the present rate there will never be enough: override thresholds {' '.join(one.options)}, or probe the MX hosts."
+        return f"Waiting does not help: override thresholds {' '.join(one.options)}, or probe the MX hosts."
     return ""
 
 
