@@ -219,7 +219,7 @@ class Evidence(msgspec.Struct, frozen=True):
     @property
     def begin(self) -> dt.date:
         """The first day of the look-back: what lasts since then may be older."""
-        return self.first_day or self.on - dt.timedelta(days=self.thresholds.lookback_days)
+        return self.first_day or self.on - dt.timedelta(days=self.thresholds.lookback_days + self.thresholds.late_days)
 
     def limited_to(self, voices: Collection[str]) -> "Evidence":
         """The evidence of these voices alone, and what was quoted last when nobody knows by whom."""

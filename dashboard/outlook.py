@@ -14,7 +14,7 @@ from ingest.tlsrpt.vocabulary import STS
 
 from .clock import Clock, Window
 from .evidence import Evidence
-from .policy_history import Current, cached_until, fresh_probe
+from .policy_history import Current, cached_until, fresh_probe, is_probe_clean
 from .reasons import Missing
 from .weighing import Counted, sessions_needed, upper_bound
 
@@ -28,11 +28,11 @@ _LARGEST_BOUND = 0.1
 
 
 class Late(msgspec.Struct, frozen=True):
-    """A voice whose cache still holds an older policy: its sessions of a day, which count from the day ``since`` on."""
+    """A voice whose cache still holds an older policy: its sessions of a day, which count after the day ``until``."""
 
     voice: str
     daily: float
-    since: dt.date
+    until: dt.date
 
 
 class Outlook:
@@ -45,10 +45,13 @@ class Outlook:
         self._clock = clock
         self._probe_vouches = probe_vouches(evidence)
         self._clean: collections.Counter[dt.date] = collections.Counter()
+        self._lately = Window(max(current.since, self._end - (_RATE_DAYS - 1) * _DAY), self._end)
+        self._of_late = 0
         self._voices: dict[str, list[dt.date]] = collections.defaultdict(list)
         for one in counted:
             if one.succeeded:
                 self._voices[one.entry.voice].append(one.entry.day)
+                self._of_late += one.succeeded if self._lately.holds(one.entry.day) else 0
                 if one.entry.day >= clock.begin:
                     self._clean[one.entry.day] += one.succeeded
         self._late = _late_voices(evidence, current, self._end)
@@ -102,32 +105,28 @@ class Outlook:
 
     def _day_of_voices(self, lacking: int) -> dt.date | None:
         """When the caches of known voices with an older policy run out, and their first complete day is there."""
-        ends = sorted(late.since for late in self._late if late.voice not in self._voices)
-        complete = (1 + self._limits.late_days) * _DAY
+        ends = sorted(late.until for late in self._late if late.voice not in self._voices)
+        complete = (2 + self._limits.late_days) * _DAY
         return ends[lacking - 1] + complete if len(ends) >= lacking else None
 
     def _day_of_sessions(self, needed: int) -> dt.date | None:
         """The first day on which the window will hold so many clean sessions; None when the look-back never will."""
-        first = max(self._clock.begin, self._end - (_RATE_DAYS - 1) * _DAY)
-        days = (self._end - first).days + 1
-        rate = self.sessions(Window(first, self._end)) / days if days > 0 else 0
+        days = self._lately.days
+        rate = self._of_late / days if days else 0
         if not rate and not self._late:
             return None
         start, held = self.reach, float(self.sessions(Window(self.reach, self._end)))
         for ahead in range(1, _HORIZON):
             end = self._end + ahead * _DAY
-            held += rate + sum(late.daily for late in self._late if end >= late.since)
+            held += rate + sum(late.daily for late in self._late if end > late.until)
             if self._reach(end) > start:
                 held -= self._clean[start] if start <= self._end else rate
                 start = self._reach(end)
             if held >= needed:
                 return self._on + ahead * _DAY
         # A few days say little: nothing is never before a week is known.
-        return (
-            self._on + math.ceil((needed - self.sessions(Window(self.reach, self._end))) / rate) * _DAY
-            if rate and days < _RATE_DAYS
-            else None
-        )
+        lacking = needed - self.sessions(Window(self.reach, self._end))
+        return self._on + math.ceil(lacking / rate) * _DAY if rate and days < _RATE_DAYS else None
 
     def _bounds(self, sessions: int) -> tuple[str, ...]:
         """The bound for which these sessions suffice, rounded up to two digits."""
@@ -141,7 +140,7 @@ class Outlook:
 
 def _late_voices(evidence: Evidence, current: Current, end: dt.date) -> Sequence[Late]:
     """The known voices that lately quote nothing but other mx patterns than those in force."""
-    lately = Window(end - (_RATE_DAYS - 1) * _DAY, evidence.on)
+    lately = Window(end - (_RATE_DAYS - 1) * _DAY, end)
     sessions: collections.Counter[str] = collections.Counter()
     ends: dict[str, dt.date] = {}
     changed: set[str] = set()
@@ -150,14 +149,11 @@ def _late_voices(evidence: Evidence, current: Current, end: dt.date) -> Sequence
             continue
         if entry.policy.mx_digest == current.policy.mx_digest:
             changed.add(entry.voice)
-        elif until := cached_until(entry.policy, current):
+        elif (until := cached_until(entry.policy, current)) and until >= evidence.on:
             sessions[entry.voice] += entry.successful
             ends[entry.voice] = max(until, ends.get(entry.voice, until))
-    days = (lately.end - lately.start).days + 1
     return [
-        Late(voice, sessions[voice] / days, max(ends[voice], evidence.on))
-        for voice in sorted(sessions)
-        if voice not in changed
+        Late(voice, sessions[voice] / lately.days, ends[voice]) for voice in sorted(sessions) if voice not in changed
     ]
 
 
@@ -166,6 +162,6 @@ def probe_vouches(evidence: Evidence) -> bool:
     of a domain that only one reports about.
     """
     probe = fresh_probe(evidence)
-    if probe is None or probe.port25_blocked or probe.faults or not (probe.record_ok and probe.text_ok):
+    if probe is None or probe.port25_blocked or not is_probe_clean(evidence):
         return False
     return bool(probe.hosts) and all(host.reached and not host.fault for host in probe.hosts)

@@ -73,6 +73,12 @@ def fresh_probe(evidence: Evidence) -> Probe | None:
     return probe if probe and evidence.on - dt.timedelta(days=1) <= probe.day <= evidence.on else None
 
 
+def is_probe_clean(evidence: Evidence) -> bool:
+    """Whether a probe of the last day found record and file in order."""
+    probe = fresh_probe(evidence)
+    return probe is not None and probe.record_ok and probe.text_ok and not probe.faults
+
+
 def _named(evidence: Evidence, history: Sequence[Change], policy: Policy, otherwise: dt.date, source: str) -> Current:
     """The policy with its first days as reports tell them; when reports name another one, since ``otherwise``."""
     key = key_of(policy)

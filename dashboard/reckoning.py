@@ -16,7 +16,7 @@ from .evidence import Entry, Evidence
 from .failures import AHEAD, BEFORE, NOW, Fact, Reading
 from .outlook import Outlook
 from .over import Record
-from .policy_history import current_policy, held_enforcing, propagation
+from .policy_history import current_policy, held_enforcing, is_probe_clean, propagation
 from .policy_trouble import RECENT, absences, broken_days, gone_days, lasting
 from .weighing import Counted
 
@@ -89,6 +89,8 @@ class Reckoning:
         self.unusable = recent if broken_days(recent, self.record) else []
         absent = absences(self.evidence)
         self.absent = lasting(self.evidence, absent)
+        if is_probe_clean(self.evidence):  # the policy is there, whoever does not find it
+            absent = [absence for absence in absent if absence not in self.absent]
         self._broken_days = broken_days(unusable, self.record) | gone_days(absent)
 
     def _find_window(self) -> None:

@@ -21,7 +21,7 @@ from .clock import Window as Window
 from .evidence import Evidence, Thresholds
 from .failures import covers
 from .newcomers import Newcomer, newcomers_of
-from .policy_history import Current, Held, Seen, expiry, fresh_probe
+from .policy_history import Current, Held, Seen, expiry, fresh_probe, is_probe_clean
 from .policy_trouble import is_gone
 from .reasons import Missing as Missing
 from .reasons import Reason as Reason
@@ -232,7 +232,7 @@ class _Case:
     def _policy_faults(self) -> Iterator[Reason]:
         stated, probe, weighed = self._evidence.stated, fresh_probe(self._evidence), self._weighed
         faults = stated.faults if stated else ()
-        if probe and (probe.faults or not (probe.record_ok and probe.text_ok)):
+        if probe and not is_probe_clean(self._evidence):
             faults = (*faults, *(probe.faults or ("the probe could not read the record or the file",)))
         if not faults and self._current and self._current.policy.mode not in ("", *MODES):
             faults = (f"mode: {self._current.policy.mode}",)
@@ -242,7 +242,7 @@ class _Case:
             yield from self._missing_hosts()
         if weighed.unusable:
             yield self._unusable()
-        if is_gone(weighed.absent) and not self._probe_is_clean():
+        if is_gone(weighed.absent) and not is_probe_clean(self._evidence):
             yield self._gone("policy-gone")
 
     def _unusable(self) -> Reason:
@@ -254,10 +254,6 @@ class _Case:
         of = self._weighed.record.sessions(voices, days)
         return Reason("policy-failures", sessions, 0, True, kinds, min(days), max(days), voices, of)
 
-    def _probe_is_clean(self) -> bool:
-        probe = fresh_probe(self._evidence)
-        return probe is not None and probe.record_ok and probe.text_ok and not probe.faults
-
     def _gone(self, code: str) -> Reason:
         """For whom the policy is gone, and since when."""
         absent = self._weighed.absent
@@ -268,7 +264,7 @@ class _Case:
 
     def _absence_remarks(self) -> Iterator[Reason]:
         """One voice that does not find the policy once, or all while a probe finds it."""
-        if self._weighed.absent and not (is_gone(self._weighed.absent) and not self._probe_is_clean()):
+        if self._weighed.absent and (not is_gone(self._weighed.absent) or is_probe_clean(self._evidence)):
             yield msgspec.structs.replace(self._gone("policy-not-found"), blocking=False, threshold=None)
 
     def _no_policy(self) -> tuple[Reason, ...]:
