@@ -14,7 +14,7 @@ from ingest.mtasts import patterns
 from ingest.mtasts.enforcement import MX_NOT_IN_POLICY, POLICY_UNUSABLE, REFUSED
 from ingest.tlsrpt.vocabulary import NO_POLICY_FOUND, STS, UNEXPLAINED
 
-from .evidence import Entry, Evidence, Failure
+from .evidence import Entry, Evidence, Failure, Policy
 from .policy_history import Current, previous_age
 
 # Beside those of ``ingest.mtasts.enforcement``: the host is covered by the policy in force, not by the one in the cache.
@@ -65,30 +65,35 @@ class Reading:
         """Entries under the policy in force (mode and age aside), since it came. One that quotes none may be about it."""
         if entry.policy_type != STS:
             return False
+        quoted = readable(entry)
         if self._current is None or self._current.policy.mode == "none":
-            return self._current is None and entry.policy is None
-        same = entry.policy is None or entry.policy.mx_digest == self._current.policy.mx_digest
+            return self._current is None and quoted is None
+        same = quoted is None or quoted.mx_digest == self._current.policy.mx_digest
         return same and entry.failed_on >= self._current.since
 
     def phase(self, entry: Entry) -> str:
-        """When its failures happened: only what quotes enforce was refused, and only since the switch.
+        """When its failures happened: only what quotes enforce was refused, and only since the switch. What quoted testing on
+        the day of the switch came before it.
 
         Who quotes nothing readable quotes enforce, too, once no cache can hold what was served before.
         """
         if self._current is None or not self._enforces:
             return NOW
-        if entry.failed_on < self._current.mode_since:
+        quoted, day = readable(entry), entry.failed_on
+        if quoted is None:
+            is_enforced = self._unquoted_enforce is not None and day >= self._unquoted_enforce
+        else:
+            is_enforced = quoted.mode == "enforce"
+        if day < self._current.mode_since or (day == self._current.mode_since and not is_enforced):
             return BEFORE
-        if entry.policy is None:
-            is_enforced = self._unquoted_enforce is not None and entry.failed_on >= self._unquoted_enforce
-            return NOW if is_enforced else AHEAD
-        return NOW if entry.policy.mode == "enforce" else AHEAD
+        return NOW if is_enforced else AHEAD
 
     def proves(self, entry: Entry) -> bool:
         """Of what is about the policy in force: what quotes it; under enforce, what quotes enforce since the switch."""
-        if self._current is None or entry.policy is None or not self.is_about(entry):
+        quoted = readable(entry)
+        if self._current is None or quoted is None or not self.is_about(entry):
             return False
-        return not self._enforces or (entry.policy.mode == "enforce" and entry.day >= self._current.mode_since)
+        return not self._enforces or (quoted.mode == "enforce" and entry.day >= self._current.mode_since)
 
     def facts(self, entry: Entry, *, is_turned_away: bool = False) -> Iterator[Fact]:
         """The failures of an entry that count now, or counted; ``is_turned_away``: whatever policy the entry is about."""
@@ -111,7 +116,8 @@ class Reading:
         plain = (failure.consequence, failure.result_type)
         if entry.policy_type != STS or not is_mx_host(failure.mx_host):
             return plain
-        quoted = entry.policy.mx if entry.policy else ()
+        policy = readable(entry)
+        quoted = policy.mx if policy else ()
         in_force = self._current.policy.mx if self._current else ()
         if quoted:
             if covers(quoted, failure.mx_host):
@@ -141,6 +147,11 @@ class Reading:
             for result_type in {failure.result_type, fact.result_type}
             for host in {failure.mx_host, fact.host}
         )
+
+
+def readable(entry: Entry) -> Policy | None:
+    """The policy that an entry quotes, None when it leaves out the mode, or everything."""
+    return entry.policy if entry.policy and entry.policy.mode else None
 
 
 def failures_of(entry: Entry) -> Iterator[Failure]:

@@ -46,6 +46,8 @@ def changes(sightings: Sequence[Sighting], served: Sequence[ServedPolicy] = ()) 
     appeared are no change. Of policies that are quoted since the look-back begins, the one ``served`` first most lately is
     the newest.
     """
+    # Who leaves out the mode quotes no policy that can be read, as long as somebody does not.
+    sightings = [seen for seen in sightings if seen.policy.mode] or sightings
     quoted = _by_voice(sightings)
     last = _last_days(sightings)
     begun: dict[Key, dt.date] = {}

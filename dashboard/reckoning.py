@@ -13,7 +13,7 @@ from . import weighing
 from .causes import Cause, Causes, Gathered
 from .clock import Clock, Window
 from .evidence import Entry, Evidence
-from .failures import AHEAD, BEFORE, NOW, Fact, Reading
+from .failures import AHEAD, BEFORE, NOW, Fact, Reading, readable
 from .outlook import Outlook
 from .over import Record
 from .policy_history import current_policy, held_enforcing, is_probe_clean, propagation
@@ -63,7 +63,7 @@ class Reckoning:
 
     def is_unquoted(self, entry: Entry) -> bool:
         """Entries of these days that may be about the policy in force and quote none: they accuse and do not prove."""
-        return entry.policy is None and self._reading.is_about(entry) and self.window.holds(entry.failed_on)
+        return readable(entry) is None and self._reading.is_about(entry) and self.window.holds(entry.failed_on)
 
     def _find_causes(self) -> None:
         """Refusals since the policy in force came, and what of them still speaks."""

@@ -128,9 +128,7 @@ def _reporters(weighed: Reckoning, silent: Sequence[str]) -> Iterator[Reason]:
 
 
 def about_newcomers(newcomers: Sequence[Newcomer]) -> Iterator[Reason]:
-    """Who is not known: how much they say, and of what they accuse."""
-    if not newcomers:
-        return
+    """Who is not known: how much they say, and of what they accuse. There is at least one."""
     names = [one.organization for one in newcomers]
     voices = tuple(one.voice for one in newcomers)
     since, until = min(one.first_day for one in newcomers), max(one.last_day for one in newcomers)

@@ -223,7 +223,35 @@ def test_what_was_accepted_did_not_block() -> None:
     assert found.refused == 0
 
 
+def test_a_change_of_the_hosts_after_the_fault_begins_the_clock() -> None:
+    """The days of faults under the older hosts do not count any more."""
+    other = Policy("testing", ("mx1.receiver.example", "old.receiver.example"), "older", 604_800)
+    change = BAD + 4 * DAY
+    entries = [one for one in month(other) if one.day < change]
+    lost = [
+        entry(change - DAY, voice, 0, failure("sts-policy-fetch-error", 9, mx=""), policy=None)
+        for voice in (GOOGLE, MICROSOFT)
+    ]
+    entries += [one for one in month() if one.day >= change]
+    found = on_day(change + 10 * DAY, *entries, *lost, **quoting(*entries[: (10 + 28 + 4 + 4) * 2]))
+    assert (found.name, reason(found, "clean-days").since) == (INSUFFICIENT, change)
+    assert reason(found, "clean-days").until == change + 16 * DAY
+
+
 def test_a_fault_of_an_older_set_of_hosts_says_nothing() -> None:
     other = Policy("testing", ("mx1.receiver.example", "old.receiver.example"), "older", 604_800)
     found = on_day(END + 3 * DAY, *month(), expired(END, policy=other), sightings=evidence(*month(), on=ON).sightings)
     assert (found.name, found.refused) == (READY, 0)
+
+
+def test_what_quoted_testing_on_the_day_of_the_switch_came_before_it() -> None:
+    bad = expired(SWITCH, MAILRU, policy=TESTING)
+    assert after_switch(2, bad).name == ENFORCING
+    assert after_switch(2, expired(SWITCH, MAILRU, policy=ENFORCE)).name == ENFORCING_REFUSING
+
+
+def test_who_leaves_out_the_mode_quotes_nothing() -> None:
+    modeless = msgspec.structs.replace(TESTING, mode="")
+    found = on_day(BAD + 3 * DAY, *month(), expired(BAD, MAILRU, policy=modeless))
+    assert (found.name, found.mode, found.refused, found.reporters) == (NOT_READY, "testing", 10, 2)
+    assert reason(found, "policy-not-quoted").figure == 30

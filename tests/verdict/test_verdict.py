@@ -325,7 +325,8 @@ def test_reports_without_sessions_are_no_voice() -> None:
 def test_the_threshold_is_a_choice() -> None:
     few = daily(successful=5)
     assert judge(*few).name == INSUFFICIENT
-    assert judge(*few, thresholds=Thresholds(bound=0.03)).name == READY
+    found = judge(*few, thresholds=Thresholds(bound=0.03), own_thresholds=("bound",))
+    assert (found.name, codes(found, blocking=False)) == (READY, ["own-thresholds"])
     assert judge(*daily(signers=[GOOGLE]), thresholds=Thresholds(reporters=1, bound=0.02)).name == READY
 
 
