@@ -37,7 +37,7 @@ def heard(evidence: Evidence, words: Sequence[Word], usual: Thresholds) -> Evide
     causes = [(word, word.content) for word in words if isinstance(word.content, AcceptedCause)]
     own = {name for word in words if isinstance(word.content, OwnThresholds) for name in _given(word.content)}
     hosts = _mx_hosts(words)
-    stated = _stated(words, hosts)
+    stated = _stated(words)
     gone = stated is not None and _overtaken(stated, evidence)
     return msgspec.structs.replace(
         evidence,
@@ -67,10 +67,11 @@ def _mx_hosts(words: Sequence[Word]) -> tuple[str, ...]:
     return ()
 
 
-def _stated(words: Sequence[Word], hosts: Sequence[str]) -> StatedPolicy | None:
+def _stated(words: Sequence[Word]) -> StatedPolicy | None:
     for word in reversed(words):
         if isinstance(word.content, EnteredPolicy):
-            policy, faults = policy_of(word.content.text, hosts)
+            # Hosts that the policy lacks are a matter of the verdict: under testing they only keep it from enforce.
+            policy, faults = policy_of(word.content.text, ())
             return StatedPolicy(policy, word.since, faults)
     return None
 
@@ -85,7 +86,7 @@ def policy_of(text: str, hosts: Sequence[str]) -> tuple[Policy, tuple[str, ...]]
 
 def _overtaken(stated: StatedPolicy, evidence: Evidence) -> bool:
     """Whether the policy that reports show came after the stated one."""
-    now = current_policy(msgspec.structs.replace(evidence, stated=None))
+    now = current_policy(msgspec.structs.replace(evidence.known, stated=None))
     if now is None:
         return False
     if _key(now.policy) == _key(stated.policy):
@@ -102,7 +103,7 @@ def _changed_to(key: tuple[str, str], evidence: Evidence, day: dt.date) -> bool:
     quoted: dict[str, set[dt.date]] = collections.defaultdict(set)
     other: dict[str, set[dt.date]] = collections.defaultdict(set)
     for seen in evidence.sightings:
-        (quoted if _key(seen.policy) == key else other)[seen.reporter].add(seen.day)
+        (quoted if _key(seen.policy) == key else other)[seen.voice].add(seen.day)
     return any(
         later > day and any(earlier < later for earlier in other[reporter])
         for reporter, days in list(quoted.items())

@@ -1,169 +1,178 @@
-"""What senders change to, and whose word about a change is believed: the raw history of a domain's policy. Pure.
+"""What senders change to: the raw history of a domain's policy. Pure.
 
-Caches hold old policies, never new ones, so only a change of a sender's mind shows a change of the policy. But anybody can sign
-with a domain of their own and quote what they like.
+Caches hold old policies, never new ones, so only a change of a sender's mind shows a change of the policy. A large sender has
+many caches; while some hold the older policy, it quotes both in turn, and that is no change. Whose word counts is decided
+before: all voices here are known ones.
 """
 
-import bisect
 import collections
 import datetime as dt
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
 
-from .evidence import Policy, Sighting
+import msgspec
 
-Key = TypeVar("Key", bound=Hashable)
-# The day since which each reporter is known to a domain, whatever it quoted.
-Heard = Mapping[str, dt.date]
+from .evidence import Policy, ServedPolicy, Sighting
+
+# (mode, digest of the mx patterns): policies that differ in nothing else differ in their age only.
+Key = tuple[str, str]
 
 # A sender refreshes its policy daily (RFC 8461 section 3.3), and its cache ends with max_age, which in testing is one to two
-# weeks. Who quotes something else for longer quotes in a way of its own.
+# weeks. Who quotes other hosts than the rest for longer quotes in a way of its own.
 _GRACE = dt.timedelta(days=15)
-# Who is heard for so long is no newcomer to a domain; who was heard of so much earlier is older; who was heard so lately speaks.
-STANDING = dt.timedelta(days=14)
-_OLDER, _HEARD = dt.timedelta(days=7), dt.timedelta(days=7)
-# Reports come up to 28 hours after the end of their day (Microsoft), so on the second day after it.
-_IN_TIME = dt.timedelta(days=2)
+# Going back to a policy that was quoted before looks like an old cache, until it is quoted alone for so many reported days.
+_ALONE = 3
+# It was an old cache after all when the newer policy is quoted again so soon.
+_SOON = dt.timedelta(days=7)
 
 
-def first_heard(sightings: Iterable[Sighting]) -> Heard:
-    """When each reporter was heard of first: the day that its first report is about. But anybody can write today about the days
-    of last year; so for those whose reports began to come later than the domain's first ones, not before they came.
+class Change(msgspec.Struct, frozen=True):
+    """On this day somebody began to quote ``key``; ``voice`` is who."""
+
+    day: dt.date
+    key: Key
+    voice: str
+
+
+def key_of(policy: Policy) -> Key:
+    """What tells a policy from another one, its age aside."""
+    return policy.mode, policy.mx_digest
+
+
+def changes(sightings: Sequence[Sighting], served: Sequence[ServedPolicy] = ()) -> list[Change]:
+    """The changes of the policy, in order; the last one names the policy in force. Empty without sightings.
+
+    A change is a voice that quotes what it never quoted before, or goes back to what it quoted and stays there. What a voice
+    quotes at first is a change only when nobody knows better. Mx patterns that only a minority quotes long after they
+    appeared are no change. Of policies that are quoted since the look-back begins, the one ``served`` first most lately is
+    the newest.
     """
-    first: dict[str, dt.date] = {}
-    came: dict[str, dt.date] = {}
+    # Who leaves out the mode quotes no policy that can be read, as long as somebody does not.
+    sightings = [seen for seen in sightings if seen.policy.mode] or sightings
+    quoted = _by_voice(sightings)
+    last = _last_days(sightings)
+    begun: dict[Key, dt.date] = {}
+    for old in served:
+        key = key_of(old.policy)
+        begun[key] = min(begun.get(key, old.first_day), old.first_day)
+    found = [change for voice, days in quoted.items() for change in _changes_of(voice, days)]
+    found += _beginnings(quoted, last)
+    found.sort(key=lambda one: (one.day, min(begun.get(one.key, one.day), one.day), last[one.key], one.key, one.voice))
+    odd = _odd_patterns(sightings, found)
+    return [change for change in found if change.key[1] not in odd]
+
+
+Quoted = Mapping[str, Sequence[tuple[dt.date, frozenset[Key]]]]
+
+
+def _by_voice(sightings: Sequence[Sighting]) -> Quoted:
+    """For each voice its days with what it quoted on them, in order."""
+    days: dict[str, dict[dt.date, set[Key]]] = collections.defaultdict(lambda: collections.defaultdict(set))
     for seen in sightings:
-        first[seen.reporter] = min(first.get(seen.reporter, seen.day), seen.day)
-        arrival = seen.came or seen.day
-        came[seen.reporter] = min(came.get(seen.reporter, arrival), arrival)
-    begin = min(came.values(), default=dt.date.min)
+        days[seen.voice][seen.day].add(key_of(seen.policy))
     return {
-        reporter: day if came[reporter] - begin < _OLDER else max(day, came[reporter] - _IN_TIME)
-        for reporter, day in first.items()
+        voice: [(day, frozenset(keys)) for day, keys in sorted(quoted.items())]
+        for voice, quoted in sorted(days.items())
     }
 
 
-def last_change(sightings: Sequence[Sighting], of: Callable[[Policy], Key], heard: Heard) -> tuple[Key, dt.date]:
-    """What was adopted last, and the first day of that run: adoptions of anything else end a run."""
-    events = adoptions(sightings, of, heard)
-    odd = _odd_ones(sightings, of, events)
-    events = [event for event in events if event[1] not in odd]
-    last = events[-1][1]
-    since = events[-1][0]
-    for day, key in reversed(events):
-        if key != last:
-            break
-        since = day
-    return last, since
+def _last_days(sightings: Sequence[Sighting]) -> Mapping[Key, dt.date]:
+    """On one day, the policy that is quoted longest is the one that stayed."""
+    last: dict[Key, dt.date] = {}
+    for seen in sightings:
+        key = key_of(seen.policy)
+        last[key] = max(last.get(key, seen.day), seen.day)
+    return last
 
 
-def adoptions(sightings: Sequence[Sighting], of: Callable[[Policy], Key], heard: Heard) -> list[tuple[dt.date, Key]]:
-    """(day, key) in order: a key appears, or is taken up again by a reporter that had settled on another one; in either case
-    by the word of a reporter that nobody older contradicts (see ``_Voices``).
-    """
-    voices = _Voices(sightings, of, heard)
-    appeared: dict[Key, dt.date] = {}
-    events: set[tuple[dt.date, Key]] = set()
-    for reporter, days in voices.quoted.items():
-        first: dict[Key, dt.date] = {}
-        for day, keys in days:
-            for key in keys:
-                first.setdefault(key, day)
-        # Nobody can tell today what was changed before anybody had heard of them.
-        for key, day in first.items():
-            since = max(day, heard[reporter])
-            if voices.believe(reporter, since, key):
-                appeared[key] = min(appeared.get(key, since), since)
-        changes = {(max(day, heard[reporter]), key) for day, key in _settlements(days)}
-        events |= {event for event in changes if voices.believe(reporter, *event)}
-    events |= {(day, key) for key, day in appeared.items()}
-    # On one day, the one that is quoted longest is the one that stayed.
-    return sorted(events, key=lambda event: (event[0], voices.quoted_last[event[1]], str(event[1])))
-
-
-class _Voices(Generic[Key]):
-    """What each reporter quoted, and whose word about a change is believed.
-
-    Anybody can sign with a domain of their own and quote what they like. So a reporter that is new to the domain cannot name a
-    change as long as an older one goes on quoting something else, except that most reporters come to side with it.
-    """
-
-    def __init__(self, sightings: Sequence[Sighting], of: Callable[[Policy], Key], heard: Heard) -> None:
-        by_reporter: dict[str, dict[dt.date, set[Key]]] = collections.defaultdict(lambda: collections.defaultdict(set))
-        self.quoted_last: dict[Key, dt.date] = {}
-        for seen in sightings:
-            key = of(seen.policy)
-            by_reporter[seen.reporter][seen.day].add(key)
-            self.quoted_last[key] = max(self.quoted_last.get(key, seen.day), seen.day)
-        self.quoted = {reporter: sorted(days.items()) for reporter, days in by_reporter.items()}
-        self._newest = {seen.reporter: (seen.day, of(seen.policy)) for seen in _newest(sightings)}
-        self._first = heard
-        self._contradicted: dict[Key, list[tuple[dt.date, dt.date]]] = {}
-
-    def believe(self, reporter: str, day: dt.date, key: Key) -> bool:
-        """Whether the reporter's word that ``key`` is in force since ``day`` counts."""
-        if day - self._first[reporter] >= STANDING:
-            return True
-        return not self._is_contradicted(reporter, day, key) or self._has_most(day, key)
-
-    def _is_contradicted(self, reporter: str, day: dt.date, key: Key) -> bool:
-        """Whether somebody who was heard of well before the reporter quotes something else, from then on or shortly before."""
-        if key not in self._contradicted:
-            self._contradicted[key] = list(self._oldest_first(key))
-        before = self._first[reporter] - _OLDER
-        older = bisect.bisect_right(self._contradicted[key], (before, dt.date.max))
-        return older > 0 and self._contradicted[key][older - 1][1] >= day - _HEARD
-
-    def _oldest_first(self, key: Key) -> Iterator[tuple[dt.date, dt.date]]:
-        """For each reporter that quotes anything but ``key``: its first day, and the last on which it or an older one did so."""
-        last = dt.date.min
-        for reporter in sorted(self.quoted, key=lambda name: self._first[name]):
-            others = (day for day, keys in reversed(self.quoted[reporter]) if keys != {key})
-            last = max(last, next(others, dt.date.min))
-            yield self._first[reporter], last
-
-    def _has_most(self, day: dt.date, key: Key) -> bool:
-        """Whether, long after, most reporters quote ``key``."""
-        later = [quoted for seen, quoted in self._newest.values() if seen >= day + _GRACE]
-        return 2 * later.count(key) > len(later)
-
-
-def _settlements(days: Iterable[tuple[dt.date, set[Key]]]) -> Iterator[tuple[dt.date, Key]]:
-    """(day, key) when one sender goes over to another key: on days with both, each of its machines has its own cache, so
-    the change counts when one is left, and from the day it was first quoted then.
-    """
-    settled: Key | None = None
-    since: dict[Key, dt.date] = {}
+def _changes_of(voice: str, days: Sequence[tuple[dt.date, frozenset[Key]]]) -> list[Change]:
+    mind = _Mind(voice)
     for day, keys in days:
-        for key in keys:
-            since.setdefault(key, day)
-        if len(keys) > 1:
-            continue
-        (only,) = keys
-        if settled is not None and only != settled:
-            yield since[only], only
-        settled, since = only, {}
+        mind.quote(day, keys)
+    return mind.changes
 
 
-def _odd_ones(
-    sightings: Sequence[Sighting], of: Callable[[Policy], Key], events: Sequence[tuple[dt.date, Key]]
-) -> set[Key]:
-    """Keys that only a minority quotes, long after they appeared: a sender's own way of quoting, no change of the policy."""
-    first = {key: day for day, key in reversed(events)}
-    newest = _newest(sightings)
-    odd: set[Key] = set()
-    for key, day in first.items():
-        later = [of(seen.policy) for seen in newest if seen.day >= day + _GRACE]
-        if 2 * later.count(key) < len(later):
-            odd.add(key)
-    # Everybody's own way: then the newest word counts.
-    return odd if len(odd) < len(first) else set()
+class _Mind:
+    """One voice, day after day: which policy it has settled on, and for how long it has quoted another one alone."""
+
+    def __init__(self, voice: str) -> None:
+        self.changes: list[Change] = []
+        self._voice = voice
+        self._known: set[Key] = set()
+        self._settled: Key | None = None
+        # The policy that was left by going back to an older one, and the day on which that was believed.
+        self._left: tuple[Key, dt.date] | None = None
+        self._alone: Key | None = None
+        self._days_alone = 0
+        self._since: dict[Key, dt.date] = {}
+        # The longest stay at an older policy that was none in the end: caches that alternate.
+        self._longest: collections.Counter[Key] = collections.Counter()
+
+    def quote(self, day: dt.date, keys: frozenset[Key]) -> None:
+        """What the voice quotes on its next day."""
+        for key in sorted(keys - self._known if self._known else ()):
+            self.changes.append(Change(day, key, self._voice))
+            self._settled, self._left, self._alone = key, None, None
+            self._longest.clear()
+        self._known |= keys
+        self._since = {key: self._since.get(key, day) for key in keys}
+        self._take_back(day, keys)
+        self._stay(day, next(iter(keys)) if len(keys) == 1 else None)
+
+    def _take_back(self, day: dt.date, keys: frozenset[Key]) -> None:
+        """Going back was none when the newer policy is quoted again soon."""
+        if self._left and self._settled and self._left[0] in keys and day < self._left[1] + _SOON:
+            self.changes.pop()
+            self._longest[self._settled] = self._days_alone
+            self._settled, self._left = self._left[0], None
+
+    def _stay(self, day: dt.date, only: Key | None) -> None:
+        if only != self._alone:
+            if self._alone and self._alone != self._settled:
+                self._longest[self._alone] = max(self._longest[self._alone], self._days_alone)
+            self._alone, self._days_alone = only, 0
+        self._days_alone += 1
+        if self._settled is None:
+            self._settled = only
+        elif only and only != self._settled and self._days_alone >= max(_ALONE, self._longest[only] + 1):
+            self.changes.append(Change(self._since[only], only, self._voice))
+            self._left, self._settled = (self._settled, day), only
 
 
-def _newest(sightings: Iterable[Sighting]) -> list[Sighting]:
-    """Each reporter's newest sighting."""
+def _beginnings(quoted: Quoted, last: Mapping[Key, dt.date]) -> Iterator[Change]:
+    """What voices quote on their first day, where nobody quoted it before, and where nobody who is still heard contradicts or,
+    long after, most voices quote it. On the very first day everything counts.
+    """
+    firsts = sorted((days[0][0], voice) for voice, days in quoted.items())
+    newest = {voice: days[-1] for voice, days in quoted.items()}
+    for day, voice in firsts:
+        others = [pair for other, days in quoted.items() if other != voice for pair in days]
+        for key in sorted(quoted[voice][0][1]):
+            if any(then < day and key in keys for then, keys in others):
+                continue
+            since = max(day, last[key] - _GRACE + dt.timedelta(days=1))
+            is_contradicted = any(then >= since and keys != {key} for then, keys in others)
+            later = [keys for then, keys in newest.values() if then >= day + _GRACE]
+            has_most = 2 * sum(key in keys for keys in later) > len(later)
+            if day == firsts[0][0] or not is_contradicted or has_most:
+                yield Change(day, key, voice)
+
+
+def _odd_patterns(sightings: Sequence[Sighting], found: Sequence[Change]) -> set[str]:
+    """Mx patterns that only a minority quotes, long after they appeared: a sender's own way of quoting.
+
+    Another mode for the same patterns is never odd: who forgets to change the id shows it to few senders.
+    """
+    first: dict[str, dt.date] = {}
+    for change in found:
+        first.setdefault(change.key[1], change.day)
     newest: dict[str, Sighting] = {}
     for seen in sightings:
-        if seen.reporter not in newest or seen.day > newest[seen.reporter].day:
-            newest[seen.reporter] = seen
-    return list(newest.values())
+        if seen.voice not in newest or seen.day > newest[seen.voice].day:
+            newest[seen.voice] = seen
+    odd = set()
+    for digest, day in first.items():
+        later = [seen.policy.mx_digest for seen in newest.values() if seen.day >= day + _GRACE]
+        if 2 * later.count(digest) < len(later):
+            odd.add(digest)
+    # Everybody's own way: then the newest word counts.
+    return odd if len(odd) < len(first) else set()

@@ -1,37 +1,50 @@
 """Which policy is in force, since when, who still sees another one, and how long an old one lives on in caches. Pure.
 
-Senders keep a policy for up to its max_age, so on one day several are quoted. The policy in force is the one that a sender, of
-those that are believed, last changed to: see ``policy_changes``.
+The operator's word comes first, then a probe of the last day, then the policy that a known voice last changed to: see
+``policy_changes``. All voices of the evidence are taken for known ones here.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from ingest.mtasts.policy import MODES
 
-from .evidence import Evidence, Policy, ServedPolicy, Sighting
-from .policy_changes import STANDING, Heard, Key, adoptions, first_heard, last_change
+from .evidence import Evidence, Policy, Probe, ServedPolicy
+from .policy_changes import Change, Key, changes, key_of
 
 _LONGEST_AGE = 31_557_600  # seconds, RFC 8461 section 3.2
+# Who names the policy in force.
+OPERATOR, PROBE, REPORTS = "operator", "probe", "reports"
+# A sender looks for a new id daily (RFC 8461 section 3.3): who quotes the older mode so many days later did not see one.
+_ID_NOTICED = dt.timedelta(days=3)
 
 
 class Current(msgspec.Struct, frozen=True):
     """The policy in force. ``since`` is the first day of its set of mx patterns, ``mode_since`` that of its mode.
 
-    ``stated`` is true when a probe or the operator said so, not reports.
+    ``source`` is one of OPERATOR, PROBE, REPORTS. ``since_before`` and ``mode_since_before``: the look-back ends on that
+    day, so it may be older.
     """
 
     policy: Policy
     since: dt.date
     mode_since: dt.date
-    stated: bool = False
+    source: str = REPORTS
+    since_before: bool = False
+    mode_since_before: bool = False
+
+    @property
+    def stated(self) -> bool:
+        """Whether the operator or a probe named it, not reports."""
+        return self.source != REPORTS
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """The policy that an organisation quoted last, on ``day``; whether that is the ``current`` one (mode and mx)."""
+    """The policy that a voice quoted last, on ``day``; whether that is the ``current`` one (mode and mx)."""
 
+    voice: str
     organization: str
     day: dt.date
     policy: Policy
@@ -40,111 +53,162 @@ class Seen(msgspec.Struct, frozen=True):
 
 def current_policy(evidence: Evidence) -> Current | None:
     """The policy in force on the day of the evidence; None when nobody has named one."""
-    stated = evidence.stated
-    sightings = evidence.sightings
-    heard = first_heard(sightings)
-    if stated:
-        mx_since = _since(sightings, _mx, heard, stated.policy.mx_digest, stated.day)
-        of_mx = [seen for seen in sightings if seen.policy.mx_digest == stated.policy.mx_digest]
-        mode_since = _since(of_mx, _mode, heard, stated.policy.mode, stated.day)
-        return Current(stated.policy, mx_since, mode_since, stated=True)
-    if not sightings:
+    history = changes(evidence.sightings, evidence.served)
+    if evidence.stated:
+        return _named(evidence, history, evidence.stated.policy, evidence.stated.day, OPERATOR)
+    probe = fresh_probe(evidence)
+    if probe and probe.policy:
+        return _named(evidence, history, probe.policy, probe.since or probe.day, PROBE)
+    if not history:
         return None
-    mx_digest, since = last_change(sightings, _mx, heard)
-    of_mx = [seen for seen in sightings if seen.policy.mx_digest == mx_digest]
-    mode, mode_since = last_change(of_mx, _mode, heard)
-    # Its max_age by the word of those who are known for long, if there are any.
-    quoted = (seen for seen in of_mx if seen.policy.mode == mode)
-    newest = max(quoted, key=lambda seen: (seen.day - heard[seen.reporter] >= STANDING, seen.day))
-    return Current(newest.policy, since, max(since, mode_since))
+    newest = max(
+        (seen for seen in evidence.sightings if key_of(seen.policy) == history[-1].key), key=lambda seen: seen.day
+    )
+    return _named(evidence, history, newest.policy, newest.day, REPORTS)
 
 
-def _mx(policy: Policy) -> str:
-    return policy.mx_digest
+def fresh_probe(evidence: Evidence) -> Probe | None:
+    """The probe, when it is of the last day."""
+    probe = evidence.probe
+    return probe if probe and evidence.on - dt.timedelta(days=1) <= probe.day <= evidence.on else None
 
 
-def _mode(policy: Policy) -> str:
-    return policy.mode
+def is_probe_clean(evidence: Evidence) -> bool:
+    """Whether a probe of the last day found record and file in order."""
+    probe = fresh_probe(evidence)
+    return probe is not None and probe.record_ok and probe.text_ok and not probe.faults
 
 
-def _since(
-    sightings: Sequence[Sighting], of: Callable[[Policy], Key], heard: Heard, wanted: Key, otherwise: dt.date
-) -> dt.date:
-    """Since when ``wanted`` is in force as far as reports tell; when they name another one, since it was stated."""
-    if sightings:
-        named, since = last_change(sightings, of, heard)
-        if named == wanted:
-            return since
-    return otherwise
+def _named(evidence: Evidence, history: Sequence[Change], policy: Policy, otherwise: dt.date, source: str) -> Current:
+    """The policy with its first days as reports tell them; when reports name another one, since ``otherwise``."""
+    key = key_of(policy)
+    since = mode_since = otherwise
+    if history and history[-1].key[1] == key[1]:
+        since = _run([change.day for change in history], [change.key[1] for change in history])
+    if history and history[-1].key == key:
+        mode_since = max(since, _run([change.day for change in history], [change.key for change in history]))
+    begin = evidence.begin
+    return Current(policy, since, mode_since, source, since <= begin, mode_since <= begin)
+
+
+def _run(days: Sequence[dt.date], values: Sequence[object]) -> dt.date:
+    """The first day of the run of equal values at the end."""
+    first = days[-1]
+    for day, value in zip(reversed(days), reversed(values), strict=True):
+        if value != values[-1]:
+            break
+        first = day
+    return first
 
 
 def propagation(evidence: Evidence, current: Current | None) -> tuple[Seen, ...]:
-    """Who sees which policy: each organisation's newest quote, those with an old policy first, then by name."""
-    newest: dict[str, Sighting] = {}
-    for seen in evidence.sightings:
-        if not seen.organization:  # from long ago
-            continue
-        known = newest.get(seen.organization)
-        # In a report about the day of a change both are quoted; the one in force is the one that was fetched last.
-        if known is None or (seen.day, _is_current(seen.policy, current)) > (
-            known.day,
-            _is_current(known.policy, current),
-        ):
-            newest[seen.organization] = seen
-    found = [
-        Seen(seen.organization, seen.day, seen.policy, _is_current(seen.policy, current)) for seen in newest.values()
-    ]
-    return tuple(sorted(found, key=lambda seen: (seen.current, seen.organization)))
+    """What each voice quoted last, those with another policy than the current one first.
+
+    On a day with several policies a voice counts as seeing the current one.
+    """
+    newest: dict[str, Seen] = {}
+    for sighting in evidence.sightings:
+        name = evidence.name_of(sighting.voice)
+        seen = Seen(sighting.voice, name, sighting.day, sighting.policy, _is_current(sighting.policy, current))
+        known = newest.get(seen.voice)
+        if known is None or (seen.day, seen.current) > (known.day, known.current):
+            newest[seen.voice] = seen
+    return tuple(sorted(newest.values(), key=lambda seen: (seen.current, seen.organization, seen.voice)))
+
+
+def without_new_id(seen: Iterable[Seen], current: Current | None) -> tuple[Seen, ...]:
+    """Who quotes the same mx patterns with another mode, days after the change: as if the id had not been changed."""
+    if current is None:
+        return ()
+    return tuple(
+        one
+        for one in seen
+        if not one.current
+        and one.policy.mx_digest == current.policy.mx_digest
+        and one.day >= current.mode_since + _ID_NOTICED
+    )
 
 
 class Held(msgspec.Struct, frozen=True):
-    """An older policy in mode enforce that a reporter quoted, at the latest when the present one came. ``until`` is the last day
-    on which a cache may hold it by its max_age, None when nobody quoted that.
+    """An older policy in mode enforce that a voice quoted while it was in force. ``until`` is the last day on which a cache may
+    hold it by its max_age, None when nobody quoted that. ``changed``: the voice quotes nothing but the present one by now.
     """
 
-    reporter: str
+    voice: str
+    organization: str
     mx_digest: str
     until: dt.date | None
+    changed: bool = False
 
 
 def held_enforcing(evidence: Evidence, current: Current | None) -> tuple[Held, ...]:
-    """Who may go on enforcing an older policy than the present one: the reporters that have quoted it while it was in force."""
+    """Who may go on enforcing an older policy than the present one: the voices that quoted it while it was in force."""
     if current is None:
         return ()
-    came, heard = current.mode_since, first_heard(evidence.sightings)
-    quoted = [seen for seen in evidence.sightings if seen.policy.mode == "enforce"]
-    quoted = [seen for seen in quoted if max(seen.day, heard[seen.reporter]) <= came]
-    quoted = [seen for seen in quoted if not _is_current(seen.policy, current)]
-    enforced = {digest for digest in {seen.policy.mx_digest for seen in quoted} if _was_enforced(evidence, digest)}
+    in_force = {change.key for change in changes(evidence.sightings, evidence.served)}
+    quoted = [
+        seen
+        for seen in evidence.sightings
+        if seen.policy.mode == "enforce"
+        and seen.day <= current.mode_since
+        and key_of(seen.policy) in in_force
+        and not _is_current(seen.policy, current)
+    ]
     ends: dict[str, dt.date] = {}
     for seen in quoted:
         if seen.policy.max_age is not None:
-            end = came + dt.timedelta(seconds=min(seen.policy.max_age, _LONGEST_AGE))
+            end = current.mode_since + _age(seen.policy.max_age)
             ends[seen.policy.mx_digest] = max(end, ends.get(seen.policy.mx_digest, end))
-    voices = {(seen.reporter, seen.policy.mx_digest) for seen in quoted if seen.policy.mx_digest in enforced}
-    return tuple(Held(reporter, digest, ends.get(digest)) for reporter, digest in sorted(voices))
+    changed = {voice for voice, keys in _newest_keys(evidence).items() if keys == {key_of(current.policy)}}
+    voices = sorted({(seen.voice, seen.policy.mx_digest) for seen in quoted})
+    return tuple(
+        Held(voice, evidence.name_of(voice), digest, ends.get(digest), voice in changed) for voice, digest in voices
+    )
 
 
-def _was_enforced(evidence: Evidence, mx_digest: str) -> bool:
-    """Whether the policy with these mx patterns was ever in force in mode enforce, by the word of those who are believed."""
-    heard = first_heard(evidence.sightings)
-    of_mx = [seen for seen in evidence.sightings if seen.policy.mx_digest == mx_digest]
-    adopted = {key for _, key in adoptions(evidence.sightings, _mx, heard)}
-    return mx_digest in adopted and "enforce" in {key for _, key in adoptions(of_mx, _mode, heard)}
+def _newest_keys(evidence: Evidence) -> dict[str, set[Key]]:
+    """What each voice quotes on its newest day."""
+    newest: dict[str, tuple[dt.date, set[Key]]] = {}
+    for seen in evidence.sightings:
+        day, keys = newest.get(seen.voice, (dt.date.min, set()))
+        if seen.day > day:
+            newest[seen.voice] = (seen.day, {key_of(seen.policy)})
+        elif seen.day == day:
+            keys.add(key_of(seen.policy))
+    return {voice: keys for voice, (_, keys) in newest.items()}
 
 
 def _is_current(policy: Policy, current: Current | None) -> bool:
-    return current is not None and (policy.mode, policy.mx_digest) == (current.policy.mode, current.policy.mx_digest)
+    return current is not None and key_of(policy) == key_of(current.policy)
 
 
-def expiry(served: Iterable[ServedPolicy], now: Policy) -> dt.date | None:
-    """The last day on which a sender may still apply a policy that was served before ``now``: its last day plus its max_age.
+def _age(max_age: int) -> dt.timedelta:
+    return dt.timedelta(seconds=min(max_age, _LONGEST_AGE))
+
+
+def cached_until(policy: Policy, current: Current) -> dt.date | None:
+    """The last day on which a cache may hold an older ``policy`` than the current one; None when its age is unknown."""
+    return current.since + _age(policy.max_age) if policy.max_age is not None else None
+
+
+def previous_age(evidence: Evidence, current: Current) -> dt.timedelta:
+    """How long caches may hold what was in force before the present policy; zero when nothing else was ever quoted."""
+    keys = [change.key for change in changes(evidence.sightings, evidence.served)]
+    before = next((key for key in reversed(keys) if key != key_of(current.policy)), None)
+    quoted = (*(seen.policy for seen in evidence.sightings), *(old.policy for old in evidence.served))
+    ages = [policy.max_age for policy in quoted if policy.max_age is not None and key_of(policy) == before]
+    return _age(max(ages, default=0))
+
+
+def expiry(served: Iterable[ServedPolicy], now: Policy, changed: dt.date | None = None) -> dt.date | None:
+    """The last day on which a sender may still apply a policy that was served before ``now``: the last day on which it can
+    have been fetched, plus its max_age. Caches quote it longer; since ``now`` came, on ``changed``, nobody can fetch it.
 
     Until then the policy file must go on being served (RFC 8461 section 8.3). None when nothing else was ever quoted with a
     max_age; ``now`` itself does not count.
     """
     ends = [
-        old.last_day + dt.timedelta(seconds=old.policy.max_age)
+        min(old.last_day, changed or old.last_day) + _age(old.policy.max_age)
         for old in served
         if old.policy.max_age is not None and old.policy.mode in MODES and old.policy.mode != now.mode
     ]

@@ -1,24 +1,34 @@
 """May this domain's policy go from testing to enforce? One verdict for a domain and a day, from evidence alone. Pure.
 
-The rules are those of docs/verdict.md. Two things carry most of them: only sessions under the policy in force, in reports we
-trust, prove anything; and whatever shows that mail would be refused blocks, however little else is known.
+The rules are those of docs/verdict.md. Three things carry most of them: the headline rests on known voices only; only sessions
+that succeeded under the policy in force prove anything; and whatever shows that mail would be refused, and is not over, blocks,
+however little else is known.
 """
 
 import datetime as dt
 import itertools
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from ingest.mtasts.enforcement import DANE_ONLY, POLICY_UNUSABLE, REFUSED
+from ingest.mtasts.patterns import normalised
 from ingest.mtasts.policy import MODES
 from ingest.tlsrpt.vocabulary import NO_POLICY_FOUND, STS
 
 from . import weighing
-from .evidence import Entry, Evidence, Thresholds
-from .policy_history import Current, Seen, current_policy, held_enforcing, propagation
-from .weighing import Cause, DayCount, ReporterEvidence
+from .causes import Cause, listed_hosts
+from .clock import Window as Window
+from .evidence import Evidence, Thresholds
+from .failures import covers
+from .newcomers import Newcomer, newcomers_of
+from .policy_history import Current, Held, Seen, expiry, fresh_probe, is_probe_clean
+from .policy_trouble import is_gone
+from .reasons import Missing as Missing
+from .reasons import Reason as Reason
+from .reasons import organisations
+from .reckoning import Reckoning
+from .remarks import about_newcomers, remarks
+from .weighing import Counted, DayCount, ReporterEvidence
 
 NO_POLICY, POLICY_BROKEN, INSUFFICIENT = "no-policy", "policy-broken", "insufficient-evidence"
 NOT_READY, READY = "not-ready", "ready"
@@ -28,56 +38,13 @@ URGENCY = (ENFORCING_REFUSING, POLICY_BROKEN, NOT_READY, READY, NO_POLICY, INSUF
 
 # A reporter is missed after three times its usual pause, which can be told from so many days with reports.
 _MISSED_AFTER, _RHYTHM_DAYS = 3, 3
-# Sessions of one sender are not independent of each other; beyond this share the page says so.
-_LARGE_SHARE = 0.9
-
-
-class Window(msgspec.Struct, frozen=True):
-    """The days that prove: ``start`` to ``end``. The days after ``end`` are still arriving; they can only accuse."""
-
-    start: dt.date
-    end: dt.date
-
-    @classmethod
-    def on(cls, day: dt.date, thresholds: Thresholds) -> "Window":
-        """The window of a verdict on ``day``: the last complete UTC days without the newest, which are still arriving."""
-        end = day - dt.timedelta(days=1 + thresholds.late_days)
-        return cls(end - dt.timedelta(days=thresholds.window_days - 1), end)
-
-    def holds(self, day: dt.date) -> bool:
-        """Whether a report about ``day`` can prove something."""
-        return self.start <= day <= self.end
-
-
-class Reason(msgspec.Struct, frozen=True):
-    """Why the verdict is what it is: a code, the figure behind it, the threshold it is held against (None: there is none).
-
-    ``blocking`` reasons made the verdict; the others are worth knowing. ``names`` are hosts, organisations or faults;
-    ``until`` is the last day on which it can still be so, None when nobody can tell.
-    """
-
-    code: str
-    figure: float = 0
-    threshold: float | None = None
-    blocking: bool = True
-    names: tuple[str, ...] = ()
-    until: dt.date | None = None
-
-
-class Missing(msgspec.Struct, frozen=True):
-    """What the evidence lacks: ``have`` of ``need``; ``by`` is the day on which it would suffice at the present rate, None when
-    no rate leads there.
-    """
-
-    code: str
-    have: float
-    need: float
-    by: dt.date | None = None
+_DAY = dt.timedelta(days=1)
 
 
 class Silent(msgspec.Struct, frozen=True):
-    """An organisation that has stopped reporting: its last day, and how often it used to report (days between reports)."""
+    """A voice that has stopped reporting: its last day, and how often it used to report (days between reports)."""
 
+    voice: str
     organization: str
     last_day: dt.date
     every_days: float
@@ -86,8 +53,11 @@ class Silent(msgspec.Struct, frozen=True):
 class Verdict(msgspec.Struct, frozen=True):
     """The answer for one domain and day, and all that it rests on.
 
-    ``sessions`` and ``refused`` are those of the window that count, ``refused_lately`` those of the days after it; ``bound``
-    is the upper bound of the refusal rate (1.0 without any session), at the confidence that ``thresholds`` ask for.
+    ``sessions`` are the successes and the ``refused`` sessions of the window, and ``bound`` the upper bound of the refusal
+    rate by these very sessions (1.0 without any), at the confidence that ``thresholds`` ask for; ``refused_lately`` are those of
+    the days after the window. ``reporters`` are the independent voices among them. ``held``: whose caches may still enforce an
+    older policy. ``mx_missing`` are hosts that operator or probe name and the policy does not cover. ``newcomers`` are not
+    known and move nothing; ``with_newcomers`` is what the verdict would be if they were, "" without any.
     """
 
     domain: str
@@ -110,6 +80,10 @@ class Verdict(msgspec.Struct, frozen=True):
     last_report_day: dt.date | None
     thresholds: Thresholds = Thresholds()
     daily: tuple[DayCount, ...] = ()
+    held: tuple[Held, ...] = ()
+    mx_missing: tuple[str, ...] = ()
+    newcomers: tuple[Newcomer, ...] = ()
+    with_newcomers: str = ""
 
     @property
     def mode(self) -> str:
@@ -118,234 +92,252 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def decide(evidence: Evidence) -> Verdict:
-    """The verdict on the day of the evidence."""
-    return _Case(evidence).verdict()
+    """The verdict on the day of the evidence, from known voices; beside it what newcomers say."""
+    known = evidence.known
+    headline = _Case(known).verdict()
+    newcomers = newcomers_of(evidence, known.speaking, headline.window.start)
+    if not newcomers:
+        return headline
+    believed = {voice for voice in evidence.speaking if voice not in evidence.dismissed}
+    with_them = _Case(evidence.limited_to(believed)).verdict()
+    said = about_newcomers(newcomers)
+    reasons = tuple(headline.reasons)
+    if any(newcomer.refused for newcomer in newcomers):
+        # While somebody accuses, nothing says that nothing was refused: only that nobody known met it.
+        reasons = tuple(_of_known_only(reason) for reason in reasons)
+    return msgspec.structs.replace(
+        headline, reasons=(*reasons, *said), newcomers=newcomers, with_newcomers=with_them.name
+    )
+
+
+def _of_known_only(reason: Reason) -> Reason:
+    code = reason.code.replace("nothing-refused", "nothing-refused-by-known")
+    return msgspec.structs.replace(reason, code=code)
 
 
 class _Case:
-    """The evidence, sorted by what it can prove."""
+    """The verdict of some evidence, all voices of which are believed."""
 
     def __init__(self, evidence: Evidence) -> None:
         self._evidence = evidence
         self._limits = evidence.thresholds
-        self._window = Window.on(evidence.on, evidence.thresholds)
-        self._current = current_policy(evidence)
-        self._recent = [entry for entry in evidence.entries if self._window.start <= entry.day <= evidence.on]
-        self._sts = [entry for entry in self._recent if entry.policy_type == STS]
-        self._held = {(one.reporter, one.mx_digest): one.until for one in held_enforcing(evidence, self._current)}
-        accusing = [
-            weighing.count(entry, evidence.on, evidence.acceptances)
-            for entry in self._sts
-            if self._can_accuse(entry) or self._is_turned_away(entry)
-        ]
-        self._accusing = [one for one in accusing if self._window.holds(one.entry.day)]
-        self._late = [one for one in accusing if one.entry.day > self._window.end]
-        self._proof = [one for one in self._accusing if self._can_prove(one.entry)]
-        self._sessions = sum(one.sessions for one in self._proof)
-        self._refused = sum(one.refused for one in self._accusing)
-        # What accuses without being able to prove is not among the sessions that prove: it counts on both sides.
-        unproven = sum(one.refused for one in self._accusing if not self._can_prove(one.entry))
-        self._bound = weighing.upper_bound(self._refused, self._sessions + unproven, self._limits.confidence)
-        self._causes = self._find_causes()
-        self._by_reporter = weighing.by_reporter(self._proof, self._limits.confidence)
+        self._weighed = Reckoning(evidence)
+        self._current = self._weighed.current
         self._silent = tuple(self._find_silent())
-        self._propagation = propagation(evidence, self._current)
+        self._mx_missing = self._find_missing_hosts()
 
     def verdict(self) -> Verdict:
+        weighed, evidence = self._weighed, self._evidence
         name, reasons, missing = self._name()
-        reported = [day for days in self._evidence.reported.values() for day in days]
+        causes = weighed.causes()
+        said = remarks(weighed, causes, [one.voice for one in self._silent])
+        reported = [day for days in evidence.reported.values() for day in days]
         return Verdict(
-            domain=self._evidence.domain,
-            on=self._evidence.on,
+            domain=evidence.domain,
+            on=evidence.on,
             name=name,
-            window=self._window,
+            window=weighed.window,
             current=self._current,
-            reporters=len(self._by_reporter),
-            sessions=self._sessions,
-            refused=self._refused,
-            refused_lately=sum(one.refused for one in self._late),
-            bound=self._bound,
-            reasons=(*reasons, *self._remarks()),
-            causes=tuple(self._causes),
+            reporters=sum(one.proves for one in weighed.by_reporter),
+            sessions=weighed.sums.sessions,
+            refused=weighed.sums.refused,
+            refused_lately=sum(one.refused + one.past for one in weighed.late),
+            bound=weighed.bound,
+            reasons=(*reasons, *said, *self._absence_remarks()),
+            causes=tuple(causes),
             missing=missing,
-            by_reporter=tuple(self._by_reporter),
+            by_reporter=tuple(weighed.by_reporter),
             silent=self._silent,
-            propagation=self._propagation,
+            propagation=weighed.propagation,
             mx_without_evidence=self._unseen_hosts(),
-            last_report_day=max((*reported, *(entry.day for entry in self._recent)), default=None),
+            last_report_day=max((*reported, *(entry.day for entry in evidence.entries)), default=None),
             thresholds=self._limits,
-            daily=weighing.by_day((*self._accusing, *self._late)),
+            daily=weighing.by_day(one for one in weighed.counted if one.entry.failed_on >= weighed.window.start),
+            held=tuple(one for one in weighed.held if one.until is None or one.until >= evidence.on),
+            mx_missing=self._mx_missing,
         )
 
     def _name(self) -> tuple[str, tuple[Reason, ...], tuple[Missing, ...]]:
         """Exactly one verdict, its reasons, and what is missing; what accuses comes before what is missing."""
         mode = self._current.policy.mode if self._current else ""
-        refusing, broken = tuple(self._refusals()), tuple(self._policy_faults())
-        if held := tuple(self._refused_by_caches()):
+        held, refusing, broken = self._refused_by_caches(), tuple(self._refusals()), tuple(self._policy_faults())
+        if held or (mode == "enforce" and refusing):
             return ENFORCING_REFUSING, (*held, *refusing, *broken), ()
-        if mode == "none":
-            return WITHDRAWN, (Reason("mode-none"),), ()
-        if mode == "enforce" and refusing:
-            return ENFORCING_REFUSING, (*refusing, *broken), ()
+        if self._current and mode == "none":
+            return WITHDRAWN, (self._withdrawn(self._current),), ()
         if broken:
             return POLICY_BROKEN, (*broken, *refusing), ()
-        if self._only_without_policy():
-            return NO_POLICY, (Reason("no-policy-found", self._without_policy()),), ()
+        if not self._evidence.speaking:
+            return INSUFFICIENT, (Reason("no-known-voice", 0, 1),), (Missing("no-known-voice", 0, 1),)
+        if none := self._no_policy():
+            return NO_POLICY, none, ()
         if mode == "enforce":
-            return ENFORCING, (Reason("nothing-refused", self._sessions),), ()
-        if refusing:
-            return NOT_READY, refusing, ()
+            return ENFORCING, (self._clean_since(),), ()
+        if not_ready := (*refusing, *self._missing_hosts()):
+            return NOT_READY, not_ready, ()
         if missing := tuple(self._find_missing()):
-            return INSUFFICIENT, tuple(Reason(lack.code, lack.have, lack.need) for lack in missing), missing
+            return INSUFFICIENT, tuple(map(_lack, missing)), missing
         sure = f"{self._limits.confidence * 100:.6g} %"
-        return READY, (Reason("enough-evidence", self._bound, self._limits.bound, names=(sure,)),), ()
+        weighed = self._weighed
+        return (
+            READY,
+            (Reason("enough-evidence", weighed.bound, self._limits.bound, names=(sure,), of=weighed.sums.sessions),),
+            (),
+        )
 
     def _refusals(self) -> Iterator[Reason]:
-        if self._refused:
-            yield Reason("refused-sessions", self._refused, 0)
-        lately = sum(one.refused for one in self._late)
-        if lately:
-            yield Reason("refused-lately", lately, 0)
+        """What was refused, or would be, and is not over."""
+        weighed = self._weighed
+        turned_away = {id(one.entry) for one in weighed.turned_away}
+        refused = [one for one in weighed.counted if one.refused and id(one.entry) not in turned_away]
+        in_window = [one for one in refused if weighed.window.holds(one.entry.failed_on)]
+        if in_window:
+            yield self._about("refused-sessions", in_window, of=weighed.sums.sessions)
+        if lately := [one for one in refused if one.entry.failed_on > weighed.window.end]:
+            yield self._about("refused-lately", lately)
+        if weighed.ahead:
+            yield msgspec.structs.replace(self._about("will-be-refused", weighed.ahead), until=self._applies_from())
 
-    def _refused_by_caches(self) -> Iterator[Reason]:
+    def _about(self, code: str, members: Sequence[Counted], of: int | None = None) -> Reason:
+        voices = tuple(sorted({one.entry.voice for one in members}))
+        days = [one.entry.failed_on for one in members]
+        sessions = sum(one.refused for one in members)
+        names = organisations(self._evidence, voices)
+        return Reason(code, sessions, 0, names=names, since=min(days), until=max(days), voices=voices, of=of)
+
+    def _applies_from(self) -> dt.date | None:
+        """The day from which those refuse that still quote testing: their caches end by then."""
+        ages = [one.entry.policy.max_age for one in self._weighed.ahead if one.entry.policy]
+        known = [age for age in ages if age is not None]
+        if self._current is None or not known:
+            return None
+        return max(self._current.mode_since + dt.timedelta(seconds=max(known)), self._evidence.on + _DAY)
+
+    def _refused_by_caches(self) -> tuple[Reason, ...]:
         """What senders really refuse, whatever the present policy says: their caches hold an older one that enforces."""
-        refused = [one for one in self._late if one.refused and self._is_turned_away(one.entry)]
-        if refused:
-            names = tuple(sorted({one.entry.organization for one in refused}))
-            ends = {self._held[_quoted(one.entry)] for one in refused}
-            until = None if None in ends else max(end for end in ends if end)
-            sessions = sum(one.refused for one in refused)
-            yield Reason("refused-by-older-policy", sessions, 0, names=names, until=until)
+        refused = self._weighed.turned_away
+        if not refused:
+            return ()
+        ends = {(one.voice, one.mx_digest): one.until for one in self._weighed.held}
+        quoted = [(one.entry.voice, one.entry.policy.mx_digest) for one in refused if one.entry.policy]
+        untils = {ends[key] for key in quoted}
+        until = None if None in untils else max(end for end in untils if end)
+        return (msgspec.structs.replace(self._about("refused-by-older-policy", refused), until=until),)
+
+    def _withdrawn(self, current: Current) -> Reason:
+        """Until when the file must be served; after that day it may be deleted."""
+        until = expiry(self._evidence.served, current.policy, current.mode_since)
+        return Reason("mode-none", since=current.mode_since, until=until)
 
     def _policy_faults(self) -> Iterator[Reason]:
-        stated = self._evidence.stated
-        if stated:
-            if stated.faults:
-                yield Reason("policy-faulty", len(stated.faults), 0, names=stated.faults)
-        elif self._current and self._current.policy.mode not in ("", *MODES):
-            yield Reason("policy-faulty", 1, 0, names=(f"mode: {self._current.policy.mode}",))
-        unusable = [cause for cause in self._causes if cause.consequence == POLICY_UNUSABLE and cause.sessions]
-        if unusable:
-            kinds = tuple(sorted({cause.result_type for cause in unusable}))
-            yield Reason("policy-failures", sum(cause.sessions for cause in unusable), 0, names=kinds)
+        stated, probe, weighed = self._evidence.stated, fresh_probe(self._evidence), self._weighed
+        faults = stated.faults if stated else ()
+        if probe and not is_probe_clean(self._evidence):
+            faults = (*faults, *(probe.faults or ("the probe could not read the record or the file",)))
+        if not faults and self._current and self._current.policy.mode not in ("", *MODES):
+            faults = (f"mode: {self._current.policy.mode}",)
+        if faults:
+            yield Reason("policy-faulty", len(faults), 0, names=faults)
+        if self._current and self._current.policy.mode == "enforce":
+            yield from self._missing_hosts()
+        if weighed.unusable:
+            yield self._unusable()
+        if is_gone(weighed.absent) and not is_probe_clean(self._evidence):
+            yield self._gone("policy-gone")
 
-    def _only_without_policy(self) -> bool:
-        """Whether senders look for a policy and find none. Those that know DANE only say so beside others who found one."""
-        looked = any(entry.policy_type == NO_POLICY_FOUND for entry in self._recent)
-        return looked and not self._sts and self._evidence.stated is None
+    def _unusable(self) -> Reason:
+        facts = self._weighed.unusable
+        voices = tuple(sorted({fact.entry.voice for fact in facts}))
+        days = {fact.day for fact in facts}
+        kinds = tuple(sorted({fact.result_type for fact in facts}))
+        sessions = sum(fact.failure.sessions for fact in facts)
+        of = self._weighed.record.sessions(voices, days)
+        return Reason("policy-failures", sessions, 0, True, kinds, min(days), max(days), voices, of)
 
-    def _without_policy(self) -> int:
-        found = [entry for entry in self._recent if entry.policy_type == NO_POLICY_FOUND]
-        return sum(entry.successful + (entry.failed or 0) for entry in found)
+    def _gone(self, code: str) -> Reason:
+        """For whom the policy is gone, and since when."""
+        absent = self._weighed.absent
+        voices = tuple(sorted({absence.voice for absence in absent}))
+        names = organisations(self._evidence, voices)
+        days = [day for absence in absent for day in absence.days]
+        return Reason(code, len(voices), 0, names=names, since=min(days), until=max(days), voices=voices)
 
-    def _can_accuse(self, entry: Entry) -> bool:
-        """Entries under the policy in force (mode and age aside), since it came. One that quotes none may be about it."""
-        if self._current is None:
-            return entry.policy is None
-        same = entry.policy is None or entry.policy.mx_digest == self._current.policy.mx_digest
-        return same and entry.day >= self._current.since
+    def _absence_remarks(self) -> Iterator[Reason]:
+        """One voice that does not find the policy once, or all while a probe finds it."""
+        if self._weighed.absent and (not is_gone(self._weighed.absent) or is_probe_clean(self._evidence)):
+            yield msgspec.structs.replace(self._gone("policy-not-found"), blocking=False, threshold=None)
 
-    def _can_prove(self, entry: Entry) -> bool:
-        """Of those that can accuse: what says under which policy, signed by somebody whose word is believed."""
-        return entry.policy is not None and self._limits.believes(entry.signer)
+    def _no_policy(self) -> tuple[Reason, ...]:
+        """Senders look for a policy and find none. Those that know DANE only say so beside others who found one."""
+        evidence, start = self._evidence, self._weighed.shortest.start
+        recent = [entry for entry in evidence.entries if entry.failed_on >= start]
+        looked = [entry for entry in recent if entry.policy_type == NO_POLICY_FOUND]
+        found_one = evidence.stated is not None or (self._current is not None and self._current.stated)
+        if not looked or found_one or any(entry.policy_type == STS for entry in recent):
+            return ()
+        voices = tuple(sorted({entry.voice for entry in looked}))
+        names, days = organisations(evidence, voices), [entry.day for entry in looked]
+        sessions = sum(entry.successful + (entry.failed or 0) for entry in looked)
+        code = "no-policy-found" if len(voices) > 1 else "one-sender-found-none"
+        reason = Reason(code, sessions, names=names, since=min(days), until=max(days), voices=voices, of=sessions)
+        if failed := sum(entry.failed or 0 for entry in looked):
+            types = sorted({failure.result_type for entry in looked for failure in entry.failures})
+            return Reason("failures-without-policy", failed, 0, names=tuple(types), voices=voices, of=sessions), reason
+        return (reason,)
 
-    def _is_turned_away(self, entry: Entry) -> bool:
-        """Entries of the newest days under an older enforcing policy, by a reporter that knew it while it was in force."""
-        enforced = entry.policy is not None and entry.policy.mode == "enforce"
-        return enforced and entry.day > self._window.end and _quoted(entry) in self._held
+    def _clean_since(self) -> Reason:
+        """Since when nothing was refused, and by how many sessions: the figures since the switch, or since the last refusal."""
+        weighed = self._weighed
+        last = max((one.entry.failed_on for one in weighed.counted if one.past), default=None)
+        since = weighed.window.start if last is None else max(weighed.window.start, last + _DAY)
+        sessions = weighing.sums(weighed.counted, Window(since, weighed.window.end)).sessions
+        so_far = weighed.window.days < self._limits.window_days
+        code = "nothing-refused-so-far" if so_far else "nothing-refused"
+        return Reason(code, sessions, self._limits.window_days, since=since, of=weighed.window.days)
 
-    def _find_causes(self) -> list[Cause]:
-        """Of the window and the days after it. A refusal under an older set of mx patterns says nothing about this one."""
-        members = [
-            (one.entry, failure)
-            for one in (*self._accusing, *self._late)
-            for failure in weighing.failures_of(one.entry)
-            if failure.consequence == REFUSED
-        ]
-        members += [
-            (entry, failure)
-            for entry in self._recent
-            for failure in weighing.failures_of(entry)
-            if failure.consequence != REFUSED
-        ]
-        return weighing.causes_of(members, self._sts, self._evidence.on, self._evidence.acceptances)
+    def _missing_hosts(self) -> tuple[Reason, ...]:
+        hosts = self._mx_missing
+        return (Reason("mx-missing", len(hosts), 0, names=hosts),) if hosts else ()
+
+    def _find_missing_hosts(self) -> tuple[str, ...]:
+        """Hosts that operator or probe name and the policy does not cover: enforce refuses them."""
+        policy = self._current.policy if self._current else None
+        if policy is None or policy.mode == "none":
+            return ()
+        return tuple(host for host in listed_hosts(self._evidence) if not covers(policy.mx, host))
 
     def _find_missing(self) -> Iterator[Missing]:
-        """What keeps clean evidence from sufficing, and until when at the rate of the window so far."""
-        limits, current = self._limits, self._current
-        if current is None or not current.policy.mode:
+        """What keeps clean evidence from sufficing."""
+        outlook = self._weighed.outlook
+        if outlook is None or self._current is None or not self._current.policy.mode:
             yield Missing("policy-unknown", 0, 1)
             return
-        days = max(0, (self._window.end - current.since).days + 1)
-        if days < limits.window_days:
-            complete = current.since + dt.timedelta(days=limits.window_days + limits.late_days)
-            yield Missing("too-few-days", days, limits.window_days, complete)
-        if len(self._by_reporter) < limits.reporters:
-            yield Missing("too-few-reporters", len(self._by_reporter), limits.reporters)
-        if self._bound > limits.bound:
-            needed = weighing.sessions_needed(limits)
-            yield Missing("too-few-sessions", self._sessions, needed, self._day_of(needed, days))
-
-    def _day_of(self, needed: int, days: int) -> dt.date | None:
-        """When the window would hold so many sessions. It slides on, so what a full window lacks never comes by waiting."""
-        days = min(days, self._limits.window_days)
-        if not days or self._sessions / days * self._limits.window_days < needed:
-            return None
-        return self._evidence.on + dt.timedelta(days=math.ceil((needed - self._sessions) * days / self._sessions))
+        yield from outlook.missing(self._weighed.window)
 
     def _find_silent(self) -> Iterator[Silent]:
         """Who used to report and is overdue by its own rhythm. Silence is no success."""
-        for organization, reported in sorted(self._evidence.reported.items()):
+        for voice, reported in sorted(self._evidence.reported.items()):
             days = sorted(set(reported))
             if len(days) < _RHYTHM_DAYS:
                 continue
             pauses = sorted((later - earlier).days for earlier, later in itertools.pairwise(days))
             usual = pauses[len(pauses) // 2]
-            if (self._window.end - days[-1]).days > _MISSED_AFTER * usual:
-                yield Silent(organization, days[-1], usual)
+            if (self._weighed.shortest.end - days[-1]).days > _MISSED_AFTER * usual:
+                yield Silent(voice, self._evidence.name_of(voice), days[-1], usual)
 
     def _unseen_hosts(self) -> tuple[str, ...]:
-        """MX hosts that no failure names: successes name no host, so nothing is known about these."""
+        """MX hosts that no failure names and no probe reached: successes name no host, so nothing is known about these."""
         patterns = self._current.policy.mx if self._current else ()
-        hosts = {_host(name) for name in (*self._evidence.mx_hosts, *patterns) if not name.startswith("*")}
-        named = {_host(failure.mx_host) for entry in self._sts for failure in entry.failures}
-        return tuple(sorted(hosts - named))
+        probe, start = fresh_probe(self._evidence), self._weighed.window.start
+        probed = {normalised(one.host) for one in probe.hosts if one.reached} if probe else set()
+        hosts = {normalised(name) for name in patterns if not name.startswith("*")} | set(listed_hosts(self._evidence))
+        sts = [entry for entry in self._evidence.entries if entry.policy_type == STS and entry.failed_on >= start]
+        named = {normalised(failure.mx_host) for entry in sts for failure in entry.failures}
+        return tuple(sorted(hosts - named - probed))
 
-    def _remarks(self) -> Iterator[Reason]:
-        """What did not make the verdict and is worth knowing."""
-        dane = [cause for cause in self._causes if cause.consequence == DANE_ONLY and cause.sessions]
-        if dane:
-            names = tuple(sorted({cause.result_type for cause in dane}))
-            yield _remark("dane-failures", sum(cause.sessions for cause in dane), *names)
-        if accepted := sum(one.accepted for one in (*self._accusing, *self._late)):
-            yield _remark("accepted-sessions", accepted)
-        yield from self._words()
-        if not self._proof and self._current is not None:
-            yield _remark("no-recent-evidence", 0)
-        if unknown := sum(one.sessions for one in self._accusing if one.entry.policy is None):
-            yield _remark("policy-not-quoted", unknown)
-        unlisted = [one for one in self._accusing if one.entry.policy and not self._can_prove(one.entry)]
-        if sessions := sum(one.sessions for one in unlisted):
-            yield _remark("signers-not-listed", sessions, *sorted({one.entry.signer for one in unlisted}))
-        if len(self._by_reporter) > 1 and self._by_reporter[0].share > _LARGE_SHARE:
-            yield _remark("one-reporter-dominates", self._by_reporter[0].share, self._by_reporter[0].organization)
-        if self._silent:
-            yield _remark("silent-reporters", len(self._silent), *(one.organization for one in self._silent))
-        behind = [seen.organization for seen in self._propagation if not seen.current]
-        if behind:
-            yield _remark("old-policy-seen", len(behind), *behind)
-        if long_ranges := sum(one.entry.long_range for one in self._proof):
-            yield _remark("long-ranges", long_ranges)
 
-    def _words(self) -> Iterator[Reason]:
-        """What the operator has said, beside accepted causes, and how old it is in days."""
-        evidence = self._evidence
-        if evidence.stated:
-            yield _remark("stated-policy", (evidence.on - evidence.stated.day).days)
-        if evidence.overtaken:
-            yield _remark("stated-policy-overtaken", (evidence.on - evidence.overtaken.day).days)
-        if evidence.own_thresholds:
-            yield _remark("own-thresholds", len(evidence.own_thresholds), *evidence.own_thresholds)
+def _lack(missing: Missing) -> Reason:
+    return Reason(missing.code, missing.have, missing.need, since=missing.since, until=missing.by)
 
 
 def urgency(verdict: Verdict) -> tuple[int, int, str]:
@@ -360,16 +352,3 @@ def reasons_text(verdict: Verdict) -> str:
 
 def _figure(reason: Reason) -> str:
     return f"{reason.figure:.4g}" if reason.figure != int(reason.figure) else str(int(reason.figure))
-
-
-def _remark(code: str, figure: float, *names: str) -> Reason:
-    return Reason(code, figure, blocking=False, names=names)
-
-
-def _quoted(entry: Entry) -> tuple[str, str]:
-    """Who quotes which mx patterns."""
-    return entry.reporter, entry.policy.mx_digest if entry.policy else ""
-
-
-def _host(name: str) -> str:
-    return name.lower().rstrip(".")

@@ -6,8 +6,9 @@ from ingest.mtasts.enforcement import DANE_ONLY, POLICY_UNUSABLE, REFUSED
 from ingest.tlsrpt.vocabulary import UNEXPLAINED
 
 from . import verdict as rules
+from .causes import RECEIVER, SENDER_OR_PATH, Cause
+from .failures import OLDER_POLICY
 from .verdict import Missing, Reason, Verdict
-from .weighing import RECEIVER, SENDER_OR_PATH, Cause
 
 TITLES: Mapping[str, str] = {
     rules.NO_POLICY: "No policy",
@@ -47,37 +48,58 @@ NEXT_STEPS: Mapping[str, str] = {
 _APART = " That is apart from the causes that were accepted: their sessions are refused all the same."
 
 _REASONS: Mapping[str, str] = {
-    "mode-none": "The policy in force says mode: none.",
-    "refused-sessions": "{figure} sessions in these days would have been refused by enforce.",
-    "refused-lately": "{figure} sessions in the newest days, whose reports are still arriving, would have been refused.",
+    "mode-none": "The policy in force says mode: none, since {since}.",
+    "refused-sessions": "{figure} of {of} sessions from {since} to {until} would have been refused by enforce ({names}).",
+    "refused-lately": "{figure} sessions in the newest days, still arriving, would have been refused ({names}).",
+    "will-be-refused": "{figure} sessions failed where caches still say testing ({names}): these will be refused.{from}",
     "policy-faulty": "The policy itself is faulty: {names}.",
-    "policy-failures": "{figure} sessions met a policy that could not be used ({names}).",
-    "no-policy-found": "Senders found no policy for {figure} sessions.",
-    "nothing-refused": "{figure} sessions in these days, none refused.",
-    "enough-evidence": "At {names} confidence no more than {rate} of the sessions would be refused (asked for: {limit}).",
+    "mx-missing": "The policy does not cover {names}: enforce refuses every session there. Add an mx line for each.",
+    "policy-failures": "{figure} of {of} sessions met a policy that could not be used ({names}), {since} to {until}.",
+    "policy-gone": "Voices that quoted the policy find none since {since}: {names}.",
+    "no-policy-found": "Senders found no policy for {figure} sessions ({names}).",
+    "one-sender-found-none": "This sender found none: {names}, {figure} sessions. It may know DANE only.",
+    "failures-without-policy": "{figure} of {of} sessions without a policy failed as enforce would not allow ({names}).",
+    "nothing-refused": "{figure} sessions since {since}, none refused.",
+    "nothing-refused-so-far": "{figure} sessions since {since}, none refused so far; {of} of {threshold} days are complete.",
+    "nothing-refused-by-known": "{figure} sessions since {since}, none refused by known reporters.",
+    "nothing-refused-by-known-so-far": "{figure} sessions since {since}, none refused by known reporters so far.",
+    "enough-evidence": "At {names} confidence no more than {rate} of {of} sessions would be refused (asked for: {limit}).",
+    "no-known-voice": "No known reporter has reported; what strangers say moves nothing.",
     "policy-unknown": "No trusted report quotes a policy that can be read, so nobody knows what the sessions prove.",
-    "too-few-days": "The policy has been the same for {figure} complete days; {threshold} are asked for.",
-    "too-few-reporters": "{figure} independent reporters; {threshold} are asked for.",
+    "clean-days": "{figure} of {threshold} clean days are complete, counted from {since}.",
+    "too-few-reporters": "Independent reporters: {figure} of the {threshold} that are asked for.",
     "too-few-sessions": "{figure} clean sessions; {threshold} are needed to be sure.",
+    "refused-until": "{figure} sessions were refused, or would have been, until {until}; clean since ({names}).",
+    "not-seen-again": "A fault was not seen again, but those who saw it have fallen silent ({names}).",
+    "mx-not-in-policy": "{figure} sessions met hosts that no mx line covers ({names}). Add a host if it is yours; if not, "
+    "somebody answers MX queries falsely.",
+    "older-policy-cached": "{figure} sessions failed because caches hold an older policy without {names}: nothing to repair.",
+    "few-policy-failures": "{figure} of {of} sessions could not use the policy, last on {until} ({names}): a few.",
+    "policy-not-found": "{names} did not find the policy on {until}.",
     "dane-failures": "DANE senders refuse {figure} sessions today, in every mode ({names}). The switch changes nothing there.",
     "accepted-sessions": "{figure} refused sessions are left out, because their cause was accepted.",
+    "repaired-sessions": "{figure} failed sessions up to {until} are of causes that were said to be repaired.",
     "stated-policy": "The policy in force was entered by hand (days ago: {figure}) and outranks what reports quote.",
     "stated-policy-overtaken": "The policy entered by hand (days ago: {figure}) no longer counts: senders have changed to "
     "another one since.",
     "own-thresholds": "This domain has thresholds of its own ({names}).",
     "no-recent-evidence": "No report about these days is about the policy in force.",
     "refused-by-older-policy": "{figure} sessions in the newest days were refused by senders that still hold an older policy in "
-    "mode enforce ({names}).{until}",
-    "signers-not-listed": "{figure} sessions are in reports whose signers are not listed as believed ({names}): these can block "
-    "and prove nothing.",
+    "mode enforce ({names}).{caches}",
     "policy-not-quoted": "{figure} sessions are in reports that quote no policy: these can block and prove nothing.",
+    "forgotten-id": "{names}: these quote another mode of the policy, days after it changed. Was the id in DNS changed, too?",
     "one-reporter-dominates": "{rate} of the sessions come from one reporter ({names}).",
-    "silent-reporters": "{figure} reporters have fallen silent ({names}). Silence is no success.",
-    "old-policy-seen": "{figure} reporters still saw an older policy ({names}).",
-    "long-ranges": "{figure} reports cover more than 36 hours and count on their first day.",
+    "silent-reporters": "Reporters that have fallen silent: {figure} ({names}). Silence is no success.",
+    "old-policy-seen": "Reporters that still saw an older policy: {figure} ({names}).",
+    "long-ranges": "Reports that cover more than 36 hours: {figure}. Their failures count on the last day.",
+    "probe-could-not-look": "The probe could not look at the MX hosts: port 25 is blocked from there.",
+    "probe-host-faults": "The probe found faults at {names}.",
+    "probe-in-order": "The probe reached every MX host and found all in order.",
+    "newcomers": "Strangers report, too ({names}): {figure} sessions, which move nothing.",
+    "newcomers-refused": "Strangers say that {figure} of {of} sessions would be refused ({names}).",
 }
 MISSING: Mapping[str, str] = {
-    "too-few-days": "Complete days under this policy",
+    "clean-days": "Clean complete days",
     "too-few-reporters": "Independent reporters",
     "too-few-sessions": "Clean sessions",
 }
@@ -106,20 +128,24 @@ def reason(one: Reason) -> str:
     return _REASONS[one.code].format(
         figure=f"{one.figure:,.0f}",
         threshold=f"{one.threshold or 0:,.0f}",
+        of=f"{one.of or 0:,.0f}",
         rate=f"{one.figure:.2%}",
         limit=f"{one.threshold or 0:.2%}",
         names=names,
-        until=f" Their caches hold it until {one.until} at the latest." if one.until else "",
+        since=one.since,
+        until=one.until,
+        caches=f" Their caches hold it until {one.until} at the latest." if one.until else "",
+        **{"from": f" That begins on {one.until} at the latest." if one.until else ""},
     )
 
 
 def lack(one: Missing) -> str:
-    """When something missing will suffice, as a sentence; "" when time alone does not help and nothing is to be said."""
+    """When something missing will suffice, or what makes it suffice, as a sentence; "" when there is nothing to say."""
     if one.by is not None:
         return f"At the present rate that is enough on {one.by}."
-    if one.code == "too-few-sessions":
-        return "At the present rate there will never be enough: accept a higher bound, or probe the MX hosts."
-    return "Nobody can tell when another reporter comes." if one.code == "too-few-reporters" else ""
+    if one.options:
+        return f"Waiting does not help: override thresholds {' '.join(one.options)}, or probe the MX hosts."
+    return ""
 
 
 def fault(cause: Cause) -> str:
@@ -135,6 +161,7 @@ def consequence(cause: Cause) -> str:
         REFUSED: "enforce would refuse them",
         POLICY_UNUSABLE: "the policy could not be used",
         DANE_ONLY: "DANE senders refuse them today",
+        OLDER_POLICY: "an older policy in a cache does not name the host",
     }[cause.consequence]
 
 

@@ -1,63 +1,48 @@
-"""What entries weigh: sessions that prove, sessions that enforce would have refused, their causes, and whose word it is. Pure."""
+"""What entries weigh: sessions that prove, sessions that enforce would have refused, the bound, and whose word it is. Pure.
+
+Proof is a session that succeeded; one that failed for whatever reason proves nothing. So n is successes and refused sessions.
+"""
 
 import collections
 import datetime as dt
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 from scipy.special import betaincinv
 
 from ingest.mtasts.enforcement import REFUSED
-from ingest.tlsrpt.vocabulary import STS, UNEXPLAINED
+from ingest.tlsrpt.vocabulary import STS, TLSA
 
-from .evidence import Acceptance, Entry, Failure, Thresholds
+from .clock import Window
+from .evidence import Entry, Evidence, Thresholds
+from .failures import NOW, Fact
+from .over import failed_sessions
 
 # A bound next to nothing asks for more sessions than any report can count.
 _MOST_SESSIONS = 2**53
 
-# Whose fault a cause is, as far as reports tell (decision.md section 5).
-RECEIVER, SENDER_OR_PATH, UNCLEAR = "receiver", "sender-or-path", "unclear"
-
 
 class Counted(msgspec.Struct, frozen=True):
-    """An entry with what enforce would have refused of it: sessions not accepted, and accepted by the operator."""
-
-    entry: Entry
-    refused: int
-    accepted: int
-
-    @property
-    def sessions(self) -> int:
-        """Sessions that count: an accepted failure is left out of the reckoning altogether."""
-        failed = self.entry.failed if self.entry.failed is not None else self.refused + self.accepted
-        return self.entry.successful + failed - self.accepted
-
-
-class Cause(msgspec.Struct, frozen=True):
-    """One way in which sessions failed: result type times MX host ("" when none is named).
-
-    ``sessions`` are not accepted, ``accepted`` are; ``by_organization`` counts both, most first. ``reporters`` saw it, out of
-    ``of_reporters`` heard in these days.
+    """An entry with what enforce would have refused of it: sessions that still speak, ``past`` ones whose cause is over or
+    repaired, and those the operator has accepted, which are left out of the reckoning. ``proves``: its successes count.
     """
 
-    result_type: str
-    mx_host: str
-    consequence: str
-    sessions: int
-    accepted: int
-    organizations: tuple[str, ...]
-    reporters: int
-    of_reporters: int
-    by_organization: tuple[tuple[str, int], ...]
-    first_day: dt.date
-    last_day: dt.date
-    fault: str
-    possible_downgrade: bool
+    entry: Entry
+    refused: int = 0
+    past: int = 0
+    accepted: int = 0
+    proves: bool = True
+    phase: str = NOW
+
+    @property
+    def succeeded(self) -> int:
+        """Sessions that prove something."""
+        return self.entry.successful if self.proves else 0
 
 
 class DayCount(msgspec.Struct, frozen=True):
-    """One day's sessions that count: all, those that enforce refuses, and those of them whose cause was accepted."""
+    """One day's sessions that count: all, those that enforce refuses, and beside them those whose cause was accepted."""
 
     day: dt.date
     sessions: int
@@ -66,14 +51,34 @@ class DayCount(msgspec.Struct, frozen=True):
 
 
 class ReporterEvidence(msgspec.Struct, frozen=True):
-    """What one reporter contributes to the window: sessions, refused ones, its own bound, its share of all sessions."""
+    """What one voice contributes to the window: sessions, refused ones, its own bound, its share of all sessions.
 
+    ``last_day`` is the newest one it reported about in the window.
+    """
+
+    voice: str
     organization: str
     sessions: int
     refused: int
     bound: float
     share: float
     last_day: dt.date
+
+    @property
+    def proves(self) -> bool:
+        """Whether it counts as an independent voice: a session of it has succeeded."""
+        return self.sessions > self.refused
+
+
+class Sums(msgspec.Struct, frozen=True):
+    """The figures of a window, all from the same sessions: ``sessions`` are successes and ``refused``, of which ``past`` are
+    over; the refused ones are those of the window.
+    """
+
+    sessions: int
+    refused: int
+    past: int
+    accepted: int
 
 
 def upper_bound(refused: int, sessions: int, confidence: float) -> float:
@@ -89,111 +94,95 @@ def sessions_needed(thresholds: Thresholds) -> int:
     return math.ceil(min(needed, _MOST_SESSIONS))
 
 
-def count(entry: Entry, on: dt.date, acceptances: Sequence[Acceptance]) -> Counted:
-    """The refused sessions of an entry. Details overlap: together they are no more than the entry's total says."""
-    refused = accepted = 0
-    for failure in failures_of(entry):
-        if failure.consequence == REFUSED:
-            if is_accepted(entry, failure, on, acceptances):
-                accepted += failure.sessions
-            else:
-                refused += failure.sessions
+def count(entry: Entry, facts: Iterable[Fact], live: Collection[int], *, proves: bool) -> Counted:
+    """The refused sessions of an entry with its ``facts``; ``live`` are the ids of those whose cause is not over.
+
+    Details overlap: together they are no more than the entry's total says.
+    """
+    refused = past = accepted = 0
+    phase = NOW
+    for fact in facts:
+        if fact.consequence != REFUSED:
+            continue
+        phase = fact.phase
+        if fact.accepted:
+            accepted += fact.failure.sessions
+        elif id(fact) in live:
+            refused += fact.failure.sessions
+        else:
+            past += fact.failure.sessions
     if entry.failed is not None:
         refused = min(refused, entry.failed)
-        accepted = min(accepted, entry.failed - refused)
-    return Counted(entry, refused, accepted)
+        past = min(past, entry.failed - refused)
+        accepted = min(accepted, entry.failed - refused - past)
+    return Counted(entry, refused, past, accepted, proves, phase)
 
 
-def failures_of(entry: Entry) -> Iterator[Failure]:
-    """The failures of an entry, those that no detail explains among them: they are taken for the worst."""
-    yield from entry.failures
-    if entry.unexplained and entry.policy_type == STS:
-        yield Failure(UNEXPLAINED, "", entry.unexplained, REFUSED)
-
-
-def is_accepted(entry: Entry, failure: Failure, on: dt.date, acceptances: Iterable[Acceptance]) -> bool:
-    """Whether the operator's word covers it on that day."""
-    return any(word.covers(on, failure.result_type, failure.mx_host, entry.organization) for word in acceptances)
-
-
-def causes_of(
-    members: Iterable[tuple[Entry, Failure]], heard: Iterable[Entry], on: dt.date, acceptances: Sequence[Acceptance]
-) -> list[Cause]:
-    """Failures grouped by what follows, result type and MX host; most sessions first. ``heard`` is everybody in these days."""
-    voices = {entry.reporter for entry in heard}
-    groups: dict[tuple[str, str, str], list[tuple[Entry, Failure]]] = collections.defaultdict(list)
-    for entry, failure in members:
-        if failure.consequence:
-            groups[failure.consequence, failure.result_type, failure.mx_host].append((entry, failure))
-    causes = [_cause(key, group, voices, on, acceptances) for key, group in groups.items()]
-    return sorted(causes, key=lambda cause: (-cause.sessions, cause.result_type, cause.mx_host))
-
-
-def _cause(
-    key: tuple[str, str, str],
-    members: Sequence[tuple[Entry, Failure]],
-    voices: set[str],
-    on: dt.date,
-    acceptances: Sequence[Acceptance],
-) -> Cause:
-    consequence, result_type, mx_host = key
-    total = sum(failure.sessions for _, failure in members)
-    accepted = sum(failure.sessions for entry, failure in members if is_accepted(entry, failure, on, acceptances))
-    saw = {entry.reporter for entry, _ in members}
-    counts: collections.Counter[str] = collections.Counter()
-    for entry, failure in members:
-        counts[entry.organization] += failure.sessions
-    fault = RECEIVER if len(saw) > 1 else SENDER_OR_PATH if voices - saw else UNCLEAR
-    return Cause(
-        result_type=result_type,
-        mx_host=mx_host,
-        consequence=consequence,
-        sessions=total - accepted,
-        accepted=accepted,
-        organizations=tuple(sorted(counts)),
-        by_organization=tuple(sorted(counts.items(), key=lambda one: (-one[1], one[0]))),
-        reporters=len(saw),
-        of_reporters=len(voices | saw),
-        first_day=min(entry.day for entry, _ in members),
-        last_day=max(entry.day for entry, _ in members),
-        fault=fault,
-        # One network meets no STARTTLS where others do: that is what an attack on its path looks like.
-        possible_downgrade=fault == SENDER_OR_PATH and result_type == "starttls-not-supported",
-    )
+def sums(counted: Iterable[Counted], window: Window) -> Sums:
+    """The figures of the window. A long range has its successes on its first day and its failures on its last."""
+    succeeded = refused = past = accepted = 0
+    for one in counted:
+        if window.holds(one.entry.day):
+            succeeded += one.succeeded
+        if window.holds(one.entry.failed_on):
+            refused += one.refused
+            past += one.past
+            accepted += one.accepted
+    return Sums(succeeded + refused + past, refused + past, past, accepted)
 
 
 def by_day(counted: Iterable[Counted]) -> tuple[DayCount, ...]:
     """The days with sessions that count, in order."""
-    days: dict[dt.date, list[Counted]] = collections.defaultdict(list)
+    days: dict[dt.date, list[int]] = collections.defaultdict(lambda: [0, 0, 0])
     for one in counted:
-        days[one.entry.day].append(one)
-    return tuple(
-        DayCount(
-            day,
-            *(sum(figure) for figure in zip(*((m.sessions, m.refused, m.accepted) for m in days[day]), strict=True)),
-        )
-        for day in sorted(days)
-    )
+        refused = one.refused + one.past
+        days[one.entry.day][0] += one.succeeded
+        failing = days[one.entry.failed_on]
+        failing[0] += refused
+        failing[1] += refused
+        failing[2] += one.accepted
+    return tuple(DayCount(day, *days[day]) for day in sorted(days))
 
 
-def by_reporter(proof: Iterable[Counted], confidence: float) -> list[ReporterEvidence]:
-    """Who proves something, most sessions first. A report without sessions is no evidence."""
+def by_reporter(
+    evidence: Evidence, counted: Iterable[Counted], window: Window, confidence: float
+) -> list[ReporterEvidence]:
+    """Whose sessions count in the window, most first. A voice without sessions is no evidence."""
     groups: dict[str, list[Counted]] = collections.defaultdict(list)
-    for one in proof:
-        if one.sessions:
-            groups[one.entry.reporter].append(one)
-    total = sum(one.sessions for members in groups.values() for one in members)
-    found = []
-    for members in groups.values():
-        sessions, refused = sum(one.sessions for one in members), sum(one.refused for one in members)
-        found.append(
-            ReporterEvidence(
-                organization=", ".join(sorted({one.entry.organization for one in members})),
-                sessions=sessions,
-                refused=refused,
-                bound=upper_bound(refused, sessions, confidence),
-                share=sessions / total,
-                last_day=max(one.entry.day for one in members),
-            )
+    for one in counted:
+        groups[one.entry.voice].append(one)
+    weights = {voice: sums(members, window) for voice, members in groups.items()}
+    weights = {voice: weight for voice, weight in weights.items() if weight.sessions}
+    total = sum(weight.sessions for weight in weights.values())
+    proving = [
+        ReporterEvidence(
+            voice=voice,
+            organization=evidence.name_of(voice),
+            sessions=weight.sessions,
+            refused=weight.refused,
+            bound=upper_bound(weight.refused, weight.sessions, confidence),
+            share=weight.sessions / total,
+            last_day=max(day for one in groups[voice] for day in _days(one.entry) if window.holds(day)),
         )
-    return sorted(found, key=lambda reporter: (-reporter.sessions, reporter.organization))
+        for voice, weight in weights.items()
+    ]
+    return sorted(proving, key=lambda reporter: (-reporter.sessions, reporter.organization))
+
+
+def _days(entry: Entry) -> tuple[dt.date, dt.date]:
+    return entry.day, entry.failed_on
+
+
+def listing_twice(entries: Sequence[Entry]) -> frozenset[str]:
+    """The voices that list the same sessions under ``tlsa`` and under ``sts``: in every report that has both, the totals are
+    equal (Microsoft). Who reports different totals even once counts different sessions, of which none may be dropped.
+    """
+    totals: dict[tuple[str, object], dict[str, int]] = collections.defaultdict(lambda: collections.defaultdict(int))
+    for entry in entries:
+        report = (entry.voice, entry.report or entry.day)
+        totals[report][entry.policy_type] += entry.successful + failed_sessions(entry)
+    both = {report: types for report, types in totals.items() if types.keys() >= {STS, TLSA}}
+    equal: Mapping[str, list[bool]] = collections.defaultdict(list)
+    for (voice, _), types in both.items():
+        equal[voice].append(types[STS] == types[TLSA])
+    return frozenset(voice for voice, marks in equal.items() if all(marks))

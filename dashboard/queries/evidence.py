@@ -16,15 +16,13 @@ from ingest.mtasts import enforcement
 from ingest.sql import chunks
 from ingest.tlsrpt.vocabulary import STS
 
-from ..evidence import Entry, Evidence, Failure, Policy, ServedPolicy, Sighting, Thresholds
+from ..evidence import Entry, Evidence, Failure, Policy, ServedPolicy, Sighting, Thresholds, Voice
 from ..operator_word import heard, thresholds_of
 from .frames import total
 from .operator_word import in_force_from
 from .selection import Scope
 from .voices import Speakers, speakers_of
 
-# How far back changes of the policy and the rhythm of reporters are looked for; policies live in caches for weeks.
-_HISTORY = dt.timedelta(days=120)
 # Details that differ in their host, reason or type; honest reports have a handful of each.
 _LONGEST_HOST, _LONGEST_REASON = 253, 100
 
@@ -67,32 +65,55 @@ def evidence_from(
     starts = {name: _start(on, thresholds_of(words.get(name, ()), thresholds)) for name in domains}
     first = min(starts.values(), default=on)
     policies = _policies(connection, about)
-    speakers = speakers_of(connection, about.since(), on, thresholds.signers)
-    standings = _standings(connection, about, speakers)
+    speakers = speakers_of(connection, about.since(), on)
+    standings = _standings(connection, about, first, speakers)
     failures = _failures(connection, about, first)
     entries = _entries(connection, about, first, policies, failures, speakers, standings)
-    history = _history(connection, about, policies, thresholds, speakers)
-    served = _served(connection, about, policies, thresholds)
-    return [
-        heard(
-            Evidence(
-                domain=domain,
-                on=on,
-                entries=tuple(entry for entry in entries[domain] if entry.day >= starts[domain]),
-                sightings=tuple(history[domain].sightings or map(_last_seen, served[domain])),
-                served=tuple(served[domain]),
-                reported={name: tuple(days) for name, days in history[domain].reported.items()},
-            ),
-            words.get(domain, ()),
-            thresholds,
+    history = _history(connection, about, first, policies, speakers)
+    served = _served(connection, about, policies, speakers)
+    found = []
+    for domain in domains:
+        voices = _voices(speakers[domain], on, thresholds)
+        evidence = Evidence(
+            domain=domain,
+            on=on,
+            entries=tuple(entry for entry in entries[domain] if entry.failed_on >= starts[domain]),
+            sightings=tuple(seen for seen in history[domain].sightings if seen.day >= starts[domain]),
+            reported={name: tuple(sorted(days)) for name, days in history[domain].reported.items()},
+            voices=voices,
+            first_day=starts[domain],
         )
-        for domain in domains
-    ]
+        evidence = heard(evidence, words.get(domain, ()), thresholds)
+        quoted = [old for old in served[domain] if evidence.is_known(old.voice)]
+        found.append(_with_served(evidence, quoted))
+    return found
+
+
+def _with_served(evidence: Evidence, quoted: Sequence["_Quoted"]) -> Evidence:
+    """The evidence with every policy that known voices ever quoted, oldest first; if that is long ago, as sightings, too."""
+    first: dict[Policy, dt.date] = {}
+    last: dict[Policy, dt.date] = {}
+    for old in quoted:
+        first[old.policy] = min(first.get(old.policy, old.first_day), old.first_day)
+        last[old.policy] = max(last.get(old.policy, old.last_day), old.last_day)
+    served = tuple(
+        ServedPolicy(policy, day, last[policy]) for policy, day in sorted(first.items(), key=lambda one: one[1])
+    )
+    sightings = evidence.sightings or tuple(Sighting(old.last_day, old.voice, old.policy) for old in quoted)
+    return msgspec.structs.replace(evidence, served=served, sightings=sightings)
+
+
+def _voices(speakers: Speakers, on: dt.date, thresholds: Thresholds) -> Mapping[str, Voice]:
+    found = {}
+    for name, speaker in speakers.by_voice.items():
+        basis = speaker.basis(on, thresholds.signers)
+        found[name] = Voice(name, speaker.organization, bool(basis), basis, speaker.signer)
+    return found
 
 
 def _start(on: dt.date, thresholds: Thresholds) -> dt.date:
-    """The first day of the window, with a day to spare."""
-    return on - dt.timedelta(days=thresholds.window_days + thresholds.late_days + 1)
+    """The first day of the look-back."""
+    return on - dt.timedelta(days=thresholds.lookback_days + thresholds.late_days)
 
 
 class _About:
@@ -110,7 +131,7 @@ class _About:
             report.c.policy_domain.in_(self.domains),
             scope.allows(report.c.policy_domain),
             report.c.trust.in_(trusts),
-            report.c.day <= on,
+            report.c.failure_day <= on,
         ]
         if as_of_then:
             midnight = dt.datetime.combine(on + dt.timedelta(days=1), dt.time(), dt.UTC)
@@ -124,7 +145,7 @@ class _About:
 
     def since(self, day: dt.date | None = None) -> list[sa.ColumnElement[bool]]:
         """The conditions, for reports about ``day`` and later."""
-        return self._where if day is None else [*self._where, report.c.day >= day]
+        return self._where if day is None else [*self._where, report.c.failure_day >= day]
 
 
 def _with_entries() -> sa.Join:
@@ -132,12 +153,14 @@ def _with_entries() -> sa.Join:
     return report.join(policy_entry, same)
 
 
-def _standings(connection: sa.Connection, about: _About, speakers: Mapping[str, Speakers]) -> Mapping[Key, Standing]:
+def _standings(
+    connection: sa.Connection, about: _About, first: dt.date, speakers: Mapping[str, Speakers]
+) -> Mapping[Key, Standing]:
     """The standing of each report that has copies, among those that had arrived and with the voices as they resolve now.
 
     The stored flags say the same of today; but not of a past day, nor with uploads that the operator trusts.
     """
-    row, since = report.c, about.since(about.on - _HISTORY)
+    row, since = report.c, about.since(first)
     groups = sa.select(row.policy_domain, row.same_id).where(*since).group_by(row.policy_domain, row.same_id)
     several = groups.having(sa.func.count() > 1).subquery()
     same = (several.c.policy_domain == row.policy_domain) & (several.c.same_id == row.same_id)
@@ -208,7 +231,14 @@ def _entries(
     said, entry = report.c, policy_entry.c
     query = (
         sa.select(said.policy_domain, said.report_key, said.day, said.organization, said.signer, said.long_range)
-        .add_columns(said.voice, entry.position, entry.policy_type, entry.policy_digest, entry.successful_sessions)
+        .add_columns(
+            said.voice,
+            said.failure_day,
+            entry.position,
+            entry.policy_type,
+            entry.policy_digest,
+            entry.successful_sessions,
+        )
         .add_columns(entry.failed_sessions, entry.unexplained_sessions)
         .select_from(_with_entries())
         .where(*about.since(first))
@@ -226,6 +256,7 @@ def _entries(
         found[row.policy_domain].append(
             Entry(
                 day=row.day,
+                voice=standing.voice,
                 organization=row.organization,
                 signer=row.signer,
                 policy_type=row.policy_type,
@@ -235,7 +266,8 @@ def _entries(
                 unexplained=row.unexplained_sessions if accuses else 0,
                 failures=tuple(_failure(*one) for one in failures.get((*row[:2], row.position), ()) if accuses),
                 long_range=row.long_range,
-                voice=standing.voice,
+                report=row.report_key,
+                failure_day=row.failure_day,
             )
         )
     return found
@@ -248,72 +280,70 @@ def _failure(result_type: str, host: str, reason: str, policy_type: str, session
 
 class _History(msgspec.Struct):
     sightings: list[Sighting] = []
-    reported: dict[str, list[dt.date]] = {}
+    reported: dict[str, set[dt.date]] = {}
 
 
 def _history(
     connection: sa.Connection,
     about: _About,
+    first: dt.date,
     policies: Mapping[tuple[str, str], Policy],
-    thresholds: Thresholds,
     speakers: Mapping[str, Speakers],
 ) -> Mapping[str, _History]:
-    """Who reported about which day, and which policy was quoted then by those who are believed."""
+    """Who reported about which day, and which policy was quoted then."""
     said = report.c
     digest = sa.case((policy_entry.c.policy_type == STS, policy_entry.c.policy_digest)).label("digest")
     same = (policy_entry.c.policy_domain == said.policy_domain) & (policy_entry.c.report_key == said.report_key)
     query = (
-        sa.select(said.policy_domain, said.day, said.organization, said.signer, digest, said.voice)
+        sa.select(said.policy_domain, said.day, said.voice, digest)
         .add_columns(sa.func.min(said.received_at).label("came"))
         .select_from(report.outerjoin(policy_entry, same))
-        .where(*about.since(about.on - _HISTORY))
-        .group_by(said.policy_domain, said.day, said.organization, said.signer, sa.text("5"), said.voice)
-        .order_by(said.policy_domain, said.day, said.organization, said.signer, sa.text("5"))
+        .where(*about.since(first))
+        .group_by(said.policy_domain, said.day, said.voice, sa.text("4"))
+        .order_by(said.policy_domain, said.day, said.voice, sa.text("4"))
     )
     found: dict[str, _History] = collections.defaultdict(_History)
     for row in connection.execute(query):
-        history = found[row.policy_domain]
-        history.reported.setdefault(row.organization, []).append(row.day)
+        history, voice = found[row.policy_domain], speakers[row.policy_domain].resolve(row.voice)
+        history.reported.setdefault(voice, set()).add(row.day)
         policy = policies.get((row.policy_domain, row.digest or ""))
-        if policy and thresholds.believes(row.signer):
-            reporter = speakers[row.policy_domain].resolve(row.voice)
-            history.sightings.append(Sighting(row.day, row.organization, reporter, policy, row.came.date()))
+        if policy:
+            history.sightings.append(Sighting(row.day, voice, policy, row.came.date()))
     return found
+
+
+class _Quoted(msgspec.Struct, frozen=True):
+    """A policy that a voice has quoted at any time."""
+
+    voice: str
+    policy: Policy
+    first_day: dt.date
+    last_day: dt.date
 
 
 def _served(
-    connection: sa.Connection, about: _About, policies: Mapping[tuple[str, str], Policy], thresholds: Thresholds
-) -> Mapping[str, list[ServedPolicy]]:
-    """Every policy that was ever quoted by those who are believed, with its first and last day, oldest first."""
+    connection: sa.Connection,
+    about: _About,
+    policies: Mapping[tuple[str, str], Policy],
+    speakers: Mapping[str, Speakers],
+) -> Mapping[str, list[_Quoted]]:
+    """Every policy that was ever quoted, by voice, with its first and last day, oldest first."""
     entry, day = policy_entry.c, report.c.day
     query = (
-        sa.select(entry.policy_domain, entry.policy_digest)
+        sa.select(entry.policy_domain, report.c.voice, entry.policy_digest)
         .add_columns(sa.func.min(day).label("first_day"), sa.func.max(day).label("last_day"))
         .select_from(_with_entries())
-        .where(*about.since(), entry.policy_type == STS, entry.policy_digest.is_not(None), _believed(thresholds))
-        .group_by(entry.policy_domain, entry.policy_digest)
-        .order_by(entry.policy_domain, sa.text("first_day"), entry.policy_digest)
+        .where(*about.since(), entry.policy_type == STS, entry.policy_digest.is_not(None))
+        .group_by(entry.policy_domain, report.c.voice, entry.policy_digest)
+        .order_by(entry.policy_domain, sa.text("first_day"), entry.policy_digest, report.c.voice)
     )
-    found: dict[str, list[ServedPolicy]] = collections.defaultdict(list)
+    found: dict[str, list[_Quoted]] = collections.defaultdict(list)
     for row in connection.execute(query):
         policy = policies.get((row.policy_domain, row.policy_digest))
         if policy:
-            found[row.policy_domain].append(ServedPolicy(policy, row.first_day, row.last_day))
+            voice = speakers[row.policy_domain].resolve(row.voice)
+            found[row.policy_domain].append(_Quoted(voice, policy, row.first_day, row.last_day))
     return found
-
-
-def _believed(thresholds: Thresholds) -> sa.ColumnElement[bool]:
-    """``Thresholds.believes`` as a condition."""
-    names = thresholds.signers
-    if not names:
-        return sa.true()
-    below = [report.c.signer.endswith(f".{name}", autoescape=True) for name in names]
-    return sa.or_(report.c.signer.in_(("", *names)), *below)
-
-
-def _last_seen(old: ServedPolicy) -> Sighting:
-    """What is known when nobody has quoted a policy for months: which was quoted last, by whom no longer matters."""
-    return Sighting(old.last_day, "", "", old.policy)
 
 
 def domains_of(engine: sa.Engine, scope: Scope) -> list[str]:

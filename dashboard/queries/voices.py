@@ -3,14 +3,15 @@
 import collections
 import datetime as dt
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from ingest import reporters, trace, voices
-from ingest.models import report
+from ingest.intake import EVIDENCE
+from ingest.models import delivery, report
 
 # A voice is heard when it has reported on so many days, the first of them so long ago; after so long a silence it is new again.
 HEARD_DAYS, HEARD_FOR, SILENT_FOR = 10, dt.timedelta(days=30), dt.timedelta(days=90)
@@ -39,6 +40,13 @@ class Speaker(msgspec.Struct):
         """
         if signers:
             return OPERATOR if self.voice in {voices.registrable(name) or name for name in signers} else ""
+        return self._own_basis(on)
+
+    def is_acquainted(self, on: dt.date) -> bool:
+        """Whether the voice is known without the operator's list: then a name may be known to be its."""
+        return bool(self._own_basis(on))
+
+    def _own_basis(self, on: dt.date) -> str:
         if reporters.is_listed(self.voice):
             return LISTED
         if self.loaded:
@@ -58,7 +66,9 @@ def _is_heard(days: Sequence[tuple[dt.date, dt.datetime]], on: dt.date) -> bool:
 class Speakers:
     """The voices of one domain by the word of its reports (rows of ``speakers_of``)."""
 
-    def __init__(self, rows: Sequence[Any] = (), ties: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, rows: Sequence[Any] = (), loaded: Collection[str] = (), ties: Mapping[str, str] | None = None
+    ) -> None:
         self._ties = ties or {}
         self.by_voice: dict[str, Speaker] = {}
         for row in rows:
@@ -66,7 +76,7 @@ class Speakers:
             speaker = self.by_voice.setdefault(voice, Speaker(voice, days={}))
             if row.newest > speaker.newest:
                 speaker.organization, speaker.signer, speaker.newest = row.organization, row.signer, row.newest
-            speaker.loaded |= row.door == trace.LOAD
+            speaker.loaded |= row.voice in loaded
             speaker.days[row.day] = min(row.first, speaker.days.get(row.day, row.first))
 
     def resolve(self, voice: str) -> str:
@@ -74,14 +84,14 @@ class Speakers:
         return self._ties.get(voice, voice)
 
 
-def _ties(rows: Iterable[Any], speakers: Speakers, on: dt.date, signers: Sequence[str]) -> Mapping[str, str]:
+def _ties(rows: Iterable[Any], speakers: Speakers, on: dt.date) -> Mapping[str, str]:
     """Names that belong to known signers: by a verified report whose contact is under the signer's domain. Of a report without
     contact (Stalwart) the name is taken for the signer's too: independence has to be shown.
     """
     found: dict[str, str] = {}
     for row in rows:
         contact = voices.registrable(voices.domain_of_address(row.contact_info))
-        if row.signer and contact in ("", row.voice) and speakers.by_voice[row.voice].basis(on, signers):
+        if row.signer and contact in ("", row.voice) and speakers.by_voice[row.voice].is_acquainted(on):
             name = voices.folded(row.organization)
             if name and not voices.is_domain(name):
                 found.setdefault(name, row.voice)
@@ -89,22 +99,33 @@ def _ties(rows: Iterable[Any], speakers: Speakers, on: dt.date, signers: Sequenc
 
 
 def speakers_of(
-    connection: sa.Connection, conditions: Sequence[sa.ColumnElement[bool]], on: dt.date, signers: Sequence[str]
+    connection: sa.Connection, conditions: Sequence[sa.ColumnElement[bool]], on: dt.date
 ) -> Mapping[str, Speakers]:
     """The voices of each domain among the reports that ``conditions`` (on the table ``report``) let in."""
     row = report.c
-    columns = (row.policy_domain, row.voice, row.organization, row.signer, row.contact_info, row.door, row.day)
+    columns = (row.policy_domain, row.voice, row.organization, row.signer, row.contact_info, row.day)
     query = (
         sa.select(*columns, sa.func.min(row.received_at).label("first"), sa.func.max(row.received_at).label("newest"))
         .where(*conditions, row.day >= on - _HISTORY)
         .group_by(*columns)
         .order_by(*columns)
     )
+    loaded: dict[str, set[str]] = collections.defaultdict(set)
+    for each in connection.execute(_loaded(conditions)):
+        loaded[each.policy_domain].add(each.voice)
     rows_of: dict[str, list[Any]] = collections.defaultdict(list)
     for each in connection.execute(query):
         rows_of[each.policy_domain].append(each)
     found: dict[str, Speakers] = collections.defaultdict(Speakers)
     for domain, rows in rows_of.items():
         # Once to see who is known, and once more with the names that are known then.
-        found[domain] = Speakers(rows, _ties(rows, Speakers(rows), on, signers))
+        found[domain] = Speakers(rows, loaded[domain], _ties(rows, Speakers(rows, loaded[domain]), on))
     return found
+
+
+def _loaded(conditions: Sequence[sa.ColumnElement[bool]]) -> sa.Select[tuple[str, str]]:
+    """Domains and voices of which the operator has loaded reports, whatever else brought them."""
+    way = delivery.c
+    of_report = (way.policy_domain == report.c.policy_domain) & (way.report_key == report.c.report_key)
+    by_operator = sa.exists().where(of_report, way.door == trace.LOAD, way.trust.in_(EVIDENCE))
+    return sa.select(report.c.policy_domain, report.c.voice).where(*conditions, by_operator).distinct()

@@ -9,11 +9,11 @@ from ingest.mtasts.enforcement import DANE_ONLY, REFUSED
 from ingest.tlsrpt.vocabulary import STS, TLSA
 
 from .. import charts, verdict_words, wording
+from ..causes import Cause
 from ..plain import domain_parameter, plain, visible
 from ..queries.reports import exactly
 from ..queries.selection import TRUSTED, Window
 from ..verdict import Verdict
-from ..weighing import Cause
 from . import parts
 from .visit import Visit
 

@@ -14,12 +14,12 @@ from ingest.mtasts.policy import Policy
 from ingest.operator_word import AcceptedCause, Content, EnteredPolicy, MxHosts, OwnThresholds, Refused, Word
 
 from .. import verdict_words, verdicts, wording
+from ..causes import Cause
 from ..evidence import NO_MX, Thresholds
 from ..operator_word import IN_FORCE, percent, state, what
 from ..plain import plain, visible
 from ..queries import operator_word as queries
 from ..verdict import Verdict
-from ..weighing import Cause
 from . import acts, parts
 from .visit import Visit
 

@@ -2,7 +2,27 @@
 
 import pytest
 
-from ingest.mtasts.enforcement import DANE_ONLY, POLICY_UNUSABLE, REFUSED, consequence, refused_sessions, refuses
+from ingest.mtasts.enforcement import (
+    CERTIFICATE,
+    DANE,
+    DANE_ONLY,
+    DANE_OPERATOR,
+    MX_PATTERN,
+    OTHER,
+    POLICY,
+    POLICY_HOST,
+    POLICY_UNUSABLE,
+    RECEIVER,
+    REFUSED,
+    RESULT_TYPES,
+    STARTTLS,
+    UNCLEAR,
+    consequence,
+    kind_of,
+    refused_sessions,
+    refuses,
+)
+from ingest.tlsrpt import vocabulary
 
 
 @pytest.mark.parametrize(
@@ -28,6 +48,17 @@ from ingest.mtasts.enforcement import DANE_ONLY, POLICY_UNUSABLE, REFUSED, conse
         ("dane-required", "", "", False),
         ("quantum-handshake-flux", "", "", True),
         ("unexplained", "", "", True),
+        # the reason code says more than the result type
+        ("unexplained", "", "tlsa-invalid", False),
+        ("quantum-handshake-flux", "", "sts_webpki_invalid", False),
+        ("validation-failure", "", " Bad HTTPS response code: 404", False),
+        ("validation-failure", "", "VALIDATION_FAILURE", True),
+        ("validation-failure", "", "X509_V_ERR_PROXY_PATH_LENGTH_EXCEEDED", True),
+        ("validation-failure", "", "421 4.7.0", True),
+        ("STS_POLICY_FETCH_ERROR", "", "", False),
+        # ... and less than a result type that says something
+        ("certificate-expired", "", "sts-policy-fetch-error", True),
+        ("sts-policy-fetch-error", "", "tls-remote-alert-80-internal-error", False),
         ("", "", "", True),
     ],
 )
@@ -72,3 +103,28 @@ def test_what_follows_from_a_failure(
     policy_type: str, result_type: str, mx: str, reason: str, follows: str | None
 ) -> None:
     assert consequence(policy_type, result_type, mx, reason) == follows
+
+
+@pytest.mark.parametrize(
+    ("result_type", "reason", "group", "repairer"),
+    [
+        ("starttls-not-supported", "", STARTTLS, RECEIVER),
+        ("certificate-not-trusted", "", CERTIFICATE, RECEIVER),
+        ("validation-failure", "", OTHER, UNCLEAR),
+        ("validation-failure", "MX_HOSTS_MISMATCH", MX_PATTERN, RECEIVER),  # Microsoft
+        ("validation-failure", "mx-mismatch", MX_PATTERN, RECEIVER),
+        ("validation-failure", "invalid peer certificate: UnknownIssuer", CERTIFICATE, RECEIVER),  # Stalwart
+        ("validation-failure", "tls-remote-alert-80-internal-error", STARTTLS, RECEIVER),  # mox
+        ("sts-policy-fetch-error", "bad https response code: 500", POLICY, POLICY_HOST),  # Mail.ru
+        ("dane-required", "", DANE, DANE_OPERATOR),
+        ("mx-not-in-policy", "", MX_PATTERN, RECEIVER),
+        ("something-new", "123", OTHER, UNCLEAR),
+    ],
+)
+def test_what_failed_and_who_can_repair_it(result_type: str, reason: str, group: str, repairer: str) -> None:
+    kind = kind_of(result_type, reason)
+    assert (kind.group, kind.repairer) == (group, repairer)
+
+
+def test_every_result_type_of_the_registry_is_in_the_table() -> None:
+    assert RESULT_TYPES.keys() >= vocabulary.RESULT_TYPES

@@ -167,7 +167,7 @@ def test_what_caches_go_on_refusing_needs_no_new_policy() -> None:
     bad = entry(ON - dt.timedelta(days=1), MICROSOFT, 5, failure("certificate-expired", 2), policy=ENFORCE)
     for now, says in ((TESTING, "in testing already: publish nothing"), (NONE, "withdrawn already")):
         entries = (*old, *daily(change + dt.timedelta(days=1), signers=[GOOGLE], policy=now), bad)
-        quotes = tuple(Sighting(one.day, one.organization, one.reporter, one.policy) for one in entries if one.policy)
+        quotes = tuple(Sighting(one.day, one.voice, one.policy) for one in entries if one.policy)
         found = step(rules.ENFORCING_REFUSING, *entries, sightings=quotes)
         assert (found.publication, says in found.words) == (None, True)
         assert found.words.startswith("Repair the causes")
@@ -181,12 +181,12 @@ def test_without_a_policy_the_hosts_must_be_named() -> None:
 
 
 def test_a_broken_policy_is_shown_in_its_right_form() -> None:
-    broken = entry(END, MICROSOFT, 0, failure("sts-policy-invalid", 3, mx=""), policy=None)
-    assert published(step(rules.POLICY_BROKEN, *daily(), broken)) == ("testing", TESTING.mx, WEEK)
+    lost = failure("sts-policy-invalid", 3, mx="")
+    broken = [entry(ON - dt.timedelta(days=1), one, 0, lost, policy=None) for one in (GOOGLE, MICROSOFT)]
+    assert published(step(rules.POLICY_BROKEN, *daily(), *broken)) == ("testing", TESTING.mx, WEEK)
     wrong = msgspec.structs.replace(TESTING, mode="enforced", max_age=None)
     assert published(step(rules.POLICY_BROKEN, *daily(policy=wrong))) == ("testing", TESTING.mx, WEEK)
-    unknown = [entry(END, MICROSOFT, 0, failure("sts-policy-invalid", 3, mx=""), policy=None)]
-    assert step(rules.POLICY_BROKEN, *unknown).publication is None
+    assert step(rules.POLICY_BROKEN, *broken).publication is None
 
 
 def test_who_has_to_wait_publishes_nothing() -> None:

@@ -5,8 +5,16 @@ import datetime as dt
 import msgspec
 import pytest
 
-from dashboard.evidence import Evidence, Policy, ServedPolicy, Sighting, StatedPolicy
-from dashboard.policy_history import current_policy, expiry, held_enforcing, largest_max_age, propagation
+from dashboard.evidence import Evidence, Policy, Probe, ServedPolicy, Sighting, StatedPolicy
+from dashboard.policy_history import (
+    current_policy,
+    expiry,
+    held_enforcing,
+    largest_max_age,
+    previous_age,
+    propagation,
+    without_new_id,
+)
 from tests.verdict.worlds import ENFORCE, NONE, ON, OTHER, TESTING
 
 DAY = dt.timedelta(days=1)
@@ -17,7 +25,7 @@ POLICIES = {"T": TESTING, "E": ENFORCE, "O": OTHER, "N": NONE, "F": msgspec.stru
 def seen(**reporters: str) -> Evidence:
     """A letter for each day and reporter, from FIRST on; "." is a day without a report, "B" both testing and enforce."""
     found = (
-        Sighting(FIRST + number * DAY, name, name, POLICIES[one])
+        Sighting(FIRST + number * DAY, name, POLICIES[one])
         for name, letters in reporters.items()
         for number, letter in enumerate(letters)
         for one in {".": "", "B": "TE", "M": "TO"}.get(letter, letter)
@@ -36,9 +44,24 @@ def seen(**reporters: str) -> Evidence:
         # a large sender has a cache for each machine
         ({"a": "TTTBBB"}, "enforce", 3),
         ({"a": "TTTBBEBE"}, "enforce", 3),
-        # rolled back after two days, while b keeps the newer policy
-        ({"a": "TTTEETT", "b": "TTTTEEE"}, "testing", 5),
-        ({"a": "TTTEEBBT"}, "testing", 5),
+        # rolled back after two days, while b keeps the newer policy: believed when it is quoted alone for three days
+        ({"a": "TTTEETT", "b": "TTTTEEE"}, "enforce", 3),
+        ({"a": "TTTEETTT", "b": "TTTTEEEE"}, "testing", 5),
+        ({"a": "TTTEEBBTT"}, "enforce", 3),
+        ({"a": "TTTEEBBTTT"}, "testing", 5),
+        # one sender whose caches alternate
+        ({"a": "TTT" + "ET" * 10}, "enforce", 3),
+        ({"a": "TTT" + "ETT" * 7}, "enforce", 3),
+        ({"a": "TTT" + "EETT" * 6, "b": "T" * 27}, "enforce", 3),
+        ({"a": "TTT" + "EEETTT" * 3 + "E"}, "enforce", 3),
+        ({"a": "TTT" + "EEETTT" * 4}, "enforce", 3),
+        ({"a": "TTT" + "EEETTT" * 4 + "T"}, "testing", 24),
+        ({"a": "BBBT"}, "testing", 0),
+        # back to testing for long, and to enforce again
+        ({"a": "TTT" + "E" * 5 + "T" * 16 + "EE"}, "testing", 8),
+        ({"a": "TTT" + "E" * 5 + "T" * 16 + "EEE"}, "enforce", 24),
+        # the id was changed for one sender only: it holds all the same
+        ({"a": "T" * 5 + "E" * 35, "b": "T" * 40, "c": "T" * 40}, "enforce", 5),
         # a new reporter with an old cache changes nothing
         ({"a": "TTTEEE", "b": ".....T"}, "enforce", 3),
         # nobody reported for a while
@@ -61,8 +84,10 @@ def test_the_mode_in_force(reporters: dict[str, str], mode: str, mode_since: int
         ({"a": "T" * 30, "b": "T" * 30, "c": "..." + "O" * 27}, "both", 0),
         # two against one for a few days is a change on its way
         ({"a": "T" * 12, "b": "T" * 12, "c": "TTTTTTTTTTOO"}, "nine", 10),
-        # everybody in a way of its own: the last to appear
-        ({"a": "T" * 30, "b": ".O" * 15, "c": "..N" * 10}, "nothing", 2),
+        # everybody in a way of its own: nobody has changed to anything
+        ({"a": "T" * 30, "b": ".O" * 15, "c": "..N" * 10}, "both", 0),
+        # everybody changes to something else, and most are odd: the newest word counts
+        ({"a": "T" * 10 + "O" * 20, "b": "T" * 10 + "N" * 20, "c": "T" * 30}, "nine", 10),
     ],
 )
 def test_the_mx_patterns_in_force_and_since_when(reporters: dict[str, str], mx_digest: str, since: int) -> None:
@@ -74,93 +99,48 @@ def test_the_mx_patterns_in_force_and_since_when(reporters: dict[str, str], mx_d
 @pytest.mark.parametrize(
     ("reporters", "mx_digest", "since"),
     [
-        # who is new to a domain changes nothing, for one day or for long, while an older reporter contradicts
+        # what a voice quotes from its first report on is no change, while others go on quoting something else
         ({"a": "T" * 30, "b": "T" * 30, "s": "." * 29 + "O"}, "both", 0),
         ({"a": "T" * 30, "b": "T" * 30, "s": "." * 20 + "O" * 10}, "both", 0),
-        ({"a": "T" * 30, "s": "." * 20 + "TTTTTOOOOO"}, "both", 0),
         ({"a": "T" * 40, "s": "." * 15 + "O" * 25}, "both", 0),
         ({"a": "T......" * 4, "s": "." * 20 + "O" * 8}, "both", 0),
-        # ... until the older one sees it too
+        # ... until one of the others changes, too
         ({"a": "T" * 26 + "O" * 4, "s": "." * 24 + "O" * 6}, "nine", 26),
         ({"a": "T" * 26 + "MMMM", "s": "." * 24 + "O" * 6}, "nine", 26),
-        # ... or is not heard any more, or most others have sided with the new one
+        # ... or they are not heard any more, or most have sided with the new one
         ({"a": "T" * 12, "s": "." * 20 + "OOO"}, "nine", 20),
         ({"a": "T" * 21, "s": "." * 20 + "O" * 15}, "both", 0),
         ({"a": "T" * 21, "s": "." * 20 + "O" * 16}, "nine", 20),
         ({"a": "T" * 40, "r": "." * 20 + "O" * 20, "s": "." * 20 + "O" * 20}, "nine", 20),
-        ({"a": "T" * 35, "r": "." * 20 + "O" * 15, "s": "." * 20 + "O" * 15}, "both", 0),
-        # nobody is older in a domain's first week
-        ({"a": "T" * 12, "s": "......OOOOOO"}, "nine", 6),
-        ({"a": "T" * 12, "s": ".......OOOOO"}, "both", 0),
-        # who is known for two weeks is believed, and forgotten when nobody has followed
-        ({"a": "T" * 30, "s": "." * 8 + "T" * 13 + "O" * 9}, "both", 0),
-        ({"a": "T" * 30, "s": "." * 8 + "T" * 14 + "O" * 8}, "nine", 22),
+        # who changes is believed at once, and forgotten when nobody has followed
+        ({"a": "T" * 30, "s": "." * 8 + "T" * 13 + "O" * 9}, "nine", 21),
         ({"a": "T" * 35, "s": "T" * 20 + "O"}, "nine", 20),
         ({"a": "T" * 36, "s": "T" * 20 + "O"}, "both", 0),
     ],
 )
-def test_whose_word_about_a_change_is_believed(reporters: dict[str, str], mx_digest: str, since: int) -> None:
+def test_who_shows_a_change(reporters: dict[str, str], mx_digest: str, since: int) -> None:
     found = current_policy(seen(**reporters))
     assert found is not None
     assert (found.policy.mx_digest, found.since) == (mx_digest, FIRST + since * DAY)
 
 
-def test_the_age_of_a_policy_is_told_by_those_who_are_known() -> None:
-    endless = msgspec.structs.replace(TESTING, max_age=31_557_600)
-    known = seen(a="T" * 29, s="." * 29 + "T").sightings
-    sightings = tuple(msgspec.structs.replace(one, policy=endless) if one.reporter == "s" else one for one in known)
-    found = current_policy(Evidence("receiver.example", ON, sightings=sightings))
-    assert found is not None
-    assert found.policy == TESTING
-
-
-def test_a_newcomer_names_no_other_mode_either() -> None:
-    found = current_policy(seen(a="T" * 10 + "E" * 20, s="." * 25 + "TTTTT"))
-    assert found is not None
-    assert (found.policy.mode, found.mode_since) == ("enforce", FIRST + 10 * DAY)
-    found = current_policy(seen(a="T" * 30, s="." * 25 + "EEEEE"))
-    assert found is not None
-    assert found.policy.mode == "testing"
-
-
-def test_reports_about_long_ago_that_come_today_make_nobody_older() -> None:
-    letters = {"a": "T" * 30, "s": "T" * 25 + "OOOOO"}
-    late = [
-        msgspec.structs.replace(one, came=FIRST + 25 * DAY) if one.reporter == "s" else one
-        for one in seen(**letters).sightings
-    ]
-    for sightings, mx_digest in ((seen(**letters).sightings, "nine"), (tuple(late), "both")):
-        found = current_policy(Evidence("receiver.example", ON, sightings=sightings))
+def test_of_policies_quoted_since_the_look_back_begins_the_one_served_later_is_newer() -> None:
+    reports = seen(a="E" * 30, b="T" * 30)
+    for first, later in ((TESTING, ENFORCE), (ENFORCE, TESTING)):
+        known = (ServedPolicy(first, FIRST - 90 * DAY, ON), ServedPolicy(later, FIRST - 60 * DAY, ON))
+        found = current_policy(msgspec.structs.replace(reports, served=known, first_day=FIRST))
         assert found is not None
-        assert found.policy.mx_digest == mx_digest
-    # Nor is a policy in force for longer because somebody writes today about then.
-    young = seen(a="." * 20 + "O" * 5, s="O" * 25).sightings
-    for days, since in ((20, 0), (26, 0), (27, 20)):
-        late = [msgspec.structs.replace(one, came=FIRST + days * DAY) if one.reporter == "s" else one for one in young]
-        found = current_policy(Evidence("receiver.example", ON, sightings=tuple(late)))
-        assert found is not None
-        assert found.since == FIRST + since * DAY
-
-
-def test_where_all_reports_come_at_once_the_days_they_are_about_tell_who_is_older() -> None:
-    for letters, mx_digest in (({"a": "T" * 30, "s": "." * 28 + "OO"}, "both"), ({"a": "T" * 20 + "O" * 10}, "nine")):
-        loaded = tuple(msgspec.structs.replace(one, came=ON) for one in seen(**letters).sightings)
-        found = current_policy(Evidence("receiver.example", ON, sightings=loaded))
-        assert found is not None
-        assert found.policy.mx_digest == mx_digest
-
-
-def test_after_a_change_the_older_ones_are_still_older() -> None:
-    found = current_policy(seen(a="T" * 20 + "O" * 10, s="." * 21 + "F" * 9))
-    assert found is not None
-    assert (found.policy, found.since) == (OTHER, FIRST + 20 * DAY)
+        assert (found.policy, found.mode_since_before, found.since_before) == (later, True, True)
+    young = current_policy(seen(a="T" * 20 + "E" * 20))
+    assert young is not None
+    assert (young.since_before, young.mode_since_before) == (False, False)
 
 
 def holders(**reporters: str) -> list[tuple[str, str, int | None]]:
     """Who may hold an older enforcing policy, which, and until which day from FIRST on."""
     reports = seen(**reporters)
     found = held_enforcing(reports, current_policy(reports))
-    return [(one.reporter, one.mx_digest, (one.until - FIRST).days if one.until else None) for one in found]
+    return [(one.voice, one.mx_digest, (one.until - FIRST).days if one.until else None) for one in found]
 
 
 def test_who_may_go_on_enforcing_an_older_policy() -> None:
@@ -174,19 +154,60 @@ def test_who_may_go_on_enforcing_an_older_policy() -> None:
     assert holders(a="T" * 5, s="." * 4 + "E") == holders() == []
     # Only who quoted it before the change can have it.
     assert holders(a="E" * 20 + "T" * 5, s="." * 22 + "EEE") == [("a", "both", 27)]
-    reports = seen(a="E" * 20 + "T" * 5, s="E")
-    late = tuple(
-        msgspec.structs.replace(one, came=FIRST + 23 * DAY) if one.reporter == "s" else one for one in reports.sightings
-    )
-    reports = msgspec.structs.replace(reports, sightings=late)
-    assert [one.reporter for one in held_enforcing(reports, current_policy(reports))] == ["a"]
+
+
+def test_whose_cache_may_still_refuse() -> None:
+    reports = seen(a="E" * 20 + "T" * 5, b="E" * 22, c="E" * 20 + "B" * 5)
+    held = held_enforcing(reports, current_policy(reports))
+    assert [(one.voice, one.changed) for one in held] == [("a", True), ("b", False), ("c", False)]
+
+
+def test_a_probe_of_the_last_day_names_the_policy() -> None:
+    reports = seen(a="T" * 40)
+    for age, source in ((0, "probe"), (1, "probe"), (2, "reports")):
+        probe = Probe(ON - age * DAY, policy=ENFORCE, since=ON - 5 * DAY)
+        found = current_policy(msgspec.structs.replace(reports, probe=probe))
+        assert found is not None
+        assert (found.source, found.policy.mode) == (source, "enforce" if age < 2 else "testing")
+        assert (found.since, found.stated) == (FIRST, age < 2)
+        assert found.mode_since == (ON - 5 * DAY if age < 2 else FIRST)
+    # One that could read no policy names none; the operator's word comes first.
+    unread = current_policy(msgspec.structs.replace(reports, probe=Probe(ON, text_ok=False)))
+    assert unread is not None
+    assert unread.source == "reports"
+    both = msgspec.structs.replace(reports, probe=Probe(ON, policy=ENFORCE), stated=StatedPolicy(OTHER, ON))
+    stated = current_policy(both)
+    assert stated is not None
+    assert (stated.source, stated.policy) == ("operator", OTHER)
+
+
+def test_who_did_not_notice_a_new_id() -> None:
+    reports = seen(a="T" * 30 + "E" * 10, b="T" * 40, c="T" * 33, d="T" * 29 + "O")
+    current = current_policy(msgspec.structs.replace(reports, stated=StatedPolicy(ENFORCE, FIRST + 30 * DAY)))
+    seen_last = propagation(reports, current)
+    assert [one.voice for one in without_new_id(seen_last, current)] == ["b"]
+    assert without_new_id(seen_last, None) == ()
+
+
+def test_the_age_of_what_was_in_force_before() -> None:
+    older = msgspec.structs.replace(OTHER, max_age=10**7)
+    reports = seen(a="T" * 30 + "E" * 10)
+    first = Sighting(FIRST - 30 * DAY, "a", older)
+    reports = msgspec.structs.replace(reports, sightings=(first, *reports.sightings))
+    current = current_policy(reports)
+    assert current is not None
+    assert previous_age(reports, current) == dt.timedelta(seconds=604_800)
+    only = seen(a="E" * 10)
+    now = current_policy(only)
+    assert now is not None
+    assert previous_age(only, now) == dt.timedelta(0)
 
 
 def test_an_older_policy_whose_age_nobody_quoted() -> None:
     ageless = msgspec.structs.replace(ENFORCE, max_age=None)
     endless = msgspec.structs.replace(ENFORCE, max_age=10**15)
     for policy, until in ((ageless, None), (endless, FIRST + 3 * DAY + dt.timedelta(seconds=31_557_600))):
-        sightings = [Sighting(FIRST + number * DAY, "a", "a", policy if number < 3 else TESTING) for number in range(6)]
+        sightings = [Sighting(FIRST + number * DAY, "a", policy if number < 3 else TESTING) for number in range(6)]
         reports = Evidence("receiver.example", ON, sightings=tuple(sightings))
         (found,) = held_enforcing(reports, current_policy(reports))
         assert found.until == until
@@ -199,7 +220,7 @@ def test_nobody_has_named_a_policy() -> None:
 
 def test_the_newest_quote_of_the_policy_in_force_is_shown() -> None:
     longer = msgspec.structs.replace(TESTING, max_age=1_209_600)
-    sightings = [Sighting(FIRST + number * DAY, "a", "a", TESTING if number < 3 else longer) for number in range(6)]
+    sightings = [Sighting(FIRST + number * DAY, "a", TESTING if number < 3 else longer) for number in range(6)]
     found = current_policy(Evidence("receiver.example", ON, sightings=tuple(sightings)))
     assert found is not None
     assert (found.policy, found.since) == (longer, FIRST)
@@ -239,6 +260,8 @@ def test_until_when_an_old_policy_may_be_applied() -> None:
     history = [served(ENFORCE, 10), served(ENFORCE, 5, max_age=30 * 86_400), served(NONE, 20), served(TESTING, 20)]
     # The longest-lived is not the one that was served last.
     assert expiry(history, TESTING) == FIRST + 35 * DAY
+    # Caches quote it for long; since the present one came, nobody could fetch it.
+    assert expiry(history, TESTING, FIRST + 3 * DAY) == FIRST + 33 * DAY
     assert expiry([served(TESTING, 20), served(ENFORCE, 3, max_age=None)], TESTING) is None
     assert expiry([served(msgspec.structs.replace(ENFORCE, mode="enforced"), 3)], TESTING) is None
     assert largest_max_age(history) == 30 * 86_400

@@ -32,7 +32,7 @@ def word(content: Content, day: dt.date = STATED, **more: object) -> Word:
 
 def quoted(*said: tuple[str, int, str]) -> Evidence:
     """(reporter, days before ON, policy) as evidence."""
-    sightings = [Sighting(ON - ago * DAY, who, who, POLICIES[name]) for who, ago, name in said]
+    sightings = [Sighting(ON - ago * DAY, who, POLICIES[name]) for who, ago, name in said]
     served = []
     for name in dict.fromkeys(name for _, _, name in said):
         days = [seen.day for seen in sightings if seen.policy == POLICIES[name]]
@@ -57,7 +57,12 @@ def mode_in_force(evidence: Evidence, stated: str) -> str:
         # They have caught up.
         ("enforce", [("a", 20, "testing"), ("a", 3, "enforce")], "enforce*"),
         # They went on to another one, or back.
-        ("enforce", [("a", 20, "testing"), ("a", 8, "enforce"), ("a", 2, "testing")], "testing"),
+        ("enforce", [("a", 20, "testing"), ("a", 8, "enforce"), ("a", 2, "testing")], "enforce*"),
+        (
+            "enforce",
+            [("a", 20, "testing"), ("a", 8, "enforce"), *(("a", ago, "testing") for ago in (4, 3, 2))],
+            "testing",
+        ),
         ("enforce", [("a", 20, "testing"), ("a", 8, "enforce"), ("a", 2, "other")], "other"),
         # They skipped the entered one.
         ("enforce", [("a", 20, "testing"), ("a", 2, "other")], "other"),

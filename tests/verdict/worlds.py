@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
-from dashboard.evidence import Entry, Evidence, Failure, Policy, ServedPolicy, Sighting
+from dashboard.evidence import Entry, Evidence, Failure, Policy, ServedPolicy, Sighting, Voice
 from ingest.mtasts import enforcement
 
 ON = dt.date(2026, 3, 31)
@@ -40,7 +40,8 @@ def entry(
 ) -> Entry:
     failed = changes.pop("failed", sum(one.sessions for one in failures))
     name = changes.pop("organization", NAMES.get(signer, signer))
-    return Entry(day, name, signer, policy_type, policy, successful, failed, failures=failures, **changes)
+    voice = changes.pop("voice", signer)
+    return Entry(day, voice, name, signer, policy_type, policy, successful, failed, failures=failures, **changes)
 
 
 def daily(
@@ -52,12 +53,13 @@ def daily(
 
 def evidence(*entries: Entry, on: dt.date = ON, since: dt.date = dt.date(2026, 1, 1), **changes: Any) -> Evidence:
     """What the entries say. The policies they quote are quoted since ``since``, as far as ``sightings`` do not say else."""
-    quoted = [(one.organization, one.reporter, one.policy) for one in entries if one.policy]
-    sightings = [Sighting(since, name, voice, policy) for name, voice, policy in dict.fromkeys(quoted)]
-    sightings += [Sighting(one.day, one.organization, one.reporter, one.policy) for one in entries if one.policy]
+    quoted = [(one.voice, one.policy) for one in entries if one.policy]
+    sightings = [Sighting(since, voice, policy) for voice, policy in dict.fromkeys(quoted)]
+    sightings += [Sighting(one.day, one.voice, one.policy) for one in entries if one.policy]
     reported: dict[str, tuple[dt.date, ...]] = {}
     for one in entries:
-        reported[one.organization] = (*reported.get(one.organization, ()), one.day)
-    served = [ServedPolicy(policy, since, on) for policy in dict.fromkeys(policy for _, _, policy in quoted)]
+        reported[one.voice] = (*reported.get(one.voice, ()), one.day)
+    served = [ServedPolicy(policy, since, on) for policy in dict.fromkeys(policy for _, policy in quoted)]
     known: dict[str, Any] = {"sightings": tuple(sightings), "reported": reported, "served": tuple(served)}
+    known["voices"] = {one.voice: Voice(one.voice, one.organization, signer=one.signer) for one in entries}
     return Evidence("receiver.example", on, tuple(entries), **(known | changes))
