@@ -111,8 +111,8 @@ def speakers_of(
         .order_by(*columns)
     )
     loaded: dict[str, set[str]] = collections.defaultdict(set)
-    for each in connection.execute(_loaded(conditions)):
-        loaded[each.policy_domain].add(each.voice)
+    for by_operator in connection.execute(_loaded(conditions)):
+        loaded[by_operator.policy_domain].add(by_operator.voice)
     rows_of: dict[str, list[Any]] = collections.defaultdict(list)
     for each in connection.execute(query):
         rows_of[each.policy_domain].append(each)
