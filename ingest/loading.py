@@ -8,13 +8,11 @@ from pathlib import Path
 import msgspec
 import sqlalchemy as sa
 
-from . import database, intake, limited, mailbox, store, trace
+from . import database, intake, limited, mailbox, sources, store
 from .authentication import Authentication, authenticate, signature_names
 from .dkim_keys import Keys
 from .intake import Decoded, Quarantined, Submission
 from .settings import Settings
-from .tlsrpt.document import may_hold_report
-from .trace import Arrival
 
 # A batch ends at whichever comes first: mail archives hold anything from 2 KB reports to 20 MiB attachments.
 _BATCH_MESSAGES = 200
@@ -24,25 +22,56 @@ _MAX_ENDS = 2
 _CPU_SECONDS = 30
 
 
-# What is named so was meant as a report; if it is none, quarantine keeps it. Other files that do not even look like one
-# just happen to lie in the same folder.
-_NAMED_AS_REPORTS = (".json", ".gz", ".zip", ".eml")
+# Messages that are named one by one; thousands of lines help nobody.
+_MAX_NAMED = 20
 
 
 class Loaded(msgspec.Struct):
-    """What ``load`` did: the tally of messages, the sources that could not be read at all (origin: reason), and the number
-    of files passed over because nothing about them looks like a report.
+    """What ``load`` did: the tally of messages, and what of them is no report.
+
+    ``problems`` are the sources that could not be read (origin: reason), ``unreachable`` of them not even opened. ``ignored``
+    counts, by what it is, what was recognised as none of ours. ``quarantined`` are the digests of what is kept in quarantine;
+    ``reasons`` says of the first few where they were found and what is wrong with them, ``remarks`` of files that the user
+    named what they are instead.
     """
 
     tally: store.Tally = msgspec.field(default_factory=store.Tally)
     problems: list[str] = msgspec.field(default_factory=list)
-    passed_over: int = 0
+    unreachable: int = 0
+    ignored: collections.Counter[tuple[str, str]] = msgspec.field(default_factory=collections.Counter)
+    quarantined: set[str] = msgspec.field(default_factory=set)
+    reasons: list[str] = msgspec.field(default_factory=list)
+    remarks: list[str] = msgspec.field(default_factory=list)
 
     def __iadd__(self, other: "Loaded") -> "Loaded":
         self.tally += other.tally
         self.problems += other.problems
-        self.passed_over += other.passed_over
+        self.unreachable += other.unreachable
+        self.ignored += other.ignored
+        self.quarantined |= other.quarantined
+        self.reasons = (self.reasons + other.reasons)[:_MAX_NAMED]
+        self.remarks = (self.remarks + other.remarks)[:_MAX_NAMED]
         return self
+
+    @property
+    def in_words(self) -> str:
+        """What was ignored, most frequent first: "400 mails without ..., 1 DMARC aggregate report"."""
+        return ", ".join(f"{count} {many if count > 1 else one}" for (one, many), count in self.ignored.most_common())
+
+    def leave(self, origin: str, why: sources.Ignored | sources.Unread, *, named: bool) -> None:
+        """Count a source that is not stored; ``named`` as in mailbox.Mail."""
+        if isinstance(why, sources.Unread):
+            self.problems.append(f"{origin}: {why.reason}")
+            return
+        self.ignored[why.one, why.many] += 1
+        if named:
+            self.remarks.append(f"{origin}: {why.one}")
+
+    def keep(self, origin: str, digest: str, reason: str) -> None:
+        """Count a message that goes to quarantine."""
+        if digest not in self.quarantined:
+            self.reasons.append(f"{origin}: {reason}")
+        self.quarantined.add(digest)
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -150,16 +179,22 @@ class _Loading:
     def _read(self, source: mailbox.Found, number: int, batch: Loaded, found: list[Decoded | Quarantined]) -> int:
         """Read a source into ``batch`` or ``found``; the bytes that it holds from now on."""
         if isinstance(source, mailbox.Problem):
-            batch.problems.append(f"{source.origin}: {source.reason}")
-            return 0
-        if _is_something_else(source):
-            batch.passed_over += 1
+            batch.unreachable += source.unreachable
+            batch.leave(source.origin, sources.of_problem(source), named=False)
             return 0
         if self._ends.get(number, 0) >= _MAX_ENDS:
-            found.append(_set_aside(source))
+            outcome: sources.Outcome = _set_aside(source)
         else:
-            found.append(_decoded(source, self._settings))
-        return found[-1].held
+            outcome = sources.outcome(source, self._settings)
+        if isinstance(outcome, sources.Ignored | sources.Unread):
+            batch.leave(source.origin, outcome, named=source.named)
+            return 0
+        wrong = outcome.explanation if isinstance(outcome, Quarantined) else outcome.unread
+        wrong = wrong.removeprefix(f"{outcome.file_name} ")
+        if wrong:
+            batch.keep(source.origin, outcome.arrival.message_digest, wrong)
+        found.append(outcome)
+        return outcome.held
 
     def _store(self, batch: Loaded, found: Sequence[Decoded | Quarantined], sources: int, bytes_done: int) -> Done:
         ready = _authenticated(found, self._keys, self._settings)
@@ -174,24 +209,8 @@ class _Loading:
 def _set_aside(source: mailbox.Mail | mailbox.ReportFile) -> Quarantined:
     why = f"reading it failed {_MAX_ENDS} times (memory or time ran out)"
     name = source.file_name if isinstance(source, mailbox.ReportFile) else None
-    arrival = Arrival(trace.LOAD, source.modified, trace.digest(source.data), estimated=True)
+    arrival = msgspec.structs.replace(sources.arrival_of(source), received_at=source.modified, estimated=True)
     return Quarantined(arrival, source.data, intake.KILLED_READER, why, "", name)
-
-
-def _is_something_else(source: mailbox.Mail | mailbox.ReportFile) -> bool:
-    if isinstance(source, mailbox.Mail) or source.file_name.lower().endswith(_NAMED_AS_REPORTS):
-        return False
-    return not may_hold_report(source.data)
-
-
-def _decoded(source: mailbox.Mail | mailbox.ReportFile, settings: Settings) -> Decoded | Quarantined:
-    digest = trace.digest(source.data)
-    if isinstance(source, mailbox.ReportFile):
-        arrival = Arrival(trace.LOAD, source.modified, digest, estimated=True)
-        return intake.decode_file(source.data, source.file_name, arrival, settings)
-    said = mailbox.arrival_time(source.data)
-    arrival = Arrival(trace.LOAD, said or source.modified, digest, estimated=said is None)
-    return intake.decode_mail(source.data, arrival, settings)
 
 
 def _authenticated(

@@ -19,7 +19,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ingest import folders, mailbox
-from ingest.mailbox import Found, Mail, Problem, ReportFile, arrival_time, messages, total_bytes
+from ingest.mail_dates import arrival_time
+from ingest.mailbox import Found, Mail, Problem, ReportFile, TooLarge, messages, total_bytes
 from tests.goldens import INPUTS, packed, zipped
 
 MAIL = INPUTS["google-usual.eml"]
@@ -388,7 +389,8 @@ def test_one_too_large_is_a_problem_and_reading_goes_on(tmp_path: Path) -> None:
     (tmp_path / "2.eml").write_bytes(large)
     (tmp_path / "3.zip").write_bytes(zipped(a__eml=large, b__eml=MAIL))
     found = read(tmp_path)
-    assert [type(one).__name__ for one in found] == ["Mail", "Problem", "Mail", "Problem", "Problem", "Mail"]
+    assert [type(one).__name__ for one in found] == ["Mail", "TooLarge", "Mail", "TooLarge", "TooLarge", "Mail"]
+    assert all(large.startswith(one.beginning) for one in found if isinstance(one, TooLarge))
     assert {one.reason for one in found if isinstance(one, Problem)} == {f"is larger than {LIMIT} bytes"}
 
 

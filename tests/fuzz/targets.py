@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from ingest import mailbox, models, trace
+from ingest import mail_dates, mailbox, models, trace
 from ingest.authentication import (
     FAILED,
     UNDETERMINED,
@@ -346,7 +346,7 @@ def mailbox_file(data: bytes) -> None:
             assert found.reason
             continue
         assert len(found.data) <= 64 * 1024
-        moment = mailbox.arrival_time(found.data)
+        moment = mail_dates.arrival_time(found.data)
         assert moment is None or 1990 <= moment.year < 2100
 
 
