@@ -117,6 +117,7 @@ _BY_CONTENT: tuple[tuple[re.Pattern[bytes], Format], ...] = tuple(
                 holds=False,
             ),
         ),
+        (rb"\x1f\x8b", Format("a gzip file without a TLS report in it", "gzip files", holds=False)),
         (rb"PAR1", Format("a Parquet file", "Parquet files", holds=False)),
         (rb"PK\x05\x06", Format("an empty zip archive", "empty zip archives", holds=False)),
         (
@@ -154,7 +155,9 @@ def format_of(start: bytes, name: str) -> Format:
         return _ole2(start, name)
     if start.startswith(b"PK\x03\x04"):
         return (
-            _OFFICE if b"[Content_Types].xml" in start[:1_000] else Format("a zip archive", "zip archives", holds=False)
+            _OFFICE
+            if b"[Content_Types].xml" in start[:1_000]
+            else Format("a program or book (zip)", "programs and books", holds=False)
         )
     text = start.removeprefix(b"\xef\xbb\xbf")
     for pattern, form in _BY_CONTENT:
