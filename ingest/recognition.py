@@ -169,6 +169,8 @@ class _Look:
         start = data[:_LOOK]
         if signs.is_opaque(start):
             return self._opaque(data[:_LOOK_AT_ARCHIVES], layers)
+        if signs.is_cut_short(data) and signs.may_be_damaged_report(name):
+            return max(Sign.HINT, signs.in_text(start))
         return max(signs.in_text(start), self._encoded(start, layers))
 
     def _compressed(self, data: bytes, name: str, layers: int) -> Sign:

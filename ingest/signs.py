@@ -46,6 +46,9 @@ _POLICIES = re.compile(rb'\\?"policies\\?"\s*:\s*(?:\[|null)')
 # In a text that does not begin like JSON, people may write about members of a report.
 _QUOTED_MEMBERS = 3
 
+_CUT_JSON = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\[\s*)?\{\s*(?:"[a-z -]{0,40}"?)?\s*', re.IGNORECASE)
+_TOO_SHORT = 200
+
 _DMARC = re.compile(rb"<(?:\w+:)?feedback[\s>]", re.IGNORECASE)
 _DMARC_TOO = re.compile(rb"<(?:\w+:)?(?:report_metadata|policy_published)[\s>]", re.IGNORECASE)
 
@@ -87,6 +90,11 @@ def unpacked_name(name: str) -> str:
 def may_be_damaged_report(name: str) -> bool:
     """Whether compressed data from which nothing can be had may have been a report, by its name."""
     return bool(_PLAIN_REPORT_NAME.search(unpacked_name(name)))
+
+
+def is_cut_short(start: bytes) -> bool:
+    """Whether JSON ends within the first member's name, so that nobody can tell what it was."""
+    return bool(_CUT_JSON.fullmatch(start[:_TOO_SHORT]))
 
 
 def is_compressed(data: bytes) -> bool:
