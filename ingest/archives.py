@@ -226,7 +226,7 @@ def _skip(file: BinaryIO, size: int, *, seeks: bool) -> None:
         file.seek(size, io.SEEK_CUR)
         return
     if size > _MAX_SKIPPED:
-        raise ArchiveError(f"was read up to a file of {size} bytes")
+        raise ArchiveError(f"holds a file of more than {_MAX_SKIPPED} bytes; what follows it was not read")
     while size > 0 and (piece := file.read(min(size, _CHUNK))):
         size -= len(piece)
 

@@ -62,7 +62,7 @@ _BY_CONTENT: tuple[tuple[re.Pattern[bytes], Format], ...] = tuple(
         (
             rb"\x78\x9f\x3e\x22",
             Format(
-                "what Outlook sends as winmail.dat (TNEF)",
+                "a winmail.dat of Outlook (TNEF)",
                 "winmail.dat files (TNEF)",
                 "`tnef -C FOLDER FILE` (Debian package tnef) writes what is attached; load that folder",
             ),
@@ -73,32 +73,40 @@ _BY_CONTENT: tuple[tuple[re.Pattern[bytes], Format], ...] = tuple(
         (
             rb"[\x22-\x28]\xb5\x2f\xfd",
             Format(
-                "compressed with Zstandard (zstd)",
+                "a file compressed with Zstandard (zstd)",
                 "files compressed with Zstandard (zstd)",
                 "`zstd -d FILE`, then load what comes out",
             ),
         ),
         (
             rb"\x04\x22\x4d\x18",
-            Format("compressed with LZ4", "files compressed with LZ4", "`lz4 -d FILE`, then load what comes out"),
+            Format(
+                "a file compressed with LZ4", "files compressed with LZ4", "`lz4 -d FILE`, then load what comes out"
+            ),
         ),
         (
             rb"LZIP\x01",
-            Format("compressed with lzip", "files compressed with lzip", "`lzip -d FILE`, then load what comes out"),
+            Format(
+                "a file compressed with lzip", "files compressed with lzip", "`lzip -d FILE`, then load what comes out"
+            ),
         ),
         (
             rb"\x5d\0\0[\0-\x80]\0\xff\xff\xff\xff\xff\xff\xff\xff",
-            Format("compressed with LZMA", "files compressed with LZMA", "`xz -d FILE`, then load what comes out"),
+            Format(
+                "a file compressed with LZMA", "files compressed with LZMA", "`xz -d FILE`, then load what comes out"
+            ),
         ),
         (
             rb"\x1f[\x9d\xa0]",
             Format(
-                "compressed with compress", "files compressed with compress", "`gzip -d FILE`, then load what comes out"
+                "a file compressed with compress",
+                "files compressed with compress",
+                "`gzip -d FILE`, then load what comes out",
             ),
         ),
         (
             rb"-----BEGIN PGP MESSAGE",
-            Format("encrypted with PGP", "files encrypted with PGP", "`gpg -d FILE > OUTPUT`, then load OUTPUT"),
+            Format("a file encrypted with PGP", "files encrypted with PGP", "`gpg -d FILE > OUTPUT`, then load OUTPUT"),
         ),
         (
             rb"\x30[\x80-\x84].{0,4}\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07",

@@ -94,4 +94,4 @@ def _of_none(source: Mail | ReportFile, name: str) -> Ignored | Unread:
     form = file_formats.format_of(source.data[:_LOOK], name)
     if source.named:
         return Unread(form.explanation)
-    return Ignored(form.one, form.many) if form.holds else Ignored(Kind.FILE.one, Kind.FILE.many)
+    return Ignored(form.one.partition(" ")[2], form.many) if form.holds else Ignored(Kind.FILE.one, Kind.FILE.many)

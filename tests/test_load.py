@@ -1,6 +1,7 @@
 """``starttally load`` as its users run it: what is read, what is passed over, what is kept, what is told."""
 
 import base64
+import bz2
 import gzip
 import io
 import json
@@ -9,6 +10,7 @@ import mailbox
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 import zlib
 from email.message import EmailMessage
@@ -206,3 +208,245 @@ def test_what_may_be_a_report_is_never_passed_over(load: Loader) -> None:
     stored = {line.split()[3].strip(":") for line in outcome.told.splitlines() if line.startswith("quarantined: mbox")}
     unseen = [why for number, why in enumerate(SIGNS, start=2) if str(number) not in stored]
     assert (outcome.ignored, outcome.stored + outcome.quarantined) == (1, len(SIGNS)), unseen
+
+
+# --- reports of other kinds
+
+
+DMARC = b"""<?xml version="1.0" encoding="UTF-8" ?>
+<feedback><report_metadata><org_name>sender.example</org_name><report_id>1</report_id></report_metadata>
+<policy_published><domain>receiver.example</domain></policy_published></feedback>
+"""
+DMARC_NAME = "sender.example!receiver.example!1773446400!1773532799"
+
+
+def notification(kind: str, returned: bytes, told: bool = True) -> bytes:
+    """A multipart/report mail with what it returns; ``told=False`` leaves the report-type out."""
+    part_type = kind if kind == "feedback-report" else {"delivery-status": kind}.get(kind, kind)
+    parameter = f"report; report-type={kind}" if told else "report"
+    status = f"Content-Type: message/{part_type}\r\n\r\nReporting-MTA: dns; mx.sender.example\r\n"
+    original = "Content-Type: message/rfc822\r\n\r\n" + returned.decode()
+    return mail(multipart(HUMAN, status, original, kind=parameter, boundary="outer"), domain="", submitter="").replace(
+        b"Report Domain", b"Undelivered"
+    )
+
+
+def test_reports_of_other_kinds_are_recognised_and_ignored(load: Loader) -> None:
+    attached = ("application/gzip", f"{DMARC_NAME}.xml.gz", packed(DMARC))
+    returned = usual(json.loads(new_report()))
+    others = [
+        letter("Report Domain: receiver.example Submitter: sender.example", attached),
+        letter("Report Domain: a", ("application/zip", f"{DMARC_NAME}.zip", zipped(**{f"{DMARC_NAME}.xml": DMARC}))),
+        letter("dmarc", ("application/xml", "a.xml", b"\xef\xbb\xbf" + DMARC)),
+        letter("dmarc, cut", (*attached[:2], packed(DMARC)[:40])),
+        notification("delivery-status", returned),
+        notification("delivery-status", returned, told=False),
+        letter("failure notice", body="Hi. This is the qmail-send program at mx.sender.example.\n" + returned.decode("ascii")),
+        notification("disposition-notification", letter()),
+        notification("feedback-report", returned),
+    ]  # fmt: skip
+    load.put(**{
+        "mbox": as_mbox(*others),
+        f"dmarc/{DMARC_NAME}.xml": DMARC,
+        f"dmarc/{DMARC_NAME}.xml.gz": packed(DMARC),
+        "dmarc/all.zip": zipped(a=DMARC),
+    })  # fmt: skip
+    outcome = load("mbox", "dmarc")
+    assert outcome[:5] == (0, 0, len(others) + 3, 0, 0), outcome.told
+    assert outcome.told == (
+        "ignored: 7 DMARC aggregate reports, 3 delivery status notifications (DSN), 1 read receipt (MDN), "
+        "1 abuse or DMARC failure report (ARF)\n"
+    )
+
+
+def test_a_forwarded_report_is_a_report(load: Loader) -> None:
+    forwarded = "Content-Type: message/rfc822\r\n\r\n" + usual(json.loads(new_report())).decode()
+    load.put(**{"a.eml": mail(multipart(HUMAN, forwarded, kind="mixed", boundary="outer"))})
+    assert load("a.eml")[:5] == (1, 0, 0, 0, 0)
+
+
+# --- what is read
+
+
+def emlx(message: bytes) -> bytes:
+    return b"%-10d\n" % len(message) + message + b'<?xml version="1.0"?><plist><dict/></plist>\n'
+
+
+def deep_name(data: bytes) -> bytes:
+    """A tar archive whose member has a long name, in pax's way, beside a link and a device."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, kind in (("link", tarfile.SYMTYPE), ("null", tarfile.CHRTYPE), ("folder", tarfile.DIRTYPE)):
+            header = tarfile.TarInfo(name)
+            header.type, header.linkname = kind, "/etc/passwd"
+            archive.addfile(header)
+        header = tarfile.TarInfo("reports/" + "ö" * 120 + ".json")
+        header.size = len(data)
+        archive.addfile(header, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def test_files_and_archives_in_many_forms(load: Loader) -> None:
+    message = usual(json.loads(new_report()))
+    files = {
+        "r.json.xz": lzma.compress(new_report()),
+        "r.json.bz2": bz2.compress(new_report()) + bytes(512),
+        "r.tar": tarred(a=new_report(), **{"sub/b.eml": usual(json.loads(new_report()))}),
+        "pax.tar": deep_name(new_report()),
+        "r.tar.gz": gzip.compress(tarred(a=new_report(), b=new_report())),
+        "r.tgz": gzip.compress(tarred(**{"n" * 150: new_report()})),
+        "r.tar.xz": lzma.compress(tarred(a=packed(new_report()))),
+        "r.tar.bz2": bz2.compress(tarred(a=zipped(b=new_report()))),
+        "archive.mbox.xz": lzma.compress(as_mbox(*(usual(json.loads(new_report())) for _ in range(3)))),
+        "1.emlx": emlx(usual(json.loads(new_report()))),
+        "bom.eml": b"\xef\xbb\xbf" + usual(json.loads(new_report())),
+        "blank.eml": b"\r\n\r\n" + usual(json.loads(new_report())),
+        "quoted.eml": b">From a@b Sat Mar 14 18:00:00 2026\r\n" + usual(json.loads(new_report())),
+        "utf16.eml": usual(json.loads(new_report())).decode().encode("utf-16"),
+        "utf16-no-bom.eml": usual(json.loads(new_report())).decode().encode("utf-16-le"),
+        "utf16.json": new_report().decode().encode("utf-16"),
+        "bom.mbox": b"\xef\xbb\xbf" + as_mbox(message, message),
+        "zip.zip": zipped(**{"t.tar.gz": gzip.compress(tarred(a=new_report()))}),
+    }
+    load.put(**files)
+    outcome = load(*files)
+    assert outcome[:5] == (22, 1, 0, 0, 0), outcome.told
+    assert outcome.told == ""
+
+
+# --- what is named
+
+
+FILES_WITH_ADVICE = {
+    "report.msg": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504) + packed(b"{}"), "is an Outlook message (.msg): "),
+    "report.doc": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504), "is an Office document: "),
+    "archive.pst": (b"!BDN" + bytes(600), "is an Outlook data file (.pst or .ost): `mkdir mails && readpst"),
+    "r.json.zst": (b"\x28\xb5\x2f\xfd" + bytes(60), "is a file compressed with Zstandard (zstd): `zstd -d FILE`"),
+    "r.7z": (b"7z\xbc\xaf\x27\x1c" + bytes(60), "is a 7z archive: `7z x FILE`"),
+    "r.rar": (b"Rar!\x1a\x07\x01\0" + bytes(60), "is a RAR archive: `unar FILE`"),
+    "winmail.dat": (b"\x78\x9f\x3e\x22" + bytes(60), "is a winmail.dat of Outlook (TNEF): `tnef"),
+    "smime.p7m": (b"\x30\x82\x01\x02\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02", "is an S/MIME envelope (.p7m): "),
+    "photo.jpg": (PHOTO, "is a picture"),
+    "r.docx": (zipped(**{"[Content_Types].xml": b"<Types/>", "word/document.xml": b"<x/>"}), "is an Office document: "),
+    "invoice.pdf": (b"%PDF-1.7", "is a PDF document: "),
+    "page.html": (b"<!DOCTYPE html><html>", "is an HTML page"),
+    "package.json": (OTHER_JSON, "is JSON without any member of a TLS report"),
+    "notes.txt": (b"nothing of interest", "is a text without a TLS report in it"),
+    "todo.txt": (b"milk: two\nbread: one\n", "is a text without a TLS report in it"),
+    "noise.bin": (b"\x00\x01\x02\x03" * 50, "is none of what can be read here: reports are read as JSON"),
+    "log.gz": (gzip.compress(b"Mar 14 cron\n"), "is a gzip file without a TLS report in it"),
+    "empty.json": (b"", "is empty"),
+    "empty": (b"", "is empty"),
+    "cut.json.xz": (lzma.compress(OTHER_JSON)[:-20], "is damaged compressed data: it ends in the middle"),
+    "cut.tar": (tarred(a=b"x" * 2000)[:1200], "is damaged compressed data: it ends in the middle"),
+}
+
+
+def test_a_named_file_that_cannot_be_read_is_named_with_what_to_do(load: Loader) -> None:
+    load.put(**{name: data for name, (data, _) in FILES_WITH_ADVICE.items()})
+    outcome = load(*FILES_WITH_ADVICE)
+    assert outcome[:3] == (0, 0, 0)
+    assert outcome[3:5] == (0, 1), outcome.told
+    told = dict(line.removeprefix("not read: ").split(": ", 1) for line in outcome.told.splitlines())
+    for name, (_, says) in FILES_WITH_ADVICE.items():
+        assert told[name].startswith(says), (name, told[name])
+    assert load.run("quarantine", "list").stdout == ""
+
+
+def test_named_mails_without_a_report_are_named_too(load: Loader) -> None:
+    load.put(**{"a.eml": letter(), "b.eml": letter(), "d.xml": DMARC})
+    outcome = load("a.eml", "b.eml", "d.xml")
+    assert outcome[:5] == (0, 0, 3, 0, 0)
+    assert "ignored: a.eml: mail without a sign of a TLS report\n" in outcome.told
+    assert "ignored: d.xml: DMARC aggregate report\n" in outcome.told
+
+
+def test_in_a_folder_only_what_may_be_a_report_is_named(load: Loader) -> None:
+    files = {name: data for name, (data, _) in FILES_WITH_ADVICE.items() if not name.startswith(("cut", "empty"))}
+    del files["r.json.zst"]
+    report_in_msg = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504) + packed(new_report())
+    load.put(**{f"all/{name}": data for name, data in files.items()})
+    load.put(**{"all/sub/__init__.py": b"", "all/sub/mail.msg": report_in_msg, "all/a.json": damaged_report()})
+    load.put(**{f"all/{DMARC_NAME}.json.zst": b"\x28\xb5\x2f\xfd" + bytes(60)})
+    outcome = load("all")
+    assert outcome[:5] == (0, 0, len(files) + 1, 1, 1), outcome.told
+    lines = outcome.told.splitlines()
+    assert [line.split(": ")[1] for line in lines[:2]] == [f"all/{DMARC_NAME}.json.zst", "all/sub/mail.msg"]
+    assert lines[2].startswith("quarantined: all/a.json: is no JSON")
+    assert "1 Outlook message (.msg)" in lines[3]
+
+
+def test_what_is_quarantined_is_named_with_its_place_and_reason(load: Loader) -> None:
+    broken = [
+        letter("Report Domain: receiver.example", ("application/json", "r.json", damaged_report())) for _ in range(25)
+    ]
+    load.put(mbox=as_mbox(*broken, broken[0]), zip=zipped(**{"a/\x1b[31m.json": damaged_report()}))
+    outcome = load("zip", "mbox")
+    assert (outcome.quarantined, outcome.code) == (26, 1)  # what came twice is kept once
+    lines = outcome.told.splitlines()
+    assert lines[0].startswith("quarantined: zip: a/\ufffd[31m.json: is no JSON: ")
+    assert lines[1].startswith("quarantined: mbox, message 1: the part application/json (r.json) is no JSON: ")
+    assert lines[20:] == ["and 6 more; see `starttally quarantine list`"]
+    assert load.run("quarantine", "list").stdout.count("no-report") >= 26
+
+
+def test_a_pipe_gets_no_progress_bar(load: Loader) -> None:
+    load.put(**{f"{number}.json": new_report() for number in range(3)}, bad=damaged_report())
+    outcome = load(".")
+    assert not [character for character in outcome.told if character != "\n" and not character.isprintable()]
+    assert "loading" not in outcome.told
+    assert "%" not in outcome.told
+
+
+def test_what_cannot_be_opened_at_all_is_a_mistake_of_usage(load: Loader) -> None:
+    assert load("missing.json")[:5] == (0, 0, 0, 0, 2)
+    load.put(**{"a.json": new_report()})
+    assert load("missing.json", "a.json")[:5] == (1, 0, 0, 0, 1)
+
+
+# --- bombs
+
+
+def test_bombs_in_archives_end_early_and_hide_nothing(load: Loader) -> None:
+    """10 GiB of zeros in a tar.xz, as nobody has them on a disk; a name without end; an archive in itself."""
+    header = tarfile.TarInfo("zeros")
+    header.size = 10 * 2**30
+    zeros = header.tobuf(tarfile.GNU_FORMAT) + bytes(40 * 2**20)
+    endless = tarfile.TarInfo("././@LongLink")
+    endless.type, endless.size = tarfile.GNUTYPE_LONGNAME, 2**40
+    load.put(**{
+        "1.tar.xz": lzma.compress(zeros),
+        "2.tar.gz": gzip.compress(endless.tobuf(tarfile.GNU_FORMAT) + bytes(2**20)),
+        "3.tar": tarred(a=tarred(b=tarred(c=new_report()))),
+        "4.xz": lzma.compress(lzma.compress(lzma.compress(lzma.compress(new_report())))),
+        "5.json.bz2": bz2.compress(bytes(2**27)),
+        "6.json": new_report(),
+    })  # fmt: skip
+    outcome = load(*(f"{number}" for number in os.listdir(load.folder)))  # noqa: PTH208
+    assert (outcome.stored, outcome.quarantined, outcome.code) == (1, 0, 1)
+    reasons = sorted(line.removeprefix("not read: ") for line in outcome.told.splitlines())
+    assert reasons == [
+        "1.tar.xz: holds a file of more than 536870912 bytes; what follows it was not read",
+        "2.tar.gz: is a tar archive with a name longer than any",
+        "3.tar: a: b: is an archive within an archive within an archive",
+        "4.xz: is compressed more than 3 times over",
+        "5.json.bz2: is larger than 33554432 bytes",
+        "ignored: 1 file without a sign of a TLS report",
+    ]
+
+
+# --- the inputs from the field
+
+
+@pytest.mark.skipif(not FIELD.is_dir(), reason="needs ../shared/field")
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("passed-over-silently/report.msg", (0, 0, 0, 0, 1)),
+        ("private-mail-in-quarantine/inbox.mbox", (1, 0, 3, 0, 0)),
+        ("tar-gz/file-tar_gz.tar.gz", (1, 0, 0, 0, 0)),
+        ("eml-with-bom/bom-first.eml", (1, 0, 0, 0, 0)),
+    ],
+)
+def test_inputs_from_the_field(load: Loader, name: str, expected: tuple[int, ...]) -> None:
+    assert load(str(FIELD / name))[:5] == expected
