@@ -35,10 +35,10 @@ _BEFORE_HEADER = re.compile(rb"(?:\xef\xbb\xbf|[ \t]*\r?\n|>From [^\r\n]{0,250}\
 # Apple Mail: the mail's length in bytes, the mail, then what the program itself noted about it.
 _EMLX = re.compile(rb"(?:\xef\xbb\xbf)?(\d{1,10})[ \t]*\r?\n(?=%b)" % mbox.FIELD_LINE.pattern)
 _JSON_START = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\0 \t\r\n]*[{\[]")
-# Windows writes texts as UTF-16, with and without a byte order mark. A field name is ASCII.
+# Windows writes texts as UTF-16, with and without a byte order mark. The first line of a mail or mbox has a colon.
 _UTF16 = {
-    "utf-16-le": re.compile(rb"(?:\xff\xfe)?(?:[A-Za-z0-9 -]\0){3,80}:\0"),
-    "utf-16-be": re.compile(rb"(?:\xfe\xff)?(?:\0[A-Za-z0-9 -]){3,80}\0:"),
+    "utf-16-le": re.compile(rb"(?:\xff\xfe)?(?:[ -~]\0){3,120}?:\0"),
+    "utf-16-be": re.compile(rb"(?:\xfe\xff)?(?:\0[ -~]){3,120}?\0:"),
 }
 # File systems keep times far beyond the year 9999, which is no time to anybody else.
 _UNKNOWN_TIME = dt.datetime(1990, 1, 1, tzinfo=dt.UTC)
@@ -269,6 +269,8 @@ def _is_mail(start: bytes, name: str) -> bool:
 
 def _utf16(start: bytes) -> str:
     """The encoding of a mail that was saved as UTF-16; ``""`` for other texts."""
+    if _JSON_START.match(start):
+        return ""
     return next((encoding for encoding, field in _UTF16.items() if field.match(start)), "")
 
 

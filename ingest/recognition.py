@@ -12,7 +12,7 @@ import email.policy
 import enum
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from . import archives, signs
 from .signs import Sign
@@ -83,7 +83,9 @@ def notification(mail: bytes) -> Kind | None:
     header = mail[: end.end() if end else len(mail)]
     if len(header) > MAX_HEADER_BYTES:
         return None
-    top = email.message_from_bytes(header, policy=email.policy.compat32)
+    top = _parsed(header)
+    if top is None:
+        return None
     body = mail[len(header) : len(header) + _LOOK]
     told = _parameter(top, "report-type")
     if told:
@@ -134,9 +136,8 @@ class _Look:
         large = (header.start() if header else len(data)) > MAX_HEADER_BYTES
         if large or lines > MAX_LINES or data.count(b"\n--") > MAX_PARTS:
             return signs.in_raw(data)
-        try:
-            top = email.message_from_bytes(data, policy=email.policy.compat32)
-        except RecursionError:
+        top = _parsed(data)
+        if top is None:
             return signs.in_raw(data)
         return _strongest(self._part(part, layers) for part in _parts(top))
 
@@ -226,21 +227,25 @@ class _Look:
         return _strongest(self.file(data, name, layers) for name, data in signs.encoded_in(text))
 
 
+def _parsed(data: bytes) -> email.message.Message | None:
+    """The mail; None where the parser gives up: over mails nested too deeply, and RFC 2231 parameters with absurd numbers."""
+    try:
+        return email.message_from_bytes(data, policy=email.policy.compat32)
+    except (RecursionError, ValueError):
+        return None
+
+
 def _strongest(found: Iterable[Sign]) -> Sign:
     return max(found, default=Sign.NONE)
 
 
-def _parts(top: email.message.Message) -> Iterator[email.message.Message]:
-    """All parts, those of forwarded messages included, at most MAX_PARTS."""
-    waiting = [top]
-    for _ in range(MAX_PARTS):
-        if not waiting:
-            return
-        part = waiting.pop(0)
-        if part.is_multipart():
-            inside = part.get_payload()
-            waiting[:0] = [child for child in inside if isinstance(child, email.message.Message)]
-        yield part
+def _parts(top: email.message.Message) -> list[email.message.Message]:
+    """All parts, those of forwarded messages included."""
+    parts = [top]
+    for part in parts:  # which grows meanwhile
+        inside = part.get_payload() if part.is_multipart() else []
+        parts += [child for child in inside if isinstance(child, email.message.Message)]
+    return parts
 
 
 def _is_labelled(part: email.message.Message) -> bool:
@@ -253,7 +258,7 @@ def _is_labelled(part: email.message.Message) -> bool:
 def _parameter(part: email.message.Message, name: str) -> str:
     try:
         value = part.get_param(name, "")
-    except (UnicodeError, LookupError, ValueError, TypeError):  # broken RFC 2231 parts
+    except ValueError:  # absurd numbers in RFC 2231 parameters, or a charset with NUL
         return ""
     return str(value[2] if isinstance(value, tuple) else value).strip().lower()
 

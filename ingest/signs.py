@@ -67,7 +67,7 @@ _BASE64 = re.compile(rb"(?<![A-Za-z0-9+/])(?:H4sI|UEsD|eyJ|ewo|ew0K|eyAi|ICB7|77
 _ONLY_BASE64 = re.compile(rb"\s*[A-Za-z0-9+/=\r\n \t]{60,}\Z")
 _UUENCODED = re.compile(rb"^begin [0-7]{3,4} (\S[^\r\n]{0,200})\r?\n", re.MULTILINE)
 _MAX_ENCODED = 4
-_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]")
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 
 
 def in_name(name: str) -> Sign:
@@ -138,10 +138,7 @@ def encoded_in(text: bytes) -> Iterator[tuple[str, bytes]]:
     blocks = [text] if _ONLY_BASE64.match(text) else [match[0] for match, _ in _first(_BASE64, text)]
     for block in blocks:
         plain = _NOT_BASE64.sub(b"", block)
-        try:
-            yield "", binascii.a2b_base64(plain[: len(plain) // 4 * 4])
-        except binascii.Error:
-            continue
+        yield "", binascii.a2b_base64(plain[: len(plain) // 4 * 4])
     for match, _ in _first(_UUENCODED, text):
         yield match[1].decode("latin-1").strip(), _uudecoded(text[match.end() :])
 
