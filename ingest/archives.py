@@ -34,8 +34,8 @@ _WITHOUT_CONTENT = (
     tarfile.FIFOTYPE,
 )
 # A long name of GNU tar, or pax's fields about the next file.
-_ABOUT_THE_NEXT = (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE)
-_MAX_ABOUT = 64 * 1024
+_NAMING_TYPES = (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE)
+_MAX_NAME_BYTES = 64 * 1024
 # What may be decompressed only to be passed over: some 15 seconds of bzip2.
 _MAX_SKIPPED = 512 * 1024 * 1024
 
@@ -188,10 +188,10 @@ def tar_members(file: BinaryIO, *, seeks: bool) -> Iterator[TarMember]:
     name = ""
     while (header := _next_header(file)) is not None:
         size = 0 if header.type in _WITHOUT_CONTENT else header.size
-        if header.type in _ABOUT_THE_NEXT:
-            if size > _MAX_ABOUT:
+        if header.type in _NAMING_TYPES:
+            if size > _MAX_NAME_BYTES:
                 raise ArchiveError("is a tar archive with a name longer than any")
-            name = _name_told(header.type, file.read(size)) or name
+            name = _next_name(header.type, file.read(size)) or name
             _skip(file, -size % _BLOCK, seeks=seeks)
             continue
         member = _Member(file, size)
@@ -214,11 +214,11 @@ def _next_header(file: BinaryIO) -> tarfile.TarInfo | None:
     return header
 
 
-def _name_told(kind: bytes, told: bytes) -> str:
+def _next_name(kind: bytes, fields: bytes) -> str:
     """The next file's name in a GNU long name, or in pax's fields ("LENGTH path=NAME", one a line)."""
     if kind == tarfile.XHDTYPE:
-        told = told.partition(b" path=")[2].partition(b"\n")[0]
-    return told.rstrip(b"\0").decode("utf-8", "surrogateescape")
+        fields = fields.partition(b" path=")[2].partition(b"\n")[0]
+    return fields.rstrip(b"\0").decode("utf-8", "surrogateescape")
 
 
 def _skip(file: BinaryIO, size: int, *, seeks: bool) -> None:

@@ -121,10 +121,10 @@ def _load(paths: list[Path], settings: Settings) -> loading.Loaded:
 def _explain(loaded: loading.Loaded) -> None:
     """Say on standard error what became of what was not stored."""
     lines = [f"not read: {problem}" for problem in loaded.problems]
-    lines += [f"quarantined: {reason}" for reason in loaded.reasons]
+    lines += [f"quarantined: {reason}" for reason in loaded.reasons.values()]
     if len(loaded.quarantined) > len(loaded.reasons):
         lines.append(f"and {len(loaded.quarantined) - len(loaded.reasons)} more; see `starttally quarantine list`")
-    lines += [f"ignored: {remark}" for remark in loaded.remarks]
+    lines += [f"ignored: {remark}" for remark in (*loaded.remarks, *loaded.advice.values())]
     if loaded.ignored:
         lines.append(f"ignored: {loaded.in_words}")
     for line in lines:

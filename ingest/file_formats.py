@@ -10,15 +10,15 @@ class Format(NamedTuple):
     ``holds`` says that a report may well be in it, although it cannot be read here.
     """
 
-    one: str
-    many: str
+    singular: str
+    plural: str
     advice: str = ""
     holds: bool = True
 
     @property
     def explanation(self) -> str:
         """Completes "FILE ..."."""
-        return f"is {self.one}" + (f": {self.advice}" if self.advice else "")
+        return f"is {self.singular}" + (f": {self.advice}" if self.advice else "")
 
 
 _OLE2 = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"

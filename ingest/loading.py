@@ -2,13 +2,14 @@
 
 import collections
 import datetime as dt
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import sqlalchemy as sa
 
-from . import database, intake, limited, mailbox, sources, store
+from . import database, intake, limited, mailbox, outcomes, store
 from .authentication import Authentication, authenticate, signature_names
 from .dkim_keys import Keys
 from .intake import Decoded, Quarantined, Submission
@@ -31,8 +32,8 @@ class Loaded(msgspec.Struct):
 
     ``problems`` are the sources that could not be read (origin: reason), ``unreachable`` of them not even opened. ``ignored``
     counts, by what it is, what was recognised as none of ours. ``quarantined`` are the digests of what is kept in quarantine;
-    ``reasons`` says of the first few where they were found and what is wrong with them, ``remarks`` of files that the user
-    named what they are instead.
+    ``reasons`` says of the first few, by digest, where they are and what is wrong with them, ``remarks`` of files that the
+    user named what they are instead, and ``advice`` of each kind of file that may hold reports what to do with the first one.
     """
 
     tally: store.Tally = msgspec.field(default_factory=store.Tally)
@@ -40,8 +41,9 @@ class Loaded(msgspec.Struct):
     unreachable: int = 0
     ignored: collections.Counter[tuple[str, str]] = msgspec.field(default_factory=collections.Counter)
     quarantined: set[str] = msgspec.field(default_factory=set)
-    reasons: list[str] = msgspec.field(default_factory=list)
+    reasons: dict[str, str] = msgspec.field(default_factory=dict)
     remarks: list[str] = msgspec.field(default_factory=list)
+    advice: dict[str, str] = msgspec.field(default_factory=dict)
 
     def __iadd__(self, other: "Loaded") -> "Loaded":
         self.tally += other.tally
@@ -49,29 +51,33 @@ class Loaded(msgspec.Struct):
         self.unreachable += other.unreachable
         self.ignored += other.ignored
         self.quarantined |= other.quarantined
-        self.reasons = (self.reasons + other.reasons)[:_MAX_NAMED]
+        self.reasons = dict(itertools.islice((self.reasons | other.reasons).items(), _MAX_NAMED))
+        self.advice = other.advice | self.advice
         self.remarks = (self.remarks + other.remarks)[:_MAX_NAMED]
         return self
 
     @property
     def in_words(self) -> str:
         """What was ignored, most frequent first: "400 mails without ..., 1 DMARC aggregate report"."""
-        return ", ".join(f"{count} {many if count > 1 else one}" for (one, many), count in self.ignored.most_common())
+        return ", ".join(
+            f"{count} {plural if count > 1 else singular}" for (singular, plural), count in self.ignored.most_common()
+        )
 
-    def leave(self, origin: str, why: sources.Ignored | sources.Unread, *, named: bool) -> None:
+    def leave(self, origin: str, why: outcomes.Ignored | outcomes.Unread, *, named: bool) -> None:
         """Count a source that is not stored; ``named`` as in mailbox.Mail."""
-        if isinstance(why, sources.Unread):
+        if isinstance(why, outcomes.Unread):
             self.problems.append(f"{origin}: {why.reason}")
             return
-        self.ignored[why.one, why.many] += 1
+        self.ignored[why.singular, why.plural] += 1
+        if why.advice:
+            self.advice.setdefault(why.plural, why.advice)
         if named:
-            self.remarks.append(f"{origin}: {why.one}")
+            self.remarks.append(f"{origin}: {why.singular}")
 
     def keep(self, origin: str, digest: str, reason: str) -> None:
         """Count a message that goes to quarantine."""
-        if digest not in self.quarantined:
-            self.reasons.append(f"{origin}: {reason}")
         self.quarantined.add(digest)
+        self.reasons.setdefault(digest, f"{origin}: {reason}")
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -180,13 +186,13 @@ class _Loading:
         """Read a source into ``batch`` or ``found``; the bytes that it holds from now on."""
         if isinstance(source, mailbox.Problem):
             batch.unreachable += source.unreachable
-            batch.leave(source.origin, sources.of_problem(source), named=False)
+            batch.leave(source.origin, outcomes.of_problem(source), named=False)
             return 0
         if self._ends.get(number, 0) >= _MAX_ENDS:
-            outcome: sources.Outcome = _set_aside(source)
+            outcome: outcomes.Outcome = _set_aside(source)
         else:
-            outcome = sources.outcome(source, self._settings)
-        if isinstance(outcome, sources.Ignored | sources.Unread):
+            outcome = outcomes.of_source(source, self._settings)
+        if isinstance(outcome, outcomes.Ignored | outcomes.Unread):
             batch.leave(source.origin, outcome, named=source.named)
             return 0
         wrong = outcome.explanation if isinstance(outcome, Quarantined) else outcome.unread
@@ -209,7 +215,7 @@ class _Loading:
 def _set_aside(source: mailbox.Mail | mailbox.ReportFile) -> Quarantined:
     why = f"reading it failed {_MAX_ENDS} times (memory or time ran out)"
     name = source.file_name if isinstance(source, mailbox.ReportFile) else None
-    arrival = msgspec.structs.replace(sources.arrival_of(source), received_at=source.modified, estimated=True)
+    arrival = msgspec.structs.replace(outcomes.arrival_of(source), received_at=source.modified, estimated=True)
     return Quarantined(arrival, source.data, intake.KILLED_READER, why, "", name)
 
 

@@ -32,12 +32,12 @@ class Kind(enum.Enum):
     DISPOSITION = ("read receipt (MDN)", "read receipts (MDN)")
 
     @property
-    def one(self) -> str:
+    def singular(self) -> str:
         """One of it, without an article."""
         return self.value[0]
 
     @property
-    def many(self) -> str:
+    def plural(self) -> str:
         """Several of it."""
         return self.value[1]
 
@@ -87,9 +87,9 @@ def notification(mail: bytes) -> Kind | None:
     if top is None:
         return None
     body = mail[len(header) : len(header) + _LOOK]
-    told = _parameter(top, "report-type")
-    if told:
-        return _NOTIFICATIONS.get(told)
+    report_type = _parameter(top, "report-type")
+    if report_type:
+        return _NOTIFICATIONS.get(report_type)
     from_a_server = _FROM_A_SERVER.search(str(top.get("From", ""))[:_MAX_SUBJECT])
     part = _NOTIFICATION_PART.search(body)
     if part and (top.get_content_type() == "multipart/report" or from_a_server):
@@ -235,8 +235,8 @@ def _parsed(data: bytes) -> email.message.Message | None:
         return None
 
 
-def _strongest(found: Iterable[Sign]) -> Sign:
-    return max(found, default=Sign.NONE)
+def _strongest(signs_seen: Iterable[Sign]) -> Sign:
+    return max(signs_seen, default=Sign.NONE)
 
 
 def _parts(top: email.message.Message) -> list[email.message.Message]:

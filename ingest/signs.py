@@ -31,7 +31,7 @@ _SUBJECT = re.compile(r"\s*(?:(?:\[[^\]]*\]|fwd?:|wg:|tr:|rv:|doorst:)\s*)*repor
 _MEMBER_NAME = re.compile(rb'\\?"([A-Za-z][A-Za-z _-]{4,40})\\?"\s*:')
 _MAX_MEMBER_NAMES = 2_000
 # RFC 8460 section 4.4: members that no other document is known to have, in the RFC's spelling.
-_OWN = frozenset(
+_RFC_MEMBERS = frozenset(
     (
         *("organization-name", "date-range", "policy-type", "policy-string", "policy-domain", "failure-details"),
         *("total-successful-session-count", "total-failure-session-count", "failed-session-count", "start-datetime"),
@@ -40,7 +40,7 @@ _OWN = frozenset(
 )
 # The same in any spelling, and members that others have, too: two of them are a sign.
 _FOLDED = frozenset(
-    name.replace("-", "") for name in (*_OWN, "contact-info", "report-id", "result-type", "receiving-ip")
+    name.replace("-", "") for name in (*_RFC_MEMBERS, "contact-info", "report-id", "result-type", "receiving-ip")
 )
 _POLICIES = re.compile(rb'\\?"policies\\?"\s*:\s*(?:\[|null)')
 # In a text that does not begin like JSON, people may write about members of a report.
@@ -116,9 +116,9 @@ def in_text(start: bytes) -> Sign:
     members = [match[1] for match, _ in zip(_MEMBER_NAME.finditer(text), range(_MAX_MEMBER_NAMES), strict=False)]
     names = {name.decode().strip() for name in members}
     if not text.startswith((b"{", b"[", b'"')):
-        return Sign.REPORT if len(names & _OWN) >= _QUOTED_MEMBERS else Sign.NONE
+        return Sign.REPORT if len(names & _RFC_MEMBERS) >= _QUOTED_MEMBERS else Sign.NONE
     folded = {re.sub("[ _-]", "", name).lower() for name in names}
-    is_report = names & _OWN or len(folded & _FOLDED) > 1 or _POLICIES.search(text)
+    is_report = names & _RFC_MEMBERS or len(folded & _FOLDED) > 1 or _POLICIES.search(text)
     return Sign.REPORT if is_report else Sign.NONE
 
 

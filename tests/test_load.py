@@ -8,6 +8,7 @@ import json
 import lzma
 import mailbox
 import os
+import pty
 import subprocess
 import sys
 import tarfile
@@ -373,7 +374,8 @@ def test_in_a_folder_only_what_may_be_a_report_is_named(load: Loader) -> None:
     lines = outcome.told.splitlines()
     assert [line.split(": ")[1] for line in lines[:2]] == [f"all/{DMARC_NAME}.json.zst", "all/sub/mail.msg"]
     assert lines[2].startswith("quarantined: all/a.json: is no JSON")
-    assert "1 Outlook message (.msg)" in lines[3]
+    assert "ignored: all/archive.pst is an Outlook data file (.pst or .ost): `mkdir mails && readpst" in outcome.told
+    assert "1 Outlook message (.msg)" in lines[-1]
 
 
 def test_what_is_quarantined_is_named_with_its_place_and_reason(load: Loader) -> None:
@@ -396,6 +398,23 @@ def test_a_pipe_gets_no_progress_bar(load: Loader) -> None:
     assert not [character for character in outcome.told if character != "\n" and not character.isprintable()]
     assert "loading" not in outcome.told
     assert "%" not in outcome.told
+
+
+def test_a_terminal_gets_one(load: Loader) -> None:
+    load.put(**{"a.json": new_report()})
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-m", "dashboard.cli", "load", "a.json"],
+        env=load.environment | {"TERM": "xterm"},
+        cwd=load.folder,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        check=True,
+    )
+    os.close(theirs)
+    assert done.stdout == b"stored=1 duplicate=0 ignored=0 quarantined=0\n"
+    assert b"loading" in os.read(ours, 10_000)
+    os.close(ours)
 
 
 def test_what_cannot_be_opened_at_all_is_a_mistake_of_usage(load: Loader) -> None:

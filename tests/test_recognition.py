@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ingest import archives, file_formats, mailbox, recognition, settings, signs, sources
+from ingest import archives, file_formats, mailbox, outcomes, recognition, settings, signs
 from ingest.recognition import Kind, notification, of_file, of_mail
 from ingest.signs import Sign
 from tests.goldens import HUMAN, INPUTS, mail, multipart, packed, part, tarred
@@ -363,6 +363,6 @@ def test_what_is_no_tar_is_none() -> None:
 )  # fmt: skip
 def test_what_becomes_of_what_load_comes_across(found: mailbox.Found, becomes: str) -> None:
     chosen = settings.load()
-    outcome = sources.of_problem(found) if isinstance(found, mailbox.Problem) else sources.outcome(found, chosen)
-    words = getattr(outcome, "one", "") or getattr(outcome, "reason", "")
+    outcome = outcomes.of_problem(found) if isinstance(found, mailbox.Problem) else outcomes.of_source(found, chosen)
+    words = getattr(outcome, "singular", "") or getattr(outcome, "reason", "")
     assert f"{type(outcome).__name__} {words}".startswith(becomes)

@@ -14,10 +14,11 @@ _LOOK = 64 * 1024
 
 
 class Ignored(msgspec.Struct, frozen=True):
-    """Not ours, and not kept: what it is, for one and for many."""
+    """Not ours, and not kept: what it is, for one and for many, and what to do in case a report is in it all the same."""
 
-    one: str
-    many: str
+    singular: str
+    plural: str
+    advice: str = ""
 
 
 class Unread(msgspec.Struct, frozen=True):
@@ -29,7 +30,7 @@ class Unread(msgspec.Struct, frozen=True):
 Outcome = Decoded | Quarantined | Ignored | Unread
 
 
-def outcome(source: Mail | ReportFile, settings: Settings) -> Outcome:
+def of_source(source: Mail | ReportFile, settings: Settings) -> Outcome:
     """Read a source, and say what it is when there is no report in it.
 
     What shows a sign of a report goes to quarantine. Of the rest nothing is kept, because it may be private; what the user
@@ -46,7 +47,7 @@ def of_problem(source: Problem) -> Ignored | Unread:
         kind = recognition.of_mail(source.beginning)
     else:
         kind = recognition.of_file(source.beginning, source.file_name)
-    return Unread(source.reason) if source.named or kind == Kind.REPORT else Ignored(kind.one, kind.many)
+    return Unread(source.reason) if source.named or kind == Kind.REPORT else Ignored(kind.singular, kind.plural)
 
 
 def arrival_of(source: Mail | ReportFile) -> Arrival:
@@ -64,7 +65,7 @@ def _of_mail(source: Mail, settings: Settings) -> Outcome:
         kind = recognition.of_mail(source.data)
         if kind == Kind.REPORT:
             return decoded
-    return _of_none(source, "") if kind == Kind.FILE else Ignored(kind.one, kind.many)
+    return _of_none(source, "") if kind == Kind.FILE else Ignored(kind.singular, kind.plural)
 
 
 def _of_file(source: ReportFile, settings: Settings) -> Outcome:
@@ -76,7 +77,7 @@ def _of_file(source: ReportFile, settings: Settings) -> Outcome:
             return decoded
     kind = recognition.of_file(source.data, name)
     if kind == Kind.DMARC:
-        return Ignored(kind.one, kind.many)
+        return Ignored(kind.singular, kind.plural)
     if kind != Kind.REPORT:
         return _of_none(source, name)
     form = file_formats.format_of(source.data[:_LOOK], name)
@@ -94,4 +95,8 @@ def _of_none(source: Mail | ReportFile, name: str) -> Ignored | Unread:
     form = file_formats.format_of(source.data[:_LOOK], name)
     if source.named:
         return Unread(form.explanation)
-    return Ignored(form.one.partition(" ")[2], form.many) if form.holds else Ignored(Kind.FILE.one, Kind.FILE.many)
+    return (
+        Ignored(form.singular.partition(" ")[2], form.plural)
+        if form.holds
+        else Ignored(Kind.FILE.singular, Kind.FILE.plural)
+    )
