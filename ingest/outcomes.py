@@ -95,8 +95,6 @@ def _of_none(source: Mail | ReportFile, name: str) -> Ignored | Unread:
     form = file_formats.format_of(source.data[:_LOOK], name)
     if source.named:
         return Unread(form.explanation)
-    return (
-        Ignored(form.singular.partition(" ")[2], form.plural)
-        if form.holds
-        else Ignored(Kind.FILE.singular, Kind.FILE.plural)
-    )
+    if form.holds:
+        return Ignored(form.singular.partition(" ")[2], form.plural, f"{source.origin} {form.explanation}")
+    return Ignored(Kind.FILE.singular, Kind.FILE.plural)
