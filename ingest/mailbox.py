@@ -24,6 +24,7 @@ _LOOK = 64 * 1024
 _GZIP_TAG = 16 + zlib.MAX_WBITS
 # A zip archive's table of contents is read as a whole: this admits some 150,000 files, for about 100 MB of memory.
 _MAX_ZIP_CONTENTS = 16 * 1024 * 1024
+_ENCRYPTED = 1  # in a member's flags
 _MAX_ARCHIVE_DEPTH = 2
 _MAX_LAYERS = 3
 
@@ -331,8 +332,13 @@ def _zip(stream: _Stream, limit: int) -> Iterator[Found]:
         if sum(member.compress_size for member in members) > size:
             yield stream.problem("is a zip archive whose files overlap")
             return
+        locked = [member for member in members if member.flag_bits & _ENCRYPTED]
+        if locked:
+            what_to_do = "unpack it with its password, then load what comes out"
+            yield stream.problem(f"is a zip archive with a password on {len(locked)} of its files: {what_to_do}")
         for member in members:
-            if not inflate.is_folder(member) and not _is_hidden(member.filename):
+            readable = not (inflate.is_folder(member) or _is_hidden(member.filename) or member.flag_bits & _ENCRYPTED)
+            if readable:
                 yield from _zip_member(stream.member(member.filename), archive, member, limit)
 
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from . import file_formats, intake, mail_dates, recognition, trace
+from . import file_formats, intake, mail_dates, recognition, signs, trace
 from .intake import Decoded, Quarantined
 from .mailbox import NAMED_AS_REPORTS, Mail, Problem, ReportFile, TooLarge
 from .recognition import Kind
@@ -93,7 +93,7 @@ def _is_refused(decoded: Decoded | Quarantined) -> bool:
 def _of_none(source: Mail | ReportFile, name: str) -> Ignored | Unread:
     """Without a sign of a report: one of many in a folder, or what the user meant to be read."""
     form = file_formats.format_of(source.data[:_LOOK], name)
-    if source.named:
+    if source.named or (form.holds and signs.is_packed_json(name)):
         return Unread(form.explanation)
     if form.holds:
         return Ignored(form.singular.partition(" ")[2], form.plural, f"{source.origin} {form.explanation}")

@@ -24,6 +24,7 @@ _REPORT_NAME = re.compile(r"(?:^|[/\\])[^!/\\]+![^!/\\]+!\d{6,11}!\d{6,11}(?:![^
 _NAMED_TLSRPT = re.compile(r"(?:tls-?rpt|smtp-?tls).*\.json(?:\.\w+)?$", re.IGNORECASE)
 _XML_NAME = re.compile(r"\.xml(?:\.\w+)?$", re.IGNORECASE)
 _PACKED_NAME = re.compile(r"\.(?:gz|gzip|xz|bz2|z|zip|zst|lz4|7z)$", re.IGNORECASE)
+_PACKED_JSON_NAME = re.compile(r"\.json\.\w{1,8}$", re.IGNORECASE)
 _PLAIN_REPORT_NAME = re.compile(r"\.(?:json|jsn|txt|gz)$|^[^.]*$", re.IGNORECASE)
 # Forwarded, or through a mailing list; an answer ("Re:") is a letter, and brings no report.
 _SUBJECT = re.compile(r"\s*(?:(?:\[[^\]]*\]|fwd?:|wg:|tr:|rv:|doorst:)\s*)*report domain:", re.IGNORECASE)
@@ -85,6 +86,11 @@ def is_subject(subject: str) -> bool:
 def unpacked_name(name: str) -> str:
     """The name of a compressed file without what says so."""
     return _PACKED_NAME.sub("", name)
+
+
+def is_packed_json(name: str) -> bool:
+    """Whether a name says JSON in a compressed form."""
+    return bool(_PACKED_JSON_NAME.search(name[-500:]))
 
 
 def may_be_damaged_report(name: str) -> bool:

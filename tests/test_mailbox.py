@@ -197,6 +197,17 @@ def test_an_mbox_in_an_archive_may_be_larger_than_a_message(tmp_path: Path) -> N
     assert len(read(tmp_path / "all.zip", limit=10_000)) == 200
 
 
+def test_files_under_a_password_do_not_hide_the_others(tmp_path: Path) -> None:
+    whole = bytearray(zipped(a__json=JSON, b__json=JSON, c__eml=MAIL))
+    for place in (whole.index(b"PK\x01\x02"), whole.index(b"PK\x01\x02", whole.index(b"PK\x01\x02") + 1)):
+        whole[place + 8] |= 1
+    (tmp_path / "all.zip").write_bytes(whole)
+    locked, open_one = read(tmp_path / "all.zip")
+    assert isinstance(locked, Problem)
+    assert locked.reason.startswith("is a zip archive with a password on 2 of its files: unpack it")
+    assert open_one.origin.endswith("all.zip: c.eml")
+
+
 def test_one_damaged_member_does_not_hide_the_others(tmp_path: Path) -> None:
     whole = zipped(a__eml=MAIL, b__eml=MAIL + b"more", c__eml=MAIL)
     (tmp_path / "all.zip").write_bytes(whole.replace(struct.pack("<L", zlib.crc32(MAIL + b"more")), b"\0\0\0\0"))

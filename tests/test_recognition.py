@@ -105,6 +105,7 @@ def test_texts(text: bytes, sign: Sign, why: str) -> None:
 
 def test_damaged_uuencode_is_read_up_to_the_damage() -> None:
     assert list(signs.encoded_in(b"begin 644 a\n\xff\xff\n")) == [("a", b"")]
+    assert list(signs.encoded_in(b"begin 644 a\n#>WT*\n")) == [("a", b"{}\n")]
 
 
 def test_cut_json_without_a_name_goes_by_its_file_name() -> None:
@@ -354,6 +355,8 @@ def test_what_is_no_tar_is_none() -> None:
         (mailbox.ReportFile(PHOTO, "p.jpg", "o", NOW, 0, named=True), "Unread is a picture"),
         (mailbox.ReportFile(b"!BDN", "a.pst", "o", NOW, 0), "Ignored Outlook data file"),
         (mailbox.ReportFile(b"!BDN", f"{DMARC_NAME}.json", "o", NOW, 0), "Unread is an Outlook data file"),
+        (mailbox.ReportFile(b"\x28\xb5\x2f\xfd", "a.json.zst", "o", NOW, 0), "Unread is a file compressed with Zstandard"),
+        (mailbox.ReportFile(b"\x28\xb5\x2f\xfd", "a.sql.zst", "o", NOW, 0), "Ignored file compressed with Zstandard"),
         (mailbox.Problem("o", "is broken", 0), "Unread is broken"),
         (mailbox.TooLarge("o", "is too large", 0, beginning=LETTERS["photo"]), "Ignored mail without"),
         (mailbox.TooLarge("o", "is too large", 0, beginning=SIGNS["name"]), "Unread is too large"),
