@@ -17,7 +17,6 @@ from collections.abc import Iterable
 from . import archives, signs
 from .signs import Sign
 from .tlsrpt import inflate
-from .tlsrpt.message import MAX_HEADER_BYTES, MAX_LINES, MAX_PARTS
 
 
 class Kind(enum.Enum):
@@ -42,6 +41,10 @@ class Kind(enum.Enum):
         return self.value[1]
 
 
+# A mail beyond these is not taken apart; the reader of reports refuses it, too.
+_MAX_HEADER_BYTES = 256 * 1024
+_MAX_LINES = 400_000
+_MAX_PARTS = 1_000
 # The beginning of a part says what it is; archives are looked into a little deeper.
 _LOOK = 64 * 1024
 _LOOK_AT_ARCHIVES = 1024 * 1024
@@ -81,7 +84,7 @@ def notification(mail: bytes) -> Kind | None:
     """
     end = _END_OF_HEADER.search(mail)
     header = mail[: end.end() if end else len(mail)]
-    if len(header) > MAX_HEADER_BYTES:
+    if len(header) > _MAX_HEADER_BYTES:
         return None
     top = _parsed(header)
     if top is None:
@@ -133,8 +136,8 @@ class _Look:
         """The strongest sign in a mail, forwarded ones and attachments included."""
         header = _END_OF_HEADER.search(data)
         lines = max(data.count(b"\n"), data.count(b"\r"))
-        large = (header.start() if header else len(data)) > MAX_HEADER_BYTES
-        if large or lines > MAX_LINES or data.count(b"\n--") > MAX_PARTS:
+        large = (header.start() if header else len(data)) > _MAX_HEADER_BYTES
+        if large or lines > _MAX_LINES or data.count(b"\n--") > _MAX_PARTS:
             return signs.in_raw(data)
         top = _parsed(data)
         if top is None:
