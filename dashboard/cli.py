@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -13,7 +14,7 @@ import typer
 from ingest import cli as ingest_cli
 from ingest import database
 from ingest import settings as settings_module
-from ingest.cli import AWAY, DONE, USAGE, app
+from ingest.cli import ANSWER_IS_NO, AWAY, DONE, USAGE, app
 from ingest.database import DatabaseAway, NotBackedUp, SchemaMismatch
 from ingest.receiving import CertificateUnusable, PortBusy
 from ingest.settings import Settings, SettingsError
@@ -64,37 +65,46 @@ def dashboard() -> None:
 def export(
     kind: Annotated[str, typer.Argument(help="summary, failures, domains or reports")],
     format: Annotated[str, typer.Option(help="csv, json or parquet")] = "csv",  # noqa: A002
-    domain: Annotated[str, typer.Option(help="Only this policy domain.")] = "",
+    domain: Annotated[str, typer.Option(help="Only this policy domain.", metavar="DOMAIN")] = "",
     since: Annotated[str, typer.Option(help="First day, YYYY-MM-DD.")] = "",
     until: Annotated[str, typer.Option(help="Last day, YYYY-MM-DD.")] = "",
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="File to write; default: standard output.")
     ] = None,
 ) -> None:
-    """Write summaries, failures, domains or reports as CSV, JSON or Parquet."""
+    """Write summaries, failures, domains or reports as CSV, JSON or Parquet. Exit code 1 when DOMAIN has no report."""
     from . import export as exports
     from . import verdicts
 
+    first = verdict_cli.day_of(since, "--since") if since else None
+    last = verdict_cli.day_of(until, "--until") if until else None
     settings = settings_module.load()
     try:
         filters = msgspec.structs.replace(
-            exports.Filters.read(domain, since, until),
+            exports.Filters.read(domain, first, last),
             thresholds=verdicts.thresholds(settings),
             trusts=verdicts.trusts(settings),
         )
+        exports.choose(kind, format)
+        engine = _reader(settings, filters.domains)
         if output is None:
-            exports.write(_reader(settings), kind, format, filters, sys.stdout.buffer)
+            exports.write(engine, kind, format, filters, sys.stdout.buffer)
             sys.stdout.flush()
         else:
-            exports.write_file(_reader(settings), kind, format, filters, output)
+            exports.write_file(engine, kind, format, filters, output)
     except (exports.ExportRefused, exports.FileNotWritable) as error:
         _fail(error, USAGE)
 
 
-def _reader(settings: Settings) -> sa.Engine:
-    """A read-only engine on an up-to-date schema."""
-    ingest_cli.ready_engine(settings).dispose()
-    return database.open_engine(settings.database_url, read_only=True)
+def _reader(settings: Settings, domains: Sequence[str]) -> sa.Engine:
+    """A read-only engine on a database that holds a report about each of ``domains``."""
+    engine = database.open_existing(settings.database_url, read_only=True)
+    try:
+        for domain in domains:
+            verdict_cli.refuse_unknown(engine, domain)
+    except sa.exc.DBAPIError as error:
+        raise database.as_away(error) from error
+    return engine
 
 
 def main() -> None:
@@ -103,6 +113,8 @@ def main() -> None:
         app()
     except (SettingsError, SchemaMismatch, NotBackedUp, PortBusy, CertificateUnusable) as error:
         _fail(error, USAGE)
+    except verdict_cli.UnknownDomain as error:
+        _fail(error, ANSWER_IS_NO)
     except (DatabaseAway, SpoolUnavailable) as error:
         _fail(error, AWAY)
     except BrokenPipeError:  # `starttally export summary | head`

@@ -48,11 +48,12 @@ class Entry(msgspec.Struct, frozen=True):
     unexplained: int = 0
     failures: tuple[Failure, ...] = ()
     long_range: bool = False
+    voice: str = ""
 
     @property
     def reporter(self) -> str:
-        """Who speaks: reports signed by one domain are one voice, whatever organisations they name."""
-        return self.signer or self.organization.casefold()
+        """Who speaks: the voice as it was resolved."""
+        return self.voice or self.signer or self.organization.casefold()
 
 
 class Sighting(msgspec.Struct, frozen=True):

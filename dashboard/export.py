@@ -25,6 +25,7 @@ __all__ = [
     "ExportRefused",
     "FileNotWritable",
     "Filters",
+    "choose",
     "csv_text",
     "file_name",
     "write",
@@ -51,7 +52,7 @@ _TYPES = {
     **dict.fromkeys(("day", "window_start", "window_end", "last_report_day"), Type.DAY),
     **dict.fromkeys(("received_at", "range_start", "range_end"), Type.INSTANT),
     **dict.fromkeys(_COUNTS, Type.COUNT),
-    "refused": Type.FLAG,
+    **dict.fromkeys(("refused", "contradicted"), Type.FLAG),
     "refusal_bound": Type.RATE,
 }
 
@@ -87,7 +88,7 @@ EXPORTS: Mapping[str, Export] = {
     "reports": Export(
         _columns(
             "received_at,policy_domain,reporter,report_id,range_start,range_end,door,trust,signer,policies,"
-            "successful_sessions,failed_sessions"
+            "successful_sessions,failed_sessions,contradicted"
         ),
         export_queries.report_rows,
     ),
@@ -112,7 +113,7 @@ def write(
     rows written so far. Open the engine read-only: on SQLite any other one keeps writers waiting until the export ends.
     Raises ExportRefused before anything is read, DatabaseAway, and what ``target`` raises.
     """
-    chosen, writer_for = _choose(kind, format)
+    chosen, writer_for = choose(kind, format)
     written = 0
     # Closed at once when the target fails, so that no connection is left in the middle of a result.
     with _Sink(target) as sink, contextlib.closing(_rows(engine, chosen, filters)) as rows:
@@ -157,7 +158,7 @@ def write_file(
 
     Raises FileNotWritable besides what ``write`` raises.
     """
-    _choose(kind, format)
+    choose(kind, format)
     try:
         if path.exists() and not path.is_file():  # /dev/stdout, a named pipe: nothing to rename over
             with path.open("wb") as target:
@@ -170,7 +171,7 @@ def write_file(
 
 def file_name(kind: str, format: str, filters: Filters) -> str:  # noqa: A002
     """A name for the download, such as ``starttally-failures-example.com-2026-03-01-2026-03-14.csv``."""
-    _choose(kind, format)
+    choose(kind, format)
     about = list(filters.domains[:1]) if len(filters.domains) < 2 else [f"{len(filters.domains)}-domains"]
     days = [f"{word}{day}" for word, day in (("from-", filters.since), ("to-", filters.until)) if day]
     if filters.since and filters.until:
@@ -178,7 +179,8 @@ def file_name(kind: str, format: str, filters: Filters) -> str:  # noqa: A002
     return re.sub(r"[^A-Za-z0-9.-]", "_", "-".join(["starttally", kind, *about, *days]))[:200] + f".{format}"
 
 
-def _choose(kind: str, format: str) -> tuple[Export, type[Writer]]:  # noqa: A002
+def choose(kind: str, format: str) -> tuple[Export, type[Writer]]:  # noqa: A002
+    """The export and the format of these names. Raises ExportRefused."""
     if kind not in EXPORTS:
         raise ExportRefused(f"there is no export {kind!r}; choose one of {', '.join(EXPORTS)}")
     if format not in FORMATS:

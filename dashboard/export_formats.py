@@ -81,7 +81,8 @@ def _visible(match: re.Match[str]) -> str:
 
 
 def _instant(moment: dt.datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
+    """One form for all, whatever the sender wrote: pandas takes the first row's form for that of the whole column."""
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 _CSV_CELL: dict[Type, Callable[[Any], str]] = {
@@ -125,15 +126,18 @@ _ACTING_UTF8 = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8
 
 
 class _Json:
-    """One array, an object in each line; days and instants (UTC, Z) as text (RFC 3339)."""
+    """One array, an object in each line; days and instants as text, as CSV has them (RFC 3339)."""
 
     def __init__(self, target: io.RawIOBase, columns: Mapping[str, Type]) -> None:
         self._target = target
         self._names = list(columns)
+        self._instants = [name for name, kind in columns.items() if kind is Type.INSTANT]
         self._between = b"[\n"
 
     def add(self, row: Values) -> None:
-        line = msgspec.json.encode(dict(zip(self._names, row, strict=True)))
+        values = dict(zip(self._names, row, strict=True))
+        values |= {name: _instant(values[name]) for name in self._instants if values[name] is not None}
+        line = msgspec.json.encode(values)
         line = _ACTING_UTF8.sub(lambda match: f"\\u{ord(match[0].decode()):04x}".encode(), line)
         self._target.write(self._between + line)
         self._between = b",\n"

@@ -6,8 +6,10 @@ Entries and failure details are fetched for some reports at a time, and put in o
 
 import collections
 import datetime as dt
+import heapq
+import itertools
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 import sqlalchemy as sa
@@ -21,6 +23,7 @@ from ingest.tlsrpt.vocabulary import UNEXPLAINED
 
 from .evidence import Thresholds
 from .export_formats import Values
+from .queries import copies
 from .queries.evidence import evidence_from
 from .queries.selection import Scope
 from .verdict import Verdict, decide, reasons_text
@@ -55,20 +58,20 @@ class Filters(msgspec.Struct, frozen=True):
             raise ExportRefused(f"the last day ({self.until}) is before the first day ({self.since})")
 
     @classmethod
-    def read(cls, domain: str | Iterable[str] = (), since: str = "", until: str = "") -> Self:
-        """Filters from what a user typed; an empty text does not filter. Raises ExportRefused."""
+    def read(cls, domain: str | Iterable[str] = (), since: dt.date | None = None, until: dt.date | None = None) -> Self:
+        """Filters from domains as a user typed them, of which an empty one does not filter, and days. Raises ExportRefused."""
         asked = [domain] if isinstance(domain, str) else domain
-        return cls(tuple(_domain(name) for name in asked if name), _day("since", since), _day("until", until))
+        return cls(tuple(_domain(name) for name in asked if name), since, until)
 
-    def conditions(self) -> list[sa.ColumnElement[bool]]:
-        """The filters on the table ``report``, as every statement here applies them."""
+    def conditions(self, day: sa.Column[Any] = report.c.day) -> list[sa.ColumnElement[bool]]:
+        """The filters on the table ``report``, as every statement here applies them; ``day`` is the one that is asked about."""
         found: list[sa.ColumnElement[bool]] = []
         if self.domains:
             found.append(report.c.policy_domain.in_(self.domains))
         if self.since:
-            found.append(report.c.day >= self.since)
+            found.append(day >= self.since)
         if self.until:
-            found.append(report.c.day <= self.until)
+            found.append(day <= self.until)
         found.append(Scope(self.allowed).allows(report.c.policy_domain))
         return found
 
@@ -80,18 +83,6 @@ def _domain(name: str) -> str:
         raise ExportRefused(f"{name!r} is no policy domain: {error}") from error
 
 
-def _day(option: str, text: str) -> dt.date | None:
-    if not text:
-        return None
-    try:
-        # fromisoformat reads other ISO forms too; strptime would read 2026-3-1.
-        if len(text) != len("2026-03-14") or text[4] != "-" or text[7] != "-":
-            raise ValueError(text)
-        return dt.date.fromisoformat(text)
-    except ValueError as error:
-        raise ExportRefused(f"{option} {text!r} is no day; write it as YYYY-MM-DD, for example 2026-03-14") from error
-
-
 # Reports whose entries or details are fetched together: so many, or of so many characters, whichever comes first.
 _TOGETHER = 200
 _CHARACTERS_TOGETHER = 4 * 1024 * 1024
@@ -100,11 +91,11 @@ Key = tuple[str, str]
 
 
 def report_rows(connection: sa.Connection, filters: Filters) -> Rows:
-    """One row for each report and policy domain, by day, domain, reporter and report id."""
-    came = ("door", "trust", "signer", "policies", "successful_sessions", "failed_sessions")
+    """One row for each report and policy domain, by day, domain, reporter and report id; copies of it are no rows."""
+    came = ("door", "trust", "signer", "policies")
     said = ("received_at", "policy_domain", "organization", "report_id", "range_start", "range_end")
-    columns = [report.c[name] for name in (*said, *came)]
-    for rows in _reports(connection, filters, columns, [report.c.report_id]):
+    columns = [*(report.c[name] for name in (*said, *came)), copies.SUCCESSFUL, copies.FAILED, report.c.contradicted]
+    for rows in _reports(connection, filters, columns, report.c.day, [report.c.report_id], report.c.counts):
         yield from map(tuple, rows)
 
 
@@ -112,19 +103,19 @@ def _reports(
     connection: sa.Connection,
     filters: Filters,
     columns: Iterable[sa.ColumnElement[Any]],
+    day: sa.Column[Any],
     order: Iterable[sa.ColumnElement[Any]] = (),
     *conditions: sa.ColumnElement[bool],
 ) -> Iterator[Sequence[sa.Row[Any]]]:
-    """Reports by day, domain, reporter, what ``order`` says and key, some at a time.
+    """Reports by ``day``, domain, reporter, what ``order`` says and key, some at a time.
 
     By a server-side cursor where there is a server.
     """
-    where = filters.conditions()
+    where = filters.conditions(day)
     place = (report.c.policy_domain, report.c.organization, *order, report.c.report_key)
     by = [_by_code_points(connection, column) for column in place]
-    days = connection.scalars(sa.select(report.c.day).where(*where).distinct().order_by(report.c.day)).all()
-    for day in days:
-        query = sa.select(*columns).where(report.c.day == day, *where, *conditions).order_by(*by)
+    for each in connection.scalars(sa.select(day).where(*where, *conditions).distinct().order_by(day)).all():
+        query = sa.select(*columns).where(day == each, *where, *conditions).order_by(*by)
         with connection.execute(query, execution_options=_STREAMED) as result:
             yield from result.partitions()
 
@@ -139,30 +130,68 @@ def _of_report(table: sa.Table) -> sa.ColumnElement[bool]:
 
 
 def summary_rows(connection: sa.Connection, filters: Filters) -> Rows:
-    """Sums for each day, domain, reporter, policy type, mode and trust, in this order."""
-    columns = [report.c[name] for name in ("day", "policy_domain", "organization", "trust", "report_key")]
-    about: tuple[Any, ...] = ()
-    groups: dict[tuple[str, ...], Sums] = {}
-    for rows in _reports(connection, filters, columns):
-        entries = _entries(connection, [(row.policy_domain, row.report_key) for row in rows], *_COUNTS)
-        for day, domain, organization, trust, key in map(tuple, rows):
-            if (day, domain, organization) != about:
-                yield from _grouped(about, groups)
-                about, groups = (day, domain, organization), {}
-            _add_report(groups, trust, entries.get((domain, key), []))
-    yield from _grouped(about, groups)
+    """Sums for each day, domain, reporter, policy type, mode and trust, in this order.
+
+    Of a report about more than a day and a half the successes are on its first day and the failures on its last.
+    """
+    long, whole = report.c.long_range, [~report.c.long_range]
+    streams = (
+        _parts(connection, filters, report.c.day, whole, _COUNTS),
+        _parts(connection, filters, report.c.day, [long], _COUNTS[:1]),
+        _parts(connection, filters, report.c.failure_day, [long], _COUNTS[1:]),
+    )
+    for about, parts in itertools.groupby(heapq.merge(*streams, key=_about), key=_about):
+        groups: dict[tuple[str, ...], Sums] = {}
+        for part in parts:
+            _add_report(groups, part)
+        yield from _grouped(about, groups)
 
 
 Sums = list[int | None]
-_COUNTS = [policy_entry.c[name] for name in ("successful_sessions", "failed_sessions", "refused_sessions")]
+_COUNTS = ("successful_sessions", "failed_sessions", "refused_sessions")
 
 
-def _add_report(groups: dict[tuple[str, ...], Sums], trust: str, entries: Iterable[Sequence[Any]]) -> None:
+class _Part(NamedTuple):
+    """What a report says about one day: its entries with those counts that belong there. Copies say nothing."""
+
+    day: dt.date
+    domain: str
+    organization: str
+    trust: str
+    reports: int
+    entries: Sequence[Sequence[Any]]
+    counted: frozenset[str]
+
+
+def _about(part: _Part) -> tuple[dt.date, str, str]:
+    return part.day, part.domain, part.organization
+
+
+def _parts(
+    connection: sa.Connection,
+    filters: Filters,
+    day: sa.Column[Any],
+    conditions: Iterable[sa.ColumnElement[bool]],
+    counts: Iterable[str],
+) -> Iterator[_Part]:
+    names_in_order = ("policy_domain", "organization", "trust", "report_key", "counts", "accuses")
+    columns = [day, *(report.c[name] for name in names_in_order)]
+    for rows in _reports(connection, filters, columns, day, (), copies.STANDS, *conditions):
+        keys = [(row.policy_domain, row.report_key) for row in rows]
+        entries = _entries(connection, keys, *(policy_entry.c[name] for name in _COUNTS))
+        for each, domain, organization, trust, key, proves, accuses in map(tuple, rows):
+            mine = {name for name in counts if (accuses if name == "refused_sessions" else proves)}
+            first = int(proves and "successful_sessions" in mine)
+            yield _Part(each, domain, organization, trust, first, entries.get((domain, key), []), frozenset(mine))
+
+
+def _add_report(groups: dict[tuple[str, ...], Sums], part: _Part) -> None:
     """Add a report to the sums of (policy type, mode, trust). One without entries counts too: its sender saw nothing."""
-    own: dict[tuple[str, ...], Sums] = {} if entries else {("", "", trust): [1, None, None, 0]}
-    for _position, policy_type, policy_mode, *counts in entries:
-        sums = own.setdefault((policy_type, policy_mode, trust), [1, None, None, 0])
-        sums[1:] = map(_plus, sums[1:], counts)
+    own: dict[tuple[str, ...], Sums] = {} if part.entries else {("", "", part.trust): [part.reports, None, None, 0]}
+    for _position, policy_type, policy_mode, *counts in part.entries:
+        sums = own.setdefault((policy_type, policy_mode, part.trust), [part.reports, None, None, 0])
+        wanted = (count if name in part.counted else None for name, count in zip(_COUNTS, counts, strict=True))
+        sums[1:] = map(_plus, sums[1:], wanted)
     for group, sums in own.items():
         groups[group] = list(map(_plus, groups[group], sums)) if group in groups else sums
 
@@ -225,9 +254,10 @@ def failure_rows(connection: sa.Connection, filters: Filters) -> Rows:
     size_of_details = sa.select(size).where(_of_report(failure_detail)).correlate(report).scalar_subquery()
     unexplained = sa.exists().where(_of_report(policy_entry), policy_entry.c.unexplained_sessions > 0)
     explained = sa.exists().where(_of_report(failure_detail))
-    names_in_order = ("day", "policy_domain", "organization", "report_id", "trust", "report_key")
+    names_in_order = ("failure_day", "policy_domain", "organization", "report_id", "trust", "report_key")
     columns = [*(report.c[name] for name in names_in_order), size_of_details.label("size")]
-    for rows in _reports(connection, filters, columns, [report.c.report_id], unexplained | explained):
+    failed = [report.c.accuses, unexplained | explained]
+    for rows in _reports(connection, filters, columns, report.c.failure_day, [report.c.report_id], *failed):
         for some in _not_too_large(rows):
             yield from _failures_of(connection, some)
 

@@ -1,6 +1,7 @@
 """``starttally policy next``: what the verdict asks for, ready to paste."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Annotated
 
 import sqlalchemy as sa
@@ -8,14 +9,16 @@ import typer
 
 from ingest import database
 from ingest import settings as settings_module
-from ingest.cli import ANSWER_IS_NO, ready_engine
+from ingest.cli import ANSWER_IS_NO
 from ingest.mtasts.record import new_id
 from ingest.plaintext import one_line
 from ingest.policy_cli import policy_commands, print_publication
 from ingest.policy_publication import Unpublishable
 
 from .queries.selection import EVERYTHING
-from .verdict_cli import policy_domain
+from .verdict_cli import policy_domain, refuse_unknown
+
+_LONGEST = 2_000
 
 
 @policy_commands.command("next")
@@ -25,8 +28,15 @@ def policy_next(
         list[str] | None,
         typer.Option("--mx", metavar="HOST", help="An MX host to name instead of those in force; repeat it for each."),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Print a policy in mode enforce although a host of --mx is untested.")
+    ] = False,
 ) -> None:
-    """Print the domain's next step: the policy file, the TXT record, the order, the way back. Exit code 1 when it is to wait."""
+    """Print the domain's next step: the policy file, the TXT record, the order, the way back.
+
+    Exit code 1 when it is to wait, or when a host of --mx is untested and enforce would demand it: no policy that reports
+    were made under names it, and you have not named it as an MX host.
+    """
     # Imported here: SciPy and pandas would cost doors and worker 90 MiB of memory each.
     from . import verdicts
     from .next_step import next_step
@@ -35,12 +45,13 @@ def policy_next(
     from .verdict_words import sentence
 
     settings = settings_module.load()
-    ready_engine(settings).dispose()
-    engine = database.open_engine(settings.database_url, read_only=True)
+    name = policy_domain(domain)
+    engine = database.open_existing(settings.database_url, read_only=True)
     now = dt.datetime.now(dt.UTC)
     try:
+        refuse_unknown(engine, name)
         limits, trusts = verdicts.thresholds(settings), verdicts.trusts(settings)
-        (evidence,) = evidence_of(engine, EVERYTHING, [policy_domain(domain)], now.date(), limits, trusts=trusts)
+        (evidence,) = evidence_of(engine, EVERYTHING, [name], now.date(), limits, trusts=trusts)
         found = decide(evidence)
         step = next_step(evidence, found, new_id(now), new_id(now + dt.timedelta(seconds=1)), mx or ())
     except sa.exc.DBAPIError as error:
@@ -49,11 +60,25 @@ def policy_next(
         raise typer.BadParameter(f"{one_line(str(error))}; name the hosts of your MX records with --mx") from error
     finally:
         engine.dispose()
-    typer.echo(f"{one_line(found.domain)}: {found.name}\n{sentence(found)}\nNext: {step.words}\n")
-    if step.publication is None:
+    typer.echo(f"{one_line(found.domain)}: {found.name}\n{sentence(found)}\nNext: {step.words}")
+    for remark in step.remarks:
+        typer.echo(f"- {one_line(remark, _LONGEST)}")
+    if step.unvouched and not force:
+        typer.echo(_untested(found.domain, step.unvouched), err=True)
+    if step.publication is None or (step.unvouched and not force):
         raise typer.Exit(ANSWER_IS_NO)
+    typer.echo("")
     print_publication(step.publication)
     if step.way_back:
         typer.echo("\n# The way back, should mail be refused: the same in mode testing, with another new id\n")
         typer.echo(step.way_back.policy_text.replace("\r\n", "\n"))
         typer.echo(step.way_back.mta_sts_record.zone_line)
+
+
+def _untested(domain: str, hosts: Sequence[str]) -> str:
+    names = one_line(", ".join(hosts), _LONGEST)
+    return (
+        f"Nothing is printed: {names} would be enforced untested. Publish the mx line in mode testing first and wait for "
+        f"reports, or say that it is an MX host in order: starttally word mx {one_line(domain)} HOST --note WHY; to print "
+        "the policy all the same, add --force."
+    )

@@ -1,62 +1,165 @@
 """The next step of a domain's policy, as its verdict asks for it: what to publish, and the way back. Pure."""
 
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from ingest.mtasts import policy as mtasts
+from ingest.mtasts.faults import WARNING
+from ingest.mtasts.lint import step_faults
+from ingest.mtasts.patterns import match, normalised
 from ingest.policy_publication import Publication, plan
 
 from . import verdict as rules
-from .evidence import Evidence
+from .evidence import Evidence, Policy
 from .policy_history import expiry, largest_max_age
 from .verdict import Verdict
 from .verdict_words import NEXT_STEPS
 
 DAY, WEEK = 86_400, 604_800
-# From the first day in enforce to two weeks and more (RFC 8461 section 3.2; decision.md section 3), one step at a time.
+# From the first day in enforce to two weeks and more (RFC 8461 section 3.2), one step at a time.
 _LADDER = (DAY, WEEK, 2 * WEEK, 4 * WEEK)
 _ENOUGH = 2 * WEEK
 
 
 class Step(msgspec.Struct, frozen=True):
-    """What to do next: in words, what to publish (None: nothing now), and what publishes the way back (None: there is none)."""
+    """What to do next: in words, what to publish (None: nothing now), and what publishes the way back (None: there is none).
+
+    ``remarks`` are sentences about the MX hosts in it. ``unvouched`` are hosts that were asked for, and that enforce would
+    demand although no report and no word of the operator names them: publish only when that is wanted all the same.
+    """
 
     words: str
     publication: Publication | None = None
     way_back: Publication | None = None
+    remarks: tuple[str, ...] = ()
+    unvouched: tuple[str, ...] = ()
 
 
 def next_step(evidence: Evidence, found: Verdict, policy_id: str, way_back_id: str, mx: Sequence[str] = ()) -> Step:
     """The step that follows from a verdict. ``mx`` are hosts or patterns to name instead of those in force.
 
-    Raises ingest.policy_publication.Unpublishable for hosts that cannot be published, or when none is known.
+    Every MX host that the operator named is in what it publishes. Raises ingest.policy_publication.Unpublishable for hosts
+    that cannot be published, or when none is known.
     """
-    current = found.current
-    hosts = tuple(mx) or (current.policy.mx if current else ())
-    served = largest_max_age(evidence.served)
+    hosts = _Hosts(evidence, found, mx)
+    step = _Steps(evidence, found, hosts, policy_id, way_back_id).step()
+    if step.publication is None:
+        return step
+    published = mtasts.parse(step.publication.policy_text)
+    return msgspec.structs.replace(
+        step, remarks=tuple(hosts.remarks(published)), unvouched=hosts.unvouched if published.mode == "enforce" else ()
+    )
 
-    def publish(mode: str, max_age: int, number: str) -> Publication:
-        return plan(found.domain, mode, hosts, max_age, number, served_max_age=served)
 
-    words = NEXT_STEPS[found.name]
-    if found.name == rules.READY:
-        return Step(words, publish("enforce", DAY, policy_id), publish("testing", WEEK, way_back_id))
-    if found.name == rules.ENFORCING_REFUSING and not hosts:  # refused by an older policy, which lives on in caches
-        return Step("Repair the causes at once. The policy is withdrawn already: go on serving it until caches let go.")
-    if found.name == rules.ENFORCING_REFUSING:
-        return Step(f"{words} This is the way back.", publish("testing", WEEK, policy_id))
-    if found.name == rules.NO_POLICY:
-        return Step(words, publish("testing", WEEK, policy_id))
-    if found.name == rules.POLICY_BROKEN and current and hosts:
-        mode = current.policy.mode if current.policy.mode in ("enforce", "testing") else "testing"
-        return Step(f"{words} In its right form it is this.", publish(mode, current.policy.max_age or WEEK, policy_id))
-    if found.name == rules.ENFORCING and current:
-        age = current.policy.max_age or 0
-        if age >= _ENOUGH:
-            return Step("Nothing: the policy enforces, and senders keep it for two weeks or more.")
-        longer = next(step for step in _LADDER if step > age)
-        return Step(words, publish("enforce", longer, policy_id), publish("testing", WEEK, way_back_id))
-    if found.name == rules.WITHDRAWN and current:
-        last = expiry(evidence.served, current.policy)
-        return Step(f"{words} By what reports quoted, that is until {last}." if last else words)
-    return Step(words)
+class _Hosts:
+    """The MX hosts and patterns to publish, and what is known of them."""
+
+    def __init__(self, evidence: Evidence, found: Verdict, asked: Sequence[str]) -> None:
+        current = found.current.policy if found.current else None
+        self._in_force = current
+        self._named = evidence.mx_hosts
+        chosen = tuple(asked) or (current.mx if current else ())
+        # The operator knows the MX records: a policy without one of their hosts would have mail refused.
+        self._added = tuple(host for host in self._named if not match(chosen, host))
+        self.names = chosen + self._added
+        self.untested = tuple(name for name in self.names if not match(current.mx if current else (), name))
+        self.unvouched = tuple(name for name in self.untested if not match(self._named, name))
+
+    @property
+    def changed(self) -> bool:
+        """Whether they are others than those of the policy in force."""
+        current = self._in_force.mx if self._in_force else ()
+        return {*map(normalised, current)} != {*map(normalised, self.names)}
+
+    def remarks(self, published: mtasts.Policy) -> Iterator[str]:
+        for host in self._added:
+            yield f"{host} is added, because you named it as an MX host."
+        if self.untested and self._in_force:
+            they = "it" if len(self.untested) == 1 else "them"
+            yield f"Untested: {', '.join(self.untested)}. No report was made under a policy that names {they}. " + (
+                f"Enforce refuses mail to {they} if STARTTLS or the certificate is not in order."
+                if published.mode == "enforce"
+                else "In testing nothing is refused, and reports will show whether enforce would."
+            )
+        if self._in_force:
+            for fault in step_faults(_as_served(self._in_force), published, self._named):
+                if fault.severity == WARNING:
+                    yield f"{fault.text[0].upper()}{fault.text[1:]}. To be safe: {fault.repair}."
+
+
+class _Steps:
+    """What each verdict asks for."""
+
+    def __init__(self, evidence: Evidence, found: Verdict, hosts: _Hosts, policy_id: str, way_back_id: str) -> None:
+        self._evidence, self._found, self._hosts = evidence, found, hosts
+        self._policy_id, self._way_back_id = policy_id, way_back_id
+        self._served = largest_max_age(evidence.served)
+
+    def step(self) -> Step:
+        found, words = self._found, NEXT_STEPS[self._found.name]
+        current = found.current.policy if found.current else None
+        if found.name == rules.READY:
+            return Step(words, self._publish("enforce", DAY), self._way_back())
+        if found.name == rules.NO_POLICY:
+            return Step(words, self._publish("testing", WEEK))
+        if found.name == rules.ENFORCING_REFUSING:
+            return self._back(current)
+        if found.name == rules.POLICY_BROKEN and current and self._hosts.names:
+            mode = current.mode if current.mode in ("enforce", "testing") else "testing"
+            return Step(f"{words} In its right form it is this.", self._publish(mode, current.max_age or WEEK))
+        if found.name == rules.ENFORCING and current:
+            return self._longer(current)
+        if found.name == rules.WITHDRAWN and current:
+            last = expiry(self._evidence.served, current)
+            return Step(f"{words} By what reports quoted, that is until {last}." if last else words)
+        if found.name in (rules.INSUFFICIENT, rules.NOT_READY) and current and current.mode == "testing":
+            return self._still_testing(current)
+        return Step(words)
+
+    def _back(self, current: Policy | None) -> Step:
+        """Refused sessions: back to testing, unless only copies of an older policy still refuse."""
+        if current and current.mode == "testing" and not self._hosts.changed:
+            words = "Repair the causes at once. The policy is in testing already: publish nothing, caches let go of the older one"
+            return Step(f"{words}{_by(expiry(self._evidence.served, current))}.")
+        if not self._hosts.names or (current and current.mode == "none"):
+            return Step(
+                "Repair the causes at once. The policy is withdrawn already: go on serving it until caches let go."
+            )
+        return Step(f"{NEXT_STEPS[self._found.name]} This is the way back.", self._publish("testing", WEEK))
+
+    def _longer(self, current: Policy) -> Step:
+        age = current.max_age or 0
+        if age < _ENOUGH:
+            longer = next(step for step in _LADDER if step > age)
+            return Step(NEXT_STEPS[self._found.name], self._publish("enforce", longer), self._way_back())
+        if self._hosts.changed:
+            return Step(
+                "Publish the other mx lines; mode and max_age stay.", self._publish("enforce", age), self._way_back()
+            )
+        return Step("Nothing: the policy enforces, and senders keep it for two weeks or more.")
+
+    def _still_testing(self, current: Policy) -> Step:
+        words = NEXT_STEPS[self._found.name]
+        if not self._hosts.changed:
+            return Step(words)
+        words = f"{words} Meanwhile publish the other mx lines in mode testing, so that reports can show them in order."
+        return Step(words, self._publish("testing", current.max_age or WEEK))
+
+    def _publish(self, mode: str, max_age: int) -> Publication:
+        return self._plan(mode, max_age, self._policy_id)
+
+    def _way_back(self) -> Publication:
+        return self._plan("testing", WEEK, self._way_back_id)
+
+    def _plan(self, mode: str, max_age: int, number: str) -> Publication:
+        return plan(self._found.domain, mode, self._hosts.names, max_age, number, served_max_age=self._served)
+
+
+def _as_served(policy: Policy) -> mtasts.Policy:
+    return mtasts.Policy(mode=policy.mode, mx=policy.mx, max_age=policy.max_age)
+
+
+def _by(last: dt.date | None) -> str:
+    return f" by {last} at the latest" if last else " when their max_age ends"

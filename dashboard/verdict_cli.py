@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ingest import database, plaintext
+from ingest import database, days, plaintext
 from ingest import settings as settings_module
-from ingest.cli import ANSWER_IS_NO, DONE, app, ready_engine
+from ingest.cli import ANSWER_IS_NO, DONE, app
 from ingest.settings import Settings
 from ingest.tlsrpt import names
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 # What a verdict needs (SciPy, pandas) is imported by the functions: it would cost doors and worker 90 MiB of memory each.
 
 
+class UnknownDomain(Exception):
+    """Nobody has reported about the domain, so there is no verdict. Show the text; exit with 1."""
+
+
 @app.command()
 def verdict(
     domain: Annotated[str, typer.Argument(help="The policy domain; all domains in one table without it.")] = "",
@@ -33,18 +37,19 @@ def verdict(
         str, typer.Option("--on", help="The verdict as of that day (UTC), YYYY-MM-DD; from what had arrived by then.")
     ] = "",
 ) -> None:
-    """Say whether a domain's policy may go to enforce. Exit code 1 when the named domain is not ready."""
+    """Say whether a domain's policy may go to enforce. Exit code 1 when the named one is not ready, or has no report."""
     from .verdict import urgency
     from .verdicts import as_json, is_fine, verdicts
 
     settings = settings_module.load()
     today = dt.datetime.now(dt.UTC).date()
     day = day_of(on, "--on") if on else today
-    ready_engine(settings).dispose()
-    engine = database.open_engine(settings.database_url, read_only=True)
+    name = policy_domain(domain) if domain else ""
+    engine = database.open_existing(settings.database_url, read_only=True)
     try:
-        if domain:
-            (found,) = verdicts(engine, settings, [policy_domain(domain)], day, today)
+        if name:
+            refuse_unknown(engine, name)
+            (found,) = verdicts(engine, settings, [name], day, today)
             _print_json(as_json(found)) if as_data else _explain(found)
             raise typer.Exit(DONE if is_fine(found) else ANSWER_IS_NO)
         every = sorted(_all(engine, settings, day, today), key=urgency)
@@ -65,11 +70,9 @@ def _all(engine: sa.Engine, settings: Settings, day: dt.date, today: dt.date) ->
 def day_of(text: str, option: str) -> dt.date:
     """A day as typed for ``option``. Raises typer.BadParameter."""
     try:
-        if len(text) != len("2026-03-14"):
-            raise ValueError(text)
-        return dt.date.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no day; write it as YYYY-MM-DD", param_hint=option) from error
+        return days.read_day(text)
+    except days.NoDay as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
 
 
 def policy_domain(domain: str) -> str:
@@ -78,6 +81,14 @@ def policy_domain(domain: str) -> str:
         return names.domain_name(domain)
     except ValueError as error:
         raise typer.BadParameter(f"{domain!r} is no policy domain: {error}") from error
+
+
+def refuse_unknown(engine: sa.Engine, domain: str) -> None:
+    """Return when there is a report about ``domain``, whether it counts as evidence or not. Raises UnknownDomain."""
+    from .queries.domain import is_known
+
+    if not is_known(engine, EVERYTHING, domain):
+        raise UnknownDomain(f"no report about {plaintext.one_line(domain)}")
 
 
 def _print_json(value: object) -> None:

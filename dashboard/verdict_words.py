@@ -74,7 +74,7 @@ _REASONS: Mapping[str, str] = {
     "one-reporter-dominates": "{rate} of the sessions come from one reporter ({names}).",
     "silent-reporters": "{figure} reporters have fallen silent ({names}). Silence is no success.",
     "old-policy-seen": "{figure} reporters still saw an older policy ({names}).",
-    "long-ranges": "{figure} reports cover more than one day and count on their first.",
+    "long-ranges": "{figure} reports cover more than 36 hours and count on their first day.",
 }
 MISSING: Mapping[str, str] = {
     "too-few-days": "Complete days under this policy",

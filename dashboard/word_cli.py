@@ -10,7 +10,7 @@ import typer
 
 from ingest import database, operator_word
 from ingest import settings as settings_module
-from ingest.cli import app, ready_engine
+from ingest.cli import app
 from ingest.mtasts.faults import ERROR
 from ingest.mtasts.lint import lint
 from ingest.operator_word import AcceptedCause, Content, EnteredPolicy, MxHosts, NotFound, OwnThresholds, Refused, Word
@@ -22,6 +22,7 @@ from ingest.tlsrpt import names
 
 from .evidence import NO_MX
 from .operator_word import IN_FORCE, state, what
+from .queries.selection import EVERYTHING
 from .verdict_cli import day_of, policy_domain
 
 word_commands = typer.Typer(
@@ -34,7 +35,7 @@ _SHORT_KEY = 12
 _Domain = Annotated[str, typer.Argument(help="The policy domain.")]
 _Note = Annotated[str, typer.Option(help="Why; kept with your name. Needed.")]
 _Until = Annotated[
-    str, typer.Option(metavar="DAY", help="The last day on which it holds; else until it is taken back.")
+    str, typer.Option(metavar="DAY", help="The last day on which it holds, YYYY-MM-DD; else until it is taken back.")
 ]
 
 
@@ -46,7 +47,7 @@ def list_words(
     """List the words in force, by domain, oldest first: number, what, who, since and until when, and the note."""
     about = policy_domain(domain) if domain else ""
     today = _now().date()
-    with _database() as (_, engine):
+    with _database(read_only=True) as (_, engine):
         in_force = operator_word.words(engine, about, today)
         listed = operator_word.words(engine, about) if every else in_force
     shown = [
@@ -164,9 +165,9 @@ def _give(domain: str, content: Content, note: str, until: str) -> None:
 
 
 @contextlib.contextmanager
-def _database() -> Iterator[tuple[Settings, sa.Engine]]:
+def _database(*, read_only: bool = False) -> Iterator[tuple[Settings, sa.Engine]]:
     settings = settings_module.load()
-    engine = ready_engine(settings)
+    engine = database.open_existing(settings.database_url, read_only=read_only)
     try:
         yield settings, engine
     finally:
@@ -174,7 +175,7 @@ def _database() -> Iterator[tuple[Settings, sa.Engine]]:
 
 
 def _do(settings: Settings, engine: sa.Engine, domain: str, act: Callable[[], None]) -> None:
-    """``act``, and what it makes of the verdict of today."""
+    """``act``, and what it makes of the verdict of today, if there is any."""
     before = _verdict(settings, engine, domain)
     act()
     after = _verdict(settings, engine, domain)
@@ -184,10 +185,13 @@ def _do(settings: Settings, engine: sa.Engine, domain: str, act: Callable[[], No
 
 def _verdict(settings: Settings, engine: sa.Engine, domain: str) -> str:
     # Imported here: SciPy would cost doors and worker 90 MiB of memory each.
+    from .queries.domain import is_known
     from .verdicts import verdicts
 
     today = _now().date()
     try:
+        if not is_known(engine, EVERYTHING, domain):
+            return "none without a report about it"
         (found,) = verdicts(engine, settings, [domain], today, today)
     except sa.exc.DBAPIError as error:
         raise database.as_away(error) from error

@@ -200,11 +200,20 @@ def quarantine_reason(code: str) -> str:
     return QUARANTINE_REASONS.get(code) or plain(code, 40)
 
 
+def standing(row: Mapping[Any, Any]) -> str:
+    """Whether a report counts beside others with its id and range; ``row`` has counts, accuses and contradicted."""
+    if row["counts"]:
+        return "yes" if row["accuses"] else "its sessions, not its failures"
+    if row["accuses"]:
+        return "its failures, not its sessions"
+    return "no: another one contradicts it" if row["contradicted"] else "no: a copy of another one"
+
+
 def remarks(row: Mapping[Any, Any]) -> str:
     """What is special about a report of ``reports.list_reports``."""
     marks = {
         "contradicted": "contradicted by another report",
-        "long_range": "more than a day",
+        "long_range": "more than 36 hours",
         "defective": "departs from RFC 8460",
     }
     return ", ".join(words for name, words in marks.items() if row[name])

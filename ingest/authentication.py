@@ -39,6 +39,7 @@ _MAX_EXPONENT = 2**64
 _MAX_RECORDS = 4
 # dkimpy logs what strangers wrote; the reasons are ours.
 _SILENT = logging.Logger("dkimpy", level=logging.CRITICAL + 1)
+_DOMAIN_FIELD = b"tls-report-domain"
 _T = TypeVar("_T")
 
 
@@ -46,7 +47,9 @@ class Authentication(msgspec.Struct, frozen=True):
     """The verdict and its evidence, or its reason in words.
 
     ``signer`` (d=), ``selector`` and ``key_record`` are those of the signature that holds, and ``""`` without one: what
-    merely claims to be signed by a domain must not be shown under its name.
+    merely claims to be signed by a domain must not be shown under its name. ``wrong`` is true when a signature was made over
+    other content; one whose key is gone, or that has expired, is not wrong. ``names_domain`` is false when a field
+    TLS-Report-Domain stands in a signed header that the signature does not cover, or several do: anybody may have added it.
     """
 
     dkim: str
@@ -54,6 +57,8 @@ class Authentication(msgspec.Struct, frozen=True):
     signer: str = ""
     selector: str = ""
     key_record: str = ""
+    wrong: bool = False
+    names_domain: bool = True
 
 
 def signature_names(message: bytes) -> list[str]:
@@ -85,7 +90,8 @@ def authenticate(message: bytes, keys: Keys, now: dt.datetime) -> Authentication
                 unknown.append(f"{label}: its key {candidate.key_name} could not be looked up: {answer.problem}")
                 continue
             key = _verifying_key(mail, candidate, answer)
-            return Authentication(VERIFIED, "", candidate.domain, candidate.selector, key.record)
+            covered = _covers_domain(mail, candidate)
+            return Authentication(VERIFIED, "", candidate.domain, candidate.selector, key.record, names_domain=covered)
         except KeyInTesting:
             continue
         except Refused as refusal:
@@ -93,10 +99,19 @@ def authenticate(message: bytes, keys: Keys, now: dt.datetime) -> Authentication
     if unknown:
         return Authentication(UNDETERMINED, unknown[0])
     if failures:
-        return Authentication(FAILED, max(failures, key=lambda failure: failure[0])[1])
+        relevance, reason = max(failures, key=lambda failure: failure[0])
+        return Authentication(FAILED, reason, wrong=relevance == Relevance.CONTENT)
     if found:
         return Authentication(UNSIGNED, f"{found[0][0]}: its key is marked as being tested (t=y), so it does not count")
     return Authentication(*_without_signature(mail))
+
+
+def _covers_domain(mail: Mail, signature: Signature) -> bool:
+    """Whether whatever the header says about the report's domain is signed (RFC 8460 section 5.3). One in a forwarded message
+    is in the body, and the body is.
+    """
+    fields = mail.values(_DOMAIN_FIELD)
+    return not fields or (len(fields) == 1 and _DOMAIN_FIELD in signed_fields(signature.tags))
 
 
 def _without_signature(mail: Mail) -> tuple[str, str]:
@@ -109,6 +124,7 @@ def _without_signature(mail: Mail) -> tuple[str, str]:
 def _verifying_key(mail: Mail, signature: Signature, answer: KeyAnswer) -> Key:
     """The key under which the signature holds. Raises Refused with the reason that tells most."""
     if not answer.records:
+        _refuse_changed_body(mail, signature)  # that is wrong whatever the key was
         raise Refused(f"its key {signature.key_name} does not exist", Relevance.KEY)
     refusals: list[Refused] = []
     for record in answer.records[:_MAX_RECORDS]:
@@ -129,12 +145,16 @@ def _verify(mail: Mail, signature: Signature, key: Key) -> None:
     refuse_key_for(signature, key)
     if key.key_type == "rsa":
         _refuse_rsa_key(key)
-    body_hash = mail.relaxed_body_hash if signature.relaxed_body else mail.simple_body_hash
-    if body_hash != signature.body_hash:
-        raise Refused("the body hash does not match (the mail was changed on its way)", Relevance.CONTENT)
+    _refuse_changed_body(mail, signature)
     if not _guarded(lambda: _header_holds(mail, signature, key), "the signature cannot be read", Relevance.CONTENT):
         reason = "the header does not match (it was changed on its way, or signed with another key)"
         raise Refused(reason, Relevance.CONTENT)
+
+
+def _refuse_changed_body(mail: Mail, signature: Signature) -> None:
+    body_hash = mail.relaxed_body_hash if signature.relaxed_body else mail.simple_body_hash
+    if body_hash != signature.body_hash:
+        raise Refused("the body hash does not match (the mail was changed on its way)", Relevance.CONTENT)
 
 
 def _refuse_rsa_key(key: Key) -> None:

@@ -153,7 +153,7 @@ def upgrade() -> None:
 @database_commands.command("check")
 def check() -> None:
     """Say whether the database is reachable and has this version's tables."""
-    database.check(database.open_engine(settings_module.load().database_url))
+    database.open_existing(settings_module.load().database_url, read_only=True).dispose()
     typer.echo("the database is reachable and up to date")
 
 
@@ -168,5 +168,6 @@ def backup(target: Annotated[Path, typer.Argument(help="The file to write; it mu
 def prune() -> None:
     """Remove what the KEEP_* settings no longer keep (the worker does so every hour)."""
     settings = settings_module.load()
-    gone = housekeeping.prune(ready_engine(settings), settings, dt.datetime.now(dt.UTC))
+    engine = database.open_existing(settings.database_url)
+    gone = housekeeping.prune(engine, settings, dt.datetime.now(dt.UTC))
     typer.echo(f"removed raw={gone.raw} details={gone.details} reports={gone.reports} quarantined={gone.quarantined}")

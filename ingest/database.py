@@ -19,6 +19,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from . import models
+
 _MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 # Waiting for another writer: a batch takes milliseconds, an upgrade of a large file seconds.
 _SQLITE_WAIT_SECONDS = 60
@@ -62,7 +64,7 @@ def open_engine(url: str, *, read_only: bool = False) -> sa.Engine:
 
 
 def open_ready(url: str) -> sa.Engine:
-    """An engine on an up-to-date schema. The embedded SQLite is migrated here; a PostgreSQL schema is the operator's step.
+    """An engine on an up-to-date schema. SQLite is created and migrated here; a PostgreSQL schema is the operator's step.
 
     Raises SchemaMismatch, DatabaseAway.
     """
@@ -71,6 +73,24 @@ def open_ready(url: str) -> sa.Engine:
     engine = open_engine(url)
     check(engine)
     return engine
+
+
+def open_existing(url: str, *, read_only: bool = False) -> sa.Engine:
+    """An engine on a database that is there and has this version's tables; nothing is created and nothing is migrated.
+
+    Raises DatabaseAway, also for a SQLite file that is not there, and SchemaMismatch.
+    """
+    _refuse_missing(make_url(url))
+    reader = open_engine(url, read_only=True)
+    try:
+        check(reader)
+    except (DatabaseAway, SchemaMismatch):
+        reader.dispose()
+        raise
+    if read_only:
+        return reader
+    reader.dispose()
+    return open_engine(url)
 
 
 def upgrade(url: str) -> None:
@@ -83,6 +103,7 @@ def upgrade(url: str) -> None:
             config = _config()
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
+        _finish_upgrade(engine)
     except sa.exc.DBAPIError as error:
         raise as_away(error) from error
     finally:
@@ -94,12 +115,29 @@ def check(engine: sa.Engine) -> None:
     try:
         with engine.connect() as connection:
             current = _current(connection)
+            unfinished = current == _scripts().get_current_head() and _pending(connection)
     except sa.exc.DBAPIError as error:
         raise as_away(error) from error
     _refuse_newer(current)
+    if unfinished:
+        raise SchemaMismatch("an upgrade of the stored reports was interrupted; run `starttally db upgrade`")
     if current != _scripts().get_current_head():
         state = "is empty" if current is None else f"has an older schema ({current})"
         raise SchemaMismatch(f"the database {state}; run `starttally db upgrade`")
+
+
+def _pending(connection: sa.Connection) -> bool:
+    return connection.execute(sa.select(models.pending_upgrade.c.task)).first() is not None
+
+
+def _finish_upgrade(engine: sa.Engine) -> None:
+    """What a migration left to do on stored rows. It goes on where it was interrupted."""
+    with engine.connect() as connection:
+        unfinished = _pending(connection)
+    if unfinished:
+        from . import rekeying  # imports the whole store, which readers do without
+
+        rekeying.rekey(engine)
 
 
 def back_up(url: str, target: Path) -> None:
@@ -111,6 +149,7 @@ def back_up(url: str, target: Path) -> None:
         raise NotBackedUp("PostgreSQL has its own tools for this: pg_dump --format=custom; see docs/operations.md")
     if target.exists():
         raise NotBackedUp(f"{target} exists; a back-up never overwrites anything")
+    _refuse_missing(make_url(url))
     source = open_engine(url, read_only=True)
     partial = target.with_name(target.name + ".part")
     try:
@@ -159,17 +198,23 @@ def _open_sqlite(target: URL, *, read_only: bool) -> sa.Engine:
     if read_only:
         target = target.set(database=f"file:{path}", query={"mode": "ro", "uri": "true"})
     engine = sa.create_engine(target, module=sqlite_module(), connect_args={"timeout": _SQLITE_WAIT_SECONDS})
-    sa.event.listen(engine, "connect", _configure_sqlite)
+    sa.event.listen(engine, "connect", _configure_sqlite_reader if read_only else _configure_sqlite)
     sa.event.listen(engine, "begin", _begin_deferred if read_only else _begin_immediate)
     return engine
 
 
 def _configure_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
-    # The driver's own transaction handling is switched off; see the "begin" events.
-    connection.isolation_level = None
+    _configure_sqlite_reader(connection, _record)
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")  # a committed report survives a power cut
+    cursor.close()
+
+
+def _configure_sqlite_reader(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    # The driver's own transaction handling is switched off; see the "begin" events.
+    connection.isolation_level = None
+    cursor = connection.cursor()
     cursor.execute(f"PRAGMA cache_size=-{16 * 1024}")
     cursor.close()
 
@@ -181,6 +226,16 @@ def _begin_immediate(connection: sa.Connection) -> None:
 
 def _begin_deferred(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN")
+
+
+def _refuse_missing(target: URL) -> None:
+    """SQLite would make a file for any name, or say that it cannot be opened."""
+    path = target.database or ":memory:"
+    if target.get_backend_name() == "sqlite" and path != ":memory:" and not Path(path).is_file():
+        raise DatabaseAway(
+            f"no database at {Path(path).absolute()}; look at STARTTALLY_DATABASE_URL and at the folder you are in, "
+            "or make one with `starttally load`, `serve` or `db upgrade`"
+        )
 
 
 def _config() -> alembic.config.Config:

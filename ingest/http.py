@@ -1,4 +1,4 @@
-"""The HTTP door for ``rua=https:`` (RFC 8460 section 5.4): POST /v1/tlsrpt.
+"""The HTTP door for ``rua=https:`` (RFC 8460 section 5.4): POST /v1/tlsrpt, with or without a slash at its end.
 
 A 2xx says "stored" (section 5.4), so 201 is sent when the report is on disk in the spool; reading it comes later. Postfix's
 default uploader takes any status for delivered, so whatever may be a report is accepted, and what turns out not to be one
@@ -29,6 +29,8 @@ from .upload import NoReport, Upload
 log = logging.getLogger(__name__)
 
 DOOR = trace.HTTPS
+# Operators publish the address with and without a slash at its end.
+_PATHS = ("/v1/tlsrpt", "/v1/tlsrpt/")
 # The two types of section 5.4, and the wrong ones seen in the wild: curl's default, generic gzip, plain JSON, none at all.
 _TYPES = {
     "",
@@ -61,10 +63,14 @@ class Refused(Exception):
 def application(settings: Settings, spool: Spool, checks: Mapping[str, Check] | None = None) -> Starlette:
     """The ASGI application. ``checks`` are further conditions of /readyz: each says what is wrong, or None."""
     door = _HttpDoor(settings, spool)
-    return Starlette(
-        routes=[Route("/v1/tlsrpt", door.receive, methods=["POST"]), *health.routes(settings, spool, checks or {})],
-        exception_handlers={Exception: _fault},
+    reports = [Route(path, door.receive, methods=["POST"]) for path in _PATHS]
+    app = Starlette(
+        routes=[*reports, *health.routes(settings, spool, checks or {})], exception_handlers={Exception: _fault}
     )
+    # Starlette would answer 307 to a path with a slash too many; tlsrpt-reporter's uploader (curl without --location) takes
+    # that for delivered.
+    app.router.redirect_slashes = False
+    return app
 
 
 class _HttpDoor:

@@ -14,7 +14,7 @@ from .authentication import UNDETERMINED, UNSIGNED, VERIFIED, Authentication
 from .settings import Settings
 from .tlsrpt import message as report_mail
 from .tlsrpt.document import Document, NotAReport
-from .tlsrpt.report import PolicyEntry, Report, read
+from .tlsrpt.report import PolicyEntry, Report, read, without_header
 from .trace import Arrival
 
 UNVERIFIED, UNAUTHENTICATED, IMPORTED = "unverified", "unauthenticated", "imported"
@@ -123,14 +123,22 @@ def authenticated(decoded: Decoded, authenticate: Authenticate | None) -> Submis
         verdict = Authentication(UNSIGNED)
     else:
         verdict = authenticate(decoded.message, decoded.arrival.received_at)
+    if not verdict.names_domain:
+        reports = tuple((without_header(report), document) for report, document in decoded.reports)
+        decoded = msgspec.structs.replace(decoded, reports=reports)
     return Submission(decoded, verdict, trust_of(verdict, decoded.arrival.door))
 
 
 def trust_of(verdict: Authentication, door: str) -> str:
-    """verified | imported | unverified | unauthenticated (design.md, "Public interface")."""
+    """verified | imported | unverified | unauthenticated (design.md, "Public interface").
+
+    What the operator loads is vouched for, but not where its signature shows that somebody has changed it.
+    """
     if verdict.dkim == VERIFIED:
         return VERIFIED
-    return {trace.LOAD: IMPORTED, trace.HTTPS: UNAUTHENTICATED}.get(door, UNVERIFIED)
+    if door == trace.LOAD:
+        return UNVERIFIED if verdict.wrong else IMPORTED
+    return UNAUTHENTICATED if door == trace.HTTPS else UNVERIFIED
 
 
 def quarantined(message: bytes, arrival: Arrival, reason: str, explanation: str) -> Quarantined:

@@ -1,7 +1,8 @@
 """The tables, for SQLite and PostgreSQL alike.
 
 ``policy_domain`` is part of every primary key of what grows, so that Citus can distribute by it and a domain's questions
-touch one shard. ``report_key`` is derived from content, so writing twice is a no-op in every process and on every engine.
+touch one shard. ``report_key`` is derived from what a report says and who signed it, so writing twice is a no-op in every
+process and on every engine.
 """
 
 import datetime as dt
@@ -69,22 +70,38 @@ report = sa.Table(
     _text("contact_info"),
     sa.Column("range_start", Instant, nullable=False),
     sa.Column("range_end", Instant, nullable=False),
+    # Successes belong to ``day``, failures to ``failure_day``; they differ when the range is longer than 36 hours.
     sa.Column("day", sa.Date, nullable=False),
+    sa.Column("failure_day", sa.Date, nullable=False),
     sa.Column("long_range", sa.Boolean, nullable=False),
     sa.Column("trust", sa.String(16), nullable=False),
     sa.Column("signer", Word, nullable=False),
+    # As it resolves without what other reports tell (ingest.voices); evidence resolves it anew.
+    sa.Column("voice", Word, nullable=False),
     sa.Column("door", sa.String(16), nullable=False),
     sa.Column("received_at", Instant, nullable=False),
     sa.Column("arrival_estimated", sa.Boolean, nullable=False),
     sa.Column("stored_at", Instant, nullable=False),
     sa.Column("policies", sa.Integer, nullable=False),
-    # Sessions of the report, none counted twice: where tlsa and sts list the same sessions (Microsoft), sts speaks.
+    # Sessions of all entries. Where tlsa stands beside sts, tlsa_sessions says whether it lists as many ("equal": perhaps the
+    # same ones, Microsoft) or others ("other"), and the tlsa counts are what a reader takes off in the first case.
     sa.Column("successful_sessions", sa.BigInteger),
     sa.Column("failed_sessions", sa.BigInteger),
     sa.Column("refused_sessions", sa.BigInteger, nullable=False),
-    # Equal for reports of one organisation with the same id and range: two rows that share it contradict each other.
-    # Both are kept, and readers flag them.
+    sa.Column("tlsa_sessions", sa.String(8), nullable=False),
+    sa.Column("tlsa_successful_sessions", sa.BigInteger, nullable=False),
+    sa.Column("tlsa_failed_sessions", sa.BigInteger, nullable=False),
+    # Equal for reports with the same id and range; ``figures`` for those that say the same (ingest.tlsrpt.figures).
     sa.Column("same_id", Digest, nullable=False),
+    sa.Column("figures", Digest, nullable=False),
+    # The whole report's id, range and figures as stated, whatever domain was inferred; where the domain came from, "" from
+    # the report itself (ingest.tlsrpt.report).
+    sa.Column("document", Digest, nullable=False),
+    sa.Column("domain_source", sa.String(16), nullable=False),
+    # Among copies (ingest.folding): whether its sessions count, its failures accuse, and a trusted copy says otherwise.
+    sa.Column("counts", sa.Boolean, nullable=False),
+    sa.Column("accuses", sa.Boolean, nullable=False),
+    sa.Column("contradicted", sa.Boolean, nullable=False),
     sa.Column("extra", sa.Text),
     sa.Column("defects", sa.Text),
     # The raw report, stored once under the first domain it speaks about.
@@ -94,7 +111,11 @@ report = sa.Table(
 )
 sa.Index(None, report.c.policy_domain, report.c.day)
 sa.Index(None, report.c.policy_domain, report.c.same_id)
+sa.Index(None, report.c.policy_domain, report.c.voice, report.c.tlsa_sessions)
 sa.Index(None, report.c.day)
+sa.Index(None, report.c.failure_day)
+_inferred = report.c.domain_source != ""
+sa.Index("ix_report_document", report.c.document, postgresql_where=_inferred, sqlite_where=_inferred)
 
 policy_entry = sa.Table(
     "policy_entry",
@@ -271,4 +292,12 @@ operator_word = sa.Table(
     _text("withdrawn_by"),
     _text("withdrawal_note"),
     _key("policy_domain", "word_key"),
+)
+
+# Work on stored rows that a migration leaves to the program (ingest.rekeying); empty when all is done.
+pending_upgrade = sa.Table(
+    "pending_upgrade",
+    metadata,
+    sa.Column("task", sa.String(32), nullable=False),
+    _key("task"),
 )

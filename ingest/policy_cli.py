@@ -59,13 +59,14 @@ def lint(
     as_json: Annotated[bool, typer.Option("--json", help="The findings as JSON.")] = False,
 ) -> None:
     """Say everything that is wrong with a policy file, by line, and what to write instead. Exit code 1 when there are errors."""
-    policy = linter.lint(read_policy(file), [_host(host) for host in mx or []])
+    hosts = [_host(host) for host in mx or []]
+    policy = linter.lint(read_policy(file), hosts)
     findings = _findings("file", policy.faults)
     old, new = _sts_record(previous_record), _sts_record(record)
     if previous:
         before = linter.lint(read_policy(previous))
         fresh = mta_sts_record.new_id(dt.datetime.now(dt.UTC))
-        findings += _findings("change", linter.change_faults(before, policy, old.id, new.id, fresh))
+        findings += _findings("change", linter.change_faults(before, policy, old.id, new.id, fresh, hosts))
     if record is not None:
         findings += _findings("_mta-sts record", new.faults)
     if tlsrpt is not None:

@@ -32,7 +32,7 @@ def list_quarantined(
     reason: _Reason = "",
 ) -> None:
     """List messages that could not be read, grouped by reason, newest first."""
-    engine = _engine()
+    engine = _engine(read_only=True)
     for group in quarantine.groups(engine, discarded=discarded, reason=reason):
         for row in quarantine.messages(engine, group.reason, discarded=discarded):
             line = f"{row['message_digest']}  {row['received_at']:%Y-%m-%d %H:%M}Z  {row['door']}  {row['reason']}"
@@ -51,7 +51,7 @@ def show_quarantined(
     message: Annotated[str, typer.Argument(help="Its number from `quarantine list`, or the beginning of it.")],
 ) -> None:
     """Write a quarantined message to standard output, byte by byte as it came."""
-    engine = _engine()
+    engine = _engine(read_only=True)
     sys.stdout.buffer.write(quarantine.content(engine, _found(engine, [message])[0]))
 
 
@@ -91,8 +91,8 @@ def take_back(messages: _Numbers) -> None:
     typer.echo(f"taken-back={quarantine.take_back(engine, digests, os_user(), dt.datetime.now(dt.UTC))}")
 
 
-def _engine(settings: Settings | None = None) -> sa.Engine:
-    return database.open_ready((settings or settings_module.load()).database_url)
+def _engine(settings: Settings | None = None, *, read_only: bool = False) -> sa.Engine:
+    return database.open_existing((settings or settings_module.load()).database_url, read_only=read_only)
 
 
 def _found(engine: sa.Engine, beginnings: Sequence[str]) -> list[str]:

@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from . import intake, store
-from .authentication import UNDETERMINED
+from .authentication import UNDETERMINED, Authentication
 from .dkim_message import MAX_HEADER_BYTES
 from .intake import Authenticate, Quarantined, Submission
 from .models import undetermined
@@ -152,18 +152,20 @@ def _look_again(engine: sa.Engine, one: _Due, settings: Settings, authenticate: 
         return True
     arrival = Arrival(one.door, one.received_at, one.digest, sender=one.sender)
     decoded = intake.decode_mail(zlib.decompress(_compressed(engine, one)), arrival, settings)
-    submission = None if isinstance(decoded, Quarantined) else intake.authenticated(decoded, authenticate)
-    with engine.begin() as connection:
-        return _note(connection, one, submission, now)
-
-
-def _note(connection: sa.Connection, one: _Due, submission: Submission | None, now: dt.datetime) -> bool:
-    if submission is None:  # STARTTALLY_DOMAINS has changed meanwhile; its rows stay as they are
-        connection.execute(sa.delete(undetermined).where(one.mine))
+    if isinstance(decoded, Quarantined):  # STARTTALLY_DOMAINS has changed meanwhile; its rows stay as they are
+        with engine.begin() as connection:
+            connection.execute(sa.delete(undetermined).where(one.mine))
         return True
+    waiting = intake.authenticated(decoded, lambda _message, _now: Authentication(UNDETERMINED))
+    submission = intake.authenticated(decoded, authenticate)
+    with engine.begin() as connection:
+        return _note(connection, one, waiting, submission, now)
+
+
+def _note(connection: sa.Connection, one: _Due, waiting: Submission, submission: Submission, now: dt.datetime) -> bool:
     verdict = submission.authentication
     if verdict.dkim != UNDETERMINED:
-        store.settle(connection, submission, now)
+        store.settle(connection, waiting, submission, now)
         return True
     if now - one.received_at >= GIVE_UP_AFTER:
         why = f"given up: DNS gave no answer for {GIVE_UP_AFTER.days} days ({verdict.reason})"

@@ -29,18 +29,27 @@ class Deltas:
         self._reporters: dict[ReporterKey, Row] = {}
 
     def add(self, report: Row, entries: Iterable[Row], times: int = 1) -> None:
-        """Count a report with its policy entries (rows with policy_type and session counts); ``times=-1`` takes it back."""
-        domain, day, trust = report["policy_domain"], report["day"], report["trust"]
+        """Count a report with its policy entries (rows with policy_type and session counts); ``times=-1`` takes it back.
+
+        A copy that another one stands for counts nowhere; see ``folding``.
+        """
         by_type: dict[str, list[float]] = {}
         for entry in entries:
             sums = by_type.setdefault(entry["policy_type"], [1, 0, 0, 0])
             for index, name in enumerate(_SUMS[1:], start=1):
                 sums[index] += entry[name] or 0
-        for policy_type, sums in (by_type or {"": [1, 0, 0, 0]}).items():
-            total = self._days[domain, day, trust, policy_type]
+        counts, accuses = times * report["counts"], times * report["accuses"]
+        for policy_type, (one, successful, failed, refused) in (by_type or {"": [1, 0, 0, 0]}).items():
+            self._add(report, report["day"], policy_type, (counts * one, counts * successful, 0, 0))
+            self._add(report, report["failure_day"], policy_type, (0, 0, counts * failed, accuses * refused))
+        if counts:
+            self._count_reporter(report, counts)
+
+    def _add(self, report: Row, day: dt.date, policy_type: str, sums: tuple[float, ...]) -> None:
+        if any(sums):
+            total = self._days[report["policy_domain"], day, report["trust"], policy_type]
             for index, value in enumerate(sums):
-                total[index] += times * value
-        self._count_reporter(report, times)
+                total[index] += value
 
     def _count_reporter(self, report: Row, times: int) -> None:
         key = report["policy_domain"], report["organization"], report["trust"]
@@ -104,6 +113,8 @@ def _add_up(connection: sa.Connection, table: sa.Table, rows: list[Row], key: tu
         elif column.name.startswith("last_"):
             changes[column.name] = sa.case((new[column.name] > column, new[column.name]), else_=column)
     connection.execute(insert.on_conflict_do_update(index_elements=list(key), set_=changes), rows)
-    if any(row["reports"] < 0 for row in rows):
+    sums = [table.c[name] for name in _SUMS if name in table.c]
+    if any(row[column.name] < 0 for row in rows for column in sums):
         domains = sorted({row["policy_domain"] for row in rows})
-        connection.execute(sa.delete(table).where(table.c.policy_domain.in_(domains), table.c.reports <= 0))
+        nothing = (column <= 0 for column in sums)
+        connection.execute(sa.delete(table).where(table.c.policy_domain.in_(domains), *nothing))

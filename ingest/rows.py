@@ -4,16 +4,17 @@ import datetime as dt
 import functools
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
 
+from . import reporters, voices
 from .intake import Submission
 from .mtasts import enforcement, policy
-from .tlsrpt import vocabulary
+from .tlsrpt import figures, vocabulary
 from .tlsrpt.document import Document
-from .tlsrpt.report import FailureDetail, PolicyEntry, Report, report_day
+from .tlsrpt.report import NOWHERE, FailureDetail, PolicyEntry, Report, failure_day, report_day
 
 Row = dict[str, Any]
 Key = tuple[str, str]  # policy_domain, report_key
@@ -21,6 +22,8 @@ Key = tuple[str, str]  # policy_domain, report_key
 _MAX_WORD = 255
 _MAX_MODE = 32
 _MAX_REMEMBERED = 4_000  # characters of one policy text
+# Of a report that lists tlsa beside sts: as many sessions under both, or others.
+EQUAL, OTHER = "equal", "other"
 _BIGINT_MAX = 2**63 - 1
 
 
@@ -58,14 +61,19 @@ def _of_report(report: Report, document: Document, submission: Submission, now: 
     if not domains:
         domains[""] = []  # a report without entries still says that its sender saw nothing
     home = next(iter(domains))
-    about = {"raw_domain": home, "raw_domains": len(domains), "stored_at": now}
+    about = {"raw_domain": home, "raw_domains": len(domains), "stored_at": now} | identity_of(report)
+    report_key = key_of(report, submission.authentication.signer)
     found = []
     for domain, members in domains.items():
-        key = {"policy_domain": domain, "report_key": report.digest}
+        key = {"policy_domain": domain, "report_key": report_key}
         entries = [_entry_row(position, entry) for position, entry in members]
+        own = {
+            "figures": figures.of_entries(entry for _, entry in members),
+            "domain_source": domain_source_of(entry for _, entry in members),
+        }
         found.append(
             ReportRows(
-                report=key | _report_row(domain, report, submission) | _sessions(entries) | about,
+                report=key | _report_row(report, submission) | sessions_of(entries) | about | own,
                 delivery=key | _delivery_row(submission),
                 entries=[key | row for row in entries],
                 details=[key | row for position, entry in members for row in _detail_rows(position, entry)],
@@ -76,21 +84,53 @@ def _of_report(report: Report, document: Document, submission: Submission, now: 
     return found
 
 
-def _report_row(domain: str, report: Report, submission: Submission) -> Row:
+def domain_source_of(entries: Iterable[PolicyEntry]) -> str:
+    """Where the domain of a row comes from: "" as soon as one of its entries states it."""
+    sources = {entry.domain_source for entry in entries}
+    return "" if "" in sources else min(sources, default=NOWHERE)
+
+
+def key_of(report: Report, signer: str) -> str:
+    """The stored key: what does not change about a report. Which voice it speaks with is none of it: that is resolved when it is
+    read, and another list of reporters must change no key.
+    """
+    said = (signer[:_MAX_WORD], report.contact_info, report.organization)
+    read = figures.of_report(report.entries, figures.resolved_domain)
+    return figures.digest(report.report_id, figures.minutes(report.start, report.end), said, read)
+
+
+def identity_of(report: Report) -> Row:
+    """What tells copies of a report, of the whole and within a policy domain (decision.md section 1)."""
+    place = (report.report_id, figures.minutes(report.start, report.end))
+    stated = figures.of_report(report.entries, figures.stated_domain)
+    return {"same_id": figures.digest(*place), "document": figures.digest(*place, stated)}
+
+
+def _report_row(report: Report, submission: Submission) -> Row:
     day, long_range = report_day(report.start, report.end)
-    start, end = report.start.isoformat(), report.end.isoformat()
-    return {
+    row = {
         "organization": report.organization,
         "report_id": report.report_id,
         "contact_info": report.contact_info,
         "range_start": report.start,
         "range_end": report.end,
         "day": day,
+        "failure_day": failure_day(report.start, report.end),
         "long_range": long_range,
-        "same_id": short_digest(domain, report.organization, report.report_id, start, end),
         "extra": _json(report.extra),
         "defects": _json(report.defects),
+        # Until its copies are looked at (ingest.counting).
+        "counts": True,
+        "accuses": True,
+        "contradicted": False,
     } | _provenance(submission)
+    return row | {"voice": voice_of(row, submission.decoded.submitter)}
+
+
+def voice_of(report: Row, submitter: str) -> str:
+    """The voice of a report row, as far as it and the list of well-known reporters tell."""
+    who = (report["signer"], submitter, report["contact_info"], report["organization"])
+    return voices.voice_of(*who, reporters.voice_of_name)[:_MAX_WORD]
 
 
 def _provenance(submission: Submission) -> Row:
@@ -156,16 +196,27 @@ def _detail_rows(entry_position: int, entry: PolicyEntry) -> Iterator[Row]:
         yield row | {"extra": _json(detail.extra)}
 
 
-def _sessions(entries: list[Row]) -> Row:
-    """A report's sessions, none counted twice: where sts and tlsa list the same ones (Microsoft, Halon), sts speaks."""
-    has_sts = any(row["policy_type"] == vocabulary.STS for row in entries)
-    counted = [row for row in entries if not (has_sts and row["policy_type"] == vocabulary.TLSA)]
+def sessions_of(entries: list[Row]) -> Row:
+    """A report's sessions of all entries, and what tlsa lists beside sts.
+
+    Microsoft lists the same sessions under both; tlsrpt-reporter, Halon and others list each session once.
+    """
+    tlsa = [row for row in entries if row["policy_type"] == vocabulary.TLSA]
+    sts = [row for row in entries if row["policy_type"] == vocabulary.STS]
+    equal = _all_sessions(tlsa) == _all_sessions(sts)
     return {
         "policies": len(entries),
-        "successful_sessions": _total(counted, "successful_sessions"),
-        "failed_sessions": _total(counted, "failed_sessions"),
+        "successful_sessions": _total(entries, "successful_sessions"),
+        "failed_sessions": _total(entries, "failed_sessions"),
         "refused_sessions": _total(entries, "refused_sessions") or 0,
+        "tlsa_sessions": "" if not tlsa or not sts else EQUAL if equal else OTHER,
+        "tlsa_successful_sessions": _total(tlsa, "successful_sessions") or 0,
+        "tlsa_failed_sessions": _total(tlsa, "failed_sessions") or 0,
     }
+
+
+def _all_sessions(rows: list[Row]) -> int:
+    return (_total(rows, "successful_sessions") or 0) + (_total(rows, "failed_sessions") or 0)
 
 
 def _total(rows: list[Row], name: str) -> int | None:

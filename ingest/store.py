@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import sqlalchemy as sa
 
-from . import rollups, trace
+from . import counting, rollups, trace
 from .authentication import UNDETERMINED
 from .intake import TRUST_ORDER, Quarantined, Submission
 from .models import (
@@ -25,7 +25,7 @@ from .models import (
     report,
     undetermined,
 )
-from .rows import Key, ReportRows, Row, rows_of, storable
+from .rows import Key, ReportRows, Row, rows_of, storable, voice_of
 from .sql import chunks, insert_into
 
 # The first retry of a DKIM look-up that failed; later ones wait longer (see retries.py).
@@ -49,36 +49,35 @@ class Tally(msgspec.Struct):
 def save(connection: sa.Connection, messages: Sequence[Submission | Quarantined], now: dt.datetime) -> Tally:
     """Write a batch inside the caller's transaction. Repeating it changes nothing.
 
-    A report that came before is a duplicate, whatever its channel; if this copy is trusted more (a verified mail after an
-    unauthenticated upload), the report rises to that trust and is still counted once.
+    A report that came before is a duplicate, by whatever way and in whatever layout it came; among its copies the one that is
+    trusted most counts (a verified mail after an unauthenticated upload).
     """
     submissions = [message for message in messages if isinstance(message, Submission)]
     refused = [message for message in messages if isinstance(message, Quarantined)]
     refused += [submission.unread for submission in submissions if submission.unread]
     reports = [rows for submission in submissions for rows in rows_of(submission, now)]
-    new = _save_reports(connection, [member for rows in reports for member in rows])
+    originals = _save_reports(connection, [member for rows in reports for member in rows])
     _keep_undetermined(connection, submissions, now)
     _save_quarantined(connection, refused, now)
     tally = Tally(quarantined=len(refused))
     for rows in reports:
-        fresh = {member.key for member in rows} & new
-        new -= fresh  # the same report a second time in one batch is a duplicate
+        fresh = {originals[member.key] for member in rows if member.key in originals}
+        for key in [key for key, original in originals.items() if original in fresh]:
+            del originals[key]  # the same report a second time in one batch is a duplicate
         tally += Tally(stored=1) if fresh else Tally(duplicate=1)
     return tally
 
 
-def settle(connection: sa.Connection, submission: Submission, now: dt.datetime) -> None:
-    """Record the verdict on a message that was undetermined so far, and forget the message."""
+def settle(connection: sa.Connection, waiting: Submission, submission: Submission, now: dt.datetime) -> None:
+    """Record the verdict on a message that was undetermined so far, ``waiting``, and forget the message."""
     digest = submission.decoded.arrival.message_digest
-    for rows in rows_of(submission, now):
-        for member in rows:
-            waiting = (
-                (delivery.c.policy_domain == member.key[0])
-                & (delivery.c.report_key == member.key[1])
-                & (delivery.c.message_digest == digest)
-            )
-            connection.execute(sa.delete(delivery).where(waiting))
     save(connection, [submission], now)
+    keys = {member.key for rows in rows_of(waiting, now) for member in rows}
+    for domain, key in sorted(keys):
+        of_message = (delivery.c.message_digest == digest) & (delivery.c.dkim == UNDETERMINED)
+        mine = (delivery.c.policy_domain == domain) & (delivery.c.report_key == key)
+        connection.execute(sa.delete(delivery).where(of_message, mine))
+    _forget_undelivered(connection, sorted(keys))
     connection.execute(sa.delete(undetermined).where(undetermined.c.message_digest == digest))
 
 
@@ -97,10 +96,13 @@ def give_up(connection: sa.Connection, digest: str, why: str, submission: Submis
     connection.execute(sa.delete(undetermined).where(undetermined.c.message_digest == digest))
 
 
-def _save_reports(connection: sa.Connection, reports: list[ReportRows]) -> set[Key]:
-    """Write what is not there yet; return the keys of the new report rows."""
+def _save_reports(connection: sa.Connection, reports: list[ReportRows]) -> dict[Key, Key]:
+    """Write what is not there yet. Returns the keys of the new report rows that are no copies of others that were there, each
+    with the first row that says the same.
+    """
     if not reports:
-        return set()
+        return {}
+    counting.lock(connection, (rows.report for rows in reports))
     # In key order, so that two workers with the same reports wait for each other instead of locking crosswise.
     first: dict[Key, ReportRows] = {}
     for rows in sorted(reports, key=lambda rows: rows.key):
@@ -125,33 +127,43 @@ def _save_reports(connection: sa.Connection, reports: list[ReportRows]) -> set[K
     deltas = rollups.of_new(fresh)
     again = {(domain, key) for domain, key, _ in came if (domain, key) not in new}
     several = {key for key, count in collections.Counter(rows.key for rows in reports).items() if count > 1} & new
-    _raise_trust(connection, sorted(again | several), deltas)
+    risen = raise_trust(connection, sorted(again | several), deltas)
+    standings = counting.recount(connection, [*(rows.report for rows in fresh), *risen], deltas)
     deltas.write(connection)
-    return new
+    known = {standing.original for key, standing in standings.items() if key not in new}
+    return {key: standings[key].original for key in new if standings[key].original not in known}
 
 
-def _raise_trust(connection: sa.Connection, keys: Sequence[Key], deltas: rollups.Deltas) -> None:
-    """Give each report the provenance of its best delivery, and move its sums when its trust changes."""
+def raise_trust(connection: sa.Connection, keys: Sequence[Key], deltas: rollups.Deltas) -> list[Row]:
+    """Give each report the provenance of its best delivery, and move its sums when its trust changes. Returns the rows that
+    changed, as they are now.
+    """
+    changed = []
     for chunk in chunks(keys):
-        best: dict[Key, Row] = {}
+        ways: dict[Key, list[Row]] = collections.defaultdict(list)
         of_chunk = sa.tuple_(delivery.c.policy_domain, delivery.c.report_key).in_(chunk)
         for row in connection.execute(sa.select(delivery).where(of_chunk)).mappings():
-            key = row["policy_domain"], row["report_key"]
-            if key not in best or _rank(dict(row)) < _rank(best[key]):
-                best[key] = dict(row)
+            ways[row["policy_domain"], row["report_key"]].append(dict(row))
         of_chunk = sa.tuple_(report.c.policy_domain, report.c.report_key).in_(chunk)
         for row in connection.execute(sa.select(report).where(of_chunk).with_for_update()).mappings().all():
-            _move(connection, dict(row), best[row["policy_domain"], row["report_key"]], deltas)
+            after = _move(connection, dict(row), ways[row["policy_domain"], row["report_key"]], deltas)
+            changed += [after] if after else []
+    return changed
 
 
-def _rank(row: Row) -> tuple[int, bool, dt.datetime]:
+def rank(row: Row) -> tuple[int, bool, dt.datetime]:
+    """The order of deliveries: the best trust, a known time of arrival, the first to come."""
     return TRUST_ORDER.index(row["trust"]), row["arrival_estimated"], row["received_at"]
 
 
-def _move(connection: sa.Connection, before: Row, best: Row, deltas: rollups.Deltas) -> None:
+def _move(connection: sa.Connection, before: Row, ways: Sequence[Row], deltas: rollups.Deltas) -> Row | None:
+    best = min(ways, key=rank)
     provenance = {name: best[name] for name in ("trust", "signer", "door", "received_at", "arrival_estimated")}
+    # An upload names no submitter; another copy with the same key may.
+    submitter = next((way["submitter"] for way in sorted(ways, key=rank) if way["submitter"]), "")
+    provenance["voice"] = voice_of(before | provenance, submitter)
     if all(before[name] == value for name, value in provenance.items()):
-        return
+        return None
     key = before["policy_domain"], before["report_key"]
     of_key = (report.c.policy_domain == key[0]) & (report.c.report_key == key[1])
     connection.execute(sa.update(report).where(of_key).values(provenance))
@@ -159,6 +171,27 @@ def _move(connection: sa.Connection, before: Row, best: Row, deltas: rollups.Del
         entries = rollups.entry_sums(connection, key)
         deltas.add(before, entries, times=-1)
         deltas.add(before | provenance, entries)
+    return before | provenance
+
+
+def _forget_undelivered(connection: sa.Connection, keys: Sequence[Key]) -> None:
+    """Remove those of the reports that no delivery stands behind any more."""
+    deltas = rollups.Deltas()
+    gone: list[Row] = []
+    for chunk in chunks(keys):
+        undelivered = ~sa.exists().where(
+            delivery.c.policy_domain == report.c.policy_domain, delivery.c.report_key == report.c.report_key
+        )
+        of_chunk = sa.tuple_(report.c.policy_domain, report.c.report_key).in_(chunk)
+        gone += map(dict, connection.execute(sa.select(report).where(of_chunk, undelivered)).mappings())
+    for row in gone:
+        key = row["policy_domain"], row["report_key"]
+        deltas.add(row, rollups.entry_sums(connection, key), times=-1)
+        for table in (failure_detail, policy_entry, raw_report, report):
+            mine = (table.c.policy_domain == key[0]) & (table.c.report_key == key[1])
+            connection.execute(sa.delete(table).where(mine))
+    counting.recount(connection, gone, deltas)
+    deltas.write(connection)
 
 
 def _keep_undetermined(connection: sa.Connection, submissions: Iterable[Submission], now: dt.datetime) -> None:

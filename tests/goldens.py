@@ -372,7 +372,10 @@ def reading_of(path: Path) -> Any:
         return {"quarantine": decoded.explanation}
     reports = [json.loads(msgspec.json.encode(read)) for read, _ in decoded.reports]
     for one in reports:
-        del one["digest"]
+        del one["domain_without_header"]
+        for each in one["entries"]:
+            if not each["domain_source"]:  # the entry names its domain itself
+                del each["domain_source"]
     return {"submitter": decoded.submitter, "author": decoded.author, "unread": decoded.unread, "reports": reports}
 
 

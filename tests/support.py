@@ -13,6 +13,7 @@ import pytest
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = ROOT.parent / "shared" / "corpus"
+FIELD = ROOT.parent / "shared" / "field"
 
 
 def need(program: str, package: str) -> str:

@@ -134,7 +134,7 @@ def questions(key: str) -> dict[Callable[..., Any], tuple[tuple[Any, ...], dict[
         reports.count_details: ((MAIN, key), {}),
         reports.details: ((MAIN, key), {"limit": 100}),
         reports.deliveries: ((MAIN, key), {}),
-        reports.contradicting: ((MAIN, key, "x"), {}),
+        reports.copies_of: ((MAIN, key, "x"), {}),
         reports.raw_size: ((MAIN, key), {}),
         reports.raw_document: ((MAIN, key), {}),
         quarantine.reasons: ((), {}),

@@ -23,7 +23,7 @@ from ingest.dkim_keys import Keys
 from ingest.dkim_message import Mail
 from ingest.dkim_rules import Signature, signatures
 from tests.nameserver import NXDOMAIN, SERVFAIL, SILENT, Cname, NameServer, Records, Truncated, txt
-from tests.signing import ed25519_key, record, rsa_key, signed
+from tests.signing import FROM_FIELDS, ed25519_key, record, rsa_key, signed
 from tests.support import CORPUS
 
 NOW = dt.datetime.now(dt.UTC)
@@ -334,7 +334,7 @@ def test_failed(server: NameServer, make: Make, zone: Any, reason: str) -> None:
     found = verdict(server, make(), zone)
     assert reason in found.reason
     # A forgery must not be shown under the name it claims.
-    assert found == Authentication(FAILED, found.reason, "", "", "")
+    assert found == Authentication(FAILED, found.reason, "", "", "", wrong=found.wrong)
 
 
 @pytest.mark.parametrize("bits", [512, 1023])
@@ -551,3 +551,41 @@ def dated(mail: bytes) -> dt.datetime:
 def test_labels_of_the_tables_are_distinct() -> None:
     names = [str(case.id) for case in itertools.chain(GOOD, BAD)]
     assert len(names) == len(set(names))
+
+
+DOMAIN_FIELD = b"TLS-Report-Domain: receiver.example\r\n"
+WITH_DOMAIN = (*FROM_FIELDS, "tls-report-domain")
+
+
+@pytest.mark.parametrize(
+    ("mail", "fields", "trusted", "why"),
+    [
+        (DOMAIN_FIELD + MAIL, WITH_DOMAIN, True, "signed"),
+        (DOMAIN_FIELD + MAIL, FROM_FIELDS, False, "not signed: anybody may have added it"),
+        (b"TLS-Report-Domain: other.example\r\n" + DOMAIN_FIELD + MAIL, WITH_DOMAIN, False, "a second one"),
+        (DOMAIN_FIELD * 2 + MAIL, (*WITH_DOMAIN, "tls-report-domain"), False, "two, although both are signed"),
+        (MAIL, FROM_FIELDS, True, "none to be believed"),
+    ],
+)
+def test_a_domain_field_counts_only_when_it_is_signed(
+    server: NameServer, mail: bytes, fields: tuple[str, ...], trusted: bool, why: str
+) -> None:
+    found = verdict(server, signed(mail, fields=fields), txt(record()))
+    assert (found.dkim, found.names_domain) == (VERIFIED, trusted), why
+
+
+@pytest.mark.parametrize(
+    ("make", "zone", "wrong", "why"),
+    [
+        (lambda: signed(MAIL) + b"more\r\n", txt(record()), True, "another body"),
+        (lambda: signed(MAIL) + b"more\r\n", NXDOMAIN, True, "another body, and the key is gone"),
+        (lambda: signed(MAIL).replace(b"Subject: ", b"Subject: x", 1), txt(record()), True, "another header"),
+        (lambda: signed(MAIL), NXDOMAIN, False, "the key is gone"),
+        (lambda: signed(MAIL, x=later(days=-9), t=later(days=-12)), txt(record()), False, "expired"),
+        (lambda: MAIL, None, False, "not signed"),
+    ],
+)
+def test_a_wrong_signature_is_told_from_one_that_is_out_of_date(
+    server: NameServer, make: Make, zone: Any, wrong: bool, why: str
+) -> None:
+    assert verdict(server, make(), zone).wrong is wrong, why

@@ -82,6 +82,24 @@ def test_a_report_is_accepted_and_readable_by_intake(
     assert intake.authenticated(decoded, None).trust == "unauthenticated"
 
 
+def test_a_slash_at_the_end_of_the_address_is_taken(settings_for: MakeSettings) -> None:
+    """curl as tlsrpt-reporter calls it: it follows no redirect, and takes any answer for delivered."""
+    settings = settings_for()
+    with door(settings) as address:
+        arguments = ("--header", "Content-Type: application/tlsrpt+gzip", "--data-binary", "@-")
+        status, words, _ = curl(address, *arguments, body=packed(REPORT), path="/v1/tlsrpt/")
+    assert (status, words) == (201, "accepted\n")
+    assert len(spooled(settings)) == 1
+
+
+@pytest.mark.parametrize("path", ["/v1/tlsrpt//", "//v1/tlsrpt", "/v1/", "/healthz/"])
+def test_no_other_path_is_taken_nor_redirected(settings_for: MakeSettings, path: str) -> None:
+    settings = settings_for()
+    with door(settings) as address:
+        assert curl(address, "--data-binary", "@-", body=REPORT, path=path)[0] == 404
+    assert spooled(settings) == []
+
+
 def test_the_file_name_serves_a_silent_report(settings_for: MakeSettings) -> None:
     settings = settings_for()
     body = packed(text(report(entry(3, policy_domain=...))))

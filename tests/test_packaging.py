@@ -292,7 +292,7 @@ def test_our_services_run_with_little(service: str):
 def test_caddy_lets_strangers_to_the_http_door_only():
     """The site has two handlers: reports, and everything else behind the password."""
     text = (ROOT / "docs/deploy/Caddyfile").read_text()
-    assert re.search(r"@reports path /v1/tlsrpt\n", text)
+    assert re.search(r"@reports path /v1/tlsrpt /v1/tlsrpt/\n", text)
     handlers = dict(re.findall(r"\thandle ?(@?\w*) ?\{\n(.*?)\n\t\}", text, re.DOTALL))
     assert handlers["@reports"].split() == ["reverse_proxy", "doors:8080"]
     assert handlers[""].index("basic_auth") < handlers[""].index("reverse_proxy dashboard:8501")

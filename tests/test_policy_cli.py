@@ -37,8 +37,9 @@ def test_each_finding_has_its_line_and_repair() -> None:
         "line 2: error: mode: enforced is a common mistake (even in Google's help)",
         "line 3: error: mx mx1.receiver.example. ends in a dot",
         "line 4: warning: mx mx2.receiver.example covers none of the MX hosts: out of date, or a slip of the pen",
+        "line 5: warning: max_age of 60 seconds; below 86400 (one day), Google's least, it protects hardly anybody",
         "line 5: note: the last line has no line end; legal, and easily joined with a line that is added later",
-        "2 errors, 1 warning, 1 note: do not publish it so",
+        "2 errors, 2 warnings, 1 note: do not publish it so",
     ]
     assert "    write mode: enforce\n" in ran.stdout
 

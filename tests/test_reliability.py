@@ -145,3 +145,52 @@ def test_what_is_written_after_the_sync_is_not_safe() -> None:
     for call in calls([*TRACE.splitlines(), '10 write(5</s/spool/new/a>, "y", 1) = 1']):
         disk.follow(call)
     assert disk.survivors(Path("/s/spool/new")) == set()
+
+
+# Two sessions of a door: each has its file synced, renames it and syncs the folder; the second name comes between the syncs.
+OVERLAP = """\
+10 write(5</s/spool/tmp/a>, "x", 1) = 1
+10 fsync(5</s/spool/tmp/a>) = 0
+11 write(6</s/spool/tmp/b>, "x", 1) = 1
+11 fsync(6</s/spool/tmp/b>) = 0
+10 rename("spool/tmp/a", "spool/new/a") = 0
+10 fsync(7</s/spool/new> <unfinished ...>
+11 rename("spool/tmp/b", "spool/new/b") = 0
+11 fsync(8</s/spool/new> <unfinished ...>
+"""
+FIRST_ENDS, SECOND_ENDS = "10 <... fsync resumed>) = 0", "11 <... fsync resumed>) = 0"
+
+
+@pytest.mark.parametrize(
+    ("ends", "survivors"),
+    [
+        pytest.param([], "", id="neither has ended"),
+        pytest.param([FIRST_ENDS], "a", id="b came after the first began"),
+        pytest.param([SECOND_ENDS], "ab", id="a was there when the second began"),
+        pytest.param([FIRST_ENDS, SECOND_ENDS], "ab", id="in the order in which they began"),
+        pytest.param([SECOND_ENDS, FIRST_ENDS], "ab", id="the first takes nothing back"),
+        pytest.param(["11 <... fsync resumed>) = -1 EIO", FIRST_ENDS], "a", id="the second failed"),
+        pytest.param([SECOND_ENDS, "10 <... fsync resumed>) = -1 EIO"], "ab", id="the first failed"),
+        pytest.param(
+            [SECOND_ENDS, FIRST_ENDS, '11 unlink("spool/new/b") = 0', "11 fsync(8</s/spool/new>) = 0"],
+            "a",
+            id="a later sync takes names away",
+        ),
+    ],
+)
+def test_overlapping_syncs_of_a_folder_count_in_the_order_of_their_beginnings(ends: list[str], survivors: str) -> None:
+    disk = Disk(Path("/s"))
+    for call in calls([*OVERLAP.splitlines(), *ends]):
+        disk.follow(call)
+    assert disk.survivors(Path("/s/spool/new")) == set(survivors)
+
+
+@pytest.mark.parametrize("ends", [[FIRST_ENDS, SECOND_ENDS], [SECOND_ENDS, FIRST_ENDS]])
+def test_overlapping_syncs_of_a_file_count_in_the_order_of_their_beginnings(ends: list[str]) -> None:
+    lines = ["10 fsync(5</s/db-wal> <unfinished ...>", '11 write(5</s/db-wal>, "x", 1) = 1']
+    lines += ["11 fsync(5</s/db-wal> <unfinished ...>", *ends]
+    disk = Disk(Path("/s"))
+    for call in calls(['9 write(5</s/db-wal>, "x", 1) = 1', *lines]):
+        disk.follow(call)
+    assert disk.safe_writes("db-wal") == 2
+    assert not disk.unsafe("db-wal")

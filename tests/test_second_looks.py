@@ -274,7 +274,7 @@ def test_a_resolver_that_was_silent_for_a_while_leaves_no_wrong_verdict(engine: 
         now += dt.timedelta(hours=2)
         keys = Keys((server.address,))
         assert retries.retry_undetermined(engine, chosen, verdict, look_up, now, seconds=60).decided == 80
-    assert [row["trust"] for row in rows(engine, models.report)] == ["verified"] * 60
+    assert [row["trust"] for row in rows(engine, models.report) if row["counts"]] == ["verified"] * 60
     # The changed copies of 20 of them failed, and took nothing from the others.
     assert sorted(row["dkim"] for row in rows(engine, models.delivery)) == ["failed"] * 20 + ["verified"] * 60
     assert rows(engine, models.undetermined) == []

@@ -60,14 +60,22 @@ class File(msgspec.Struct, eq=False):
     safe: int = 0
 
 
+class Listing(msgspec.Struct, eq=False):
+    """A folder's names when a sync of it began; ``turn`` counts the beginnings of all syncs."""
+
+    turn: int = 0
+    names: dict[str, File] = {}
+
+
 class Disk:
     """Files and folders as programs see them, and as they would be after a power cut now."""
 
     def __init__(self, working_folder: Path) -> None:
         self._working_folder = working_folder
         self.seen: dict[Path, File] = {}
-        self._safe_names: dict[Path, dict[str, File]] = {}
-        self._syncing: dict[str, object] = {}
+        self._safe_listings: dict[Path, Listing] = {}
+        self._syncing: dict[str, tuple[File, int] | Listing] = {}
+        self._turn = 0
 
     def follow(self, call: Call) -> None:
         """Take in one beginning or end of a call."""
@@ -78,7 +86,8 @@ class Disk:
 
     def survivors(self, folder: Path) -> set[str]:
         """Names in a folder that a power cut would leave there, with all that was written into them."""
-        return {name for name, file in self._safe_names.get(folder, {}).items() if file.safe == file.written}
+        safe = self._safe_listings.get(folder, Listing())
+        return {name for name, file in safe.names.items() if file.safe == file.written}
 
     def unsafe(self, suffix: str) -> bool:
         """Whether a file with such a name has been written and not synced since."""
@@ -109,24 +118,33 @@ class Disk:
             self.seen.pop(paths[0], None)
 
     def _sync(self, call: Call) -> None:
-        """What a sync makes safe is what had been done when it began; it is safe when the sync has ended."""
+        """What a sync makes safe is what had been done when it began; it is safe when the sync has ended.
+
+        Syncs overlap. One that ends takes nothing back that another, which began later, has made safe already.
+        """
         synced = _DESCRIPTOR.match(call.arguments)
         if not synced:
             return
         path = Path(synced[1])
         if call.result is None:
-            names = {other.name: file for other, file in self.seen.items() if other.parent == path}
-            file = self.seen.get(path)
-            self._syncing[call.process] = (file, file.written) if file and not names else names
+            self._syncing[call.process] = self._now(path)
             return
-        found = self._syncing.pop(call.process)
+        then = self._syncing.pop(call.process)
         if call.result != "0":
             return
-        if isinstance(found, tuple):
-            file, written = found
+        if isinstance(then, Listing):
+            if then.turn > self._safe_listings.get(path, Listing()).turn:
+                self._safe_listings[path] = then
+        else:
+            file, written = then
             file.safe = max(file.safe, written)
-        elif isinstance(found, dict):
-            self._safe_names[path] = found
+
+    def _now(self, path: Path) -> tuple[File, int] | Listing:
+        """What a sync that begins now would make safe: the writes into a file, or a folder's names."""
+        self._turn += 1
+        names = {other.name: file for other, file in self.seen.items() if other.parent == path}
+        file = self.seen.get(path)
+        return (file, file.written) if file and not names else Listing(self._turn, names)
 
     def _paths(self, call: Call) -> list[Path]:
         return [self._working_folder / text for text in _QUOTED.findall(call.arguments)]

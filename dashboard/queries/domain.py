@@ -9,6 +9,7 @@ from ingest.models import domain_day, domain_reporter, failure_detail, policy_en
 from ingest.mtasts import enforcement
 from ingest.tlsrpt.vocabulary import UNEXPLAINED
 
+from . import copies
 from .frames import COUNT, DAY, INSTANT, SUM, TEXT, read, read_number, shortened, total
 from .selection import LANES, Scope, Window, lane_of
 
@@ -87,7 +88,8 @@ def _causes(engine: sa.Engine, rows: sa.Subquery, group: tuple[str, ...]) -> pd.
 
 
 def _failures(scope: Scope, domain: str, window: Window, lane: str, policy_type: str) -> sa.Subquery:
-    where = [*_of(scope, domain, window, lane), policy_entry.c.policy_type == policy_type]
+    where = [*_of(scope, domain, window, lane, report.c.failure_day), report.c.accuses]
+    where.append(policy_entry.c.policy_type == policy_type)
     return sa.union_all(_explained(where), _unexplained(where, policy_type)).subquery("failures")
 
 
@@ -106,7 +108,7 @@ def _explained(where: list[sa.ColumnElement[bool]]) -> sa.Select[Any]:
             sessions.label("failed"),
             sa.case((detail.refused, sessions), else_=0.0).label("refused"),
             report.c.organization,
-            report.c.day,
+            report.c.failure_day.label("day"),
         )
         .select_from(_entries().join(failure_detail, same_entry))
         .where(*where)
@@ -123,7 +125,7 @@ def _unexplained(where: list[sa.ColumnElement[bool]], policy_type: str) -> sa.Se
             sessions.label("failed"),
             (sessions if refuses else sa.literal(0.0, sa.Double)).label("refused"),
             report.c.organization,
-            report.c.day,
+            report.c.failure_day.label("day"),
         )
         .select_from(_entries())
         .where(policy_entry.c.unexplained_sessions > 0, *where)
@@ -153,7 +155,7 @@ def reporters(engine: sa.Engine, scope: Scope, domain: str, window: Window, poli
             sa.func.max(row.received_at).label("last_received_at"),
         )
         .select_from(joined)
-        .where(row.policy_domain == domain, scope.allows(row.policy_domain), window.holds(row.day))
+        .where(row.policy_domain == domain, scope.allows(row.policy_domain), window.holds(row.day), row.counts)
         .group_by(row.organization, row.trust)
         .order_by(_trust_order(row.trust), reports.desc(), row.organization)
     )
@@ -221,13 +223,16 @@ def _entries() -> sa.Join:
     return report.join(policy_entry, same)
 
 
-def _of(scope: Scope, domain: str, window: Window, lane: str) -> list[sa.ColumnElement[bool]]:
+def _of(
+    scope: Scope, domain: str, window: Window, lane: str, day: sa.Column[Any] = report.c.day
+) -> list[sa.ColumnElement[bool]]:
     row = report.c
     return [
         row.policy_domain == domain,
         scope.allows(row.policy_domain),
-        window.holds(row.day),
+        window.holds(day),
         row.trust.in_(LANES[lane]),
+        copies.STANDS,
     ]
 
 

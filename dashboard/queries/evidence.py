@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from ingest import counting
+from ingest.folding import Copy, Standing, fold
 from ingest.intake import EVIDENCE
 from ingest.models import delivery, failure_detail, policy_entry, policy_text, report
 from ingest.mtasts import enforcement
@@ -19,6 +21,7 @@ from ..operator_word import heard, thresholds_of
 from .frames import total
 from .operator_word import in_force_from
 from .selection import Scope
+from .voices import Speakers, speakers_of
 
 # How far back changes of the policy and the rhythm of reporters are looked for; policies live in caches for weeks.
 _HISTORY = dt.timedelta(days=120)
@@ -64,9 +67,11 @@ def evidence_from(
     starts = {name: _start(on, thresholds_of(words.get(name, ()), thresholds)) for name in domains}
     first = min(starts.values(), default=on)
     policies = _policies(connection, about)
+    speakers = speakers_of(connection, about.since(), on, thresholds.signers)
+    standings = _standings(connection, about, speakers)
     failures = _failures(connection, about, first)
-    entries = _entries(connection, about, first, policies, failures)
-    history = _history(connection, about, policies, thresholds)
+    entries = _entries(connection, about, first, policies, failures, speakers, standings)
+    history = _history(connection, about, policies, thresholds, speakers)
     served = _served(connection, about, policies, thresholds)
     return [
         heard(
@@ -98,6 +103,7 @@ class _About:
     ) -> None:
         self.domains = list(domains)
         self.on = on
+        self.trusts = trusts
         self.scope = scope
         came = delivery.c
         self._where = [
@@ -124,6 +130,24 @@ class _About:
 def _with_entries() -> sa.Join:
     same = (policy_entry.c.policy_domain == report.c.policy_domain) & (policy_entry.c.report_key == report.c.report_key)
     return report.join(policy_entry, same)
+
+
+def _standings(connection: sa.Connection, about: _About, speakers: Mapping[str, Speakers]) -> Mapping[Key, Standing]:
+    """The standing of each report that has copies, among those that had arrived and with the voices as they resolve now.
+
+    The stored flags say the same of today; but not of a past day, nor with uploads that the operator trusts.
+    """
+    row, since = report.c, about.since(about.on - _HISTORY)
+    groups = sa.select(row.policy_domain, row.same_id).where(*since).group_by(row.policy_domain, row.same_id)
+    several = groups.having(sa.func.count() > 1).subquery()
+    same = (several.c.policy_domain == row.policy_domain) & (several.c.same_id == row.same_id)
+    query = sa.select(*(row[name] for name in counting.COLUMNS)).select_from(report.join(several, same)).where(*since)
+    copies: dict[Key, list[Copy]] = collections.defaultdict(list)
+    for each in connection.execute(query).mappings():
+        copy = counting.copy_of(each)
+        voice = speakers[each["policy_domain"]].resolve(each["voice"])
+        copies[each["policy_domain"], each["same_id"]].append(msgspec.structs.replace(copy, voice=voice))
+    return {key: standing for group in copies.values() for key, standing in fold(group, about.trusts).items()}
 
 
 def _policies(connection: sa.Connection, about: _About) -> Mapping[tuple[str, str], Policy]:
@@ -175,11 +199,16 @@ def _entries(
     first: dt.date,
     policies: Mapping[tuple[str, str], Policy],
     failures: Mapping[tuple[str, str, int], list[tuple[Any, ...]]],
+    speakers: Mapping[str, Speakers],
+    standings: Mapping[Key, Standing],
 ) -> Mapping[str, list[Entry]]:
+    """What the reports say since ``first``. A report that counts and does not accuse (another copy of it refuses more) brings
+    its successes alone, one that accuses and does not count its failures alone.
+    """
     said, entry = report.c, policy_entry.c
     query = (
         sa.select(said.policy_domain, said.report_key, said.day, said.organization, said.signer, said.long_range)
-        .add_columns(entry.position, entry.policy_type, entry.policy_digest, entry.successful_sessions)
+        .add_columns(said.voice, entry.position, entry.policy_type, entry.policy_digest, entry.successful_sessions)
         .add_columns(entry.failed_sessions, entry.unexplained_sessions)
         .select_from(_with_entries())
         .where(*about.since(first))
@@ -187,6 +216,13 @@ def _entries(
     )
     found: dict[str, list[Entry]] = collections.defaultdict(list)
     for row in connection.execute(query):
+        voice = speakers[row.policy_domain].resolve(row.voice)
+        standing = standings.get((row.policy_domain, row.report_key)) or Standing(
+            True, True, False, voice, tuple(row[:2])
+        )
+        if not standing.counts and not standing.accuses:
+            continue
+        accuses = standing.accuses
         found[row.policy_domain].append(
             Entry(
                 day=row.day,
@@ -194,11 +230,12 @@ def _entries(
                 signer=row.signer,
                 policy_type=row.policy_type,
                 policy=policies.get((row.policy_domain, row.policy_digest or "")),
-                successful=row.successful_sessions or 0,
-                failed=row.failed_sessions,
-                unexplained=row.unexplained_sessions,
-                failures=tuple(_failure(*one) for one in failures.get((*row[:2], row.position), ())),
+                successful=(row.successful_sessions or 0) if standing.counts else 0,
+                failed=row.failed_sessions if accuses else 0,
+                unexplained=row.unexplained_sessions if accuses else 0,
+                failures=tuple(_failure(*one) for one in failures.get((*row[:2], row.position), ()) if accuses),
                 long_range=row.long_range,
+                voice=standing.voice,
             )
         )
     return found
@@ -215,18 +252,22 @@ class _History(msgspec.Struct):
 
 
 def _history(
-    connection: sa.Connection, about: _About, policies: Mapping[tuple[str, str], Policy], thresholds: Thresholds
+    connection: sa.Connection,
+    about: _About,
+    policies: Mapping[tuple[str, str], Policy],
+    thresholds: Thresholds,
+    speakers: Mapping[str, Speakers],
 ) -> Mapping[str, _History]:
     """Who reported about which day, and which policy was quoted then by those who are believed."""
     said = report.c
     digest = sa.case((policy_entry.c.policy_type == STS, policy_entry.c.policy_digest)).label("digest")
     same = (policy_entry.c.policy_domain == said.policy_domain) & (policy_entry.c.report_key == said.report_key)
     query = (
-        sa.select(said.policy_domain, said.day, said.organization, said.signer, digest)
+        sa.select(said.policy_domain, said.day, said.organization, said.signer, digest, said.voice)
         .add_columns(sa.func.min(said.received_at).label("came"))
         .select_from(report.outerjoin(policy_entry, same))
         .where(*about.since(about.on - _HISTORY))
-        .group_by(said.policy_domain, said.day, said.organization, said.signer, sa.text("5"))
+        .group_by(said.policy_domain, said.day, said.organization, said.signer, sa.text("5"), said.voice)
         .order_by(said.policy_domain, said.day, said.organization, said.signer, sa.text("5"))
     )
     found: dict[str, _History] = collections.defaultdict(_History)
@@ -235,7 +276,7 @@ def _history(
         history.reported.setdefault(row.organization, []).append(row.day)
         policy = policies.get((row.policy_domain, row.digest or ""))
         if policy and thresholds.believes(row.signer):
-            reporter = row.signer or row.organization.casefold()
+            reporter = speakers[row.policy_domain].resolve(row.voice)
             history.sightings.append(Sighting(row.day, row.organization, reporter, policy, row.came.date()))
     return found
 

@@ -10,6 +10,7 @@ from ingest.intake import TRUST_ORDER
 from ingest.models import delivery, failure_detail, policy_entry, policy_text, raw_report, report
 from ingest.tlsrpt.vocabulary import UNEXPLAINED
 
+from . import copies
 from .domain import LONGEST_POLICY
 from .frames import COUNT, DAY, FLAG, INSTANT, SUM, TEXT, inflate, read, read_number, shortened
 from .selection import ALL_DAYS, Scope, Window
@@ -58,19 +59,18 @@ def list_reports(engine: sa.Engine, scope: Scope, wanted: ReportFilter, *, limit
 
     Columns: policy_domain, report_key, day, organization, report_id, trust, signer, door, received_at, successful_sessions,
     failed_sessions, refused_sessions (none counted twice; missing when the report has no count), long_range, defective,
-    contradicted (flags), matching_sessions (failed sessions of the filter's cause; missing without one).
+    contradicted (flags), matching_sessions (failed sessions of the filter's cause; missing without one). Copies that another
+    row stands for are left out.
     """
-    row, other = report.c, report.alias("other").c
-    contradicted = sa.exists().where(
-        other.policy_domain == row.policy_domain, other.same_id == row.same_id, other.report_key != row.report_key
-    )
+    row = report.c
     matching = _matching(wanted)
     query = (
         sa.select(
             *(row[name] for name in ("policy_domain", "report_key", "day", "organization", "report_id", "trust")),
-            *(row[name] for name in ("signer", "door", "received_at", *_COUNTS, "long_range")),
+            *(row[name] for name in ("signer", "door", "received_at")),
+            *(copies.SUCCESSFUL, copies.FAILED, row.refused_sessions, row.long_range),
             row.defects.is_not(None).label("defective"),
-            contradicted.label("contradicted"),
+            row.contradicted,
             (sa.null() if matching is None else matching.c.sessions).label("matching_sessions"),
         )
         .select_from(_source(matching))
@@ -127,7 +127,7 @@ def _matching(wanted: ReportFilter) -> sa.Subquery | None:
 
 def _conditions(scope: Scope, wanted: ReportFilter) -> list[sa.ColumnElement[bool]]:
     row = report.c
-    conditions = [scope.allows(row.policy_domain), wanted.window.holds(row.day)]
+    conditions = [scope.allows(row.policy_domain), wanted.window.holds(row.day), copies.LISTED]
     if wanted.domain is not None:
         asked = Scope((wanted.domain,)).allows(row.policy_domain) if wanted.domain.startswith("*.") else None
         conditions.append(row.policy_domain == wanted.domain if asked is None else asked)
@@ -166,6 +166,7 @@ def one_report(engine: sa.Engine, scope: Scope, domain: str, key: str) -> pd.Dat
         for name in ("extra", "defects"):
             shown[name] = sa.case((shared, sa.null()), else_=shown.get(name, row[name])).label(name)
         shown |= {"raw_domain": row.policy_domain.label("raw_domain"), "raw_domains": sa.null().label("raw_domains")}
+    shown |= {"successful_sessions": copies.SUCCESSFUL, "failed_sessions": copies.FAILED}
     columns = [shown.get(column.name, column) for column in row]
     query = sa.select(*columns, shared.label("shared")).where(*_is(report, scope, domain, key))
     return read(engine, query, {column.name: _kind(column) for column in report.columns} | {"shared": FLAG})
@@ -272,22 +273,25 @@ def deliveries(engine: sa.Engine, scope: Scope, domain: str, key: str, *, limit:
     return read(engine, query, {"received_at": INSTANT, "arrival_estimated": FLAG} | dict.fromkeys(names[2:], TEXT))
 
 
-def contradicting(engine: sa.Engine, scope: Scope, domain: str, key: str, same_id: str) -> pd.DataFrame:
-    """Other reports of the same organisation with the same id and range, but other content: at most one of them is right.
+def copies_of(engine: sa.Engine, scope: Scope, domain: str, key: str, same_id: str) -> pd.DataFrame:
+    """Other stored reports about the domain with the same id and range: copies, contradictions, other senders' and forgeries.
 
-    Columns: report_key, trust, signer, received_at, successful_sessions, failed_sessions, refused_sessions.
+    Columns: report_key, organization, trust, signer, received_at, successful_sessions, failed_sessions, refused_sessions,
+    counts, accuses, contradicted (flags).
     """
     row = report.c
-    names = ("report_key", "trust", "signer", "received_at", *_COUNTS)
+    names = ("report_key", "organization", "trust", "signer", "received_at")
+    flags = ("counts", "accuses", "contradicted")
     query = (
-        sa.select(*(row[name] for name in names))
+        sa.select(*(row[name] for name in names), copies.SUCCESSFUL, copies.FAILED, row.refused_sessions)
+        .add_columns(*(row[name] for name in flags))
         .where(row.policy_domain == domain, row.same_id == same_id, row.report_key != key)
         .where(scope.allows(row.policy_domain))
         .order_by(row.received_at, row.report_key)
         .limit(100)
     )
-    columns = {"report_key": TEXT, "trust": TEXT, "signer": TEXT, "received_at": INSTANT}
-    return read(engine, query, columns | dict.fromkeys(_COUNTS, COUNT))
+    columns = dict.fromkeys(names[:-1], TEXT) | {"received_at": INSTANT}
+    return read(engine, query, columns | dict.fromkeys(_COUNTS, COUNT) | dict.fromkeys(flags, FLAG))
 
 
 def raw_size(engine: sa.Engine, scope: Scope, domain: str, key: str) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """The same exports as ``starttally export``, as downloads."""
 
+import datetime as dt
 import io
 import secrets
 import shlex
@@ -13,6 +14,7 @@ from .. import export, verdicts, wording
 from ..export import ExportRefused, Filters
 from ..plain import plain, stored_domain, visible
 from ..queries import reports
+from ..queries.domain import is_known
 from . import first_steps, parts
 from .visit import Visit
 
@@ -29,13 +31,13 @@ LARGEST = 100 * 1000 * 1000
 
 
 class Asked(NamedTuple):
-    """What a user asked for: a key of KINDS and one of FORMATS, a domain as typed, two days; empty texts do not filter."""
+    """What a user asked for: a key of KINDS and one of FORMATS, a domain as typed, two days; what is empty does not filter."""
 
     kind: str
     format: str
     domain: str
-    since: str
-    until: str
+    since: dt.date | None
+    until: dt.date | None
 
 
 class TooLarge(Exception):
@@ -63,7 +65,7 @@ def render(visit: Visit) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         domain = parts.text_filter("Domain", "domain", "all domains")
         since, until = parts.day_filter("From", "since"), parts.day_filter("To", "until")
-    asked = Asked(kind, format_name, domain, str(since or ""), str(until or ""))
+    asked = Asked(kind, format_name, domain, since, until)
     if st.button("Prepare the export", type="primary", icon=":material/table_view:"):
         _prepare(visit, asked)
     ready = st.session_state.get("export")
@@ -79,6 +81,9 @@ def _prepare(visit: Visit, asked: Asked) -> None:
     target = Bounded()
     try:
         filters = Filters.read(stored_domain(asked.domain), asked.since, asked.until)
+        if not all(visit.read(is_known, domain) for domain in filters.domains):
+            st.error("There is no report about this domain.")
+            return
         filters = msgspec.structs.replace(
             filters,
             allowed=visit.scope.patterns,
@@ -139,5 +144,5 @@ def _offer(ready: dict[str, object]) -> None:
 def command(asked: Asked) -> str:
     """The command that writes the same file."""
     options = {"--format": asked.format, "--domain": asked.domain, "--since": asked.since, "--until": asked.until}
-    words = [word for name, value in options.items() if value for word in (name, value)]
+    words = [word for name, value in options.items() if value for word in (name, str(value))]
     return shlex.join(["starttally", "export", asked.kind, *words, "-o", f"{asked.kind}.{asked.format}"])

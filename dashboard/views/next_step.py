@@ -28,6 +28,8 @@ def render(evidence: Evidence, found: Verdict) -> None:
     if step is None:
         return
     st.text(step.words)
+    for remark in step.remarks:
+        st.text(visible(remark, 2_000))
     if step.publication:
         _publication(step.publication)
         st.caption(f"The same on the command line: `starttally policy next {domain_parameter(found.domain)}`")

@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from ingest.days import NoDay, read_day
+
 from .. import charts, wording
 from ..plain import visible, visible_lines
 from ..queries.frames import LONGEST_TEXT
@@ -96,8 +98,8 @@ def day_filter(label: str, name: str) -> dt.date | None:
 
 def _day_asked(name: str) -> dt.date | None:
     try:
-        asked = dt.date.fromisoformat(st.query_params.get(name, ""))
-    except ValueError:
+        asked = read_day(st.query_params.get(name, ""))
+    except NoDay:
         return None
     return asked if _FIRST_DAY <= asked <= _LAST_DAY else None
 

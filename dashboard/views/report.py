@@ -43,28 +43,42 @@ def render(visit: Visit, domain: str, key: str) -> None:
 
 
 def _warnings(visit: Visit, domain: str, key: str, report: pd.Series) -> None:
-    others = visit.read(queries.contradicting, domain, key, report["same_id"])
-    if len(others):
-        st.warning(
-            "Another report has the same organisation, id and days, but other content. At most one of them is right.",
-            icon=":material/content_copy:",
-        )
-        shown = others.assign(trust=others["trust"].map(wording.TRUST))
-        columns = _SESSION_COLUMNS | {
-            "trust": parts.text_column("Trust"),
-            "signer": parts.text_column("Signed by"),
-            "received_at": parts.instant_column("Arrived (UTC)"),
-        }
-        chosen = parts.clickable_table(shown, columns, "Reports that contradict this one", "contradicting")
-        if chosen is not None:
-            visit.go("reports", domain=domain_parameter(domain), report=others["report_key"].iloc[chosen])
+    _copies(visit, domain, key, report)
     if report["long_range"]:
         st.info(
-            "This report covers more than a day. Its figures count whole on its first day.",
+            "This report covers more than 36 hours. Its successes count on its first day, its failures on its last.",
             icon=":material/date_range:",
         )
     if report["trust"] not in wording.TRUSTED:
         st.info(f"Not counted as evidence: {wording.TRUST_MEANING[report['trust']]}.", icon=":material/help:")
+
+
+def _copies(visit: Visit, domain: str, key: str, report: pd.Series) -> None:
+    """What else has this id and range, and what that means for the figures."""
+    others = visit.read(queries.copies_of, domain, key, report["same_id"])
+    if report["contradicted"]:
+        st.warning(
+            "The same sender gave other figures under the same id and for the same days: contradicted. The copy with more "
+            "sessions counts, and the larger number of refused sessions.",
+            icon=":material/content_copy:",
+        )
+    elif not (report["counts"] or report["accuses"]):
+        st.info("A copy: another one with the same figures counts in its place.", icon=":material/content_copy:")
+    if others.empty:
+        return
+    st.caption("Other reports with this id and range:")
+    columns = _SESSION_COLUMNS | {
+        "organization": parts.text_column("Reporter"),
+        "standing": parts.text_column("Counts", width=210),
+        "trust": parts.text_column("Trust"),
+        "signer": parts.text_column("Signed by"),
+        "received_at": parts.instant_column("Arrived (UTC)"),
+    }
+    standing = [wording.standing(row) for row in others.to_dict("records")]
+    shown = others.assign(trust=others["trust"].map(wording.TRUST), standing=standing)
+    chosen = parts.clickable_table(shown, columns, "Other reports with this id and range", "copies")
+    if chosen is not None:
+        visit.go("reports", domain=domain_parameter(domain), report=others["report_key"].iloc[chosen])
 
 
 def _fields(report: pd.Series) -> None:

@@ -34,7 +34,10 @@ def span(value: int) -> str:
 
 
 def age_faults(text: str | None, max_age: int | None, mode: str, line: int) -> Iterator[Fault]:
-    """What is wrong with a max_age. ``text`` is its value as it stands, None when absent; ``max_age`` what was read of it."""
+    """What is wrong with a max_age. ``text`` is its value as it stands, None when absent; ``max_age`` what was read of it.
+
+    ``mode`` is the one that is meant; "" when that cannot be told: then what holds in every mode is said.
+    """
     if text is None:
         usual = LEAST_MAX_AGE if mode == "none" else WEEK
         yield Fault("no-max-age", ERROR, "no max_age", f"write max_age: {usual}")
@@ -47,7 +50,7 @@ def age_faults(text: str | None, max_age: int | None, mode: str, line: int) -> I
                 f"max_age of {span(max_age)}; to switch off, Google wants one day (RFC 8461 section 8.3: a small value)"
             )
             yield Fault("max-age-none", NOTE, said, f"write max_age: {LEAST_MAX_AGE}", line)
-    elif mode in ("enforce", "testing"):
+    else:
         yield from _unwise(mode, max_age, line)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from .ages import span
+from .ages import TESTING_MAX_AGE, WEEK, span
 from .faults import ERROR, NOTE, WARNING, Fault, quoted
-from .patterns import match, normalised, why_not_covered
-from .policy import MAX_BYTES, MAX_FAULTS, Policy, mx_key, parse
+from .patterns import intended, match, normalised, why_not_covered
+from .policy import MAX_BYTES, MAX_FAULTS, Policy, intended_mode, mx_key, parse
 from .record import VERSION
 
 _LONE_LF = re.compile(r"(?<!\r)\n")
@@ -25,7 +25,9 @@ def lint(file: bytes, hosts: Sequence[str] = ()) -> Policy:
     text, faults = _decoded(file)
     policy = parse(text)
     faults += policy.faults
-    if policy.mode or policy.mx or policy.version:  # what holds none of them is no policy, and said to be none
+    if text.strip("\ufeff \t\r\n") and all(
+        fault.code != "web-page" for fault in faults
+    ):  # else it is none, and said so
         faults += [
             *_line_end_faults(text, len(file) > MAX_BYTES),
             *itertools.islice(_host_faults(policy, hosts), MAX_FAULTS),
@@ -34,18 +36,66 @@ def lint(file: bytes, hosts: Sequence[str] = ()) -> Policy:
 
 
 def change_faults(
-    previous: Policy, policy: Policy, previous_id: str, policy_id: str, fresh_id: str
+    previous: Policy, policy: Policy, previous_id: str, policy_id: str, fresh_id: str, hosts: Sequence[str] = ()
 ) -> tuple[Fault, ...]:
     """What is wrong with the step from one published policy to the next; the ids are those of the TXT records ("" unknown).
 
     Senders look at the file again when the id is another, or when their copy of it ends (RFC 8461 sections 3.1 and 3.3).
-    ``fresh_id`` is one that was never used, to suggest.
+    ``fresh_id`` is one that was never used, to suggest; ``hosts`` are those of ``lint``.
     """
-    found = list(_id_faults(previous, policy, previous_id, policy_id, fresh_id))
+    return (*_id_faults(previous, policy, previous_id, policy_id, fresh_id), *step_faults(previous, policy, hosts))
+
+
+def step_faults(previous: Policy, policy: Policy, hosts: Sequence[str] = ()) -> tuple[Fault, ...]:
+    """What is wrong with the step whatever the ids: what it changes at once, and what copies of the old policy do meanwhile."""
+    before, after = intended_mode(previous.mode), intended_mode(policy.mode)
+    faults = [] if after == "none" else list(_mx_change_faults(previous, policy, before, after, hosts))
+    if after == "enforce" != before and policy.max_age is not None and policy.max_age > TESTING_MAX_AGE:
+        text = (
+            f"enforce with a max_age of {span(policy.max_age)} at once: should a fault show after the switch, senders that "
+            "do not see a newer id go on refusing mail for so long (RFC 8461 section 3.2)"
+        )
+        repair = f"write max_age: {WEEK} (one week) for the switch, and raise it when reports have stayed clean"
+        faults.append(Fault("max-age-switch", WARNING, text, repair))
     if previous.usable and previous.mode == "enforce" and policy.mode != "enforce":
         text = f"senders with the old copy go on enforcing {_until(previous)}, or until they see the new id"
-        found.append(Fault("enforce-cached", NOTE, text, "keep the MX hosts and their certificates right until then"))
-    return tuple(found)
+        faults.append(Fault("enforce-cached", NOTE, text, "keep the MX hosts and their certificates right until then"))
+    return tuple(faults)
+
+
+def _mx_change_faults(
+    previous: Policy, policy: Policy, before: str, after: str, hosts: Sequence[str]
+) -> Iterator[Fault]:
+    """Changes of the mx lines, which ``hosts``, the MX records, bear out or not; modes are those that are meant."""
+    old, new = _patterns(previous), _patterns(policy)
+    if old != new and after == "enforce" != before:
+        text = "mode and mx lines change in one step: no report has tested these mx lines, and enforce refuses mail at once"
+        repair = "publish the new mx lines in mode testing, wait for clean reports, and change the mode then"
+        yield Fault("mx-and-mode", WARNING, text, repair)
+    elif old != new and before == "enforce" != after:
+        text = f"mode and mx lines change in one step: senders with the old copy enforce the old mx lines {_until(previous)}"
+        repair = "change the mode first, and leave the MX records as the old mx lines have them until then"
+        yield Fault("mx-and-mode", WARNING, text, repair)
+    harm = "refuse to deliver to" if after == "enforce" else "report as failed each session with"
+    for pattern in itertools.islice((one for one in old if one not in new and not match(new, one)), MAX_FAULTS):
+        covered = [host for host in hosts if match([pattern], host)]
+        if covered and all(match(new, host) for host in covered):
+            continue  # a wildcard gave way to full names
+        text = f"the line mx: {quoted(pattern)} is gone"
+        hold = f"keep hold of the name: senders with the old copy accept such a host {_until(previous)}"
+        if hosts and not covered:
+            text += ", and the MX records name no such host: right, once no resolver has older ones"
+            yield Fault("mx-removed", NOTE, text, hold)
+        else:
+            text += f": senders {harm} such a host as long as an MX record, or a resolver's copy of one, names it"
+            repair = f"take the host out of the MX records first, wait out their TTL, and remove the line then; {hold}"
+            yield Fault("mx-removed", WARNING, text, repair)
+
+
+def _patterns(policy: Policy) -> tuple[str, ...]:
+    """The patterns that are meant, in the order of a name list: spelling and order make no change."""
+    values = [*policy.mx, *(pattern for pattern, _ in policy.meant_mx)]
+    return tuple(sorted({normalised(meant) for meant in map(intended, values) if meant}))
 
 
 def _id_faults(previous: Policy, policy: Policy, previous_id: str, policy_id: str, fresh_id: str) -> Iterator[Fault]:
@@ -102,16 +152,18 @@ def _line_end_faults(text: str, cut: bool) -> Iterator[Fault]:
 
 
 def _host_faults(policy: Policy, hosts: Sequence[str]) -> Iterator[Fault]:
-    """MX hosts that no pattern covers, and patterns that cover none of them."""
-    if not hosts or policy.mode == "none" or not policy.mx:
+    """MX hosts that no pattern covers, and patterns that cover none of them. Each pattern is taken as it is meant."""
+    lines = [*zip(policy.mx, policy.mx_lines, strict=True), *policy.meant_mx]
+    if not hosts or policy.mode == "none" or not lines:
         return
+    patterns = [(intended(pattern), pattern, line) for pattern, line in lines]
+    covering = [meant or pattern for meant, pattern, _ in patterns]
     harm = "refuse to deliver to it" if policy.mode.startswith("enforce") else "report its sessions as failed"
     for host in dict.fromkeys(map(normalised, hosts)):
-        if not match(policy.mx, host):
-            text = f"no mx line covers the MX host {quoted(host)}{why_not_covered(policy.mx, host)}: senders {harm}"
+        if not match(covering, host):
+            text = f"no mx line covers the MX host {quoted(host)}{why_not_covered(covering, host)}: senders {harm}"
             yield Fault("mx-not-covered", ERROR, text, f"add mx: {quoted(host)}")
-    faulty = {fault.line for fault in policy.faults if fault.severity == ERROR}
-    for pattern, line in zip(policy.mx, policy.mx_lines, strict=True):
-        if line not in faulty and not any(match([pattern], host) for host in hosts):
+    for meant, pattern, line in patterns:
+        if meant and not any(match([meant], host) for host in hosts):
             text = f"mx {quoted(pattern)} covers none of the MX hosts: out of date, or a slip of the pen"
             yield Fault("mx-stale", WARNING, text, "remove the line, unless you are about to add the host", line)

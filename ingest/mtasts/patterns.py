@@ -51,23 +51,42 @@ def is_host(name: str) -> bool:
     return len(name) <= _MAX_HOST and all(map(_LABEL.fullmatch, labels)) and not labels[-1].isdigit()
 
 
+def intended(pattern: str) -> str:
+    """The pattern that was meant by an mx value, as far as it can be told; "" when it cannot. A good one is meant itself."""
+    if is_host(pattern.removeprefix("*.")):
+        return pattern
+    meant = ""
+    if not pattern.isascii():
+        meant = normalised(pattern)
+    elif pattern.endswith(".") and is_host(pattern.removeprefix("*.").rstrip(".")):
+        meant = pattern.rstrip(".")
+    elif preference := _PREFERENCE.fullmatch(pattern):
+        meant = preference[1].rstrip(".")
+    elif wrapped := _URL.fullmatch(pattern) or _PORT.fullmatch(pattern):
+        meant = wrapped[1]
+    elif pattern.startswith("."):
+        meant = f"*{pattern}"
+    return meant if is_host(meant.removeprefix("*.")) else ""
+
+
 def pattern_faults(pattern: str, line: int) -> Iterator[Fault]:
-    """What is wrong with one mx value; section 3.2: ``["*."] Domain``."""
-    host = pattern.removeprefix("*.")
+    """What is wrong with one mx value (section 3.2: ``["*."] Domain``), and with the one that was meant by it."""
+    meant = intended(pattern)
+    host = meant.removeprefix("*.")
     named = f"mx {quoted(pattern)}"
     if not pattern.isascii():
-        yield Fault("mx-not-ascii", ERROR, f"{named} is not written in A-labels", _write(normalised(pattern)), line)
-    elif pattern.endswith(".") and is_host(host.rstrip(".")):
-        yield Fault("mx-trailing-dot", ERROR, f"{named} ends in a dot", _write(pattern.rstrip(".")), line)
-    elif not is_host(host):
-        why, repair = _why_no_pattern(pattern)
+        yield Fault("mx-not-ascii", ERROR, f"{named} is not written in A-labels", _write(meant), line)
+    elif meant and meant != pattern and meant == pattern.rstrip("."):
+        yield Fault("mx-trailing-dot", ERROR, f"{named} ends in a dot", _write(meant), line)
+    elif not meant or meant != pattern:
+        why, repair = _why_no_pattern(pattern, meant)
         yield Fault("mx", ERROR, f"{named} {why}", repair, line)
-    elif pattern != host and _is_registry(host):
-        text = f"{named} covers hosts of anybody: every name with one label before .{host}"
+    if meant != host and _is_registry(host):
+        text = f"mx {quoted(meant)} covers hosts of anybody: every name with one label before .{host}"
         yield Fault("mx-broad", WARNING, text, "write the full names of your MX hosts, an mx line for each", line)
-    elif "." not in host:
+    elif meant and "." not in host:
         repair = "write the host's full name as its MX record has it"
-        yield Fault("mx-one-label", WARNING, f"{named} has one label only", repair, line)
+        yield Fault("mx-one-label", WARNING, f"mx {quoted(meant)} has one label only", repair, line)
 
 
 def why_not_covered(patterns: Sequence[str], host: str) -> str:
@@ -84,26 +103,26 @@ def why_not_covered(patterns: Sequence[str], host: str) -> str:
     return ""
 
 
-def _why_no_pattern(pattern: str) -> tuple[str, str]:
+def _why_no_pattern(pattern: str, meant: str) -> tuple[str, str]:
     """What makes it none, and what to write."""
     if not pattern:
         return "has no value", "write a host's name after mx:, or remove the line"
-    if preference := _PREFERENCE.fullmatch(pattern):
-        return "begins with the preference of its MX record", _write(preference[1].rstrip("."))
-    if url := _URL.fullmatch(pattern):
-        return "is a URL", _write(url[1])
+    if _PREFERENCE.fullmatch(pattern):
+        return "begins with the preference of its MX record", _write(meant)
+    if _URL.fullmatch(pattern):
+        return "is a URL", _write(meant)
     if _BETWEEN_HOSTS.search(pattern):
         names = [name for name in _BETWEEN_HOSTS.split(pattern) if name]
         lines = ", ".join(f"mx: {quoted(name)}" for name in names[:4])
         return "is more than one host", f"write one mx line for each: {lines}"
     if _is_address(pattern):
         return "is an address", "write the host's name as its MX record has it"
-    if port := _PORT.fullmatch(pattern):
-        return "has a port", _write(port[1])
+    if _PORT.fullmatch(pattern):
+        return "has a port", _write(meant)
     if "@" in pattern:
         return "is a mail address", "write the name of an MX host"
     if pattern.startswith("."):
-        return "begins with a dot", _write(f"*{pattern}")
+        return "begins with a dot", _write(meant)
     return _why_no_name(pattern)
 
 
@@ -118,10 +137,8 @@ def _why_no_name(pattern: str) -> tuple[str, str]:
     return "is neither a host name nor *.domain (RFC 8461 section 4.1)", f"write {_WILDCARD_RULE}"
 
 
-def _write(pattern: str) -> str:
-    if is_host(pattern.removeprefix("*.")):
-        return f"write mx: {pattern}"
-    return "write the host's name, in A-labels (xn--...), as its MX record has it"
+def _write(meant: str) -> str:
+    return f"write mx: {meant}" if meant else "write the host's name, in A-labels (xn--...), as its MX record has it"
 
 
 def _is_registry(host: str) -> bool:

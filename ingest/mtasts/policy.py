@@ -5,6 +5,7 @@ treat the policy as absent; a ``warning`` is legal and unwise; a ``note`` is wor
 """
 
 import difflib
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -32,14 +33,16 @@ _MARKUP = re.compile(r"\s*<")
 _TXT_RECORD = re.compile(r"v\s*=\s*(?:STSv1|TLSRPTv1)", re.IGNORECASE)
 _EQUALS = re.compile(r"[ \t]*(version|mode|mx|max_age)[ \t]*=[ \t]*(.*)", re.IGNORECASE)
 # A second key on a line: after a blank or a semicolon, or after a line break that was written as a backslash and a letter.
-_NEXT_KEY = re.compile(r"(?:[;,\s]|\\n|\\r)(?:version|mode|mx|max_age)[ \t]*:")
+_NEXT_KEY = re.compile(r"(?:[;,\s]|\\n|\\r)(version|mode|mx|max_age)[ \t]*:")
+_SLIPPED_LINE_END = re.compile(r"\\n|\\r")
 
 
 class Policy(msgspec.Struct, frozen=True):
     """What a policy says. ``mode`` is in lower case as it stands ("" when absent), ``mx`` the patterns as they stand.
 
     ``max_age`` is in seconds, None when absent or out of bounds; ``unknown`` are the keys that senders ignore; ``mx_lines``
-    are the numbers of the lines that hold ``mx``.
+    are the numbers of the lines that hold ``mx``. ``meant_mx`` are patterns, with their lines, that do not count until the
+    fault of their line is repaired (``MX: host``).
     """
 
     mode: str = ""
@@ -49,6 +52,7 @@ class Policy(msgspec.Struct, frozen=True):
     unknown: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
     mx_lines: tuple[int, ...] = ()
+    meant_mx: tuple[tuple[str, int], ...] = ()
 
     @property
     def usable(self) -> bool:
@@ -71,6 +75,7 @@ def parse(text: str | Sequence[str]) -> Policy:
         if len(reading.faults) >= MAX_FAULTS:
             said, repair = "so many faults that the rest was not read", "repair those above, then look again"
             reading.faults.append(Fault("too-many-faults", ERROR, said, repair, number))
+            reading.cut = True
             break
     return reading.policy()
 
@@ -78,6 +83,15 @@ def parse(text: str | Sequence[str]) -> Policy:
 def mx_key(policy: Policy) -> tuple[str, ...]:
     """The normalised set of patterns: two policies with the same key differ in mode and age at most (decision.md section 1)."""
     return tuple(sorted({normalised(pattern) for pattern in policy.mx}))
+
+
+def intended_mode(mode: str) -> str:
+    """The mode that is meant: one of MODES, "" when it cannot be told."""
+    lower = mode[:32].lower()
+    if lower in MODES:
+        return lower
+    near = difflib.get_close_matches(lower, MODES, n=1, cutoff=0.7)
+    return near[0] if near else ""
 
 
 def render(mode: str, mx: Sequence[str], max_age: int) -> str:
@@ -103,8 +117,11 @@ class _Reading:
         self._mx: list[tuple[str, int]] = []
         self._seen: dict[str, int] = {}
         self._read = False
-        # Keys that stand there and do not count for another fault: that they are missing need not be said as well.
-        self._meant: set[str] = set()
+        self.cut = False
+        # What stands there and does not count until its line is repaired. It is judged too, so that no repair brings
+        # another fault to light.
+        self._meant: dict[str, tuple[str, int]] = {}
+        self._meant_mx: list[tuple[str, int]] = []
 
     def line(self, number: int, line: str) -> None:
         self._read = True
@@ -115,11 +132,11 @@ class _Reading:
             text = f"{quoted(line)} is a TXT record, and the file holds none"
             self._fault("record-in-file", ERROR, text, "remove the line here and publish it in DNS", number)
         elif not colon:
-            self._fault("no-colon", ERROR, f"{quoted(line)} is no 'key: value'", self._with_colon(line), number)
+            self._judge_without_colon(line, number)
         elif invisible := _invisible(line, key):
             text = f"an invisible character, U+{ord(invisible):04X}, which came with copied text"
-            self._meant.add(key.strip(invisible))
             self._fault("invisible-character", ERROR, text, "type the line anew", number)
+            self._mean(_visible(key), _visible(value), number)
         else:
             if key != before:
                 self._fault("key-blank", ERROR, f"blanks around the key {quoted(key)}", f"write {quoted(key)}:", number)
@@ -129,7 +146,8 @@ class _Reading:
         fields = self._fields
         mx = tuple(pattern for pattern, _ in self._mx)
         max_age = seconds(fields.get("max_age", ""))
-        self.faults += self._field_faults(max_age)
+        # Of what was not read, nobody knows what is missing.
+        self.faults += [fault for fault in self._field_faults() if fault.line or not self.cut]
         return Policy(
             mode=fields.get("mode", "").lower(),
             mx=mx,
@@ -138,26 +156,36 @@ class _Reading:
             unknown=tuple(key for key in fields if key not in _SINGLE_KEYS),
             faults=tuple(self.faults),
             mx_lines=tuple(number for _, number in self._mx),
+            meant_mx=tuple(self._meant_mx),
         )
 
     def _fault(self, code: str, severity: str, text: str, repair: str, line: int) -> None:
         self.faults.append(Fault(code, severity, text, repair, line))
 
-    def _with_colon(self, line: str) -> str:
-        if pair := _EQUALS.fullmatch(line):
-            self._meant.add(pair[1].lower())
-            return f"write {pair[1].lower()}: {quoted(pair[2])}"
-        if line.lstrip().startswith(("#", ";", "//", "/*")):
-            return "remove the line; a policy has no comments"
-        return "write a key, a colon and a value, or remove the line"
+    def _judge_without_colon(self, line: str, number: int) -> None:
+        pair = _EQUALS.fullmatch(line)
+        if pair:
+            repair = f"write {pair[1].lower()}: {quoted(pair[2])}"
+        elif line.lstrip().startswith(("#", ";", "//", "/*")):
+            repair = "remove the line; a policy has no comments"
+        else:
+            repair = "write a key, a colon and a value, or remove the line"
+        self._fault("no-colon", ERROR, f"{quoted(line)} is no 'key: value'", repair, number)
+        if pair:
+            self._mean(pair[1].lower(), pair[2].strip(" \t"), number)
 
     def _take(self, key: str, value: str, number: int) -> None:
         if key in _KEYS and _NEXT_KEY.search(value):
-            self._meant.update(_KEYS)
             text = f"several keys on one line, after {key}"
             self._fault("keys-on-one-line", ERROR, text, "write each key on a line of its own", number)
+            self._mean_each(key, value, number)
         elif key == "mx":
-            self._add_mx(value, number)
+            self._add_mx(value, number, self._mx)
+        elif key.lower() in _KEYS and key not in _KEYS:
+            text = f"{key}: keys are case-sensitive (RFC 8461 section 3.2)"
+            self._fault("key-case", ERROR, text, f"write {key.lower()}: {quoted(value)}", number)
+            self._fields.setdefault(key, value)
+            self._mean(key.lower(), value, number)
         elif key in self._fields:
             text = f"a second {quoted(key)}; the first counts, line {self._at[key]} (RFC 8461 section 3.2)"
             self._fault("duplicate-key", WARNING, text, "remove the line that you do not mean", number)
@@ -166,8 +194,21 @@ class _Reading:
             self._at[key] = number
             self._judge_key(key, value, number)
 
-    def _add_mx(self, pattern: str, number: int) -> None:
-        self._mx.append((pattern, number))
+    def _mean(self, key: str, value: str, number: int) -> None:
+        if key == "mx":
+            self._add_mx(value, number, self._meant_mx)
+        else:
+            self._meant.setdefault(key, (value, number))
+
+    def _mean_each(self, key: str, value: str, number: int) -> None:
+        """The keys that stand on one line; ``key`` is the first, ``value`` what follows it."""
+        first, *others = _NEXT_KEY.split(value)
+        pairs = [(key, first), *zip(others[::2], others[1::2], strict=True)]
+        for meant, text in itertools.islice(pairs, MAX_FAULTS):
+            self._mean(meant, _SLIPPED_LINE_END.sub(" ", text).strip(" \t;,"), number)
+
+    def _add_mx(self, pattern: str, number: int, patterns: list[tuple[str, int]]) -> None:
+        patterns.append((pattern, number))
         first = self._seen.setdefault(normalised(pattern), number)
         if first != number:
             text = f"mx {quoted(pattern)} is listed before, on line {first}"
@@ -180,10 +221,6 @@ class _Reading:
             if key == "version" and len(self._fields) + len(self._mx) > 1:
                 text = "version is not on the first line, where Google wants it"
                 self._fault("version-not-first", WARNING, text, "move version: STSv1 to the first line", number)
-        elif key.lower() in _KEYS:
-            self._meant.add(key.lower())
-            text = f"{key}: keys are case-sensitive (RFC 8461 section 3.2)"
-            self._fault("key-case", ERROR, text, f"write {key.lower()}: {quoted(value)}", number)
         elif not _KEY.fullmatch(key):
             text = f"{quoted(key)} cannot be a key (RFC 8461 section 3.2)"
             self._fault("key", ERROR, text, "remove the line; keys are version, mode, mx and max_age", number)
@@ -202,42 +239,47 @@ class _Reading:
             text = f"{key} has an empty value, or control characters in it, against the grammar of RFC 8461 section 3.2"
             self._fault("unknown-key-value", ERROR, text, "remove the line", number)
 
-    def _field_faults(self, max_age: int | None) -> Iterator[Fault]:
+    def _field_faults(self) -> Iterator[Fault]:
         if not self._read:
             if all(fault.severity == WARNING for fault in self.faults):  # else an error says why
                 yield Fault("empty", ERROR, "nothing in it", "write version, mode, mx and max_age, a line for each")
             return
-        mode = self._fields.get("mode", "").lower()
-        if self._asked("version") and self._fields.get("version") != "STSv1":
-            yield self._wrong("version", "version", "it must be STSv1, written so", "write version: STSv1")
-        if self._asked("mode"):
-            yield from self._mode_faults()
-        if not self._mx and mode != "none" and "mx" not in self._meant:
+        version, line = self._standing("version")
+        if version != "STSv1":
+            yield _wrong("version", version, line, "it must be STSv1, written so", "write version: STSv1")
+        yield from self._mode_faults()
+        mode = intended_mode(self._standing("mode")[0] or "")
+        patterns = sorted([*self._mx, *self._meant_mx], key=lambda pattern: pattern[1])
+        if not patterns and mode != "none":
             text = "no mx line; there must be at least one (RFC 8461 section 3.2)"
             yield Fault("no-mx", ERROR, text, "write one line mx: HOST for each MX host of the domain")
-        if self._mx and mode == "none":
+        if patterns and mode == "none":
             text = "mode none applies to no host; Google's rule is no mx lines"
-            yield Fault("none-with-mx", WARNING, text, "remove the mx lines", self._mx[0][1])
-        if self._asked("max_age"):
-            yield from age_faults(self._fields.get("max_age"), max_age, mode, self._at.get("max_age", 0))
+            yield Fault("none-with-mx", WARNING, text, "remove the mx lines", patterns[0][1])
+        max_age, line = self._standing("max_age")
+        yield from age_faults(max_age, seconds(max_age or ""), mode, line)
 
-    def _asked(self, key: str) -> bool:
-        """Whether a key must be judged: it is there, or nothing else says why it is not."""
-        return key in self._fields or key not in self._meant
+    def _standing(self, key: str) -> tuple[str | None, int]:
+        """The value of a key, or the one that is meant, and its line; None and 0 when it is nowhere."""
+        if key in self._fields:
+            return self._fields[key], self._at[key]
+        return self._meant.get(key, (None, 0))
 
     def _mode_faults(self) -> Iterator[Fault]:
-        mode = self._fields.get("mode", "")
+        mode, line = self._standing("mode")
         if mode == "enforced":
             text = "mode: enforced is a common mistake (even in Google's help)"
-            yield Fault("mode-enforced", ERROR, text, "write mode: enforce", self._at["mode"])
+            yield Fault("mode-enforced", ERROR, text, "write mode: enforce", line)
         elif mode not in MODES:
-            near = difflib.get_close_matches(mode[:32].lower(), MODES, n=1, cutoff=0.7)
-            repair = f"write mode: {near[0]}" if near else "write mode: testing (or enforce, or none)"
-            yield self._wrong("mode", "mode", "it must be enforce, testing or none, in lower case", repair)
+            near = intended_mode(mode or "")
+            repair = f"write mode: {near}" if near else "write mode: testing (or enforce, or none)"
+            yield _wrong("mode", mode, line, "it must be enforce, testing or none, in lower case", repair)
 
-    def _wrong(self, code: str, key: str, rule: str, repair: str) -> Fault:
-        said = f"{key}: {quoted(self._fields[key])}" if key in self._fields else f"no {key}"
-        return Fault(code, ERROR, f"{said}; {rule}", repair, self._at.get(key, 0))
+
+def _wrong(key: str, value: str | None, line: int, rule: str, repair: str) -> Fault:
+    """A key whose value is none of those it can have; None: it is absent. The fault's code is the key."""
+    said = f"no {key}" if value is None else f"{key}: {quoted(value)}"
+    return Fault(key, ERROR, f"{said}; {rule}", repair, line)
 
 
 def _lines(text: str | Sequence[str], faults: list[Fault]) -> Iterator[tuple[int, str]]:
@@ -275,5 +317,13 @@ def _invisible(line: str, key: str) -> str:
     """The first character of a line that shows nothing and stands beside one of the four keys or in its value; or ""."""
     if line.isascii():
         return ""
-    found = next((one for one in line if not one.isascii() and unicodedata.category(one) in ("Cf", "Zs")), "")
-    return found if found and key.strip(found) in _KEYS else ""
+    hidden = next(filter(_is_hidden, line), "")
+    return hidden if hidden and _visible(key) in _KEYS else ""
+
+
+def _visible(text: str) -> str:
+    return "".join(char for char in text if not _is_hidden(char)).strip(" \t")
+
+
+def _is_hidden(char: str) -> bool:
+    return not char.isascii() and unicodedata.category(char) in ("Cf", "Zs")

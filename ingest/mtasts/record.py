@@ -20,6 +20,7 @@ _FIELD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}=[\x21-\x3a\x3c\x3e-\x7e]+"
 _OF_POLICY = ("version", "mode", "mx", "max_age")
 _OF_REPORTS = ("rua", "ruf")
 _EXAMPLE = f"{VERSION}; id=20160831085700Z;"
+_MOST_RECORDS = 10  # more are an accident of another kind, and would make the answer endless
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -45,35 +46,42 @@ def choose(texts: Sequence[str]) -> Record:
     seems to be meant as one is read for its faults.
     """
     ours = [text for text in texts if ";" in text and _BEGINNING.match(text)]
-    if len(ours) > 1:
-        text = f"{len(ours)} TXT records begin with {VERSION}; there must be exactly one"
-        return Record(faults=(Fault("several-records", ERROR, text, "delete all but the one with the newest id"),))
     meant = ours or [text for text in texts if _NEAR.match(text)]
-    if meant:
+    if len(meant) == 1:
         return parse(meant[0])
-    text = f"no TXT record begins with {VERSION};"
-    return Record(faults=(Fault("no-record", ERROR, text, f"publish one such as {_EXAMPLE}"),))
+    if not meant:
+        text = f"no TXT record begins with {VERSION};"
+        return Record(faults=(Fault("no-record", ERROR, text, f"publish one such as {_EXAMPLE}"),))
+    begin = "begin" if ours else "are meant to begin"
+    text = f"{len(meant)} TXT records {begin} with {VERSION}; there must be exactly one"
+    several = Fault("several-records", ERROR, text, "delete all but the one with the newest id")
+    # What is wrong with the one that stays is told as well; nobody knows which one that is.
+    others = dict.fromkeys(fault for text in meant[:_MOST_RECORDS] for fault in parse(text).faults)
+    return Record(faults=(several, *others))
 
 
 def parse(text: str) -> Record:
     """Read one record. Never raises; see ``faults``."""
     faults = list(_version_faults(text))
     fields: dict[str, str] = {}
+    meant = False
     for field in _fields(text, faults):
         name, _, value = field.partition("=")
-        if name == "id" and "id" in fields:
-            said = "a second id; senders may differ in which one they take"
-            faults.append(Fault("duplicate-id", WARNING, said, "leave the newest id only"))
-        elif name == "id" and not _ID.fullmatch(value):
-            faults.append(_id_fault(value))
-            fields["id"] = ""
-        elif not _FIELD.fullmatch(field):
+        if name != "id" and not _FIELD.fullmatch(field):
             said = f"{quoted(field)} is no name=value (RFC 8461 section 3.1)"
             faults.append(Fault("field", ERROR, said, _field_repair(field)))
-        else:
+        elif name != "id":
             faults += _name_faults(name)
             fields.setdefault(name, value)
-    if "id" not in fields:
+        elif "id" in fields:
+            said = "a second id; senders may differ in which one they take"
+            faults.append(Fault("duplicate-id", WARNING, said, "leave the newest id only"))
+        else:
+            fields["id"] = value if _ID.fullmatch(value) else ""
+        if name.strip(" \t").lower() == "id":
+            meant = True
+            faults += _id_faults(value.strip(" \t"))
+    if not meant:
         faults.append(Fault("no-id", ERROR, "no id (RFC 8461 section 3.1)", f"write it as in {_EXAMPLE}"))
     unknown = tuple(name for name in fields if name != "id")
     return Record(fields.get("id", ""), unknown, tuple(faults))
@@ -117,8 +125,6 @@ def _fields(text: str, faults: list[Fault]) -> Iterator[str]:
 
 
 def _name_faults(name: str) -> Iterator[Fault]:
-    if name == "id":
-        return
     if name.lower() == "id":
         yield Fault("field-case", ERROR, f"{name}: names are case-sensitive", "write id=")
     else:
@@ -130,10 +136,12 @@ def _name_faults(name: str) -> Iterator[Fault]:
         yield Fault("unknown-field", WARNING, f"{name} is no field of RFC 8461; senders ignore it", repair)
 
 
-def _id_fault(value: str) -> Fault:
+def _id_faults(value: str) -> Iterator[Fault]:
+    if _ID.fullmatch(value):
+        return
     kept = "".join(one for one in value if one.isascii() and one.isalnum())[:32]
     repair = f"write id={kept}" if kept else f"write it as in {_EXAMPLE}"
-    return Fault("id", ERROR, f"the id {quoted(value)} is not 1 to 32 letters and digits", repair)
+    yield Fault("id", ERROR, f"the id {quoted(value)} is not 1 to 32 letters and digits", repair)
 
 
 def _field_repair(field: str) -> str:

@@ -1,6 +1,5 @@
 """From bytes to JSON documents: encodings, wrappers and limits, before anything is asked of their content."""
 
-import hashlib
 import json
 import math
 import zlib
@@ -36,22 +35,12 @@ class NotAReport(ValueError):
 
 
 class Document(msgspec.Struct, frozen=True):
-    """One JSON object, its text (as it came, or written anew when it was inside something else), and what was odd about it.
-
-    ``digest`` (32 hexadecimal digits) is the same for the same members and values, whatever their order and spacing: a
-    sender that writes its report anew for each channel still sends one report.
-    """
+    """One JSON object, its text (as it came, or written anew when it was inside something else), and what was odd about it."""
 
     value: dict[str, Any]
     text: bytes
     name: str = ""
     notes: tuple[str, ...] = ()
-
-    @property
-    def digest(self) -> str:
-        """The content's identity."""
-        canonical = msgspec.json.encode(self.value, order="deterministic")
-        return hashlib.blake2b(canonical, digest_size=16).hexdigest()
 
 
 def may_hold_report(data: bytes) -> bool:

@@ -89,14 +89,11 @@ def subject(message: bytes) -> str:
 
 def hints_from(domain_header: str, file_name: str) -> Hints:
     """What a TLS-Report-Domain header and a file name say, for a report that is silent itself."""
+    header_domain = _domain(domain_header)
     match = _FILE_NAME.match(file_name.rpartition("/")[2])
-    domain, source = _domain(domain_header), "the TLS-Report-Domain header"
     if not match:
-        return Hints(domain, source)
-    if not domain:
-        domain, source = _domain(match["domain"]), "the file name"
-    moments = [_moment(match["start"]), _moment(match["end"])]
-    return Hints(domain, source, *moments)
+        return Hints(header_domain)
+    return Hints(header_domain, _domain(match["domain"]), _moment(match["start"]), _moment(match["end"]))
 
 
 def _moment(seconds: str) -> dt.datetime | None:

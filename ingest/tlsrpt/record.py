@@ -26,6 +26,7 @@ _ADDRESS = re.compile(rf"[!-?A-~]{{1,64}}@(?:{_NAME}|\[[0-9A-Fa-f:.IPv]+\])")
 _AUTHORITY = re.compile(rf"(?P<user>[^@/?#]*@)?(?:{_NAME}|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?(?P<path>[/?#].*)?")
 _MAX_QUOTED = 80
 _EXAMPLE = f"{VERSION}; rua=mailto:ADDRESS"
+_MOST_RECORDS = 10  # more are an accident of another kind, and would make the answer endless
 
 
 # Why senders cannot use an address, and what to write instead; None when they can.
@@ -79,15 +80,18 @@ def choose(texts: Sequence[str]) -> Record:
     record that seems to be meant as one is read for its faults.
     """
     ours = [text for text in texts if ";" in text and _BEGINNING.match(text)]
-    if len(ours) > 1:
-        text = f"{len(ours)} TXT records begin with {VERSION}; there must be exactly one"
-        repair = "delete all but one, and list all addresses in its rua, with commas"
-        return Record(faults=(Fault("several-records", ERROR, text, repair),))
     meant = ours or [text for text in texts if _NEAR.match(text)]
-    if meant:
+    if len(meant) == 1:
         return parse(meant[0])
-    text = f"no TXT record begins with {VERSION};"
-    return Record(faults=(Fault("no-record", ERROR, text, f"publish one such as {_EXAMPLE}"),))
+    if not meant:
+        text = f"no TXT record begins with {VERSION};"
+        return Record(faults=(Fault("no-record", ERROR, text, f"publish one such as {_EXAMPLE}"),))
+    begin = "begin" if ours else "are meant to begin"
+    text = f"{len(meant)} TXT records {begin} with {VERSION}; there must be exactly one"
+    repair = "delete all but one, and list all addresses in its rua, with commas"
+    # What is wrong with the one that stays is told as well; nobody knows which one that is.
+    others = dict.fromkeys(fault for text in meant[:_MOST_RECORDS] for fault in parse(text).faults)
+    return Record(faults=(Fault("several-records", ERROR, text, repair), *others))
 
 
 def parse(text: str) -> Record:
@@ -95,23 +99,30 @@ def parse(text: str) -> Record:
     faults = list(_version_faults(text))
     rua: list[Destination] | None = None
     unknown: list[str] = []
+    meant = False
     for field in _fields(text, faults):
         name, _, value = field.partition("=")
         if name == "rua" and rua is not None:
             repair = "list all addresses in one rua, with commas"
             faults.append(Fault("duplicate-field", WARNING, "a second rua; senders ignore one of the two", repair))
+            _destinations(value, faults)
         elif name == "rua":
             rua = _destinations(value, faults)
+        elif name.strip(" \t").lower() == "rua":
+            # It does not count so; what is in it is judged all the same, so that no repair brings a fault to light.
+            meant = True
+            if _FIELD.fullmatch(field):
+                faults.append(Fault("field-case", ERROR, f"{name}: names are case-sensitive", "write rua="))
+            else:
+                faults.append(_field_fault(field))
+            _destinations(value.strip(" \t"), faults)
         elif not _FIELD.fullmatch(field):
-            said = f"{_quoted(field)} is no name=value (RFC 8460 section 3)"
-            faults.append(Fault("field", ERROR, said, _field_repair(field)))
-        elif name.lower() == "rua":
-            faults.append(Fault("field-case", ERROR, f"{name}: names are case-sensitive", "write rua="))
+            faults.append(_field_fault(field))
         else:
             said = f"{name} is no field of RFC 8460; senders ignore it"
             faults.append(Fault("unknown-field", WARNING, said, f"remove {name}"))
             unknown.append(name)
-    if rua is None:
+    if rua is None and not meant:
         said = "no rua, so nobody knows where to send reports"
         faults.append(Fault("no-rua", ERROR, said, f"write it as in {_EXAMPLE}"))
     return Record(tuple(rua or ()), tuple(unknown), tuple(faults))
@@ -221,6 +232,10 @@ def _url_refusal(rest: str) -> Refusal:
     if match["user"]:
         return "has a user name in it, for all the world to see", "leave out what stands before the @"
     return None
+
+
+def _field_fault(field: str) -> Fault:
+    return Fault("field", ERROR, f"{_quoted(field)} is no name=value (RFC 8460 section 3)", _field_repair(field))
 
 
 def _field_repair(field: str) -> str:

@@ -5,12 +5,13 @@ mean it and noted as a defect; one bad entry or detail never costs the rest of i
 """
 
 import datetime as dt
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
 
-from . import fields, vocabulary
+from . import fields, names, vocabulary
 from .document import Document, NotAReport, documents_in
 from .fields import Defect, Notes
 
@@ -19,13 +20,17 @@ __all__ = [
     "Document",
     "FailureDetail",
     "Hints",
+    "Inferred",
     "NotAReport",
     "PolicyEntry",
     "Reading",
     "Report",
+    "domain_within",
+    "failure_day",
     "read",
     "read_reports",
     "report_day",
+    "without_header",
 ]
 
 # A report is about one policy domain, or the few that share a policy; each entry costs kilobytes of memory.
@@ -34,6 +39,18 @@ MAX_ENTRIES = 10_000
 # and to store a report costs as much as some of them.
 MAX_ROWS = 100_000
 _ROWS_OF_A_REPORT = 50
+_LONGEST_OF_ONE_DAY = dt.timedelta(hours=36)
+
+# Where the domain of an entry comes from that does not name it; the first that gives one counts.
+HEADER, FILE_NAME, REPORT_ID, OTHER_ENTRIES, NOWHERE = "header", "file-name", "report-id", "other-entries", "nowhere"
+DOMAIN_SOURCES = {
+    HEADER: "the TLS-Report-Domain header",
+    FILE_NAME: "the file name",
+    REPORT_ID: "the report id",
+    OTHER_ENTRIES: "the report's other entries",
+}
+# tlsrpt-reporter: 2026-11-10T00:00:00Z_idx1_example.com; Google: 2026-11-10T00:00:00Z_example.com; Microsoft: 133...+example.com.
+_DOMAIN_IN_ID = re.compile(r"(?:Z_idx\d+_|Z_|\A\d{15,20}\+)(?P<domain>[^\s_+@]+\.[^\s_+@]+)\Z")
 
 
 class FailureDetail(msgspec.Struct, frozen=True):
@@ -53,8 +70,9 @@ class FailureDetail(msgspec.Struct, frozen=True):
 class PolicyEntry(msgspec.Struct, frozen=True):
     """One member of ``policies``: what happened to sessions under one policy.
 
-    ``policy_domain`` is ``""`` when neither the entry nor its surroundings name one. ``policy_strings`` and ``mx_hosts``
-    are empty when absent. Counts are ``None`` when absent or unreadable, never a guessed zero.
+    ``policy_domain`` is ``""`` when neither the entry nor its surroundings name one; ``domain_source`` says where it comes from
+    when the entry does not name it (HEADER, FILE_NAME, REPORT_ID, OTHER_ENTRIES, or NOWHERE), and is ``""`` when it does.
+    ``policy_strings`` and ``mx_hosts`` are empty when absent. Counts are ``None`` when absent or unreadable, never a guess.
     """
 
     policy_type: str
@@ -65,6 +83,7 @@ class PolicyEntry(msgspec.Struct, frozen=True):
     mx_hosts: tuple[str, ...] = ()
     details: tuple[FailureDetail, ...] = ()
     extra: dict[str, Any] = {}
+    domain_source: str = ""
 
     @property
     def unexplained_sessions(self) -> int:
@@ -73,18 +92,26 @@ class PolicyEntry(msgspec.Struct, frozen=True):
         return max(0, (self.failed_sessions or 0) - explained)
 
 
+class Inferred(msgspec.Struct, frozen=True):
+    """The domain of entries that name none, and where it comes from (a key of DOMAIN_SOURCES, or NOWHERE)."""
+
+    domain: str = ""
+    source: str = NOWHERE
+
+
 class Report(msgspec.Struct, frozen=True):
-    """A whole report. ``start`` and ``end`` are aware and in UTC; ``digest`` identifies the content, whatever its layout."""
+    """A whole report. ``start`` and ``end`` are aware and in UTC."""
 
     organization: str
     report_id: str
     start: dt.datetime
     end: dt.datetime
-    digest: str
     contact_info: str = ""
     entries: tuple[PolicyEntry, ...] = ()
     extra: dict[str, Any] = {}
     defects: tuple[Defect, ...] = ()
+    # Where entries belong that name no domain, should the header not be believed.
+    domain_without_header: Inferred = Inferred()
 
     @property
     def weight(self) -> int:
@@ -95,11 +122,11 @@ class Report(msgspec.Struct, frozen=True):
 class Hints(msgspec.Struct, frozen=True):
     """What the surroundings say (RFC 8460 sections 5.1 and 5.3), used only where the report itself is silent.
 
-    ``domain_source`` names where ``policy_domain`` comes from, for the noted defect.
+    ``header_domain`` is that of the TLS-Report-Domain header, ``file_domain`` that of the file's name.
     """
 
-    policy_domain: str = ""
-    domain_source: str = ""
+    header_domain: str = ""
+    file_domain: str = ""
     start: dt.datetime | None = None
     end: dt.datetime | None = None
 
@@ -146,18 +173,46 @@ def read_reports(data: bytes, limit: int, hints: Hints | None = None) -> list[tu
     return list(read(data, limit, hints).reports)
 
 
-def report_day(start: dt.datetime, end: dt.datetime) -> tuple[dt.date, bool]:
-    """The UTC day a report belongs to, and whether its range is longer than a day.
+def without_header(report: Report) -> Report:
+    """The report as it would be had the mail no TLS-Report-Domain header: for a signed mail whose header is not signed."""
+    inferred = report.domain_without_header
+    if all(entry.domain_source != HEADER for entry in report.entries):
+        return report
+    what, domain = _missing_domain(inferred)
+    where = "policies[].policy.policy-domain"
+    defect = Defect(where, f"the TLS-Report-Domain header is not covered by the signature; {what}", domain or "")
+    entries = tuple(
+        msgspec.structs.replace(entry, policy_domain=inferred.domain, domain_source=inferred.source)
+        if entry.domain_source == HEADER
+        else entry
+        for entry in report.entries
+    )
+    return msgspec.structs.replace(report, entries=entries, defects=(*report.defects, defect))
 
-    The day holds most of the range; 23:59:59Z and the next day's 00:00:00Z are the same end. Longer ranges (Stalwart can
-    send weekly) count whole on their start day and are marked; nothing is spread by invention. A range that ends before
-    it begins (SocketLabs) counts on its start day.
+
+def report_day(start: dt.datetime, end: dt.datetime) -> tuple[dt.date, bool]:
+    """The UTC day a report belongs to, and whether its range is too long to lie in one.
+
+    The day holds most of the range, of two that hold the same the earlier; 23:59:59Z and the next day's 00:00:00Z are the
+    same end. Senders that work at intervals drift by seconds or minutes, and a local day with a change of the clock has
+    25 hours, so this holds up to 36 hours. Longer ranges (Stalwart can send weekly) are marked and counted on their first
+    day, their failures on the last (see ``failure_day``); nothing is spread by invention. A range that ends before it
+    begins (SocketLabs) counts on its start day.
     """
     length = end - start
-    if length > dt.timedelta(hours=24, seconds=1):
+    if length > _LONGEST_OF_ONE_DAY:
         return start.date(), True
-    middle = start + max(length, dt.timedelta(0)) / 2
-    return middle.date(), False
+    before_the_middle = start + max(length - dt.timedelta.resolution, dt.timedelta(0)) // 2
+    return before_the_middle.date(), False
+
+
+def failure_day(start: dt.datetime, end: dt.datetime) -> dt.date:
+    """The UTC day on which a report's failures count: the report's, or of a long range the last.
+
+    A fault may have begun as late as that, and would be held to be over too early if it counted on the first day.
+    """
+    day, is_long = report_day(start, end)
+    return (end - dt.timedelta.resolution).date() if is_long else day
 
 
 def _report(document: Document, hints: Hints, rows: int) -> Report:
@@ -169,16 +224,20 @@ def _report(document: Document, hints: Hints, rows: int) -> Report:
     start, end = _date_range(value, hints, notes)
     if (has := _rows(policies)) > rows:
         raise NotAReport(f"has {has} policies and failure details, and only {rows} more are read of one mail or file")
+    organization = fields.short_text(value, "organization-name", notes)
+    report_id = fields.short_text(value, "report-id", notes)
+    without_header = _inferred_domain(hints, report_id, policies)
+    inferred = Inferred(hints.header_domain, HEADER) if hints.header_domain else without_header
     return Report(
-        organization=fields.short_text(value, "organization-name", notes),
-        report_id=fields.short_text(value, "report-id", notes),
+        organization=organization,
+        report_id=report_id,
         contact_info=fields.text(value, "contact-info", notes),
         start=start,
         end=end,
-        digest=document.digest,
-        entries=tuple(_entries(policies, hints, notes)),
+        entries=tuple(_entries(policies, inferred, notes)),
         extra=fields.rest(value, {"organization-name", "report-id", "contact-info", "date-range", "policies"}),
         defects=tuple(notes),
+        domain_without_header=without_header,
     )
 
 
@@ -214,7 +273,7 @@ def _date_range(value: dict[str, Any], hints: Hints, notes: Notes) -> tuple[dt.d
     return first, last
 
 
-def _entries(policies: object, hints: Hints, notes: Notes) -> Iterator[PolicyEntry]:
+def _entries(policies: object, inferred: Inferred, notes: Notes) -> Iterator[PolicyEntry]:
     if isinstance(policies, dict):
         notes.add("policies", "is one object instead of a list")
         policies = [policies]
@@ -228,12 +287,12 @@ def _entries(policies: object, hints: Hints, notes: Notes) -> Iterator[PolicyEnt
     for position, entry in enumerate(policies):
         where = f"policies[{position}]"
         if isinstance(entry, dict):
-            yield _entry(entry, where, hints, notes)
+            yield _entry(entry, where, inferred, notes)
         else:
             notes.add(where, "is no object and was left out", entry)
 
 
-def _entry(entry: dict[str, Any], where: str, hints: Hints, notes: Notes) -> PolicyEntry:
+def _entry(entry: dict[str, Any], where: str, inferred: Inferred, notes: Notes) -> PolicyEntry:
     policy = fields.table(entry, "policy", where, notes)
     summary = fields.table(entry, "summary", where, notes)
     inside = f"{where}.policy."
@@ -244,9 +303,10 @@ def _entry(entry: dict[str, Any], where: str, hints: Hints, notes: Notes) -> Pol
     elif policy_type not in vocabulary.POLICY_TYPES:
         notes.add(f"{inside}policy-type", "is not a policy type of RFC 8460; kept as it is", policy_type)
     details = entry.get("failure-details")
+    domain, domain_source = _policy_domain(policy, inside, inferred, notes)
     return PolicyEntry(
         policy_type=policy_type,
-        policy_domain=_policy_domain(policy, inside, hints, notes),
+        policy_domain=domain,
         successful_sessions=fields.count(summary, "total-successful-session-count", f"{where}.summary.", notes),
         failed_sessions=fields.count(summary, "total-failure-session-count", f"{where}.summary.", notes),
         policy_strings=fields.policy_lines(policy, inside, notes),
@@ -258,6 +318,7 @@ def _entry(entry: dict[str, Any], where: str, hints: Hints, notes: Notes) -> Pol
             fields.rest(policy, {"policy-type", "policy-domain", "policy-string", "mx-host", "mx-host-pattern"}),
         )
         | _nested("summary", fields.rest(summary, {"total-successful-session-count", "total-failure-session-count"})),
+        domain_source=domain_source,
     )
 
 
@@ -265,15 +326,54 @@ def _nested(name: str, extra: dict[str, Any]) -> dict[str, Any]:
     return {name: extra} if extra else {}
 
 
-def _policy_domain(policy: dict[str, Any], inside: str, hints: Hints, notes: Notes) -> str:
+def _policy_domain(policy: dict[str, Any], inside: str, inferred: Inferred, notes: Notes) -> tuple[str, str]:
+    """The domain and where it comes from. Postfix names none with no-policy-found."""
     domain = fields.domain(policy, "policy-domain", inside, notes)
     if domain:
-        return domain
-    if hints.policy_domain:
-        notes.add(f"{inside}policy-domain", f"missing; taken from {hints.domain_source}", hints.policy_domain)
-        return hints.policy_domain
-    notes.add(f"{inside}policy-domain", "missing, and nothing else names the domain")
-    return ""
+        return domain, ""
+    notes.add(f"{inside}policy-domain", *_missing_domain(inferred))
+    return inferred.domain, inferred.source
+
+
+def _missing_domain(inferred: Inferred) -> tuple[str, str | None]:
+    if inferred.source == NOWHERE:
+        return "missing, and nothing else names the domain", None
+    return f"missing; taken from {DOMAIN_SOURCES[inferred.source]}", inferred.domain
+
+
+def _inferred_domain(hints: Hints, report_id: str, policies: object) -> Inferred:
+    """What names the domain when neither entry nor header does: the file's name, the report's id, its other entries."""
+    if hints.file_domain:
+        return Inferred(hints.file_domain, FILE_NAME)
+    named = _domains_of_recipients(policies) if isinstance(policies, list) else ()
+    return domain_within(report_id, named)
+
+
+def domain_within(report_id: str, named: Iterable[str]) -> Inferred:
+    """The domain that a report names itself, in its id or in its other entries (``named``), for entries without one."""
+    # An id that was cut ends anywhere.
+    match = _DOMAIN_IN_ID.search(report_id) if len(report_id) < fields.MAX_SHORT_TEXT else None
+    if match and (domain := _name(match["domain"])):
+        return Inferred(domain, REPORT_ID)
+    others = set(named)
+    return Inferred(others.pop(), OTHER_ENTRIES) if len(others) == 1 else Inferred()
+
+
+def _domains_of_recipients(policies: list[Any]) -> Iterator[str]:
+    """The domains that entries name, but for those of DANE: they name the MX host (RFC 8460 section 1.1)."""
+    for entry in policies[:MAX_ENTRIES]:
+        policy = entry.get("policy") if isinstance(entry, dict) else None
+        if isinstance(policy, dict) and policy.get("policy-type") != vocabulary.TLSA:
+            domain = policy.get("policy-domain")
+            if isinstance(domain, str) and (name := _name(domain)):
+                yield name
+
+
+def _name(text: str) -> str:
+    try:
+        return names.domain_name(text)
+    except ValueError:
+        return ""
 
 
 def _details(details: object, where: str, notes: Notes) -> Iterator[FailureDetail]:

@@ -476,7 +476,7 @@ def test_each_query_answers_somebody(filled_more: Filled, name: str) -> None:
     said = set()
     for domain in ("receiver.example", "customer0.example", "second.example"):
         for given in calls(QUERIES[name], arguments(filled_more, domain, keys_of(filled_more, domain))):
-            if name == "reports.contradicting":
+            if name == "reports.copies_of":
                 given["same_id"], given["domain"] = _contradicted(filled_more), "receiver.example"
             said.add(text_of(QUERIES[name](filled_more.engine, EVERYTHING, **given)))
             said.add(text_of(QUERIES[name](filled_more.engine, Scope(()), **given)))

@@ -403,6 +403,15 @@ def test_the_days_filter_the_list(open_page: Open, filled_today: Filled) -> None
     assert len(table(app, "report_id")) == 5
 
 
+@pytest.mark.parametrize("text", ["2026-W11-6", "20260314", "2026-3-14", "14.03.2026"])
+@pytest.mark.parametrize("page", ["reports", "export"])
+def test_what_is_no_day_in_the_address_does_not_filter(
+    open_page: Open, filled_today: Filled, page: str, text: str
+) -> None:
+    app = open_page(filled_today.url, page, since=text)
+    assert [chosen.value for chosen in app.date_input] == [None, None]
+
+
 def test_days_in_the_wrong_order_are_pointed_out(open_page: Open, filled_today: Filled) -> None:
     assert "is before the first day" in said(
         open_page(filled_today.url, "reports", since="2026-03-02", until="2026-03-01")
@@ -447,7 +456,7 @@ def test_defects_of_a_report_are_listed(open_page: Open, filled_today: Filled) -
 
 def test_a_longer_report_is_marked(open_page: Open, filled_today: Filled) -> None:
     app = open_page(filled_today.url, "reports", domain=MAIN, report=_key(filled_today, "weekly.example"))
-    assert "covers more than a day" in said(app)
+    assert "covers more than 36 hours" in said(app)
 
 
 def test_the_raw_report_is_shown_when_asked_for(open_page: Open, filled_today: Filled) -> None:
@@ -588,6 +597,13 @@ def test_a_changed_choice_withdraws_what_was_prepared(open_page: Open, filled_to
     app = open_page(filled_today.url, "export")
     app.button[0].click().run()
     app.selectbox[0].set_value("reports").run()
+    assert not app.download_button
+
+
+def test_nothing_is_exported_about_a_domain_without_reports(open_page: Open, filled_today: Filled) -> None:
+    app = open_page(filled_today.url, "export", domain="nowhere.example")
+    app.button[0].click().run()
+    assert "There is no report about this domain." in said(app)
     assert not app.download_button
 
 

@@ -304,7 +304,14 @@ def test_two_reports_with_one_id_contradict_each_other(filled: Filled) -> None:
     assert list(both["contradicted"]) == [True, True]
     first, second = both["report_key"]
     same_id = reports.one_report(filled.engine, EVERYTHING, MAIN, first)["same_id"].iloc[0]
-    assert list(reports.contradicting(filled.engine, EVERYTHING, MAIN, first, same_id)["report_key"]) == [second]
+    others = reports.copies_of(filled.engine, EVERYTHING, MAIN, first, same_id)
+    assert list(others["report_key"]) == [second]
+    assert sorted(
+        [*others["counts"], reports.one_report(filled.engine, EVERYTHING, MAIN, first)["counts"].iloc[0]]
+    ) == [
+        False,
+        True,
+    ]
     rest = reports.list_reports(filled.engine, EVERYTHING, ReportFilter(reporter="google"), limit=1000)
     assert not rest["contradicted"].any()
 

@@ -43,6 +43,7 @@ class Sent:
     trust: str
     came: dt.datetime
     bare: bool = False  # a file without a mail around it
+    contradicted: bool = False  # by another one with more sessions, which counts
 
     @property
     def day(self) -> dt.date:
@@ -117,7 +118,10 @@ def _odd_ones(today: dt.date) -> Iterator[Sent]:
     # Two that contradict each other: the same id, other figures.
     for failed in (0, 3):
         details = [detail("validation-failure", failed, failure_reason_code="MX_HOSTS_MISMATCH")] if failed else []
-        yield sent(day, "twice.example", VERIFIED, entry(9, failed, *details, policy_string=TESTING), report_id="twice")
+        twice = sent(
+            day, "twice.example", VERIFIED, entry(9, failed, *details, policy_string=TESTING), report_id="twice"
+        )
+        yield dataclasses.replace(twice, contradicted=not failed)
     # No domain named at all, and no mail around it that could name one.
     nameless = entry(3, 0, policy_type="no-policy-found", policy_string=..., policy_domain=...)
     yield dataclasses.replace(sent(day, "postfix.example", IMPORTED, nameless, report_id="nameless"), bare=True)
@@ -182,7 +186,7 @@ def sums(
     """Successful and failed sessions of some reports, from the reports as sent."""
     successful = failed = 0
     for one in everything:
-        if one.trust not in trusts or not today - dt.timedelta(days=days) <= one.day <= today:
+        if one.contradicted or one.trust not in trusts or not today - dt.timedelta(days=days) <= one.day <= today:
             continue
         for member in one.report["policies"]:
             if member["policy"]["policy-type"] == policy_type and domain in ("", member["policy"].get("policy-domain")):

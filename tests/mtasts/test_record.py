@@ -96,6 +96,24 @@ def test_what_to_write_instead(text: str, code: str, repair: str) -> None:
     assert [fault.repair for fault in choose([text]).faults if fault.code == code] == [repair]
 
 
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("V=STSv1; ID=a-b; max_age=1", ["version", "field-case", "id", "unknown-field"]),
+        ("v=STSv1; id = a-b", ["field", "id"]),
+        ("v=STSv1; id=1; id=a-b", ["duplicate-id", "id"]),
+        ("v=STSv1; ID=1", ["field-case"]),  # it is there: no second fault says that it is not
+        ("v=STSv1; id = 1", ["field"]),
+    ],
+)
+def test_no_fault_hides_another(text: str, codes: list[str]) -> None:
+    assert [fault.code for fault in parse(text).faults] == codes
+
+
+def test_the_answer_about_many_records_is_bounded() -> None:
+    assert len(choose([f"v=STSv1; id=a-{number}" for number in range(1000)]).faults) <= 11
+
+
 def test_of_several_records_one_stays() -> None:
     (fault,) = choose([GOOD, GOOD]).faults
     assert fault.repair == "delete all but the one with the newest id"
@@ -113,6 +131,9 @@ def test_of_several_records_one_stays() -> None:
         (["v=spf1 -all", "v=TLSRPTv1; rua=mailto:a@b.example"], "", ["no-record"]),
         (["V=STSv1; id=1"], "1", ["version"]),  # meant as one: its faults help more than "none"
         (['"v=STSv1; id=1;"', "v=spf1 -all"], "1", ["version", "field"]),
+        # Whichever of several stays, what is wrong with it is told at once.
+        ([GOOD, "v=STSv1; id=a-b; mode=none"], "", ["several-records", "id", "unknown-field"]),
+        (["V=STSv1; id=1", "v=STSv1 id=2"], "", ["several-records", "version", "no-id"]),
     ],
 )
 def test_exactly_one_record_counts(texts: list[str], ident: str, codes: list[str]) -> None:

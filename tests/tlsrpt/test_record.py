@@ -129,6 +129,23 @@ def test_what_to_write_instead(text: str, code: str, repair: str) -> None:
     assert [fault.repair for fault in choose([text]).faults if fault.code == code] == [repair]
 
 
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("v=TLSRPTV1; RUA=a@b.example; ruf=x", ["version", "field-case", "rua", "unknown-field"]),
+        ("v=TLSRPTv1; rua = a@b.example", ["field", "rua"]),
+        (f"v=TLSRPTv1; rua={MAIL}; rua=a@b.example", ["duplicate-field", "rua"]),
+        (f"v=TLSRPTv1; RUA={MAIL}", ["field-case"]),  # it is there: no second fault says that it is not
+    ],
+)
+def test_no_fault_hides_another(text: str, codes: list[str]) -> None:
+    assert [fault.code for fault in parse(text).faults] == codes
+
+
+def test_the_answer_about_many_records_is_bounded() -> None:
+    assert len(choose([f"v=TLSRPTv1; rua=a{number}" for number in range(1000)]).faults) <= 11
+
+
 def test_of_several_records_one_stays() -> None:
     (fault,) = choose([GOOD, GOOD]).faults
     assert fault.repair == "delete all but one, and list all addresses in its rua, with commas"
@@ -140,6 +157,9 @@ def test_of_several_records_one_stays() -> None:
         (["v=spf1 -all", GOOD], 1, []),
         ([GOOD, "v=TLSRPTv1"], 1, []),  # does not count: no semicolon
         ([GOOD, f"v=TLSRPTv1; rua={POST}"], 0, ["several-records"]),
+        # Whichever of several stays, what is wrong with it is told at once.
+        ([GOOD, "v=TLSRPTv1; rua=a@b.example"], 0, ["several-records", "rua"]),
+        ([f"v=tlsrptv1; rua={MAIL}", "v=TLS-RPTv1"], 0, ["several-records", "version", "no-rua"]),
         ([], 0, ["no-record"]),
         (["v=spf1 -all", "v=STSv1; id=1"], 0, ["no-record"]),
         ([f"v=TLS-RPTv1; rua={MAIL}"], 1, ["version"]),  # meant as one: its faults help more than "none"

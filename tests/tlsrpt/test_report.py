@@ -11,10 +11,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.tlsrpt import document, message
+from ingest.tlsrpt import document, figures, message
 from ingest.tlsrpt.fields import MAX_DEFECTS
 from ingest.tlsrpt.message import MAX_UNREAD, read_mail
-from ingest.tlsrpt.report import MAX_ENTRIES, Hints, NotAReport, PolicyEntry, read_reports, report_day
+from ingest.tlsrpt.report import (
+    FILE_NAME,
+    HEADER,
+    MAX_ENTRIES,
+    NOWHERE,
+    REPORT_ID,
+    Hints,
+    NotAReport,
+    PolicyEntry,
+    failure_day,
+    read_reports,
+    report_day,
+    without_header,
+)
 from tests import goldens
 from tests.goldens import detail, entry, mail, multipart, packed, part, report, text, zipped
 
@@ -67,32 +80,64 @@ def test_the_same_content_in_another_layout_is_the_same_report(
 ) -> None:
     ((usual, _),) = read_reports(text(report(entry(1, 1, detail()), entry(2))), LIMIT)
     ((other, _),) = read_reports(json.dumps(dict(members), indent=indent).encode(), LIMIT)
-    assert other.digest == usual.digest
+    assert figures.of_entries(other.entries) == figures.of_entries(usual.entries)
 
 
-def test_other_content_under_the_same_id_is_another_report() -> None:
+def test_other_figures_under_the_same_id_are_another_report() -> None:
     ((one, _),), ((other, _),) = (
         read_reports(text(report(entry(1))), LIMIT),
         read_reports(text(report(entry(2))), LIMIT),
     )
-    assert one.digest != other.digest
+    assert figures.of_entries(one.entries) != figures.of_entries(other.entries)
 
 
 @pytest.mark.parametrize(
-    ("start", "end", "day", "is_long", "why"),
+    ("start", "end", "day", "why"),
     [
-        ("2026-03-14T00:00:00Z", "2026-03-14T23:59:59Z", "2026-03-14", False, "the usual day"),
-        ("2026-03-14T00:00:00Z", "2026-03-15T00:00:00Z", "2026-03-14", False, "Mail.ru: the end is the next midnight"),
-        ("2026-03-14T10:17:42Z", "2026-03-15T10:17:42Z", "2026-03-14", False, "Stalwart: most of it is the first day"),
-        ("2026-03-14T22:00:00Z", "2026-03-15T21:59:59Z", "2026-03-15", False, "most of it is the second day"),
-        ("2026-03-14T12:00:00Z", "2026-03-14T13:00:00Z", "2026-03-14", False, "hourly"),
-        ("2026-03-14T00:00:00Z", "2026-03-20T23:59:59Z", "2026-03-14", True, "weekly: whole on its start day"),
-        ("2026-03-14T00:10:00Z", "2026-03-14T00:00:00Z", "2026-03-14", False, "SocketLabs: ends before it begins"),
+        ("2026-03-14T00:00:00Z", "2026-03-14T23:59:59Z", "2026-03-14", "the usual day"),
+        ("2026-03-14T00:00:00Z", "2026-03-15T00:00:00Z", "2026-03-14", "Mail.ru: the end is the next midnight"),
+        ("2026-03-14T10:17:42Z", "2026-03-15T10:17:42Z", "2026-03-14", "Stalwart: most of it is the first day"),
+        ("2026-03-14T22:00:00Z", "2026-03-15T21:59:59Z", "2026-03-15", "most of it is the second day"),
+        ("2026-03-14T12:00:00Z", "2026-03-14T13:00:00Z", "2026-03-14", "hourly"),
+        ("2026-03-14T23:00:00Z", "2026-03-15T00:00:00Z", "2026-03-14", "the last hour"),
+        ("2026-03-15T00:00:00Z", "2026-03-15T01:00:00Z", "2026-03-15", "the first hour"),
+        ("2026-03-14T23:30:00Z", "2026-03-15T00:30:00Z", "2026-03-14", "an hour of both days alike"),
+        ("2026-03-14T23:00:00Z", "2026-03-15T23:00:05Z", "2026-03-15", "an interval that drifts by seconds"),
+        ("2026-03-14T00:10:00Z", "2026-03-15T00:25:00Z", "2026-03-14", "by a quarter of an hour"),
+        ("2026-03-14T23:50:00Z", "2026-03-16T00:05:00Z", "2026-03-15", "by a quarter of an hour, over three days"),
+        ("2026-03-14T12:00:00Z", "2026-03-15T12:00:00Z", "2026-03-14", "twelve hours each: the earlier"),
+        ("2026-03-14T12:00:00Z", "2026-03-15T11:59:59Z", "2026-03-14", "the same, without the last instant"),
+        ("2026-03-14T12:00:00Z", "2026-03-15T12:00:00.000001Z", "2026-03-15", "the least more"),
+        ("2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z", "2026-10-25", "25 hours: Berlin's clocks go back"),
+        ("2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z", "2026-03-29", "23 hours: they go forward"),
+        ("2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z", "2026-11-01", "25 hours: New York"),
+        ("2026-03-14T06:00:00Z", "2026-03-15T18:00:00Z", "2026-03-14", "36 hours, 18 each: the earlier"),
+        ("2026-03-14T23:00:00Z", "2026-03-16T11:00:00Z", "2026-03-15", "36 hours around a whole day"),
+        ("2026-03-14T00:10:00Z", "2026-03-14T00:00:00Z", "2026-03-14", "SocketLabs: ends before it begins"),
+        ("2026-03-15T00:00:00Z", "2026-03-10T00:00:00Z", "2026-03-15", "days before"),
+        ("2026-03-15T00:00:00Z", "2026-03-15T00:00:00Z", "2026-03-15", "a single instant"),
     ],
 )
-def test_the_day_of_a_report(start: str, end: str, day: str, is_long: bool, why: str) -> None:
+def test_the_day_of_a_report(start: str, end: str, day: str, why: str) -> None:
     moments = dt.datetime.fromisoformat(start), dt.datetime.fromisoformat(end)
-    assert report_day(*moments) == (dt.date.fromisoformat(day), is_long), why
+    assert report_day(*moments) == (dt.date.fromisoformat(day), False), why
+    assert failure_day(*moments) == dt.date.fromisoformat(day), why
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "first", "last", "why"),
+    [
+        ("2026-03-14T00:00:00Z", "2026-03-20T23:59:59Z", "2026-03-14", "2026-03-20", "a week"),
+        ("2026-03-14T00:00:00Z", "2026-03-21T00:00:00Z", "2026-03-14", "2026-03-20", "its end is the next midnight"),
+        ("2026-03-14T23:00:00Z", "2026-03-21T23:00:00Z", "2026-03-14", "2026-03-21", "a week from hour to hour"),
+        ("2026-03-14T00:00:00Z", "2026-03-15T12:00:01Z", "2026-03-14", "2026-03-15", "a second more than 36 hours"),
+        ("2026-03-14T00:00:00Z", "2026-03-16T00:00:00Z", "2026-03-14", "2026-03-15", "two days"),
+    ],
+)
+def test_the_days_of_a_long_range(start: str, end: str, first: str, last: str, why: str) -> None:
+    moments = dt.datetime.fromisoformat(start), dt.datetime.fromisoformat(end)
+    assert report_day(*moments) == (dt.date.fromisoformat(first), True), why
+    assert failure_day(*moments) == dt.date.fromisoformat(last), why
 
 
 @pytest.mark.parametrize(
@@ -105,9 +150,7 @@ def test_unexplained_failures(failed: int | None, details: list[int | None], une
 
 
 def test_hints_never_overrule_the_report() -> None:
-    hints = Hints(
-        "other.example", "the file name", dt.datetime(2020, 1, 1, tzinfo=dt.UTC), dt.datetime(2020, 1, 2, tzinfo=dt.UTC)
-    )
+    hints = Hints("other.example", "", dt.datetime(2020, 1, 1, tzinfo=dt.UTC), dt.datetime(2020, 1, 2, tzinfo=dt.UTC))
     ((read, _),) = read_reports(text(report(entry(1))), LIMIT, hints)
     assert (read.entries[0].policy_domain, read.start.year) == ("receiver.example", 2026)
 
@@ -262,14 +305,94 @@ def test_any_mail_is_read_or_refused(body: bytes, header: bytes) -> None:
 )
 def test_what_a_file_name_says(name: str, domain: str, year: int | None) -> None:
     hints = message.hints_from("", name)
-    assert (hints.policy_domain, hints.start.year if hints.start else None) == (domain, year)
+    assert (hints.file_domain, hints.start.year if hints.start else None) == (domain, year)
 
 
 def test_the_header_goes_before_the_file_name() -> None:
-    assert (
-        message.hints_from("first.example", "s!second.example!1773446400!1773532799.json").policy_domain
-        == "first.example"
-    )
+    hints = message.hints_from("first.example", "s!second.example!1773446400!1773532799.json")
+    ((read, _),) = read_reports(text(report(entry(1, policy_domain=...))), LIMIT, hints)
+    assert [(one.policy_domain, one.domain_source) for one in read.entries] == [("first.example", HEADER)]
+    bare = without_header(read)
+    assert [(one.policy_domain, one.domain_source) for one in bare.entries] == [("second.example", FILE_NAME)]
+    assert "not covered by the signature; missing; taken from the file name" in bare.defects[-1].what
+
+
+def test_an_unsigned_header_is_all_that_is_not_believed() -> None:
+    named = report(entry(1, policy_domain="a.example"), report_id="x")
+    ((read, _),) = read_reports(text(named), LIMIT, Hints("first.example"))
+    assert without_header(read) is read
+    nameless = report(entry(1, policy_domain=...), entry(2, policy_domain="a.example"), report_id="x")
+    ((read, _),) = read_reports(text(nameless), LIMIT, Hints("first.example"))
+    assert [one.policy_domain for one in without_header(read).entries] == ["a.example", "a.example"]
+    ((read, _),) = read_reports(text(report(entry(1, policy_domain=...), report_id="x")), LIMIT, Hints("first.example"))
+    assert [(one.policy_domain, one.domain_source) for one in without_header(read).entries] == [("", NOWHERE)]
+
+
+@pytest.mark.parametrize(
+    ("report_id", "domain", "why"),
+    [
+        ("2026-03-14T00:00:00Z_idx1_a.example", "a.example", "tlsrpt-reporter"),
+        ("2026-03-14T00:00:00Z_A.Example.", "a.example", "Google"),
+        ("133548192000000000+b\u00fccher.example", "xn--bcher-kva.example", "Microsoft, with a U-label"),
+        ("133548192000000000+", "", "Microsoft, without a domain"),
+        ("133548192000000000+" + "a" * 200 + "." + "b" * 52, "", "the id is longer than what is kept of it"),
+        ("a1b2c3@mail.example", "", "an address is no policy domain"),
+        ("5f3c_9.example", "", "no form that a sender is known for"),
+    ],
+)
+def test_a_report_id_may_name_the_domain(report_id: str, domain: str, why: str) -> None:
+    ((read, _),) = read_reports(text(report(entry(1, policy_domain=...), report_id=report_id)), LIMIT)
+    assert read.entries[0].policy_domain == domain, why
+    assert read.entries[0].domain_source == (REPORT_ID if domain else NOWHERE)
+
+
+@pytest.mark.parametrize(
+    ("others", "domain", "why"),
+    [
+        (["a.example"], "a.example", "the only one that is named"),
+        (["a.example", "A.example."], "a.example", "twice the same"),
+        (["a.example", "b.example"], "", "either may be meant"),
+        ([], "", "none is named"),
+    ],
+)
+def test_other_entries_may_name_the_domain(others: list[str], domain: str, why: str) -> None:
+    named = [entry(1, policy_domain=name) for name in others]
+    of_dane = entry(1, policy_domain="mx.other.example", policy_type="tlsa")
+    value = report(*named, of_dane, {"no": "policy"}, entry(2, policy_domain=..., policy_type="no-policy-found"))
+    ((read, _),) = read_reports(text(value | {"report-id": "x"}), LIMIT)
+    assert read.entries[-1].policy_domain == domain, why
+
+
+@pytest.mark.parametrize(
+    ("end", "same", "why"),
+    [
+        ("2026-03-15T00:00:00Z", True, "23:59:59 and the next midnight are one end"),
+        ("2026-03-14T23:59:59.999999999Z", True, "fractions of a second"),
+        ("2026-03-14T23:00:00Z", False, "another range"),
+    ],
+)
+def test_a_range_is_told_in_minutes(end: str, same: bool, why: str) -> None:
+    def minutes(until: str) -> tuple[str, str]:
+        ranges = {"start-datetime": "2026-03-14T00:00:00Z", "end-datetime": until}
+        ((read, _),) = read_reports(text(report(entry(1), date_range=ranges)), LIMIT)
+        return figures.minutes(read.start, read.end)
+
+    assert (minutes("2026-03-14T23:59:59Z") == minutes(end)) is same, why
+
+
+def test_figures_do_not_depend_on_what_a_tool_adds() -> None:
+    usual = report(entry(3, 1, detail()), entry(0, 0, policy_type="tlsa"))
+    rewritten = json.loads(json.dumps(usual))
+    rewritten["policies"].reverse()
+    for member in rewritten["policies"]:
+        member["policy"] |= {"mx-host": "", "policy-string": ["version: STSv1"]}
+        member["failure-details"] = [
+            row | {"additional-information": "", "x": 1} for row in member.get("failure-details", [])
+        ]
+    ((one, _),), ((other, _),) = read_reports(text(usual), LIMIT), read_reports(text(rewritten), LIMIT)
+    assert figures.of_entries(one.entries) == figures.of_entries(other.entries)
+    for domain_of in (figures.stated_domain, figures.resolved_domain):
+        assert figures.of_report(one.entries, domain_of) == figures.of_report(other.entries, domain_of)
 
 
 def test_documents_know_their_member_name() -> None:

@@ -11,11 +11,12 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
-from dashboard import verdict_cli, verdicts
+from dashboard import verdicts
 from dashboard.cli import app
 from dashboard.queries.evidence import domains_of, evidence_of
 from dashboard.queries.selection import EVERYTHING, Scope
 from dashboard.verdict import ENFORCING_REFUSING, INSUFFICIENT, NOT_READY, POLICY_BROKEN, READY, Verdict
+from dashboard.verdict_cli import UnknownDomain
 from ingest import database
 from ingest.authentication import VERIFIED, Authentication
 from ingest.intake import UNAUTHENTICATED, UNVERIFIED
@@ -270,7 +271,7 @@ def test_the_command(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         "second.example",
         "receiver.example",
     ]
-    assert run(world, monkeypatch, "unknown.example").exit_code == 1
+    assert isinstance(run(world, monkeypatch, "unknown.example").exception, UnknownDomain)
     for wrong in (["--on", "tomorrow"], ["--on", "2026-3-1"], ["not a domain"]):
         assert run(world, monkeypatch, *wrong).exit_code == 2
 
@@ -278,6 +279,7 @@ def test_the_command(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_the_next_step(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     today = dt.datetime.now(dt.UTC).date()
     world.clean(today - 30 * DAY, today - DAY)
+    world.clean(today - 5 * DAY, today - 4 * DAY, policy_domain="second.example")
     monkeypatch.setenv("STARTTALLY_DATABASE_URL", world.settings.database_url)
 
     def said(*arguments: str) -> Any:
@@ -290,9 +292,18 @@ def test_the_next_step(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (
         ready.output.index("mode: enforce") < ready.output.index("The way back") < ready.output.rindex("mode: testing")
     )
-    waiting = said("unknown.example")
+    waiting = said("second.example")
     assert (waiting.exit_code, "Wait, and keep the policy" in waiting.output) == (1, True)
+    assert isinstance(said("unknown.example").exception, UnknownDomain)
     assert said("receiver.example", "--mx", "not a host").exit_code == 2
+    untested = said("receiver.example", "--mx", "mx1.receiver.example", "--mx", "mx9.receiver.example")
+    assert (untested.exit_code, "mode: enforce" in untested.output) == (1, False)
+    assert "- Untested: mx9.receiver.example." in untested.output
+    assert "Nothing is printed: mx9.receiver.example would be enforced untested." in untested.stderr
+    forced = said("receiver.example", "--mx", "mx1.receiver.example", "--mx", "mx9.receiver.example", "--force")
+    assert forced.exit_code == 0
+    assert "mode: enforce\nmx: mx1.receiver.example\nmx: mx9.receiver.example\nmax_age: 86400\n" in forced.stdout
+    assert "- Untested: mx9.receiver.example." in forced.stdout
 
 
 def test_the_command_on_an_empty_database(settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,4 +312,3 @@ def test_the_command_on_an_empty_database(settings_for: MakeSettings, monkeypatc
     monkeypatch.setenv("STARTTALLY_DATABASE_URL", url)
     said = CliRunner().invoke(app, ["verdict"])
     assert (said.exit_code, said.output) == (0, "no domain has a report yet\n")
-    assert verdict_cli.day_of("2026-03-01", "--on") == dt.date(2026, 3, 1)

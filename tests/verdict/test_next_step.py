@@ -43,8 +43,105 @@ def test_ready_goes_to_enforce_for_a_day_and_knows_the_way_back() -> None:
     assert found.way_back.mta_sts_record.value == "v=STSv1; id=20260401000001;"
 
 
-def test_other_hosts_can_be_named() -> None:
-    assert published(step(rules.READY, *daily(), mx=("mx7.receiver.example",)))[1] == ("mx7.receiver.example",)
+@pytest.mark.parametrize(
+    ("served", "says"), [(604_800, "by 2026-04-07 at the latest."), (None, "when their max_age ends.")]
+)
+def test_until_when_caches_refuse_is_told_as_far_as_it_is_known(served: int | None, says: str) -> None:
+    older = aged(served)
+    change = ON - dt.timedelta(days=4)
+    bad = entry(ON - dt.timedelta(days=1), MICROSOFT, 5, failure("certificate-expired", 2), policy=older)
+    entries = (*daily(last=change, policy=older), *daily(change + dt.timedelta(days=1), signers=[GOOGLE]), bad)
+    quotes = tuple(Sighting(one.day, one.organization, one.reporter, one.policy) for one in entries if one.policy)
+    assert step(rules.ENFORCING_REFUSING, *entries, sightings=quotes).words.endswith(says)
+
+
+MX1, MX2, MX7 = (f"mx{number}.receiver.example" for number in (1, 2, 7))
+
+
+def test_an_untested_host_is_announced_and_not_vouched_for() -> None:
+    """Enforce would refuse mail to it unseen."""
+    found = step(rules.READY, *daily(), mx=(MX1, MX2, MX7))
+    assert published(found) == ("enforce", (MX1, MX2, MX7), DAY)
+    assert found.unvouched == (MX7,)
+    assert found.remarks[0].startswith(
+        f"Untested: {MX7}. No report was made under a policy that names it. Enforce refuses"
+    )
+    assert "mode and mx lines change in one step" in found.remarks[1].lower()
+    both = step(rules.READY, *daily(), mx=("*.new.example", MX7))
+    assert both.unvouched == ("*.new.example", MX7)
+    assert "that names them" in both.remarks[0]
+    assert [remark.partition(":")[0] for remark in both.remarks[2:]] == [
+        "The line mx",
+        "The line mx",
+    ]
+
+
+@pytest.mark.parametrize("spelling", [MX1, "MX1.Receiver.example."])
+def test_a_host_of_the_policy_in_force_is_tested(spelling: str) -> None:
+    found = step(rules.READY, *daily(), mx=(spelling, MX2))
+    assert (found.unvouched, found.remarks) == ((), ())
+
+
+def test_the_operators_word_vouches_for_a_host_and_it_is_announced_all_the_same() -> None:
+    found = step(rules.READY, *daily(), mx=(MX1, MX2, MX7), mx_hosts=(MX7,))
+    assert found.unvouched == ()
+    assert found.remarks[0].startswith(f"Untested: {MX7}.")
+
+
+@pytest.mark.parametrize("asked", [(), (MX1, MX2)])
+def test_no_policy_leaves_out_a_host_that_the_operator_named(asked: tuple[str, ...]) -> None:
+    found = step(rules.READY, *daily(), mx=asked, mx_hosts=(MX1, MX7))
+    assert published(found)[1] == (MX1, MX2, MX7)
+    assert found.way_back is not None
+    assert policy.parse(found.way_back.policy_text).mx == (MX1, MX2, MX7)
+    assert found.remarks[0] == f"{MX7} is added, because you named it as an MX host."
+    assert found.remarks[1].startswith(f"Untested: {MX7}.")
+    assert found.unvouched == ()
+
+
+def test_a_wildcard_covers_what_the_operator_named() -> None:
+    wild = msgspec.structs.replace(TESTING, mx=("*.receiver.example",))
+    found = step(rules.READY, *daily(policy=wild), mx_hosts=(MX7,))
+    assert (published(found)[1], found.remarks) == (("*.receiver.example",), ())
+
+
+def test_a_host_that_the_operator_named_needs_no_option() -> None:
+    """The first policy of a domain: nothing is in force that could have tested it."""
+    nothing = daily(policy=None, policy_type="no-policy-found")
+    found = step(rules.NO_POLICY, *nothing, mx_hosts=(MX7,))
+    assert published(found) == ("testing", (MX7,), WEEK)
+    assert (found.unvouched, found.remarks) == ((), (f"{MX7} is added, because you named it as an MX host.",))
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_other_hosts_are_tested_while_the_verdict_waits(named: bool) -> None:
+    """In testing nothing is refused, so nobody has to insist."""
+    bad = entry(END, GOOGLE, 5, failure("certificate-expired", 2))
+    changes: dict[str, Any] = {"mx_hosts": (MX7,)} if named else {"mx": (MX1, MX2, MX7)}
+    for expected, entries in (
+        (rules.NOT_READY, [*daily(), bad]),
+        (rules.INSUFFICIENT, daily(signers=[GOOGLE])),
+    ):
+        found = step(expected, *entries, **changes)
+        assert published(found) == ("testing", (MX1, MX2, MX7), WEEK)
+        assert "publish the other mx lines in mode testing" in found.words
+        assert found.unvouched == ()
+        assert "In testing nothing is refused" in found.remarks[-1]
+    aged_none = msgspec.structs.replace(TESTING, max_age=None)
+    assert published(step(rules.INSUFFICIENT, *daily(signers=[GOOGLE], policy=aged_none), **changes))[2] == WEEK
+
+
+def test_a_host_can_join_when_the_policy_is_old_enough() -> None:
+    found = step(rules.ENFORCING, *daily(policy=aged(2 * WEEK)), mx=(MX1, MX2, MX7))
+    assert (published(found), found.unvouched) == (("enforce", (MX1, MX2, MX7), 2 * WEEK), (MX7,))
+    assert found.words.startswith("Publish the other mx lines")
+
+
+def test_a_removed_line_is_warned_of() -> None:
+    found = step(rules.ENFORCING, *daily(policy=aged(WEEK)), mx=(MX1,))
+    (remark,) = found.remarks
+    assert remark.startswith(f"The line mx: {MX2} is gone: senders refuse to deliver to such a host")
+    assert ". To be safe: take the host out of the MX records first" in remark
 
 
 @pytest.mark.parametrize(("served", "longer"), [(DAY, WEEK), (WEEK, 2 * WEEK), (None, DAY), (WEEK + 1, 2 * WEEK)])
@@ -64,15 +161,15 @@ def test_refused_mail_leads_back_to_testing() -> None:
     assert published(step(rules.ENFORCING_REFUSING, *daily(policy=ENFORCE), bad)) == ("testing", ENFORCE.mx, WEEK)
 
 
-def test_what_caches_go_on_refusing_leads_there_too() -> None:
+def test_what_caches_go_on_refusing_needs_no_new_policy() -> None:
     change = ON - dt.timedelta(days=4)
     old = daily(last=change, policy=ENFORCE)
     bad = entry(ON - dt.timedelta(days=1), MICROSOFT, 5, failure("certificate-expired", 2), policy=ENFORCE)
-    for now, published_mode in ((TESTING, "testing"), (NONE, None)):
+    for now, says in ((TESTING, "in testing already: publish nothing"), (NONE, "withdrawn already")):
         entries = (*old, *daily(change + dt.timedelta(days=1), signers=[GOOGLE], policy=now), bad)
         quotes = tuple(Sighting(one.day, one.organization, one.reporter, one.policy) for one in entries if one.policy)
         found = step(rules.ENFORCING_REFUSING, *entries, sightings=quotes)
-        assert (found.publication and published(found)[0]) == published_mode
+        assert (found.publication, says in found.words) == (None, True)
         assert found.words.startswith("Repair the causes")
 
 

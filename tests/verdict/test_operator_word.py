@@ -429,7 +429,7 @@ def test_the_export_of_domains_has_them(world: World) -> None:
     give(world, OwnThresholds(bound=0.02, reporters=1))
     target = io.BytesIO()
     limits = verdicts.thresholds(world.settings)
-    filters = msgspec.structs.replace(export.Filters.read("", "", ""), thresholds=limits, today=ON)
+    filters = msgspec.structs.replace(export.Filters(), thresholds=limits, today=ON)
     export.write(world.engine, "domains", "json", filters, target)
     (row,) = json.loads(target.getvalue())
     assert (row["verdict"], row["reasons"]) == (READY, "enough-evidence=0.01064 own-thresholds=2")

@@ -1,0 +1,36 @@
+"""What a stored report is worth among its copies, and the sessions that it lists once. Conditions and columns of ``report``."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from ingest.intake import EVIDENCE
+from ingest.models import report
+from ingest.rows import EQUAL, OTHER
+
+# A row whose sessions or failures are in the sums; the others are copies that one of these stands for.
+STANDS = report.c.counts | report.c.accuses
+# What a list of reports shows: these, and trusted ones that another one contradicts.
+LISTED = STANDS | report.c.contradicted
+
+
+def _lists_sessions_twice() -> sa.ColumnElement[bool]:
+    """Whether its tlsa entries list the sessions of its sts entries again, as Microsoft does: as many under both, in every
+    report of this voice about the domain that is trusted like this one (decision.md section 2).
+    """
+    other = report.alias("by_the_same_voice").c
+    listed_apart = sa.exists().where(
+        other.policy_domain == report.c.policy_domain,
+        other.voice == report.c.voice,
+        other.tlsa_sessions == OTHER,
+        other.trust.in_(EVIDENCE) | report.c.trust.not_in(EVIDENCE),
+    )
+    return sa.and_(report.c.tlsa_sessions == EQUAL, ~listed_apart)
+
+
+def _once(name: str) -> sa.ColumnElement[Any]:
+    twice = sa.case((_lists_sessions_twice(), report.c[f"tlsa_{name}"]), else_=0)
+    return (report.c[name] - twice).label(name)
+
+
+SUCCESSFUL, FAILED = _once("successful_sessions"), _once("failed_sessions")

@@ -1,0 +1,110 @@
+"""Who has reported about some domains: voices, and why each of them is known (decision.md section 1, "Known voices")."""
+
+import collections
+import datetime as dt
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from ingest import reporters, trace, voices
+from ingest.models import report
+
+# A voice is heard when it has reported on so many days, the first of them so long ago; after so long a silence it is new again.
+HEARD_DAYS, HEARD_FOR, SILENT_FOR = 10, dt.timedelta(days=30), dt.timedelta(days=90)
+# Nothing older makes a voice heard: who was heard before and lapsed is heard anew.
+_HISTORY = dt.timedelta(days=400)
+
+LISTED, OPERATOR, LOADED, HEARD = "listed", "operator", "loaded", "heard"
+
+
+class Speaker(msgspec.Struct):
+    """A voice about one domain: the organisation and signer of its newest report, and when its reports arrived.
+
+    ``days`` are the days it reported about, each with the first arrival of a report about it.
+    """
+
+    voice: str
+    organization: str = ""
+    signer: str = ""
+    loaded: bool = False
+    newest: dt.datetime = dt.datetime.min.replace(tzinfo=dt.UTC)
+    days: dict[dt.date, dt.datetime] = {}
+
+    def basis(self, on: dt.date, signers: Sequence[str]) -> str:
+        """Why the voice is known on the day ``on``, "" for a newcomer. ``signers`` is the operator's list: when there is one,
+        nobody else is known.
+        """
+        if signers:
+            return OPERATOR if self.voice in {voices.registrable(name) or name for name in signers} else ""
+        if reporters.is_listed(self.voice):
+            return LISTED
+        if self.loaded:
+            return LOADED
+        return HEARD if _is_heard(sorted(self.days.items()), on) else ""
+
+
+def _is_heard(days: Sequence[tuple[dt.date, dt.datetime]], on: dt.date) -> bool:
+    arrivals = sorted(arrived.date() for _, arrived in days)
+    if not arrivals or on - arrivals[-1] > SILENT_FOR:
+        return False
+    pauses = [later for earlier, later in itertools.pairwise(arrivals) if later - earlier > SILENT_FOR]
+    since = pauses[-1] if pauses else arrivals[0]
+    return sum(arrived >= since for arrived in arrivals) >= HEARD_DAYS and on - since >= HEARD_FOR
+
+
+class Speakers:
+    """The voices of one domain by the word of its reports (rows of ``speakers_of``)."""
+
+    def __init__(self, rows: Sequence[Any] = (), ties: Mapping[str, str] | None = None) -> None:
+        self._ties = ties or {}
+        self.by_voice: dict[str, Speaker] = {}
+        for row in rows:
+            voice = self.resolve(row.voice)
+            speaker = self.by_voice.setdefault(voice, Speaker(voice, days={}))
+            if row.newest > speaker.newest:
+                speaker.organization, speaker.signer, speaker.newest = row.organization, row.signer, row.newest
+            speaker.loaded |= row.door == trace.LOAD
+            speaker.days[row.day] = min(row.first, speaker.days.get(row.day, row.first))
+
+    def resolve(self, voice: str) -> str:
+        """The voice of a stored report: the signer whose its name is known to be, if its ``voice`` is a name alone."""
+        return self._ties.get(voice, voice)
+
+
+def _ties(rows: Iterable[Any], speakers: Speakers, on: dt.date, signers: Sequence[str]) -> Mapping[str, str]:
+    """Names that belong to known signers: by a verified report whose contact is under the signer's domain. Of a report without
+    contact (Stalwart) the name is taken for the signer's too: independence has to be shown.
+    """
+    found: dict[str, str] = {}
+    for row in rows:
+        contact = voices.registrable(voices.domain_of_address(row.contact_info))
+        if row.signer and contact in ("", row.voice) and speakers.by_voice[row.voice].basis(on, signers):
+            name = voices.folded(row.organization)
+            if name and not voices.is_domain(name):
+                found.setdefault(name, row.voice)
+    return found
+
+
+def speakers_of(
+    connection: sa.Connection, conditions: Sequence[sa.ColumnElement[bool]], on: dt.date, signers: Sequence[str]
+) -> Mapping[str, Speakers]:
+    """The voices of each domain among the reports that ``conditions`` (on the table ``report``) let in."""
+    row = report.c
+    columns = (row.policy_domain, row.voice, row.organization, row.signer, row.contact_info, row.door, row.day)
+    query = (
+        sa.select(*columns, sa.func.min(row.received_at).label("first"), sa.func.max(row.received_at).label("newest"))
+        .where(*conditions, row.day >= on - _HISTORY)
+        .group_by(*columns)
+        .order_by(*columns)
+    )
+    rows_of: dict[str, list[Any]] = collections.defaultdict(list)
+    for each in connection.execute(query):
+        rows_of[each.policy_domain].append(each)
+    found: dict[str, Speakers] = collections.defaultdict(Speakers)
+    for domain, rows in rows_of.items():
+        # Once to see who is known, and once more with the names that are known then.
+        found[domain] = Speakers(rows, _ties(rows, Speakers(rows), on, signers))
+    return found
