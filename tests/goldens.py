@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,17 @@ def zipped(**members: bytes) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members.items():
             archive.writestr(zipfile.ZipInfo(name.replace("__", ".")), data)
+    return buffer.getvalue()
+
+
+def tarred(**members: bytes) -> bytes:
+    """A tar archive of files; names are taken as they are."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for name, data in members.items():
+            header = tarfile.TarInfo(name)
+            header.size = len(data)
+            archive.addfile(header, io.BytesIO(data))
     return buffer.getvalue()
 
 

@@ -306,14 +306,14 @@ def test_loading_twice_stores_nothing_twice(installation: Installation) -> None:
 
 
 def test_quarantine_commands(installation: Installation) -> None:
-    (installation.folder / "bad.json").write_bytes(b'{"no": "report\x1b[31m"}')
+    (installation.folder / "bad.json").write_bytes(b'{"date-range": "none\x1b[31m"}')
     assert "quarantined=1" in installation.run("load", "bad.json", expect=1)
     listed = installation.run("quarantine", "list")
     assert "no-report" in listed
     assert "has no 'policies'" in listed
     assert "\x1b" not in listed
     number = listed.split()[0]
-    assert installation.run("quarantine", "show", number[:8]) == '{"no": "report\x1b[31m"}'
+    assert installation.run("quarantine", "show", number[:8]) == '{"date-range": "none\x1b[31m"}'
     assert "quarantined=1" in installation.run("quarantine", "retry", expect=1)
     assert "discarded=1" in installation.run("quarantine", "discard", number, "--note", "a test")
     assert installation.run("quarantine", "list") == ""

@@ -1,16 +1,19 @@
 """Where fuzzing begins: valid inputs of every kind, made from the golden inputs, and words that the parsers know."""
 
+import bz2
 import datetime as dt
 import functools
+import gzip
 import io
 import json
+import lzma
 import zipfile
 from collections.abc import Iterable
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from tests import signing
-from tests.goldens import INPUTS, POLICY
+from tests.goldens import INPUTS, POLICY, tarred
 from tests.support import CORPUS
 
 NOW = dt.datetime(2026, 3, 15, 12, tzinfo=dt.UTC)
@@ -250,7 +253,7 @@ def dialogues() -> list[bytes]:
 
 @functools.cache
 def mailboxes() -> list[bytes]:
-    """mbox and zip, as people keep them."""
+    """mbox, zip and tar, plain and compressed, as people keep them; Apple Mail's files, and UTF-16."""
     mails = [INPUTS[name] for name in ("google-usual.eml", "line-feeds-only.eml", "none-human-only.eml")]
     mbox = b"".join(b"From a@b Sat Mar 14 10:00:00 2026\n" + mail + b"\n>From here\n\n" for mail in mails)
     archives = []
@@ -263,7 +266,11 @@ def mailboxes() -> list[bytes]:
     outer = io.BytesIO()
     with zipfile.ZipFile(outer, "w") as archive:
         archive.writestr(zipfile.ZipInfo("inner.zip"), archives[1])
-    return [mbox, mbox.replace(b"\n", b"\r\n"), *archives, outer.getvalue()]
+    tape = tarred(**{"a.eml": mails[0], "b.mbox": mbox, "c.json": INPUTS["bom-utf8.json"], "n" * 120: b"{}"})
+    packed = [lzma.compress(tape), bz2.compress(tape), gzip.compress(tape, mtime=0), lzma.compress(mbox)]
+    apple = b"%d \n" % len(mails[0]) + mails[0] + b"<?xml version='1.0'?>"
+    wide = mails[0].decode().encode("utf-16")
+    return [mbox, mbox.replace(b"\n", b"\r\n"), *archives, outer.getvalue(), tape, *packed, apple, wide]
 
 
 def policy_files() -> list[bytes]:

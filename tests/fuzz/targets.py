@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from ingest import mailbox, models, trace
+from ingest import file_formats, mail_dates, mailbox, models, recognition, trace
 from ingest.authentication import (
     FAILED,
     UNDETERMINED,
@@ -350,8 +350,17 @@ def mailbox_file(data: bytes) -> None:
             assert found.reason
             continue
         assert len(found.data) <= 64 * 1024
-        moment = mailbox.arrival_time(found.data)
+        moment = mail_dates.arrival_time(found.data)
         assert moment is None or 1990 <= moment.year < 2100
+
+
+def recognised(data: bytes) -> None:
+    """What no report was read from is something, as a mail and as a file."""
+    names = ("a.eml", "a.json.gz", "a!b.example!1773446400!1773532799.zip", "a.msg", "a.tar", "")
+    name = names[(data[0] if data else 0) % len(names)]
+    kinds = {recognition.notification(data[1:]), recognition.of_mail(data[1:]), recognition.of_file(data[1:], name)}
+    assert kinds - {None} <= set(recognition.Kind)
+    assert file_formats.format_of(data[1:], name).explanation
 
 
 def _before(prefixes: str, found: Sequence[bytes]) -> list[bytes]:
@@ -389,6 +398,9 @@ def _all() -> dict[str, Target]:
             dialogue.converse, [b"\0\5" + one for one in seeds.dialogues()], seeds.encoded(seeds.SMTP_WORDS)
         ),
         "mailbox": Target(mailbox_file, _before("\0\1\2\3\4\5\6\7", [*seeds.mailboxes(), *mails, *files]), mail_words),
+        "recognition": Target(
+            recognised, _before("\0\1\2\3\4\5", [*seeds.mailboxes(), *mails, *files]), mail_words + json_words
+        ),
     }
 
 
