@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.tlsrpt.inflate import MAX_GZIP_MEMBERS, MAX_ZIP_MEMBERS, InflateError, documents
+from ingest.tlsrpt.inflate import MAX_GZIP_MEMBERS, MAX_ZIP_MEMBERS, InflateError, Plain, documents
 from tests.goldens import packed, zipped
 
 LIMIT = 100_000
 
 
 def plain(data: bytes, limit: int = LIMIT) -> list[bytes]:
-    return [content for _, content, _ in documents(data, limit)]
+    return [found.data for found in documents(data, limit)]
 
 
 def nest(inner: bytes, layers: int) -> bytes:
@@ -142,9 +142,9 @@ def test_refusals_say_why(data: bytes, reason: str) -> None:
     ],
 )
 def test_what_follows_a_whole_member_is_noted(after: bytes, notes: list[str]) -> None:
-    ((_, content, found),) = documents(packed(b"{}") + after, LIMIT)
-    assert content == b"{}"
-    assert [note.partition(":")[0] for note in found] == notes
+    (found,) = documents(packed(b"{}") + after, LIMIT)
+    assert found.data == b"{}"
+    assert [note.partition(":")[0] for note in found.notes] == notes
 
 
 def test_a_bomb_costs_its_limit_only() -> None:
@@ -171,4 +171,4 @@ def test_a_document_larger_than_a_chunk_is_whole() -> None:
 
 def test_an_archive_whose_file_has_no_name_is_read() -> None:
     """Python 3.11's ZipInfo.is_dir raises IndexError on it (found by fuzzing). A name ends at its first NUL."""
-    assert list(documents(zipped(Q=b"{}").replace(b"Q", b"\0"), 100)) == [("", b"{}", [])]
+    assert list(documents(zipped(Q=b"{}").replace(b"Q", b"\0"), 100)) == [Plain("", b"{}", (), "a zip archive")]
