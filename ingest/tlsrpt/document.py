@@ -64,9 +64,9 @@ def _may_hold_report(data: bytes, layers: int) -> bool:
         if not inner:
             return start.startswith(kinds.GZIP_MAGIC)
         return kinds.is_mail(inner) or _may_hold_report(inner, layers - 1)
-    if kinds.is_packed(start) or kinds.begins_like_json(start):
+    if kinds.begins_plainly(start):
         return True
-    return not kinds.is_mail(data) and armour.begins(data)
+    return armour.begins(data) and not kinds.is_mail(data)
 
 
 def _inflated(start: bytes) -> bytes:
@@ -98,10 +98,8 @@ def refused(plain: inflate.Plain, refusal: NotAReport) -> str:
 
 
 def _objects(plain: inflate.Plain) -> Iterator[Document]:
-    if why := kinds.unopened(plain.data):
-        raise NotAReport(why)
-    if kinds.is_mail(plain.data):
-        raise NotAReport("is a mail, and only report documents are looked for here")
+    if not kinds.begins_like_json(plain.data):
+        _refuse_what_is_known(plain.data)
     text, encoding_notes = _to_utf8(plain.data)
     notes = (*plain.notes, *encoding_notes)
     if not text.strip():
@@ -119,6 +117,13 @@ def _objects(plain: inflate.Plain) -> Iterator[Document]:
                 yield Document(table, own, plain.name, (*notes, *oddities, *wrapping))
     except RecursionError as error:
         raise NotAReport("is nested too deeply") from error
+
+
+def _refuse_what_is_known(data: bytes) -> None:
+    if why := kinds.unopened(data):
+        raise NotAReport(why)
+    if kinds.is_mail(data):
+        raise NotAReport("is a mail, and only report documents are looked for here")
 
 
 def _to_utf8(plain: bytes) -> tuple[bytes, list[str]]:

@@ -61,8 +61,11 @@ def flat_table(
 
     A worker for Cloudflare (2024) writes ``policy-type`` and the like beside ``summary`` instead of in ``policy``.
     """
+    value = parent.get(key)
+    if isinstance(value, dict) and value:
+        return value, set()
     flat = {name: parent[name] for name in members if name in parent}
-    if not flat or (isinstance(parent.get(key), dict) and parent[key]):
+    if not flat:
         return table(parent, key, where, notes), set()
     notes.add(f"{where}.{key}", f"missing; its members stand in {where} itself")
     return flat, set(flat)

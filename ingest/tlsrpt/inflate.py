@@ -126,7 +126,9 @@ class _Unpacking:
 
     def _open(self, packed: Plain, layers: int, wrappings: int) -> Iterator[Plain]:
         data = packed.data
-        if streams.is_stream(data):
+        if kinds.begins_like_json(data) and not kinds.is_tar(data):
+            yield self._counted(packed, is_packed=layers < MAX_LAYERS or wrappings < _MAX_WRAPPINGS)
+        elif streams.is_stream(data):
             _descend(layers)
             plain, oddities = streams.plain(data, self._limit)
             self._unpacked += len(plain)
@@ -140,18 +142,20 @@ class _Unpacking:
             _unwrap("is a tar archive within too many others", wrappings)
             for name, plain in self._tar_members(data):
                 yield from self._open(Plain(name, plain, packed.notes, "a tar archive"), layers, wrappings - 1)
-        elif not kinds.begins_like_json(data) and not kinds.is_mail(data) and armour.begins(data):
+        elif armour.begins(data) and not kinds.is_mail(data):
             _unwrap("is encoded as text too many times over", wrappings)
             for plain in armour.blocks(data):
                 self._unpacked += len(plain)
                 block = packed._replace(data=plain, notes=(*packed.notes, "is encoded as text (base64 or uuencode)"))
                 yield from self._open(block, layers, wrappings - 1)
         else:
-            self._bytes_left -= len(data)
-            if self._bytes_left < 0:
-                is_packed = layers < MAX_LAYERS or wrappings < _MAX_WRAPPINGS
-                raise InflateError(f"{'inflates to more' if is_packed else 'is larger'} than {self._limit} bytes")
-            yield packed
+            yield self._counted(packed, is_packed=layers < MAX_LAYERS or wrappings < _MAX_WRAPPINGS)
+
+    def _counted(self, plain: Plain, *, is_packed: bool) -> Plain:
+        self._bytes_left -= len(plain.data)
+        if self._bytes_left < 0:
+            raise InflateError(f"{'inflates to more' if is_packed else 'is larger'} than {self._limit} bytes")
+        return plain
 
     def _zip_members(self, data: bytes) -> Iterator[tuple[str, bytes]]:
         with open_archive(io.BytesIO(data)) as archive:

@@ -3,7 +3,6 @@
 Nothing is opened here. What is known but not opened has a name and an advice (``unopened``), for whoever sent it.
 """
 
-import itertools
 import re
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -79,15 +78,17 @@ _CMS_UNOPENED = {
     b"\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x17": _ENCRYPTED,
     b"\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x09": _COMPRESSED,
 }
+_FIRST_BYTES = _SEQUENCE + b" \t\r\n" + b"".join(magic[:1] for magic in _UNOPENED)
 
 
 def unopened(data: bytes) -> str:
     """For what is known but not opened, a text that completes "the attachment ..." and says what to do; else ``""``."""
-    start = data[:64]
-    bare = start.lstrip(_BLANK_BYTES)
-    beginnings = (text for magic, text in _UNOPENED.items() if start.startswith(magic) or bare.startswith(magic))
-    messages = (text for kind, text in _CMS_UNOPENED.items() if start[:1] == _SEQUENCE and kind in start[:_CMS_LOOK])
-    return next(itertools.chain(beginnings, messages), "")
+    if data[:1] not in _FIRST_BYTES:
+        return ""
+    start = data[:64].lstrip()
+    if start[:1] == _SEQUENCE:
+        return next((text for kind, text in _CMS_UNOPENED.items() if kind in start[:_CMS_LOOK]), "")
+    return next((text for magic, text in _UNOPENED.items() if start.startswith(magic)), "")
 
 
 def is_zip(data: bytes) -> bool:
@@ -132,8 +133,15 @@ def begins_like_json(data: bytes) -> bool:
     return data.lstrip(_BLANK_BYTES)[:1] in (b"{", b"[", b'"')
 
 
+def begins_plainly(data: bytes) -> bool:
+    """Whether ``data`` begins like anything that a report comes as, short of text encodings and mails."""
+    return is_packed(data) or begins_like_json(data)
+
+
 def encoding(data: bytes) -> tuple[str, int]:
     """The Unicode encoding of a text and the length of its byte order mark; ``("", 0)`` when neither mark nor NULs tell."""
+    if data[:1] not in _MAY_STAND_FIRST and b"\0" not in data[:4]:
+        return "", 0
     for bom, name in _BOMS:
         if data.startswith(bom):
             return name, len(bom)
@@ -143,6 +151,11 @@ def encoding(data: bytes) -> tuple[str, int]:
 def is_mail(data: bytes) -> bool:
     """Whether ``mail_in`` finds one."""
     return bool(mail_in(data))
+
+
+def without_preamble(mail: bytes) -> bytes:
+    """A mail as ``mail_in`` gives it, or as it came when it does not begin with a header even so."""
+    return mail if mail[:1].isalpha() and mail[1:2] != b"\0" else mail_in(mail) or mail
 
 
 def mail_in(data: bytes) -> bytes:

@@ -53,7 +53,7 @@ def read_mail(message: bytes, limit: int) -> ReportMail:
     Raises NotAReport with the reason when there is none.
     """
     search = _Search(limit)
-    mail = search.parse(kinds.mail_in(message) or message)
+    mail = search.parse(kinds.without_preamble(message))
     try:
         search.look_through(mail, search.only_domain_in(mail), 0)
     except _EnoughError as enough:
@@ -66,7 +66,7 @@ def read_mail(message: bytes, limit: int) -> ReportMail:
 
 def subject(message: bytes) -> str:
     """The Subject, as it stands, for people who look through quarantine; ``""`` when it cannot be had."""
-    mail = kinds.mail_in(message) or message
+    mail = kinds.without_preamble(message)
     header = mail[: parts.header_length(mail)]
     if len(header) > MAX_HEADER_BYTES:
         return ""
@@ -141,14 +141,18 @@ class _Search:
 
         The innermost header counts: in a digest of forwarded reports each message has its own.
         """
-        for part, within in parts.leaves(mail):
-            around = next(filter(None, map(self._domain_header, (part, *reversed(within)))), domain)
-            self._look_at(_Leaf(part, around, depth))
+        domains: dict[tuple[Part, ...], str] = {}
+        for part, messages in parts.leaves(mail):
+            if messages not in domains:
+                domains[messages] = next(filter(None, map(self._domain_header, reversed(messages))), domain)
+            self._look_at(_Leaf(part, domains[messages], depth))
 
     def only_domain_in(self, mail: Part) -> str:
         """The TLS-Report-Domain of all parts that have one, if they agree: programs move attachments out of messages."""
-        found = set() if self._domain_header(mail) else {self._domain_header(part) for part in _all(mail)} - {""}
-        return found.pop() if len(found) == 1 else ""
+        if found := self._domain_header(mail):
+            return found
+        every = {self._domain_header(part) for part in _all(mail)} - {""}
+        return every.pop() if len(every) == 1 else ""
 
     def submitter(self) -> str:
         """TLS-Report-Submitter of the mail or, in a forwarded one, of the message inside; a domain is in A-labels."""
@@ -171,9 +175,9 @@ class _Search:
             self._refuse(self._look_into(whole, leaf), leaf)
         elif kinds.is_signed_cms(data):
             self._refuse(self._read(inflate.Plain("", data), leaf), leaf)
-        elif leaf.part.get_content_type().startswith("application/tlsrpt") or may_hold_report(data):
+        elif may_hold_report(data) or leaf.part.get_content_type().startswith("application/tlsrpt"):
             self._unpack(data, leaf)
-        elif parts.claims_base64(leaf.part) and may_hold_report(written := parts.as_written(leaf.part)):
+        elif parts.claims_base64(leaf.part) and kinds.begins_plainly(written := parts.as_written(leaf.part)):
             self._unpack(written, leaf)
         elif why := kinds.unopened(data):
             self._unopened.append(f"{leaf} {why}")

@@ -25,6 +25,8 @@ _BOUNDARY = re.compile(
     rb"^--([0-9A-Za-z'()+_,./:=?-][0-9A-Za-z'()+_,./:=? -]{0,69})\r?\n(?=content-[a-z-]+[ \t]*:)",
     re.IGNORECASE | re.MULTILINE,
 )
+_USUAL_FILE_NAME = re.compile(r"attachment;\s*filename=\"([A-Za-z0-9.!_@+~-]{1,300})\"", re.IGNORECASE)
+
 Part = email.message.Message
 
 
@@ -58,14 +60,19 @@ def header_length(mail: bytes) -> int:
 
 
 def leaves(mail: Part) -> Iterator[tuple[Part, tuple[Part, ...]]]:
-    """The parts that hold content, forwarded messages included, each with those it is in, the outermost first."""
-    waiting: list[tuple[Part, tuple[Part, ...]]] = [(mail, ())]
+    """The parts that hold content, each with the messages it is in: the mail itself first, then forwarded ones."""
+    waiting: list[tuple[Part, tuple[Part, ...]]] = [(mail, (mail,))]
     while waiting:
-        part, within = waiting.pop()
-        if part.is_multipart() and not _is_encoded_message(part):
-            waiting += [(child, (*within, part)) for child in reversed(children(part))]
+        part, messages = waiting.pop()
+        if not part.is_multipart():
+            yield part, messages
+            continue
+        inside = children(part)
+        holds_messages = part.get_content_maintype() == "message"
+        if holds_messages and _is_encoded(part, inside):
+            yield part, messages
         else:
-            yield part, within
+            waiting += [(child, (*messages, child) if holds_messages else messages) for child in reversed(inside)]
 
 
 def children(part: Part) -> list[Part]:
@@ -94,16 +101,20 @@ def with_visible_boundary(part: Part, data: bytes) -> bytes:
 
     ``data`` is the part's content, which a body without any Content-Type is, too.
     """
-    kind = part.get_content_maintype()
-    body = as_written(part) if kind == "multipart" else data if kind == "text" else b""
-    found = _BOUNDARY.search(body)
-    return b'Content-Type: multipart/mixed; boundary="%s"\r\n\r\n%s' % (found[1].rstrip(), body) if found else b""
+    if b"--" not in data or part.get_content_maintype() not in ("multipart", "text"):
+        return b""
+    found = _BOUNDARY.search(data)
+    return b'Content-Type: multipart/mixed; boundary="%s"\r\n\r\n%s' % (found[1].rstrip(), data) if found else b""
 
 
 def file_name(part: Part) -> str:
     """Content-Disposition's filename, else Content-Type's name."""
-    raw = str(part.get("Content-Disposition", "")) + str(part.get("Content-Type", ""))
-    if len(raw) > _MAX_VALUE:  # decoding encoded words is the expensive part of a hostile header
+    disposition = str(part.get("Content-Disposition", ""))
+    if usual := _USUAL_FILE_NAME.fullmatch(disposition):  # the library takes ten times as long for it
+        return usual[1]
+    if (
+        len(disposition) + len(str(part.get("Content-Type", ""))) > _MAX_VALUE
+    ):  # decoding is expensive in a hostile header
         return ""
     try:
         return part.get_filename("") or ""
@@ -146,11 +157,11 @@ def _encoding(part: Part) -> str:
     return str(part.get("Content-Transfer-Encoding", "")).strip().lower()
 
 
-def _is_encoded_message(part: Part) -> bool:
+def _is_encoded(part: Part, inside: list[Part]) -> bool:
     """Gmail encodes attached mails in base64; the library then takes the encoded text for the message."""
-    if part.get_content_maintype() != "message" or len(children(part)) != 1 or children(part)[0].is_multipart():
+    if len(inside) != 1 or inside[0].is_multipart():
         return False
-    (inner,) = children(part)
+    (inner,) = inside
     if _encoding(part) == "quoted-printable":
         return any("=3D" in str(line) or str(line).endswith("=") for line in inner.values())
     return claims_base64(part) and not inner.keys()
