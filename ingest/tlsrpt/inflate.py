@@ -64,7 +64,7 @@ def documents(data: bytes, limit: int) -> Iterator[Plain]:
     Plain bytes yield themselves; a compressed stream yields one; an archive one for each file in it; a text with base64 or
     uuencode in it one for each block. Raises InflateError.
     """
-    yield from _Unpacking(limit).documents(data)
+    yield from Unpacking(limit).documents(data)
 
 
 def open_archive(file: IO[bytes], max_contents: int = _MAX_CONTENTS) -> zipfile.ZipFile:
@@ -108,20 +108,25 @@ class _Guarded:
         return self._file.read(size)
 
 
-class _Unpacking:
-    """One unpacking, with what is left of its limits."""
+class Unpacking:
+    """One unpacking, with what is left of its limits.
+
+    ``unpacked`` is how many bytes have come out of all layers together, ``slow`` how many more they count as because of
+    slow methods.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._bytes_left = limit
-        self._unpacked = 0
+        self.unpacked = self.slow = 0
         self._members_left = MAX_ZIP_MEMBERS
 
     def documents(self, data: bytes) -> Iterator[Plain]:
+        """As the function of this name."""
         try:
             yield from self._open(Plain("", data), MAX_LAYERS, _MAX_WRAPPINGS)
         except InflateError as error:
-            error.unpacked += self._unpacked
+            error.unpacked += self.unpacked
             raise
 
     def _open(self, packed: Plain, layers: int, wrappings: int) -> Iterator[Plain]:
@@ -131,7 +136,8 @@ class _Unpacking:
         elif streams.is_stream(data):
             _descend(layers)
             plain, oddities = streams.plain(data, self._limit)
-            self._unpacked += len(plain)
+            self.unpacked += len(plain)
+            self.slow += len(plain) * (streams.SLOWER - 1) if streams.is_slow(data) else 0
             yield from self._open(packed._replace(data=plain, notes=(*packed.notes, *oddities)), layers - 1, wrappings)
         elif is_zip(data):
             _descend(layers)
@@ -145,7 +151,7 @@ class _Unpacking:
         elif armour.begins(data) and not kinds.is_mail(data):
             _unwrap("is encoded as text too many times over", wrappings)
             for plain in armour.blocks(data):
-                self._unpacked += len(plain)
+                self.unpacked += len(plain)
                 block = packed._replace(data=plain, notes=(*packed.notes, "is encoded as text (base64 or uuencode)"))
                 yield from self._open(block, layers, wrappings - 1)
         else:
@@ -165,7 +171,7 @@ class _Unpacking:
                 raise InflateError(f"is a zip archive of more than {MAX_ZIP_MEMBERS} files")
             for member in members:
                 plain = _read_member(archive, member, self._limit)
-                self._unpacked += len(plain)
+                self.unpacked += len(plain)
                 yield member.filename, plain
 
     def _tar_members(self, data: bytes) -> Iterator[tuple[str, bytes]]:

@@ -23,12 +23,14 @@ __all__ = ["MAX_HEADER_BYTES", "MAX_UNREAD", "ReportMail", "hints_from", "read_m
 MAX_UNREAD = 20
 # What was unpacked in vain, in limits: a mail may hold a damaged report of the greatest size and another, but not 200 bombs.
 _MAX_WASTED = 2
-# Mails within mails, in limits: each is parsed anew.
-_MAX_PARSED = 2
+# Mails within mails are parsed anew, up to one limit together.
+_MAX_PARSED = 1
 # How deep they may be: a forwarded mail in base64 that holds an archive of mails is two deep.
 MAX_DEPTH = 5
 # Files, texts and mails that are looked into, of all archives and parts together.
 MAX_OPENED = 1_000
+# Kinds of parts that are named when nothing is found.
+_MAX_KINDS = 5
 # Reasons that are given for one part, and for a whole mail.
 _MAX_REASONS = 3
 # RFC 8460 section 5.1: sender "!" policy-domain "!" begin "!" end ["!" unique-id] "." extension
@@ -124,7 +126,8 @@ class _Search:
         self.reports: list[tuple[Report, Document]] = []
         self.refusals: list[str] = []
         self._unopened: list[str] = []
-        self._mails: list[Part] = []
+        self._submitter = ""
+        self._kinds: list[str] = []
         self._limit = limit
         self._held = self._wasted = self._parsed = self._opened = 0
         self._rows = MAX_ROWS
@@ -133,7 +136,10 @@ class _Search:
     def parse(self, mail: bytes) -> Part:
         """The parts of a mail. Raises NotAReport."""
         parsed = self._budget.parse(mail)
-        self._mails.append(parsed)
+        for part in _all(parsed) if not self._submitter else ():
+            if submitter := parts.words(part, "TLS-Report-Submitter"):
+                self._submitter = submitter
+                break
         return parsed
 
     def look_through(self, mail: Part, domain: str, depth: int) -> None:
@@ -156,8 +162,7 @@ class _Search:
 
     def submitter(self) -> str:
         """TLS-Report-Submitter of the mail or, in a forwarded one, of the message inside; a domain is in A-labels."""
-        every = (parts.words(part, "TLS-Report-Submitter") for mail in self._mails for part in _all(mail))
-        found = next(filter(None, every), "")
+        found = self._submitter
         return found if found.isascii() else _domain(found) or found.encode("ascii", "replace").decode()
 
     def why_nothing_was_found(self) -> str:
@@ -170,15 +175,17 @@ class _Search:
         return parts.words(part, "TLS-Report-Domain")
 
     def _look_at(self, leaf: _Leaf) -> None:
+        if len(self._kinds) < _MAX_KINDS:
+            self._kinds.append(leaf.part.get_content_type())
         data = parts.content(leaf.part)
-        if whole := parts.with_visible_boundary(leaf.part, data) or kinds.mail_in(data):
+        if not kinds.begins_plainly(data) and parts.stands_as_it_is(leaf.part):
+            data = parts.as_written(leaf.part)
+        if whole := kinds.mail_in(data) or parts.with_visible_boundary(leaf.part, data):
             self._refuse(self._look_into(whole, leaf), leaf)
         elif kinds.is_signed_cms(data):
             self._refuse(self._read(inflate.Plain("", data), leaf), leaf)
-        elif may_hold_report(data) or leaf.part.get_content_type().startswith("application/tlsrpt"):
+        elif leaf.part.get_content_type().startswith("application/tlsrpt") or may_hold_report(data):
             self._unpack(data, leaf)
-        elif parts.claims_base64(leaf.part) and kinds.begins_plainly(written := parts.as_written(leaf.part)):
-            self._unpack(written, leaf)
         elif why := kinds.unopened(data):
             self._unopened.append(f"{leaf} {why}")
 
@@ -187,16 +194,21 @@ class _Search:
             raise _EnoughError(f"{leaf} was not read: the mail has too much in it before")
         refusals: list[NotAReport] = []
         opened, reports = self._opened, len(self.reports)
+        unpacking = inflate.Unpacking(self._limit - self._held)
         try:
-            for plain in inflate.documents(data, self._limit - self._held):
+            for plain in unpacking.documents(data):
                 refusals += self._read(plain, leaf)
         except inflate.InflateError as error:
             refusals.append(_refusal(str(error), error.unpacked))
+        wasted = unpacking.slow
         if len(self.reports) > reports:
+            wasted += sum(refusal.unpacked for refusal in refusals)
             refusals = [refusal for refusal in refusals if refusal.meant]
-        elif not refusals:
-            refusals.append(NotAReport("has nothing in it" if self._opened == opened else "has no report in it"))
-        self._refuse(refusals, leaf)
+        else:
+            wasted += max(unpacking.unpacked, sum(refusal.unpacked for refusal in refusals))
+            nothing = "has nothing in it" if self._opened == opened else "has no report in it"
+            refusals = refusals or [NotAReport(nothing)]
+        self._refuse(refusals, leaf, wasted)
 
     def _read(self, plain: inflate.Plain, leaf: _Leaf) -> list[NotAReport]:
         """Read something unpacked: a report, a mail, a signed mail. What could not be read is returned."""
@@ -236,20 +248,19 @@ class _Search:
         self.look_through(parsed, leaf.domain, leaf.depth + 1)
         return []
 
-    def _refuse(self, refusals: list[NotAReport], leaf: _Leaf) -> None:
-        """Note what could not be read. Raises _EnoughError when it has cost too much."""
+    def _refuse(self, refusals: list[NotAReport], leaf: _Leaf, wasted: int = 0) -> None:
+        """Note what could not be read, after ``wasted`` bytes were unpacked in vain. Raises _EnoughError when it is too much."""
         self.refusals += [f"{leaf} {refusal}" for refusal in refusals[:_MAX_REASONS]]
-        self._wasted += sum(refusal.unpacked for refusal in refusals)
+        self._wasted += wasted
         if self._wasted > _MAX_WASTED * self._limit:
             raise _EnoughError("what follows was not read: unpacking cost too much")
         if len(self.refusals) >= MAX_UNREAD:
             raise _EnoughError("what follows was not read: too much before it cannot be read")
 
     def _inventory(self) -> str:
-        kinds_of_parts = [part.get_content_type() for mail in self._mails for part, _ in parts.leaves(mail)][:5]
-        if len(kinds_of_parts) > 1:
-            return "the parts " + ", ".join(kinds_of_parts)
-        return f"only {kinds_of_parts[0]}" if kinds_of_parts else "no parts"
+        if len(self._kinds) > 1:
+            return "the parts " + ", ".join(self._kinds)
+        return f"only {self._kinds[0]}" if self._kinds else "no parts"
 
 
 def _all(mail: Part) -> Iterator[Part]:

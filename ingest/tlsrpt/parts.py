@@ -10,7 +10,7 @@ import email.policy
 import re
 from collections.abc import Iterator
 
-from . import armour
+from . import armour, kinds
 from .document import NotAReport
 
 # Limits on the wrapping, far above any real report mail (the largest seen has 8 parts and 90 header lines). They hold for
@@ -148,8 +148,12 @@ def words(part: Part, name: str) -> str:
     return " ".join(value.split())
 
 
-def claims_base64(part: Part) -> bool:
-    """Whether the part's label is base64."""
+def stands_as_it_is(part: Part) -> bool:
+    """Whether the part claims base64, and is no such thing but begins like a report or something packed."""
+    return _claims_base64(part) and not part.is_multipart() and kinds.begins_plainly(as_written(part))
+
+
+def _claims_base64(part: Part) -> bool:
     return _encoding(part) == "base64"
 
 
@@ -164,7 +168,7 @@ def _is_encoded(part: Part, inside: list[Part]) -> bool:
     (inner,) = inside
     if _encoding(part) == "quoted-printable":
         return any("=3D" in str(line) or str(line).endswith("=") for line in inner.values())
-    return claims_base64(part) and not inner.keys()
+    return _claims_base64(part) and not inner.keys()
 
 
 def _decoded_message(part: Part) -> bytes:

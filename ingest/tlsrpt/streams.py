@@ -12,7 +12,7 @@ from . import kinds
 # Each costs a new decompressor; no sender appends reports to one another more often than a few times.
 MAX_GZIP_MEMBERS = 10_000
 # bzip2 and xz take this many times as long as zlib for what is hard to compress, so that much less is unpacked.
-SLOWER = 8
+SLOWER = 16
 # Of the dictionary: `xz -9` needs 65 MiB.
 _MAX_XZ_MEMORY = 96 * 1024 * 1024
 _MAX_ZSTD_WINDOW_LOG = 27
@@ -62,7 +62,7 @@ _DAMAGED = (zlib.error, lzma.LZMAError, OSError, *([_zstd.ZstdError] if _zstd el
 
 def is_stream(data: bytes) -> bool:
     """Whether ``data`` begins like something that ``plain`` opens, or refuses by name."""
-    return kinds.is_zlib_or_gzip(data) or _is_slow(data)
+    return kinds.is_zlib_or_gzip(data) or is_slow(data)
 
 
 def plain(data: bytes, limit: int) -> tuple[bytes, list[str]]:
@@ -70,7 +70,7 @@ def plain(data: bytes, limit: int) -> tuple[bytes, list[str]]:
 
     Members one after the other are one text (RFC 1952 section 2.2); bzip2 and xz of several streams likewise.
     """
-    if not _is_slow(data):
+    if not is_slow(data):
         return _joined(data, limit, _inflated_member, lambda rest: rest.startswith(kinds.GZIP_MAGIC))
     new = _slow_method(data)
 
@@ -78,7 +78,7 @@ def plain(data: bytes, limit: int) -> tuple[bytes, list[str]]:
         return _slow_member(new(), data, position, output, limit)
 
     try:
-        return _joined(data, limit // SLOWER, member, _is_slow)
+        return _joined(data, limit // SLOWER, member, is_slow)
     except InflateError as error:
         error.unpacked *= SLOWER
         raise
@@ -91,7 +91,8 @@ def refusal(why: str, unpacked: int) -> InflateError:
     return error
 
 
-def _is_slow(data: bytes) -> bool:
+def is_slow(data: bytes) -> bool:
+    """Whether ``data`` begins like bzip2, xz or zstd."""
     return data.startswith((kinds.XZ_MAGIC, kinds.ZSTD_MAGIC)) or kinds.is_bzip2(data)
 
 

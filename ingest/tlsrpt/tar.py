@@ -41,9 +41,9 @@ def members(data: bytes) -> Iterator[tuple[str, bytes]]:
         elif kind == _PAX:
             long_name = _pax_path(data[start : start + min(size, TAR_BLOCK * 16)]) or long_name
         else:
-            if kind in _REGULAR and not header[_NAME].rstrip(b"\0").endswith(b"/"):
-                yield long_name or _name(header), data[start : start + size]
-            long_name = ""
+            name, long_name = long_name or _name(header), ""
+            if kind in _REGULAR and not name.endswith("/"):
+                yield name, data[start : start + size]
         position = start + -(-size // TAR_BLOCK) * TAR_BLOCK
     raise TarError(f"it has more than {_MAX_HEADERS} entries")
 
