@@ -6,6 +6,7 @@ long words nothing comes of it. The work is linear in the length of the text.
 
 import binascii
 import re
+import string
 from collections.abc import Iterator
 
 from . import kinds
@@ -17,7 +18,8 @@ _BEGINNING = re.compile(
     rb"^(?:[> \t]*(?=[A-Za-z0-9+/]{40})|(?P<uu>begin [0-7]{3,4} [^\r\n]{1,255}\r?\n))", re.MULTILINE
 )
 _ENDING = re.compile(rb"[^A-Za-z0-9+/=> \t\r\n]|\n[> \t]*\r?\n")
-_NO_LETTERS = b"> \t\r\n"
+_ALPHABET = string.ascii_letters.encode() + string.digits.encode() + b"+/="
+_NO_LETTERS = bytes(octet for octet in range(256) if octet not in _ALPHABET)
 # Of a block this much is decoded to see what it begins with (a tar header has 512 bytes), twice encoded or not.
 _SAMPLE = 1_024
 _MAX_TRIES = 2_000
@@ -78,7 +80,9 @@ def _uu_block(text: bytes, start: int) -> tuple[bytes, int]:
 
 
 def base64(text: bytes) -> bytes:
-    """What base64 decodes to. Padding need not be there (a wrong quoted-printable label eats it), and ends the text."""
+    """What base64 decodes to; other characters are left out (RFC 2045 section 6.8). Padding ends it, and need not be there: a
+    wrong quoted-printable label eats it.
+    """
     letters = text.translate(None, _NO_LETTERS).partition(b"=")[0]
     return binascii.a2b_base64(letters[: len(letters) - (len(letters) % 4 == 1)] + b"==")
 

@@ -4,6 +4,7 @@ import base64
 import bz2
 import gzip
 import hashlib
+import io
 import lzma
 import re
 import tarfile
@@ -322,6 +323,20 @@ def test_names_in_two_fields() -> None:
     assert name == "p" * 90 + "/" + "n" * 90
 
 
+def test_pax_headers_without_a_name() -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        described = tarfile.TarInfo("a.json")
+        described.size, described.pax_headers = len(JSON), {"comment": "none", "uname": "ö"}
+        archive.addfile(described, io.BytesIO(JSON))
+    assert list(tar.members(buffer.getvalue())) == [("a.json", JSON)]
+
+
+def test_base64_with_other_characters_in_it() -> None:
+    raw = forms.MAILS["message/rfc822 in base64"].replace(b"RnJvbT", b"R-n(J)v.bT\xc3\xbc")
+    assert len(message.read_mail(raw, LIMIT).reports) == 1
+
+
 def test_old_archives_have_no_magic() -> None:
     assert [name for name, _ in tar.members(_with(WHOLE, slice(257, 265), b""))] == ["a.json"]
 
@@ -444,6 +459,8 @@ def test_signed_content_that_cannot_be_had(data: bytes, why: str) -> None:
         ((GZ := lines(packed(JSON))).encode() + b"\n\n" + uuencoded(JSON).encode(), [packed(JSON), JSON]),
         (b"x " * 40_000 + b"\n" + GZ.encode(), []),
         (base64.b64encode(packed(JSON))[:101], [packed(JSON)[:75]]),
+        (GZ.encode() + b"-\n" + (b"A" * 40 + b"\n") * 2_100 + GZ.encode(), [packed(JSON)]),  # not in so many tries
+        (b"begin 644 a\n" + b"#>R(Q\n" * 400_001, [b'{"1' * 400_000]),
     ],
 )
 def test_text_encodings(data: bytes, blocks: list[bytes]) -> None:
