@@ -84,7 +84,8 @@ def documents_in(data: bytes, limit: int) -> Iterator["Document | NotAReport"]:
                 yield from _objects(plain)
             except NotAReport as refusal:
                 in_archive = NotAReport(refused(plain, refusal))
-                in_archive.unpacked, in_archive.meant = len(plain.data), kinds.begins_like_json(plain.data[:_LOOK])
+                in_archive.unpacked = len(plain.data)
+                in_archive.meant = bool(plain.failure) or kinds.begins_like_json(plain.data[:_LOOK])
                 yield in_archive
     except inflate.InflateError as error:
         damaged = NotAReport(str(error))
@@ -98,6 +99,8 @@ def refused(plain: inflate.Plain, refusal: NotAReport) -> str:
 
 
 def _objects(plain: inflate.Plain) -> Iterator[Document]:
+    if plain.failure:
+        raise NotAReport(plain.failure)
     if not kinds.begins_like_json(plain.data):
         _refuse_what_is_known(plain.data)
     text, encoding_notes = _to_utf8(plain.data)

@@ -1,11 +1,12 @@
 """Bounded opening of what reports are packed in: compressed, in archives, as text. The bytes tell, never their label."""
 
+import functools
 import io
 import struct
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, NamedTuple, cast
 
 from . import armour, kinds, streams, tar
@@ -31,6 +32,8 @@ MAX_LAYERS = 3
 _MAX_WRAPPINGS = 3
 # Of all archives in the bytes together: 100 empty archives in 100 others would keep the reader busy, and take no space.
 MAX_ZIP_MEMBERS = 100
+# What damaged files of archives may unpack to together, in limits.
+_MAX_WASTED = 2
 # zipfile reads an archive's table of contents as a whole: 100 names of the greatest length and a few fields each.
 _MAX_CONTENTS = 256 * 1024
 # What zipfile raises for damaged archives beside its own error; UnicodeDecodeError (a ValueError) is for file names.
@@ -48,14 +51,15 @@ _ZIP_ERRORS = (
 
 
 class Plain(NamedTuple):
-    """Something unpacked: the name of the file in an archive (or ``""``), its bytes, what was odd but harmless, and the kind
-    of archive, such as ``"a zip archive"`` (or ``""``).
+    """Something unpacked: the name of the file in an archive (or ``""``), its bytes, what was odd but harmless, the kind of
+    archive, such as ``"a zip archive"`` (or ``""``), and why this file of it cannot be opened (or ``""``).
     """
 
     name: str
     data: bytes
     notes: tuple[str, ...] = ()
     archive: str = ""
+    failure: str = ""
 
 
 def documents(data: bytes, limit: int) -> Iterator[Plain]:
@@ -141,13 +145,12 @@ class Unpacking:
             yield from self._open(packed._replace(data=plain, notes=(*packed.notes, *oddities)), layers - 1, wrappings)
         elif is_zip(data):
             _descend(layers)
-            for name, plain in self._zip_members(data):
-                member = Plain(name, plain, packed.notes, "a zip archive")
-                yield from self._open(member, layers - 1, wrappings)
+            for name, read in self._zip_members(data):
+                yield from self._member(Plain(name, b"", packed.notes, "a zip archive"), read, layers - 1, wrappings)
         elif kinds.is_tar(data):
             _unwrap("is a tar archive within too many others", wrappings)
-            for name, plain in self._tar_members(data):
-                yield from self._open(Plain(name, plain, packed.notes, "a tar archive"), layers, wrappings - 1)
+            for name, read in self._tar_members(data):
+                yield from self._member(Plain(name, b"", packed.notes, "a tar archive"), read, layers, wrappings - 1)
         elif armour.begins(data) and not kinds.is_mail(data):
             _unwrap("is encoded as text too many times over", wrappings)
             for plain in armour.blocks(data):
@@ -157,30 +160,40 @@ class Unpacking:
         else:
             yield self._counted(packed, is_packed=layers < MAX_LAYERS or wrappings < _MAX_WRAPPINGS)
 
+    def _member(self, member: Plain, read: Callable[[], bytes], layers: int, wrappings: int) -> Iterator[Plain]:
+        """What is in a file of an archive. A damaged one does not cost the others, until bombs have cost too much."""
+        try:
+            plain = read()
+            self.unpacked += len(plain)
+            yield from self._open(member._replace(data=plain), layers, wrappings)
+        except InflateError as error:
+            self.unpacked, error.unpacked = self.unpacked + error.unpacked, 0
+            if min(self._bytes_left, self._members_left, _MAX_WASTED * self._limit - self.unpacked) < 0:
+                raise
+            yield member._replace(failure=str(error))
+
     def _counted(self, plain: Plain, *, is_packed: bool) -> Plain:
         self._bytes_left -= len(plain.data)
         if self._bytes_left < 0:
             raise InflateError(f"{'inflates to more' if is_packed else 'is larger'} than {self._limit} bytes")
         return plain
 
-    def _zip_members(self, data: bytes) -> Iterator[tuple[str, bytes]]:
+    def _zip_members(self, data: bytes) -> Iterator[tuple[str, Callable[[], bytes]]]:
         with open_archive(io.BytesIO(data)) as archive:
             members = [member for member in archive.infolist() if not is_folder(member)]
             self._members_left -= len(members)
             if self._members_left < 0:
                 raise InflateError(f"is a zip archive of more than {MAX_ZIP_MEMBERS} files")
             for member in members:
-                plain = _read_member(archive, member, self._limit)
-                self.unpacked += len(plain)
-                yield member.filename, plain
+                yield member.filename, functools.partial(_read_member, archive, member, self._limit)
 
-    def _tar_members(self, data: bytes) -> Iterator[tuple[str, bytes]]:
+    def _tar_members(self, data: bytes) -> Iterator[tuple[str, Callable[[], bytes]]]:
         try:
             for name, plain in tar.members(data):
                 self._members_left -= 1
                 if self._members_left < 0:
                     raise InflateError(f"is a tar archive of more than {MAX_ZIP_MEMBERS} files")
-                yield name, plain
+                yield name, functools.partial(bytes, plain)
         except tar.TarError as error:
             raise InflateError(f"is a tar archive that cannot be read: {error}") from error
 
@@ -191,7 +204,7 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) 
             # The size in the directory is the writer's word; reading stops one byte past the limit whatever it says.
             plain = file.read(limit + 1)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise InflateError(f"is a zip archive that cannot be read: {error}") from error
+        raise InflateError(f"cannot be read: {error}") from error
     if len(plain) > limit:
         raise refusal(f"inflates to more than {limit} bytes", limit)
     return plain

@@ -215,6 +215,8 @@ class _Search:
         self._opened += 1
         if self._opened > MAX_OPENED:
             raise _EnoughError(f"{leaf} was not read to its end: the mail has more than {MAX_OPENED} things in it")
+        if plain.failure:
+            return [NotAReport(refused(plain, NotAReport(plain.failure)))]
         if mail := kinds.mail_in(plain.data):
             return self._look_into(mail, leaf)
         try:

@@ -18,14 +18,13 @@ from hypothesis import strategies as st
 
 from ingest.tlsrpt import armour, inflate, kinds, message, signed, streams, tar
 from ingest.tlsrpt.document import NotAReport, may_hold_report
-from ingest.tlsrpt.report import read_reports
+from ingest.tlsrpt.report import read, read_reports
 from tests import forms, goldens
 from tests.forms import JSON, der, encoded_message, forward, lines, tarred, uuencoded, written
 from tests.goldens import HUMAN, entry, mail, multipart, packed, part, report, text, usual, zipped
-from tests.support import ROOT
+from tests.support import FIELD
 
 LIMIT = 4 * 1024 * 1024
-FIELD = ROOT.parent / "shared" / "field" / "inputs"
 
 
 def reason(raw: bytes, limit: int = LIMIT) -> str:
@@ -231,6 +230,43 @@ def test_a_damaged_archive_beside_a_report_is_said() -> None:
     assert "the part application/zip (a.zip) is a zip archive whose file b is no JSON" in found.unread
 
 
+BROKEN = bytearray(zipped(a=b"{}" * 500, b=JSON))
+BROKEN[45] ^= 0xFF
+
+
+@pytest.mark.parametrize(
+    ("archive", "why"),
+    [
+        (zipped(a=packed(JSON)[:-9], b=JSON), "whose file a ends in the middle of the compressed data"),
+        (zipped(a=b"\x1f\x8bnonsense", b=JSON), "whose file a is damaged compressed data"),
+        (zipped(a=packed(packed(packed(packed(b"{}")))), b=JSON), "whose file a is compressed more than 3 times over"),
+        (zipped(a=packed(bytes(LIMIT + 1)), b=JSON), "whose file a inflates to more than"),
+        (zipped(a=zipped(c=JSON)[:-9], b=JSON), "whose file a is a zip archive that cannot be read"),
+        (bytes(BROKEN), "whose file a cannot be read"),
+        (tarred({"a": lzma.compress(JSON)[:-9], "b": JSON}), "whose file a ends in the middle of the compressed data"),
+    ],
+)
+def test_a_damaged_file_of_an_archive_does_not_cost_the_others(archive: bytes, why: str) -> None:
+    found = message.read_mail(forward(part(archive, "application/zip", "a.zip")), LIMIT)
+    assert len(found.reports) == 1
+    assert why in found.unread
+    reading = read(archive, LIMIT)
+    assert len(reading.reports) == 1
+    assert why in str(reading.refusals[0])
+
+
+def test_archives_within_archives_have_an_end() -> None:
+    (found,) = inflate.documents(tarred({"a": tarred({"b": tarred({"c": tarred({"d": JSON})})})}), LIMIT)
+    assert (found.name, found.failure) == ("c", "is a tar archive within too many others")
+
+
+def test_bombs_in_an_archive_end_it() -> None:
+    bombs = {f"n{number}": packed(bytes(LIMIT + 1)) for number in range(30)}
+    with pytest.raises(inflate.InflateError, match="inflates to more than") as refusal:
+        list(inflate.documents(zipped(**bombs, z=JSON), LIMIT))
+    assert 2 * LIMIT < refusal.value.unpacked < 4 * LIMIT
+
+
 # --- bounds
 
 
@@ -365,7 +401,6 @@ def test_a_tar_archive_of_too_many_files() -> None:
 @pytest.mark.parametrize(
     ("data", "why"),
     [
-        (tarred({"a": tarred({"b": tarred({"c": tarred({"d": JSON})})})}), "tar archive within too many others"),
         (
             lines(lines(lines(lines(packed(JSON)).encode()).encode()).encode()).encode(),
             "encoded as text too many times",

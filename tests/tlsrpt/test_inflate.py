@@ -18,7 +18,11 @@ LIMIT = 100_000
 
 
 def plain(data: bytes, limit: int = LIMIT) -> list[bytes]:
-    return [found.data for found in documents(data, limit)]
+    """Raises what hinders, in a file of an archive too."""
+    found = list(documents(data, limit))
+    for failure in (one.failure for one in found if one.failure):
+        raise InflateError(failure)
+    return [one.data for one in found]
 
 
 def nest(inner: bytes, layers: int) -> bytes:
