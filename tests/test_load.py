@@ -21,9 +21,8 @@ from typing import NamedTuple
 import pytest
 
 from tests.goldens import HUMAN, entry, mail, multipart, packed, part, report, tarred, text, usual
-from tests.support import ROOT
+from tests.support import FIELD
 
-FIELD = ROOT.parent / "shared" / "field" / "inputs"
 _REPORTS = iter(range(10**6))
 
 
@@ -457,7 +456,7 @@ def test_bombs_in_archives_end_early_and_hide_nothing(load: Loader) -> None:
 # --- the inputs from the field
 
 
-@pytest.mark.skipif(not FIELD.is_dir(), reason="needs ../shared/field")
+@pytest.mark.skipif(not FIELD.is_dir(), reason="needs the inputs from the field beside the checkout")
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

@@ -60,7 +60,7 @@ def within_report(report_id: str, named: Iterable[str]) -> Inferred:
 def _domains_of_recipients(policies: list[Any]) -> Iterator[str]:
     """The domains that entries name, but for those of DANE: they name the MX host (RFC 8460 section 1.1)."""
     for entry in policies[:MOST_LOOKED_AT]:
-        policy = entry.get("policy") if isinstance(entry, dict) else None
+        policy = entry.get("policy", entry) if isinstance(entry, dict) else None
         if isinstance(policy, dict) and policy.get("policy-type") != vocabulary.TLSA:
             domain = policy.get("policy-domain")
             if isinstance(domain, str) and (name := _name(domain)):

@@ -244,9 +244,13 @@ def _entries(policies: object, inferred: Inferred, notes: Notes) -> Iterator[Pol
             notes.add(where, "is no object and was left out", entry)
 
 
+_POLICY_FIELDS = {"policy-type", "policy-domain", "policy-string", "mx-host", "mx-host-pattern"}
+_SUMMARY_FIELDS = {"total-successful-session-count", "total-failure-session-count"}
+
+
 def _entry(entry: dict[str, Any], where: str, inferred: Inferred, notes: Notes) -> PolicyEntry:
-    policy = fields.table(entry, "policy", where, notes)
-    summary = fields.table(entry, "summary", where, notes)
+    policy, flat_policy = fields.flat_table(entry, "policy", _POLICY_FIELDS, where, notes)
+    summary, flat_summary = fields.flat_table(entry, "summary", _SUMMARY_FIELDS, where, notes)
     inside = f"{where}.policy."
     # Some letters of other scripts have two in lower case.
     policy_type = fields.short_text(policy, "policy-type", notes, inside).strip().lower()[: fields.MAX_SHORT_TEXT]
@@ -264,12 +268,9 @@ def _entry(entry: dict[str, Any], where: str, inferred: Inferred, notes: Notes) 
         policy_strings=fields.policy_lines(policy, inside, notes),
         mx_hosts=fields.texts(policy, "mx-host", inside, notes, alias="mx-host-pattern"),
         details=tuple(_details(details, f"{where}.failure-details", notes)),
-        extra=fields.rest(entry, {"policy", "summary", "failure-details"})
-        | _nested(
-            "policy",
-            fields.rest(policy, {"policy-type", "policy-domain", "policy-string", "mx-host", "mx-host-pattern"}),
-        )
-        | _nested("summary", fields.rest(summary, {"total-successful-session-count", "total-failure-session-count"})),
+        extra=fields.rest(entry, {"policy", "summary", "failure-details"} | flat_policy | flat_summary)
+        | _nested("policy", fields.rest(policy, _POLICY_FIELDS))
+        | _nested("summary", fields.rest(summary, _SUMMARY_FIELDS)),
         domain_source=domain_source,
     )
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from tests import signing
+from tests import forms, signing
 from tests.goldens import INPUTS, POLICY, tarred
 from tests.support import CORPUS
 
@@ -33,6 +33,13 @@ MAIL_WORDS = [
         b"idna",
         b"rot13",
     ),
+    *(
+        b"base-64",
+        b"message/rfc822\r\nContent-Transfer-Encoding: base64",
+        b"application/pkcs7-mime",
+        b"--b1\r\nContent-",
+    ),
+    *(b"\xef\xbb\xbf", b"H4sIAAAA", b"From: a\r\nTo: b\r\n\r\n", b"=3D", b"=\r\n", b"\nend\n", b"=?utf-8?q?=C3=BC?="),
     *(b"TLS-Report-Domain: ", b"TLS-Report-Submitter: ", b"From: ", b"Subject: ", b"=?utf-8?b?", b"=?x?q?=00?="),
     *(
         b"\r\n\r\n",
@@ -92,6 +99,11 @@ JSON_WORDS = [
         b".",
         b"*.",
     ),
+]
+PACKED_WORDS = [
+    *(b"\x1f\x8b\x08", b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"x\x9c", b"BZh91AY&SY", b"\xfd7zXZ\0"),
+    *(b"\x28\xb5\x2f\xfd", b"ustar\000", b"L", b"x", b"30 path=", b"\x80", b"H4sIAAAA", b"begin 644 a\n", b"\nend\n"),
+    *(b"\x30\x80", b"\xa0\x80", b"\x24\x80", b"\x04\x03", b"\0\0", b"\x84\xff\xff\xff\xff", b"\xff\xfe\0\0"),
 ]
 DKIM_WORDS = [
     *(b"DKIM-Signature:", b" v=1;", b" a=ed25519-sha256;", b" a=rsa-sha256;", b" a=rsa-sha1;", b" c=relaxed/simple;"),
@@ -219,6 +231,18 @@ def named(*endings: str) -> list[bytes]:
     found = [data for name, data in INPUTS.items() if name.endswith(endings)]
     paths = sorted(path for ending in endings for path in CORPUS.rglob(f"*{ending}")) if CORPUS.is_dir() else []
     return [data for data in (*found, *(path.read_bytes() for path in paths[:200])) if len(data) <= MAX_SEED]
+
+
+def mail_forms() -> list[bytes]:
+    """A report mail in each form that is read, and what is only named."""
+    named_only = [forms.forward(forms.part(data, kind, "a")) for data, kind, _ in forms.UNOPENED.values()]
+    return [data for data in (*forms.MAILS.values(), *named_only) if len(data) <= MAX_SEED]
+
+
+def document_forms() -> list[bytes]:
+    """A report document in each form, and signed messages, which only a mail's reader opens."""
+    wrapped = [forms.signed(forms.der(0x04, forms.ENTITY)), forms.signed(forms.IN_PIECES, indefinite=True)]
+    return [data for data in (*forms.bare_documents(), *wrapped) if len(data) <= MAX_SEED]
 
 
 @functools.cache

@@ -90,8 +90,8 @@ def unpacked(data: bytes) -> None:
     may_hold_report(data)
     total = 0
     try:
-        for _, plain, _ in inflate.documents(data, LIMIT):
-            total += len(plain)
+        for plain in inflate.documents(data, LIMIT):
+            total += len(plain.data)
     except inflate.InflateError as error:
         assert str(error)
     assert total <= LIMIT
@@ -368,7 +368,7 @@ def _before(prefixes: str, found: Sequence[bytes]) -> list[bytes]:
 
 
 def _all() -> dict[str, Target]:
-    mails, files = seeds.named(".eml"), seeds.named(".json", ".gz")
+    mails, files = [*seeds.named(".eml"), *seeds.mail_forms()], [*seeds.named(".json", ".gz"), *seeds.document_forms()]
     wraps = trace.for_mail(sender="a", helo="b", peer="::1", hostname="c", protocol="ESMTPS", recipient="d", now=NOW)
     mail_words, json_words = seeds.encoded(seeds.MAIL_WORDS), seeds.encoded(seeds.JSON_WORDS)
     archives = [one for one in seeds.mailboxes() if one.startswith(b"PK")]
@@ -384,10 +384,8 @@ def _all() -> dict[str, Target]:
     signed = _before("\0\1\2\3\4\5", [*seeds.signed_mails(), *mails])
     return {
         "mail": Target(mail, mails, mail_words + json_words),
-        "report": Target(report, _before(" gGzZa", seeds.named(".json")), json_words),
-        "inflate": Target(
-            unpacked, [*files, *archives], [b"\x1f\x8b\x08", b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"x\x9c"]
-        ),
+        "report": Target(report, _before(" gGzZa", [*seeds.named(".json"), *seeds.document_forms()]), json_words),
+        "inflate": Target(unpacked, [*files, *archives], seeds.PACKED_WORDS),
         "dkim": Target(dkim, signed, seeds.encoded(seeds.DKIM_WORDS)),
         "policy": Target(policy_file, seeds.policy_files(), seeds.encoded(seeds.POLICY_WORDS)),
         "records": Target(records, seeds.records(), seeds.encoded(seeds.RECORD_WORDS)),
