@@ -143,18 +143,35 @@ def _beginnings(quoted: Quoted, last: Mapping[Key, dt.date]) -> Iterator[Change]
     long after, most voices quote it. On the very first day everything counts.
     """
     firsts = sorted((days[0][0], voice) for voice, days in quoted.items())
-    newest = {voice: days[-1] for voice, days in quoted.items()}
+    quoted_first: dict[Key, dict[str, dt.date]] = collections.defaultdict(dict)
+    for voice, days in quoted.items():
+        for day, keys in days:
+            for key in keys:
+                quoted_first[key].setdefault(voice, day)
     for day, voice in firsts:
-        others = [pair for other, days in quoted.items() if other != voice for pair in days]
         for key in sorted(quoted[voice][0][1]):
-            if any(then < day and key in keys for then, keys in others):
+            if any(then < day for other, then in quoted_first[key].items() if other != voice):
                 continue
-            since = max(day, last[key] - _GRACE + dt.timedelta(days=1))
-            is_contradicted = any(then >= since and keys != {key} for then, keys in others)
-            later = [keys for then, keys in newest.values() if then >= day + _GRACE]
-            has_most = 2 * sum(key in keys for keys in later) > len(later)
-            if day == firsts[0][0] or not is_contradicted or has_most:
+            if (
+                day == firsts[0][0]
+                or not _is_contradicted(quoted, voice, day, key, last[key])
+                or _has_most(quoted, day, key)
+            ):
                 yield Change(day, key, voice)
+
+
+def _is_contradicted(quoted: Quoted, voice: str, day: dt.date, key: Key, last: dt.date) -> bool:
+    """Whether another voice, which is heard until shortly before the key was quoted ``last``, quotes something else."""
+    since = max(day, last - _GRACE + dt.timedelta(days=1))
+    others = (pair for other, days in quoted.items() if other != voice for pair in days)
+    return any(then >= since and keys != {key} for then, keys in others)
+
+
+def _has_most(quoted: Quoted, day: dt.date, key: Key) -> bool:
+    """Whether, long after, most voices quote the key."""
+    newest = [days[-1] for days in quoted.values()]
+    later = [keys for then, keys in newest if then >= day + _GRACE]
+    return 2 * sum(key in keys for keys in later) > len(later)
 
 
 def _odd_patterns(sightings: Sequence[Sighting], found: Sequence[Change]) -> set[str]:

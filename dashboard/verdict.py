@@ -95,7 +95,8 @@ def decide(evidence: Evidence) -> Verdict:
     """The verdict on the day of the evidence, from known voices; beside it what newcomers say."""
     known = evidence.known
     headline = _Case(known).verdict()
-    newcomers = newcomers_of(evidence, known.speaking, headline.window.start)
+    since = min(headline.window.start, Window.on(evidence.on, evidence.thresholds).start)
+    newcomers = newcomers_of(evidence, known.speaking, since)
     if not newcomers:
         return headline
     believed = {voice for voice in evidence.speaking if voice not in evidence.dismissed}
