@@ -80,6 +80,14 @@ def test_clean_sessions_must_outweigh_the_share_that_failed() -> None:
     assert on_day(BAD + 6 * DAY, *month(), also).name == INSUFFICIENT
 
 
+def test_overlapping_details_are_no_more_than_the_total_when_they_are_over() -> None:
+    # Mail.ru: two details for one failed session.
+    twice = entry(BAD, MAILRU, 9, failure("certificate-expired"), failure("validation-failure"), failed=1)
+    clean = [entry(BAD + number * DAY, MAILRU, 20) for number in range(1, 8)]
+    found = on_day(BAD + 8 * DAY, *month(), twice, *clean)
+    assert (found.name, found.refused, reason(found, "refused-until").figure) == (INSUFFICIENT, 1, 1)
+
+
 def test_a_fault_that_comes_back_begins_anew() -> None:
     flapping = [expired(BAD), expired(BAD + 5 * DAY)]
     assert on_day(BAD + 10 * DAY, *month(), *flapping).name == NOT_READY
@@ -229,7 +237,7 @@ def test_a_change_of_the_hosts_after_the_fault_begins_the_clock() -> None:
     change = BAD + 4 * DAY
     entries = [one for one in month(other) if one.day < change]
     lost = [
-        entry(change - DAY, voice, 0, failure("sts-policy-fetch-error", 9, mx=""), policy=None)
+        entry(change - 3 * DAY, voice, 0, failure("sts-policy-fetch-error", 9, mx=""), policy=None)
         for voice in (GOOGLE, MICROSOFT)
     ]
     entries += [one for one in month() if one.day >= change]
