@@ -90,6 +90,12 @@ class Verdict(msgspec.Struct, frozen=True):
         """The mode in force, "" when nobody has named one."""
         return self.current.policy.mode if self.current else ""
 
+    @property
+    def ready_on(self) -> dt.date | None:
+        """The day on which nothing will be missing any more, if it stays so; None when time alone does not help."""
+        days = [lack.by for lack in self.missing if lack.by is not None]
+        return max(days) if days and len(days) == len(self.missing) else None
+
 
 def decide(evidence: Evidence) -> Verdict:
     """The verdict on the day of the evidence, from known voices; beside it what newcomers say."""
