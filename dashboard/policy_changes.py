@@ -19,18 +19,20 @@ Key = tuple[str, str]
 # A sender refreshes its policy daily (RFC 8461 section 3.3), and its cache ends with max_age, which in testing is one to two
 # weeks. Who quotes other hosts than the rest for longer quotes in a way of its own.
 _GRACE = dt.timedelta(days=15)
-# Going back to a policy that was quoted before looks like an old cache, until it is quoted alone for so many reported days.
-_ALONE = 3
+# Going back to a policy that was quoted before looks like an old cache, until it is quoted alone for so many reported days: fewer
+# when two voices go back at about the same time.
+_ALONE, _ALONE_TOGETHER = 5, 2
 # It was an old cache after all when the newer policy is quoted again so soon.
 _SOON = dt.timedelta(days=7)
 
 
 class Change(msgspec.Struct, frozen=True):
-    """On this day somebody began to quote ``key``; ``voice`` is who."""
+    """On this day somebody began to quote ``key``; ``voice`` is who. ``is_return``: it had quoted it before."""
 
     day: dt.date
     key: Key
     voice: str
+    is_return: bool = False
 
 
 def key_of(policy: Policy) -> Key:
@@ -54,8 +56,8 @@ def changes(sightings: Sequence[Sighting], served: Sequence[ServedPolicy] = ()) 
     for old in served:
         key = key_of(old.policy)
         begun[key] = min(begun.get(key, old.first_day), old.first_day)
-    found = [change for voice, days in quoted.items() for change in _changes_of(voice, days)]
-    found += _beginnings(quoted, last)
+    found = [change for voice, days in quoted.items() for change in _changes_of(voice, days, _ALONE)]
+    found += [*_returns(quoted), *_beginnings(quoted, last)]
     found.sort(key=lambda one: (one.day, min(begun.get(one.key, one.day), one.day), last[one.key], one.key, one.voice))
     odd = _odd_patterns(sightings, found)
     return [change for change in found if change.key[1] not in odd]
@@ -84,17 +86,36 @@ def _last_days(sightings: Sequence[Sighting]) -> Mapping[Key, dt.date]:
     return last
 
 
-def _changes_of(voice: str, days: Sequence[tuple[dt.date, frozenset[Key]]]) -> list[Change]:
-    mind = _Mind(voice)
+def _returns(quoted: Quoted) -> Iterator[Change]:
+    """Where two voices went back to the same policy at about the same time: their caches do not alternate together."""
+    back = [
+        change
+        for voice, days in quoted.items()
+        for change in _changes_of(voice, days, _ALONE_TOGETHER)
+        if change.is_return
+    ]
+    for one in back:
+        if any(
+            one.voice != other.voice and one.key == other.key and abs(one.day - other.day) < _SOON for other in back
+        ):
+            yield one
+
+
+def _changes_of(voice: str, days: Sequence[tuple[dt.date, frozenset[Key]]], alone: int) -> list[Change]:
+    mind = _Mind(voice, alone)
     for day, keys in days:
         mind.quote(day, keys)
     return mind.changes
 
 
 class _Mind:
-    """One voice, day after day: which policy it has settled on, and for how long it has quoted another one alone."""
+    """One voice, day after day: which policy it has settled on, and for how long it has quoted another one alone.
 
-    def __init__(self, voice: str) -> None:
+    ``alone`` is how many reported days make a return.
+    """
+
+    def __init__(self, voice: str, alone: int) -> None:
+        self._needed = alone
         self.changes: list[Change] = []
         self._voice = voice
         self._known: set[Key] = set()
@@ -133,8 +154,8 @@ class _Mind:
         self._days_alone += 1
         if self._settled is None:
             self._settled = only
-        elif only and only != self._settled and self._days_alone >= max(_ALONE, self._longest[only] + 1):
-            self.changes.append(Change(self._since[only], only, self._voice))
+        elif only and only != self._settled and self._days_alone >= max(self._needed, self._longest[only] + 1):
+            self.changes.append(Change(self._since[only], only, self._voice, is_return=True))
             self._left, self._settled = (self._settled, day), only
 
 
