@@ -8,7 +8,20 @@ import pytest
 
 from dashboard.evidence import Acceptance, Entry, Policy, Repair, Sighting
 from dashboard.verdict import ENFORCING, ENFORCING_REFUSING, INSUFFICIENT, NOT_READY, READY, Reason, Verdict, decide
-from tests.verdict.worlds import END, ENFORCE, GOOGLE, MAILRU, MICROSOFT, ON, TESTING, daily, entry, evidence, failure
+from tests.verdict.worlds import (
+    END,
+    ENFORCE,
+    GOOGLE,
+    MAILRU,
+    MICROSOFT,
+    ON,
+    TESTING,
+    daily,
+    days,
+    entry,
+    evidence,
+    failure,
+)
 
 DAY = dt.timedelta(days=1)
 BAD = dt.date(2026, 3, 1)
@@ -263,3 +276,18 @@ def test_who_leaves_out_the_mode_quotes_nothing() -> None:
     found = on_day(BAD + 3 * DAY, *month(), expired(BAD, MAILRU, policy=modeless))
     assert (found.name, found.mode, found.refused, found.reporters) == (NOT_READY, "testing", 10, 2)
     assert reason(found, "policy-not-quoted").figure == 30
+
+
+def test_one_sender_whose_caches_alternate_moves_nothing() -> None:
+    """Google's caches hold testing and enforce in turn, for weeks; Microsoft enforces."""
+    mixed = [
+        entry(day, GOOGLE, 20, policy=ENFORCE if number % 3 else TESTING)
+        for number, day in enumerate(days(SWITCH, dt.date(2026, 4, 20)))
+    ]
+    steady = [one for one in switched() if one.voice == MICROSOFT or one.day < SWITCH]
+    entries = [*steady, *mixed]
+    for after in range(1, 40):
+        day = SWITCH + after * DAY
+        found = on_day(day, *entries, **quoting(*(one for one in entries if one.day < day)))
+        # On the day of the switch Google's first cache still said testing; Microsoft had changed.
+        assert (found.name, found.current and found.current.mode_since) == (ENFORCING, SWITCH), after
