@@ -50,12 +50,12 @@ class Outlook:
         self._lately = Window(max(current.since, self._end - (_RATE_DAYS - 1) * _DAY), self._end)
         self._of_late = 0
         self._voices: dict[str, list[dt.date]] = collections.defaultdict(list)
-        for one in counted:
-            if one.succeeded:
-                self._voices[one.entry.voice].append(one.entry.day)
-                self._of_late += one.succeeded if self._lately.holds(one.entry.day) else 0
-                if one.entry.day >= clock.begin:
-                    self._clean[one.entry.day] += one.succeeded
+        for tally in counted:
+            if tally.succeeded:
+                self._voices[tally.entry.voice].append(tally.entry.day)
+                self._of_late += tally.succeeded if self._lately.holds(tally.entry.day) else 0
+                if tally.entry.day >= clock.begin:
+                    self._clean[tally.entry.day] += tally.succeeded
         self._days = sorted(self._clean)
         self._until = [0, *itertools.accumulate(self._clean[day] for day in self._days)]
         self._late = _late_voices(evidence, current, self._end)

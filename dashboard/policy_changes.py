@@ -56,11 +56,19 @@ def changes(sightings: Sequence[Sighting], served: Sequence[ServedPolicy] = ()) 
     for old in served:
         key = key_of(old.policy)
         begun[key] = min(begun.get(key, old.first_day), old.first_day)
-    found = [change for voice, days in quoted.items() for change in _changes_of(voice, days, _ALONE)]
-    found += [*_returns(quoted), *_beginnings(quoted, last)]
-    found.sort(key=lambda one: (one.day, min(begun.get(one.key, one.day), one.day), last[one.key], one.key, one.voice))
-    odd = _odd_patterns(sightings, found)
-    return [change for change in found if change.key[1] not in odd]
+    history = [change for voice, days in quoted.items() for change in _changes_of(voice, days, _ALONE)]
+    history += [*_returns(quoted), *_beginnings(quoted, last)]
+    history.sort(
+        key=lambda change: (
+            change.day,
+            min(begun.get(change.key, change.day), change.day),
+            last[change.key],
+            change.key,
+            change.voice,
+        )
+    )
+    odd = _odd_patterns(sightings, history)
+    return [change for change in history if change.key[1] not in odd]
 
 
 Quoted = Mapping[str, Sequence[tuple[dt.date, frozenset[Key]]]]
@@ -94,11 +102,12 @@ def _returns(quoted: Quoted) -> Iterator[Change]:
         for change in _changes_of(voice, days, _ALONE_TOGETHER)
         if change.is_return
     ]
-    for one in back:
+    for change in back:
         if any(
-            one.voice != other.voice and one.key == other.key and abs(one.day - other.day) < _SOON for other in back
+            change.voice != other.voice and change.key == other.key and abs(change.day - other.day) < _SOON
+            for other in back
         ):
-            yield one
+            yield change
 
 
 def _changes_of(voice: str, days: Sequence[tuple[dt.date, frozenset[Key]]], alone: int) -> list[Change]:
@@ -195,13 +204,13 @@ def _has_most(quoted: Quoted, day: dt.date, key: Key) -> bool:
     return 2 * sum(key in keys for keys in later) > len(later)
 
 
-def _odd_patterns(sightings: Sequence[Sighting], found: Sequence[Change]) -> set[str]:
+def _odd_patterns(sightings: Sequence[Sighting], history: Sequence[Change]) -> set[str]:
     """Mx patterns that only a minority quotes, long after they appeared: a sender's own way of quoting.
 
     Another mode for the same patterns is never odd: who forgets to change the id shows it to few senders.
     """
     first: dict[str, dt.date] = {}
-    for change in found:
+    for change in history:
         first.setdefault(change.key[1], change.day)
     newest: dict[str, Sighting] = {}
     for seen in sightings:
