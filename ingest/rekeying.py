@@ -267,7 +267,7 @@ def _add_up(connection: sa.Connection, domain: str) -> None:
     streamed = connection.execute(query, execution_options={"yield_per": _TOGETHER})
     for rows in streamed.mappings().partitions():
         keys = [(row["policy_domain"], row["report_key"]) for row in rows]
-        entries = _rows_below(connection, policy_entry, keys)
+        entries = rollups.entry_sums(connection, keys)
         for row, key in zip(rows, keys, strict=True):
             deltas.add(dict(row), entries[key])
     deltas.write(connection)
