@@ -124,6 +124,17 @@ def test_a_sender_without_contact_is_the_signer_that_uses_its_name() -> None:
     assert counting(named, stranger) == {"file", "forged"}
 
 
+def test_a_strangers_signature_under_a_copy_takes_nothing_over() -> None:
+    file = copy("file")
+    stranger = copy("forged", trust=VERIFIED, signer="stranger.example")
+    both = {one.key[1]: one for one in (file, stranger)}
+    known = fold(both.values(), EVIDENCE, {"sender.example"}.__contains__)
+    assert {standing.voice for standing in known.values()} == {"sender.example"}
+    assert sum(standing.counts for standing in known.values()) == 1
+    service = fold(both.values(), EVIDENCE, {"sender.example", "stranger.example"}.__contains__)
+    assert {standing.voice for standing in service.values()} == {"stranger.example"}
+
+
 def inferred(name: str, domain: str, source: str, **given: object) -> Inferred:
     return Inferred(copy(name, domain=domain, **given), source)  # type: ignore[arg-type]
 

@@ -66,7 +66,7 @@ def evidence_from(
     first = min(starts.values(), default=on)
     policies = _policies(connection, about)
     speakers = speakers_of(connection, about.since(), on)
-    standings = _standings(connection, about, first, speakers)
+    standings = _standings(connection, about, first, speakers, thresholds)
     failures = _failures(connection, about, first)
     entries = _entries(connection, about, first, policies, failures, speakers, standings)
     history = _history(connection, about, first, policies, speakers)
@@ -154,7 +154,11 @@ def _with_entries() -> sa.Join:
 
 
 def _standings(
-    connection: sa.Connection, about: _About, first: dt.date, speakers: Mapping[str, Speakers]
+    connection: sa.Connection,
+    about: _About,
+    first: dt.date,
+    speakers: Mapping[str, Speakers],
+    thresholds: Thresholds,
 ) -> Mapping[Key, Standing]:
     """The standing of each report that has copies, among those that had arrived and with the voices as they resolve now.
 
@@ -170,7 +174,11 @@ def _standings(
         copy = counting.copy_of(each)
         voice = speakers[each["policy_domain"]].resolve(each["voice"])
         copies[each["policy_domain"], each["same_id"]].append(msgspec.structs.replace(copy, voice=voice))
-    return {key: standing for group in copies.values() for key, standing in fold(group, about.trusts).items()}
+    found: dict[Key, Standing] = {}
+    for (domain, _), group in copies.items():
+        known = speakers[domain].known(about.on, thresholds.signers)
+        found.update(fold(group, about.trusts, known.__contains__))
+    return found
 
 
 def _policies(connection: sa.Connection, about: _About) -> Mapping[tuple[str, str], Policy]:

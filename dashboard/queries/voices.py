@@ -83,22 +83,33 @@ class Speakers:
             speaker.loaded |= row.voice in loaded
             speaker.days[row.day] = min(row.first, speaker.days.get(row.day, row.first))
 
+    def known(self, on: dt.date, signers: Sequence[str]) -> frozenset[str]:
+        """The voices that are known on that day; ``signers`` is the operator's list."""
+        return frozenset(voice for voice, speaker in self.by_voice.items() if speaker.basis(on, signers))
+
     def resolve(self, voice: str) -> str:
-        """The voice of a stored report: the signer whose its name is known to be, if its ``voice`` is a name alone."""
+        """The voice of a stored report: the signer to whom its name, or its contact's domain, is known to belong."""
         return self._ties.get(voice, voice)
 
 
 def _ties(rows: Iterable[Any], speakers: Speakers, on: dt.date) -> Mapping[str, str]:
-    """Names that belong to known signers: by a verified report whose contact is under the signer's domain. Of a report without
-    contact (Stalwart) the name is taken for the signer's too: independence has to be shown.
+    """What belongs to known signers: a name, by a verified report whose contact is under the signer's domain, or that gives no
+    contact (Stalwart); and a contact's domain that signs nothing itself, when a service signs for it. Files saved from such
+    mails name no signer, and independence has to be shown.
     """
     found: dict[str, str] = {}
-    for row in rows:
+    signed = [row for row in rows if row.signer]
+    signers = {row.voice for row in signed}
+    for row in signed:
+        if not speakers.by_voice[row.voice].is_acquainted(on):
+            continue
         contact = voices.registrable(voices.domain_of_address(row.contact_info))
-        if row.signer and contact in ("", row.voice) and speakers.by_voice[row.voice].is_acquainted(on):
+        if contact in ("", row.voice):
             name = voices.folded(row.organization)
             if name and not voices.is_domain(name):
                 found.setdefault(name, row.voice)
+        elif contact not in signers and not reporters.is_listed(contact):
+            found.setdefault(contact, row.voice)
     return found
 
 
