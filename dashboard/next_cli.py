@@ -79,6 +79,6 @@ def _untested(domain: str, hosts: Sequence[str]) -> str:
     names = one_line(", ".join(hosts), _LONGEST)
     return (
         f"Nothing is printed: {names} would be enforced untested. Publish the mx line in mode testing first and wait for "
-        f"reports, or say that it is an MX host in order: starttally word mx {one_line(domain)} HOST --note WHY; to print "
+        f"reports, or say that it is an MX host in order: starttally override mx {one_line(domain)} HOST --note WHY; to print "
         "the policy all the same, add --force."
     )

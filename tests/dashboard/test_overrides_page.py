@@ -12,9 +12,9 @@ from dashboard.evidence import NO_MX
 from dashboard.queries.selection import Scope
 from dashboard.views import acts
 from dashboard.views.visit import Visit
-from ingest import database, operator_word
+from ingest import database, overrides
 from ingest import settings as settings_module
-from ingest.operator_word import AcceptedCause, EnteredPolicy, MxHosts, OwnThresholds, Word
+from ingest.overrides import AcceptedCause, EnteredPolicy, MxHosts, Override, OwnThresholds
 from tests.reports import detail, entry
 from tests.support import ROOT
 from tests.verdict.test_from_the_database import DAY, ENFORCE, TESTING, World
@@ -51,7 +51,7 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     def run(scope: str = "*", user: str = "alice", domain: str = DOMAIN) -> AppTest:
         monkeypatch.setenv("TEST_SCOPE", scope)
         monkeypatch.setenv("TEST_USER", user)
-        app = AppTest.from_file(str(ROOT / "tests" / "dashboard" / "word_page.py"), default_timeout=60)
+        app = AppTest.from_file(str(ROOT / "tests" / "dashboard" / "override_page.py"), default_timeout=60)
         app.query_params["domain"] = domain
         return app.run()
 
@@ -80,8 +80,8 @@ def said(app: AppTest) -> str:
     return "\n".join(str(element.value) for kind in kinds for element in kind)
 
 
-def words(world: World) -> list[Word]:
-    return operator_word.words(world.engine)
+def words(world: World) -> list[Override]:
+    return overrides.given(world.engine)
 
 
 # The forms in their order: each has a note of its own.
@@ -107,13 +107,13 @@ def test_a_cause_is_accepted_and_taken_back(world: World, open_page: Open) -> No
     assert word.content == AcceptedCause("certificate-expired", "mx1.receiver.example", "Google Inc.")
     assert (word.author, word.until) == ("alice", TODAY + 30 * DAY)
     write(app, "text_input", "Why (may stay empty)", "it was ours")
-    press(app, "Take this word back")
+    press(app, "Take this override back")
     assert app.title[0].value == "not-ready"
     assert app.success[0].value == "Taken back. The verdict now: **Not ready for enforce**."
     assert "None is in force." in said(app)
     row = app.dataframe[0].value.iloc[0]
     assert (row["how"], row["by"], row["why"]) == ("Taken back", "alice", "it was ours")
-    assert app.expander[0].label == "Past words (1)"
+    assert app.expander[0].label == "Past overrides (1)"
 
 
 def test_a_cause_without_a_host_for_good(world: World, open_page: Open) -> None:
@@ -192,8 +192,8 @@ def test_who_may_see_a_domain_may_speak_about_it(world: World, open_page: Open) 
 
 
 def test_about_other_domains_nothing_is_shown_and_nothing_can_be_said(world: World, open_page: Open) -> None:
-    operator_word.give(
-        world.engine, DOMAIN, AcceptedCause("x", organization="Secret"), "secret", "operator", dt.datetime.now(dt.UTC)
+    overrides.give(
+        world.engine, DOMAIN, AcceptedCause("x", voice="Secret"), "secret", "operator", dt.datetime.now(dt.UTC)
     )
     app = open_page(scope="other.example", user="customer@example.com")
     assert "Secret" not in said(app)
@@ -219,9 +219,9 @@ def test_hostile_text_stays_text(world: World, open_page: Open) -> None:
     one = detail(evil, 3, receiving_mx_hostname=evil)
     world.report(TODAY - 6 * DAY, "evil.example", entry(5, 3, one, policy_string=TESTING), trust="verified")
     now = dt.datetime.now(dt.UTC)
-    operator_word.give(world.engine, DOMAIN, AcceptedCause("x", "y", evil), evil, evil, now)
-    gone = operator_word.give(world.engine, DOMAIN, AcceptedCause(evil), evil, evil, now)
-    operator_word.withdraw(world.engine, DOMAIN, gone, evil, evil, now)
+    overrides.give(world.engine, DOMAIN, AcceptedCause("x", "y", evil), evil, evil, now)
+    gone = overrides.give(world.engine, DOMAIN, AcceptedCause(evil), evil, evil, now)
+    overrides.withdraw(world.engine, DOMAIN, gone, evil, evil, now)
     app = open_page()
     assert not app.exception
     hostile = [

@@ -14,14 +14,25 @@ from typer.testing import CliRunner
 from dashboard import export, verdicts
 from dashboard.cli import app
 from dashboard.evidence import NO_MX
-from dashboard.operator_word import EXPIRED, IN_FORCE, REPLACED, TAKEN_BACK, state
-from dashboard.queries import operator_word as queries
+from dashboard.overrides import EXPIRED, IN_FORCE, REPLACED, TAKEN_BACK, state
+from dashboard.queries import overrides as queries
 from dashboard.queries.evidence import evidence_of
 from dashboard.queries.selection import EVERYTHING, Scope
 from dashboard.verdict import ENFORCING, ENFORCING_REFUSING, INSUFFICIENT, NOT_READY, POLICY_BROKEN, READY
 from dashboard.verdict_words import sentence
-from ingest import database, models, operator_word
-from ingest.operator_word import AcceptedCause, Content, EnteredPolicy, MxHosts, NotFound, OwnThresholds, Refused
+from ingest import database, models, overrides
+from ingest.overrides import (
+    AcceptedCause,
+    BelievedVoice,
+    Content,
+    DismissedVoice,
+    EnteredPolicy,
+    MxHosts,
+    NotFound,
+    OwnThresholds,
+    Refused,
+    RepairedCause,
+)
 from tests.reports import detail, entry
 from tests.verdict.test_from_the_database import DAY, ENFORCE, ON, OTHER, TESTING, World, codes, world
 
@@ -37,11 +48,11 @@ def at(day: dt.date, hour: int = 12, minute: int = 0, second: int = 0) -> dt.dat
 
 def give(world: World, content: Content, now: dt.datetime | None = None, **more: Any) -> str:
     arguments = {"domain": DOMAIN, "note": "known", "who": "alice"} | more
-    return operator_word.give(world.engine, content=content, now=now or at(ON), **arguments)
+    return overrides.give(world.engine, content=content, now=now or at(ON), **arguments)
 
 
 def take_back(world: World, key: str, now: dt.datetime, who: str = "bob", note: str = "") -> int:
-    return operator_word.withdraw(world.engine, DOMAIN, key, note, who, now)
+    return overrides.withdraw(world.engine, DOMAIN, key, note, who, now)
 
 
 def file(lines: Iterable[str]) -> str:
@@ -75,7 +86,7 @@ def test_an_accepted_cause_no_longer_blocks(world: World) -> None:
     [
         (AcceptedCause(result_type="certificate-expired"), False),
         (AcceptedCause(mx_host="mx1.receiver.example"), False),
-        (AcceptedCause(organization="Google Inc."), False),
+        (AcceptedCause(voice="Google Inc."), False),
         (AcceptedCause("certificate-expired", "mx1.receiver.example", "Google Inc."), False),
         (AcceptedCause("certificate-host-mismatch"), True),
         (AcceptedCause("certificate-expired", "mx2.receiver.example"), True),
@@ -104,7 +115,7 @@ def test_an_unusable_policy_can_be_accepted_too(world: World) -> None:
     fetch = entry(0, 4, detail("sts-policy-fetch-error", 4, receiving_mx_hostname=...), policy_string=...)
     world.report(ON - 6 * DAY, "microsoft.com", fetch)
     assert world.verdict().name == POLICY_BROKEN
-    give(world, AcceptedCause("sts-policy-fetch-error", organization="Microsoft Corporation"))
+    give(world, AcceptedCause("sts-policy-fetch-error", voice="Microsoft Corporation"))
     assert world.verdict().name == READY
 
 
@@ -295,23 +306,23 @@ def test_taking_back_brings_the_word_before_it_back(world: World) -> None:
 
 def test_words_are_added_and_never_changed(world: World) -> None:
     key = give(world, EXPIRED_AT_MX1, note=" not\0 ours\ud800 " + "x" * 2_000, who="al\0ice", until=ON + 9 * DAY)
-    (before,) = operator_word.words(world.engine)
+    (before,) = overrides.given(world.engine)
     assert (before.note, before.author) == ("not\ufffd ours? " + "x" * 989, "al\ufffdice")
     assert (before.domain, before.kind, before.given_at, before.until) == (DOMAIN, "accept", at(ON), ON + 9 * DAY)
     assert before.content == EXPIRED_AT_MX1
-    assert operator_word.withdraw(world.engine, "other.example", key, "", "mallory", at(ON, 13)) == 0
+    assert overrides.withdraw(world.engine, "other.example", key, "", "mallory", at(ON, 13)) == 0
     assert take_back(world, key, at(ON, 13), note="wrong host") == 1
     assert take_back(world, key, at(ON, 14), who="mallory") == 0
-    (after,) = operator_word.words(world.engine)
+    (after,) = overrides.given(world.engine)
     assert (after.withdrawn_at, after.withdrawn_by, after.withdrawal_note) == (at(ON, 13), "bob", "wrong host")
     assert msgspec.structs.replace(after, withdrawn_at=None, withdrawn_by="", withdrawal_note="") == before
     give(world, EXPIRED_AT_MX1, at(ON, 16))
-    assert len(operator_word.words(world.engine)) == 2
+    assert len(overrides.given(world.engine)) == 2
 
 
 def test_the_same_act_twice_is_one_word(world: World) -> None:
     assert give(world, EXPIRED_AT_MX1) == give(world, EXPIRED_AT_MX1)
-    assert len(operator_word.words(world.engine, DOMAIN)) == 1
+    assert len(overrides.given(world.engine, DOMAIN)) == 1
 
 
 @pytest.mark.parametrize(
@@ -343,11 +354,11 @@ def test_the_same_act_twice_is_one_word(world: World) -> None:
 def test_what_cannot_be_a_word(world: World, content: Content, more: dict[str, Any], reason: str) -> None:
     with pytest.raises(Refused, match=reason):
         give(world, content, **more)
-    assert operator_word.words(world.engine) == []
+    assert overrides.given(world.engine) == []
 
 
 def test_there_is_an_end_to_words(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operator_word, "MOST_IN_FORCE", 2)
+    monkeypatch.setattr(overrides, "MOST_IN_FORCE", 2)
     keys = [give(world, EXPIRED_AT_MX1, at(ON, hour)) for hour in (1, 2)]
     with pytest.raises(Refused, match="take some back"):
         give(world, EXPIRED_AT_MX1, at(ON, 3))
@@ -361,25 +372,25 @@ def test_a_kind_of_a_later_version_is_passed_over(world: World) -> None:
     with world.engine.begin() as connection:
         later = {"word_key": "0" * 32, "kind": "probe", "content": "[1]", "given_at": at(ON), "policy_domain": DOMAIN}
         connection.execute(sa.insert(models.operator_word).values(later))
-    assert [word.kind for word in operator_word.words(world.engine)] == ["accept"]
+    assert [word.kind for word in overrides.given(world.engine)] == ["accept"]
     assert world.verdict().name == INSUFFICIENT
 
 
 def test_a_word_is_found_by_the_beginning_of_its_number(world: World) -> None:
     key = give(world, EXPIRED_AT_MX1)
-    assert operator_word.find(world.engine, f" {key[:8].upper()} ").key == key
+    assert overrides.find(world.engine, f" {key[:8].upper()} ").key == key
     give(world, EXPIRED_AT_MX1, at(ON, 13))
     for beginning, words in (("", "several words"), ("%", "no word begins")):
         with pytest.raises(NotFound, match=words):
-            operator_word.find(world.engine, beginning)
+            overrides.find(world.engine, beginning)
 
 
 def test_a_database_that_is_away_is_said_to_be() -> None:
     engine = database.open_engine("postgresql://starttally@127.0.0.1:1/x")
     for ask in (
-        lambda: operator_word.withdraw(engine, DOMAIN, "0", "", "alice", at(ON)),
-        lambda: operator_word.words(engine),
-        lambda: operator_word.give(engine, DOMAIN, EXPIRED_AT_MX1, "x", "alice", at(ON)),
+        lambda: overrides.withdraw(engine, DOMAIN, "0", "", "alice", at(ON)),
+        lambda: overrides.given(engine),
+        lambda: overrides.give(engine, DOMAIN, EXPIRED_AT_MX1, "x", "alice", at(ON)),
     ):
         with pytest.raises(database.DatabaseAway):
             ask()
@@ -395,7 +406,7 @@ def test_words_about_foreign_domains_are_not_seen(world: World) -> None:
     give(world, MxHosts(("mx.other.example",)), domain="other.example")
     for scope, seen in ((Scope(("other.example",)), 0), (Scope(("*.example",)), 1), (Scope(()), 0), (EVERYTHING, 1)):
         assert len(queries.in_force(world.engine, scope, DOMAIN, ON)) == seen
-        assert len(queries.every_word(world.engine, scope, DOMAIN, 9)) == seen
+        assert len(queries.every_override(world.engine, scope, DOMAIN, 9)) == seen
         assert world.verdict(scope=scope).mode == ("enforce" if seen else "")
 
 
@@ -408,7 +419,7 @@ def test_states_of_past_words(world: World) -> None:
     give(world, MxHosts(("mx1.example",)), at(ON - 4 * DAY))
     give(world, EnteredPolicy(file(TESTING), ("mx2.example",)), at(ON - 3 * DAY))
     in_force = queries.in_force(world.engine, EVERYTHING, DOMAIN, ON)
-    words = queries.every_word(world.engine, EVERYTHING, DOMAIN, 99)
+    words = queries.every_override(world.engine, EVERYTHING, DOMAIN, 99)
     states = [(word.kind, state(word, in_force, ON)) for word in reversed(words)]
     assert states == [
         ("accept", EXPIRED),
@@ -418,7 +429,7 @@ def test_states_of_past_words(world: World) -> None:
         ("mx-hosts", REPLACED),
         ("policy", IN_FORCE),
     ]
-    assert queries.every_word(world.engine, EVERYTHING, DOMAIN, 2) == words[:2]
+    assert queries.every_override(world.engine, EVERYTHING, DOMAIN, 2) == words[:2]
 
 
 # Exports
@@ -444,7 +455,7 @@ Said = Callable[..., Any]
 def said(world: World, monkeypatch: pytest.MonkeyPatch) -> Said:
     """Runs a command over the world's database."""
     monkeypatch.setenv("STARTTALLY_DATABASE_URL", world.settings.database_url)
-    monkeypatch.setattr("dashboard.word_cli.os_user", lambda: "alice")
+    monkeypatch.setattr("dashboard.override_cli.os_user", lambda: "alice")
 
     def run(*arguments: str, code: int = 0, typed: str | None = None) -> Any:
         answer = CliRunner().invoke(app, list(arguments), input=typed)
@@ -458,10 +469,10 @@ def test_a_word_on_the_command_line(world: World, said: Said) -> None:
     today = dt.datetime.now(dt.UTC).date()
     world.clean(today - 30 * DAY, today - DAY)
     failing(world, detail("certificate-expired", 1), day=today - 5 * DAY)
-    assert said("word", "list") == "no word is in force\n"
+    assert said("override", "list") == "no word is in force\n"
     cause = ["--result-type", "certificate-expired", "--mx", "MX1.receiver.example.", "--reporter", "Google Inc."]
     until = str(today + 3 * DAY)
-    given = said("word", "accept", "Receiver.example", *cause, "--note", "they know", "--until", until)
+    given = said("override", "accept", "Receiver.example", *cause, "--note", "they know", "--until", until)
     what = "Accepted: certificate-expired at mx1.receiver.example, reported by Google Inc."
     key = given.split()[1]
     assert given == (
@@ -471,14 +482,19 @@ def test_a_word_on_the_command_line(world: World, said: Said) -> None:
     ).replace("not-ready (565", "not-ready (566")
     assert said("verdict", DOMAIN).startswith("receiver.example: ready\n")
     line = f"{key}  receiver.example  {what}\n    in force, since {today} until {until}, by alice: they know\n"
-    assert said("word", "list") == said("word", "list", "receiver.example") == said("word", "list", "--all") == line
-    assert said("word", "list", "other.example") == "no word is in force\n"
-    back = said("word", "withdraw", key[:6], "--note", "repaired")
+    assert (
+        said("override", "list")
+        == said("override", "list", "receiver.example")
+        == said("override", "list", "--all")
+        == line
+    )
+    assert said("override", "list", "other.example") == "no word is in force\n"
+    back = said("override", "withdraw", key[:6], "--note", "repaired")
     assert back.startswith(f"taken back: {key}  {what}\nverdict of receiver.example today: ready")
-    assert said("word", "list") == "no word is in force\n"
-    assert "    taken back, since" in said("word", "list", "--all")
-    assert said("word", "list", "--all").endswith("by alice: repaired\n")
-    assert "taken back before" in said("word", "withdraw", key, code=2)
+    assert said("override", "list") == "no word is in force\n"
+    assert "    taken back, since" in said("override", "list", "--all")
+    assert said("override", "list", "--all").endswith("by alice: repaired\n")
+    assert "taken back before" in said("override", "withdraw", key, code=2)
     said("verdict", DOMAIN, code=1)
 
 
@@ -486,27 +502,27 @@ def test_thresholds_hosts_and_a_policy_on_the_command_line(world: World, said: S
     today = dt.datetime.now(dt.UTC).date()
     world.clean(today - 30 * DAY, today - DAY, ["google.com"])
     own = ["--bound", "0.02", "--reporters", "1", "--window-days", "13", "--late-days", "1", "--confidence", "0.9"]
-    given = said("word", "thresholds", DOMAIN, *own, "--note", "small")
+    given = said("override", "thresholds", DOMAIN, *own, "--note", "small")
     assert (
         "Own thresholds: at most 2 % refused, 1 independent reporter, 13 complete days, the newest 1 left out, "
         "at 90 % confidence"
     ) in given
     assert "insufficient-evidence (280 sessions, 0 would be refused) -> ready (260 sessions" in given
-    given = said("word", "policy", DOMAIN, "-", "--note", "served now", typed=file(ENFORCE))
+    given = said("override", "policy", DOMAIN, "-", "--note", "served now", typed=file(ENFORCE))
     assert "-> enforcing (" in given
     assert "mode: enforce\nmx: mx1.receiver.example\nmax_age: 1209600\n" in said("policy", "next", DOMAIN)
-    given = said("word", "policy", DOMAIN, "-", "--mx", "mx9.receiver.example", "--note", "x", typed=file(ENFORCE))
+    given = said("override", "policy", DOMAIN, "-", "--mx", "mx9.receiver.example", "--note", "x", typed=file(ENFORCE))
     assert "policy-broken" in given
     assert "the policy is faulty: no mx line covers the MX host mx9.receiver.example" in given
-    given = said("word", "mx", DOMAIN, "mx1.receiver.example", "mx2.receiver.example", "--note", "x")
+    given = said("override", "mx", DOMAIN, "mx1.receiver.example", "mx2.receiver.example", "--note", "x")
     assert "MX hosts: mx1.receiver.example, mx2.receiver.example" in given
-    listed = said("word", "list")
+    listed = said("override", "list")
     assert [line.split("  ")[2].partition(":")[0] for line in listed.splitlines()[::2]] == [
         "Own thresholds",
         "Policy entered by hand",
         "MX hosts",
     ]
-    assert said("word", "list", "--all").count("replaced by a newer one") == 1
+    assert said("override", "list", "--all").count("replaced by a newer one") == 1
 
 
 @pytest.mark.parametrize(
@@ -526,18 +542,18 @@ def test_thresholds_hosts_and_a_policy_on_the_command_line(world: World, said: S
     ],
 )
 def test_wrong_words_on_the_command_line(world: World, said: Said, arguments: list[str]) -> None:
-    said("word", *arguments, code=2)
-    assert operator_word.words(world.engine) == []
+    said("override", *arguments, code=2)
+    assert overrides.given(world.engine) == []
 
 
 def test_a_policy_that_is_no_text(world: World, said: Said) -> None:
     with open("policy", "wb") as target:  # noqa: PTH123
         target.write(b"mode: testing\nmx: \xff\n")
-    assert "UTF-8" in said("word", "policy", DOMAIN, "policy", "--note", "x", code=2)
+    assert "UTF-8" in said("override", "policy", DOMAIN, "policy", "--note", "x", code=2)
 
 
 def test_hostile_text_on_the_command_line(world: World, said: Said) -> None:
-    give(world, AcceptedCause("\x1b[31mred", organization="evil\nreporter\u202e"), note="\x1b]0;x\x07", who="e\x1bve")
-    shown = said("word", "list", "--all")
+    give(world, AcceptedCause("\x1b[31mred", voice="evil\nreporter\u202e"), note="\x1b]0;x\x07", who="e\x1bve")
+    shown = said("override", "list", "--all")
     assert "\x1b" not in shown
     assert "evil\\nreporter\\u202e" in shown
