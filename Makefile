@@ -49,7 +49,7 @@ test: .venv/.development ## run all tests; pytest's options go into ARGS="..."
 	@$(TESTS) $(VENV)/python -m pytest $(ARGS)
 
 # What decides about numbers is tested branch by branch.
-FULLY_COVERED := ingest/tlsrpt/*,ingest/mtasts/*,dashboard/verdict.py,dashboard/evidence.py,dashboard/weighing.py,dashboard/policy_history.py,dashboard/policy_changes.py,dashboard/overrides.py,ingest/policy_publication.py
+FULLY_COVERED := ingest/tlsrpt/*,ingest/mtasts/*,dashboard/verdict.py,dashboard/evidence.py,dashboard/weighing.py,dashboard/policy_history.py,dashboard/policy_changes.py,dashboard/overrides.py,dashboard/override_subjects.py,dashboard/coverage.py,ingest/policy_publication.py
 
 coverage: .venv/.development ## run all tests and ask for full branch coverage where numbers are decided
 	@mkdir -p "$(CACHE)/home" "$(TEST_TMPDIR)"

@@ -373,6 +373,7 @@ def arguments(filled: Filled, domain: str, keys: list[str]) -> dict[str, list[An
         "same_id": ["x"],
         "lane": [TRUSTED, UNPROVEN],
         "policy_type": ["sts", "tlsa"],
+        "result_type": ["certificate-expired", "starttls-not-supported"],
         "wanted": [
             ReportFilter(),
             ReportFilter(domain=domain),
