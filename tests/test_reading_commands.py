@@ -52,9 +52,9 @@ def installation(tmp_path: Path) -> Installation:
         ("verdict", "--on"),
         ("export", "summary", "--since"),
         ("export", "summary", "--until"),
-        ("word", "accept", "receiver.example", "--note", "known", "--until"),
-        ("word", "thresholds", "receiver.example", "--note", "known", "--until"),
-        ("word", "policy", "receiver.example", "policy.txt", "--note", "known", "--until"),
+        ("override", "accept", "receiver.example", "certificate-expired", "--note", "known", "--until"),
+        ("override", "thresholds", "receiver.example", "--note", "known", "--until"),
+        ("override", "policy", "receiver.example", "policy.txt", "--note", "known", "--until"),
         ("override", "mx", "receiver.example", "mx.receiver.example", "--note", "known", "--until"),
     ],
 )
