@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 from . import archives, signs
 from .signs import Sign
-from .tlsrpt import inflate
+from .tlsrpt import inflate, kinds
 
 
 class Kind(enum.Enum):
@@ -103,6 +103,7 @@ def notification(mail: bytes) -> Kind | None:
 
 def of_mail(mail: bytes) -> Kind:
     """What a mail is in which no report could be read; ``mail`` may be cut."""
+    mail = kinds.without_preamble(mail)
     kind = notification(mail)
     if kind is not None:
         return kind

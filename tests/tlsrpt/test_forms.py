@@ -119,7 +119,7 @@ def test_inputs_from_the_field_that_are_not_opened(name: str, word: str) -> None
     ],
 )
 def test_names_in_headers(header: str, domain: str) -> None:
-    nameless = multipart(HUMAN, part(packed(text(report(entry(1, policy_domain=...)))), name=""))
+    nameless = multipart(HUMAN, part(packed(text(report(entry(1, policy_domain=...), report_id="x"))), name=""))
     found = message.read_mail(mail(nameless, domain=header, submitter=header), LIMIT)
     assert found.reports[0][0].entries[0].policy_domain == domain
     assert found.submitter.isascii()
@@ -136,7 +136,7 @@ def test_a_file_name_with_encoded_words_names_the_domain() -> None:
 
 
 def _about(domain: str, **changes: Any) -> bytes:
-    nameless = part(packed(text(report(entry(1, policy_domain=...), **changes))), name="")
+    nameless = part(packed(text(report(entry(1, policy_domain=...), **({"report_id": "x"} | changes)))), name="")
     return mail(multipart(nameless, boundary="b2"), domain=domain, submitter="")
 
 
@@ -155,7 +155,7 @@ def test_each_forwarded_message_speaks_for_its_own_report(way: Any) -> None:
 
 def test_an_attachment_that_was_moved_out_of_its_message() -> None:
     """The header of the message that it came in names the domain, unless there are several."""
-    attachment = part(packed(text(report(entry(1, policy_domain=...)))), name="")
+    attachment = part(packed(text(report(entry(1, policy_domain=...), report_id="x"))), name="")
     empty = [
         written(mail(HUMAN, domain=domain).decode(), "message/rfc822", "8bit")
         for domain in ("one.example", "two.example")

@@ -223,9 +223,10 @@ def test_a_word_about_a_voice_holds_for_one_domain(world: World) -> None:
 
 
 def test_thresholds_of_a_domain(world: World) -> None:
-    world.clean(ON - 16 * DAY, ON - DAY, ["google.com"])
+    world.clean(ON - 30 * DAY, ON - DAY, ["google.com"])
+    give(world, OwnThresholds(bound=0.001))
     assert codes(world.verdict()) == ["too-few-reporters", "too-few-sessions"]
-    give(world, OwnThresholds(bound=0.02))
+    give(world, OwnThresholds(bound=0.02), at(ON, 12, 30))
     assert codes(world.verdict()) == ["too-few-reporters"]
     give(world, OwnThresholds(reporters=1), at(ON, 13))
     found = world.verdict()
@@ -233,8 +234,9 @@ def test_thresholds_of_a_domain(world: World) -> None:
     assert [one.names for one in found.reasons if one.code == "own-thresholds"] == [("bound", "reporters")]
     give(world, OwnThresholds(bound=0.001, window_days=7, late_days=0, confidence=0.99), at(ON, 14))
     found = world.verdict()
-    assert (found.name, found.window.start, found.window.end) == (INSUFFICIENT, ON - 16 * DAY, ON - DAY)
-    assert found.bound == pytest.approx(1 - (1 - 0.99) ** (1 / 320))
+    # As far back as there is evidence, because a week is not enough.
+    assert (found.name, found.window.start, found.window.end) == (INSUFFICIENT, ON - 30 * DAY, ON - DAY)
+    assert found.bound == pytest.approx(1 - (1 - 0.99) ** (1 / 600))
 
 
 def test_the_confidence_is_said(world: World) -> None:
@@ -275,8 +277,12 @@ def test_a_bound_next_to_nothing_is_no_accident(world: World) -> None:
 
 def test_a_policy_entered_by_hand_outranks_what_reports_still_quote(world: World) -> None:
     world.clean(ON - 30 * DAY, ON - DAY)
-    failing(world, detail("certificate-expired", 1), day=ON - DAY)
     give(world, EnteredPolicy(file(ENFORCE)), at(ON - 2 * DAY))
+    assert world.verdict().name == ENFORCING
+    # What failed before the switch is history; what fails after it while caches still say testing will be refused.
+    failing(world, detail("certificate-expired", 1), day=ON - 4 * DAY)
+    assert world.verdict().name == ENFORCING
+    failing(world, detail("certificate-expired", 1), day=ON - DAY)
     found = world.verdict()
     assert (found.name, found.mode, remarks(found)["stated-policy"]) == (ENFORCING_REFUSING, "enforce", 2)
     assert found.current is not None
@@ -306,11 +312,12 @@ def test_hosts_that_the_entered_policy_does_not_cover(world: World) -> None:
     world.clean(ON - 30 * DAY, ON - DAY)
     give(world, MxHosts(("mx1.receiver.example", "Backup.receiver.example.")))
     found = world.verdict()
-    assert (found.name, found.mx_missing) == (NOT_READY, ("backup.receiver.example",))
-    assert found.mx_without_evidence == ("backup.receiver.example", "mx1.receiver.example")
-    give(world, EnteredPolicy(file(ENFORCE)), at(ON, 13))
-    (fault,) = [reason for reason in world.verdict().reasons if reason.blocking]
-    assert (world.verdict().name, fault.names) == (POLICY_BROKEN, ("backup.receiver.example",))
+    assert (found.name, found.mx_without_evidence) == (NOT_READY, ("backup.receiver.example", "mx1.receiver.example"))
+    assert (codes(found), found.mx_missing) == (["mx-missing"], ("backup.receiver.example",))
+    give(world, EnteredPolicy(file(TESTING)), at(ON, 13))
+    assert (world.verdict().name, codes(world.verdict())) == (NOT_READY, ["mx-missing"])
+    give(world, EnteredPolicy(file(ENFORCE)), at(ON, 13, 30))
+    assert (world.verdict().name, codes(world.verdict())) == (POLICY_BROKEN, ["mx-missing"])
     give(world, EnteredPolicy(file(TESTING), ("mx1.receiver.example",)), at(ON, 14))
     assert world.verdict().name == READY, "the hosts named with the newer policy count"
 
@@ -365,19 +372,19 @@ def test_taking_back_leaves_the_days_before_as_they_were(world: World) -> None:
     past = [world.verdict(ON - ago * DAY) for ago in range(7, 2, -1)]
     assert take_back(world, key, at(ON - 2 * DAY, 0), note="it was ours") == 1
     assert [world.verdict(ON - ago * DAY) for ago in range(7, 2, -1)] == past
-    assert [world.verdict(ON - ago * DAY).name for ago in (3, 2, 1, 0)] == [READY, *[INSUFFICIENT] * 3]
+    assert [world.verdict(ON - ago * DAY).name for ago in (3, 2, 1, 0)] == [
+        READY,
+        INSUFFICIENT,
+        INSUFFICIENT,
+        INSUFFICIENT,
+    ]
 
 
 def test_a_word_ends_after_its_last_day(world: World) -> None:
     world.clean(ON - 40 * DAY, ON - DAY)
     failing(world, detail("certificate-expired", 1), day=ON - 8 * DAY)
     give(world, EXPIRED_AT_MX1, at(ON - 4 * DAY), until=ON - 2 * DAY)
-    assert [world.verdict(ON - ago * DAY).name for ago in (5, 4, 2, 1)] == [
-        NOT_READY,
-        READY,
-        READY,
-        INSUFFICIENT,
-    ]
+    assert [world.verdict(ON - ago * DAY).name for ago in (5, 4, 2, 1)] == [NOT_READY, READY, READY, INSUFFICIENT]
     for content in (OwnThresholds(reporters=1), EnteredPolicy(file(ENFORCE))):
         give(world, content, at(ON - 4 * DAY, 13), until=ON - 2 * DAY)
     on, after = world.verdict(ON - 2 * DAY), world.verdict(ON - DAY)

@@ -63,7 +63,7 @@ def test_there_is_a_world_for_each_verdict() -> None:
 def test_as_data(served: Installation, world: World) -> None:
     fine = world.verdict in (READY, ENFORCING)
     found = json.loads(served.run("verdict", world.domain, "--json", expect=0 if fine else 1))
-    assert _figures(found["verdict"], found["sessions"], found["refused_sessions"]) == _wanted(world)
+    assert _figures(found["verdict"], found["sessions"], found["refused_sessions"]) in _wanted(world)
     assert found["policy_domain"] == world.domain
 
 
@@ -74,14 +74,16 @@ def test_as_a_table(served: Installation) -> None:
     for domain, name, *rest in lines:
         rest = rest if name != "no-policy" else ["", *rest]  # its mode is empty
         rows[domain] = _figures(name, rest[1], rest[2])
-    assert rows == {world.domain: _wanted(world) for world in WORLDS}
+    assert rows.keys() == {world.domain for world in WORLDS}
+    assert [world.domain for world in WORLDS if rows[world.domain] not in _wanted(world)] == []
     assert [name for name, *_ in rows.values()] == list(URGENCY)
 
 
 def test_as_an_export(served: Installation) -> None:
     rows = csv.DictReader(io.StringIO(served.run("export", "domains")))
     found = {row["policy_domain"]: _figures(row["verdict"], row["sessions"], row["refused_sessions"]) for row in rows}
-    assert found == {world.domain: _wanted(world) for world in WORLDS}
+    assert found.keys() == {world.domain for world in WORLDS}
+    assert [world.domain for world in WORLDS if found[world.domain] not in _wanted(world)] == []
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +110,7 @@ def test_in_the_browser(visitor: "Visitor", world: World) -> None:
     title = main.locator("[data-testid=stAlert] strong").first.inner_text()
     (name,) = [name for name, words in verdict_words.TITLES.items() if f"{words}." == title]
     found = _figures(name, _metric(main, "Sessions that count"), _metric(main, "Enforce refuses"))
-    assert found == _wanted(world)
+    assert found in _wanted(world)
 
 
 def _metric(main: "playwright.Locator", label: str) -> str:
@@ -121,5 +123,6 @@ def _figures(verdict: str, sessions: str | int, refused: str | int) -> tuple[str
     return verdict, *(int(str(one).replace(",", "")) for one in (sessions, refused))
 
 
-def _wanted(world: World) -> tuple[str, int, int]:
-    return world.verdict, world.sessions, world.refused
+def _wanted(world: World) -> set[tuple[str, int, int]]:
+    """Today's figures, and those of tomorrow, should midnight pass meanwhile."""
+    return {(world.verdict, world.sessions + more, world.refused) for more in (0, world.grows)}
