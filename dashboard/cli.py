@@ -21,8 +21,8 @@ from ingest.settings import Settings, SettingsError
 from ingest.spool import SpoolUnavailable
 
 from . import next_cli as next_cli  # these add their commands to the program
+from . import override_cli as override_cli
 from . import verdict_cli as verdict_cli
-from . import word_cli as word_cli
 
 
 def _show_version(wanted: bool) -> None:

@@ -17,9 +17,9 @@ from ingest.sql import chunks
 from ingest.tlsrpt.vocabulary import STS
 
 from ..evidence import Entry, Evidence, Failure, Policy, ServedPolicy, Sighting, Thresholds, Voice
-from ..operator_word import heard, thresholds_of
+from ..overrides import thresholds_of, with_overrides
 from .frames import total
-from .operator_word import in_force_from
+from .overrides import in_force_from
 from .selection import Scope
 from .voices import Speakers, speakers_of
 
@@ -41,8 +41,8 @@ def evidence_of(
 ) -> list[Evidence]:
     """The evidence about each of ``domains`` that the user may see, in that order, for a verdict on the day ``on``.
 
-    ``as_of_then`` leaves out what arrived after that day (UTC); for today everything that is there has arrived. The operator's
-    words are those in force on that day; ``thresholds`` are what holds where they name none. Costs what these domains' rows
+    ``as_of_then`` leaves out what arrived after that day (UTC); for today everything that is there has arrived. Overrides are
+    those in force on that day; ``thresholds`` are what holds where they name none. Costs what these domains' rows
     cost.
     """
     with engine.connect() as connection:
@@ -61,8 +61,8 @@ def evidence_from(
 ) -> list[Evidence]:
     """The same, within a connection's transaction."""
     about = _About(scope, domains, on, as_of_then, trusts)
-    words = in_force_from(connection, scope, domains, on)
-    starts = {name: _start(on, thresholds_of(words.get(name, ()), thresholds)) for name in domains}
+    overrides = in_force_from(connection, scope, domains, on)
+    starts = {name: _start(on, thresholds_of(overrides.get(name, ()), thresholds)) for name in domains}
     first = min(starts.values(), default=on)
     policies = _policies(connection, about)
     speakers = speakers_of(connection, about.since(), on)
@@ -82,8 +82,9 @@ def evidence_from(
             reported={name: tuple(sorted(days)) for name, days in history[domain].reported.items()},
             voices=voices,
             first_day=starts[domain],
+            aliases=speakers[domain].aliases,
         )
-        evidence = heard(evidence, words.get(domain, ()), thresholds)
+        evidence = with_overrides(evidence, overrides.get(domain, ()), thresholds)
         quoted = [old for old in served[domain] if evidence.is_known(old.voice)]
         found.append(_with_served(evidence, quoted))
     return found

@@ -68,12 +68,12 @@ def _is_heard(days: Sequence[tuple[dt.date, dt.datetime]], on: dt.date) -> bool:
 
 
 class Speakers:
-    """The voices of one domain by the word of its reports (rows of ``speakers_of``)."""
+    """The voices of one domain by the word of its reports (rows of ``speakers_of``); ``aliases`` are names of theirs."""
 
     def __init__(
         self, rows: Sequence[Any] = (), loaded: Collection[str] = (), ties: Mapping[str, str] | None = None
     ) -> None:
-        self._ties = ties or {}
+        self.aliases = ties or {}
         self.by_voice: dict[str, Speaker] = {}
         for row in rows:
             voice = self.resolve(row.voice)
@@ -89,7 +89,7 @@ class Speakers:
 
     def resolve(self, voice: str) -> str:
         """The voice of a stored report: the signer to whom its name, or its contact's domain, is known to belong."""
-        return self._ties.get(voice, voice)
+        return self.aliases.get(voice, voice)
 
 
 def _ties(rows: Iterable[Any], speakers: Speakers, on: dt.date) -> Mapping[str, str]:

@@ -4,11 +4,11 @@ import pandas as pd
 import streamlit as st
 
 from .. import verdict_words, verdicts
-from ..operator_word import percent
+from ..overrides import percent
 from ..plain import plain, visible
 from ..queries.reports import exactly
 from ..verdict import ENFORCING, ENFORCING_REFUSING, INSUFFICIENT, NOT_READY, POLICY_BROKEN, READY, Missing, Verdict
-from . import causes, history, next_step, operator_word, parts
+from . import causes, history, next_step, overrides, parts
 from .visit import Visit
 
 _LOUD = {ENFORCING_REFUSING: st.error, POLICY_BROKEN: st.error, NOT_READY: st.warning}
@@ -34,7 +34,7 @@ def render(visit: Visit, domain: str) -> None:
     _evidence(visit, found)
     next_step.render(evidence, found)
     history.render(visit, evidence, found, rules)
-    operator_word.render(visit, domain, found)
+    overrides.render(visit, domain, found)
 
 
 def _sentence(found: Verdict) -> None:

@@ -279,7 +279,7 @@ def test_the_answer_stands_in_its_order(open_page: Open, filled_today: Filled) -
         "What to do next",
         "The policy, as senders see it",
         "The verdict, day by day",
-        "Your word",
+        "Overrides",
     ]
     assert [title for title in order if title in wanted] == wanted
     text = said(app)
