@@ -1,0 +1,269 @@
+"""The next step that a verdict asks for: a few sentences, and the commands to run. Pure.
+
+``next_step`` adds what is to be published, where something is.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from ingest.mtasts.enforcement import POLICY_UNUSABLE
+from ingest.tlsrpt.vocabulary import NO_POLICY_FOUND
+
+from . import cause_words, commands_to_run
+from .commands_to_run import Run, next_command
+from .phrases import counted, listed
+from .policy_history import OPERATOR
+from .verdict import Missing, Reason, Verdict
+
+TWO_WEEKS = 14 * 86_400
+_MOST_COMMANDS, _MOST_BELIEVED = 6, 3
+
+
+class NextWords(msgspec.Struct, frozen=True):
+    """What to do next: sentences, and what to run for it, in order."""
+
+    words: str
+    commands: tuple[Run, ...] = ()
+
+
+def next_words(found: Verdict) -> NextWords:
+    """The next step of a verdict: for each reason that made it, what to do about it, once."""
+    steps = [STEPS[one.code](one, found) for one in found.reasons if one.blocking]
+    words = [step.words for step in steps]
+    if found.mode == "testing" and _hold_enforce(found) and not _has_caches(found):
+        words.append("Nothing is to be published again: the policy says testing already.")
+    commands = dict.fromkeys(command for step in steps for command in step.commands)
+    return NextWords(" ".join(dict.fromkeys(filter(None, words))), tuple(commands)[:_MOST_COMMANDS])
+
+
+def is_early(found: Verdict) -> bool:
+    """Whether a policy that enforces has done so for too few complete days to tell more than "so far"."""
+    return found.mode == "enforce" and found.window.days < found.thresholds.window_days
+
+
+def _hold_enforce(found: Verdict) -> bool:
+    return any(not one.changed for one in found.held)
+
+
+def _has_caches(found: Verdict) -> bool:
+    return any(one.code == "refused-by-older-policy" for one in found.reasons)
+
+
+def _repair(_one: Reason, found: Verdict) -> NextWords:
+    """Under enforce with the way back to testing."""
+    words, commands = _first_repair(found)
+    if found.mode != "enforce":
+        return NextWords(words, commands)
+    back = Run("To go back to testing", next_command(found.domain))
+    return NextWords(f"{words} Do it at once, or go back to testing until it is done.", (back, *commands))
+
+
+def _first_repair(found: Verdict) -> tuple[str, tuple[Run, ...]]:
+    """What to repair, the cause with most sessions first, and its commands."""
+    causes = [cause for cause in found.causes if cause.blocks]
+    if not causes:
+        return "Look at the reports of these sessions for what failed.", ()
+    first, others = causes[0], len(causes) - 1
+    more = f", then {counted(others, 'other cause')}" if others else ""
+    words = f"Repair {cause_words.title(first)} ({counted(first.sessions, 'session')}){more}."
+    line = cause_words.mx_line(first)
+    return f"{words} {line}".strip(), tuple(cause_words.commands(first, found))
+
+
+def _wait_for_caches(one: Reason, found: Verdict) -> NextWords:
+    """Caches go on refusing, whatever is published now."""
+    until = f"until {one.until}" if one.until else "until their max_age ends, which nobody quoted"
+    state = {
+        "testing": "Nothing is to be published again, the policy says testing already: caches of the older one may refuse",
+        "none": "The policy is withdrawn already: go on serving its file, because caches of the older one may refuse",
+    }.get(found.mode, "Keep the hosts of the older policy in order: caches may refuse by it")
+    words, commands = _first_repair(found)
+    return NextWords(f"{words} {state} {until}.", commands)
+
+
+def _serve(one: Reason, found: Verdict) -> NextWords:
+    things = f"the policy file, then the TXT record at _mta-sts.{found.domain}"
+    look = Run("To see that it is served", commands_to_run.look_command(found.domain))
+    if one.until is None:
+        words = "Keep serving the policy file for as long as the largest max_age that was ever served"
+        return NextWords(f"{words}, then delete it: {things}.", (look,))
+    if one.until >= found.on:
+        words = (
+            f"Keep serving the policy file until {one.until}, the last day on which a sender may apply the older policy"
+        )
+        return NextWords(f"{words}; afterwards delete it: {things}.", (look,))
+    return NextWords(f"Delete it: {things}. The last day on which the file had to be served was {one.until}.")
+
+
+def _correct(_one: Reason, found: Verdict) -> NextWords:
+    commands = [
+        Run("To look at it as senders do", commands_to_run.look_command(found.domain)),
+        Run("To look over the corrected file", commands_to_run.lint_command()),
+    ]
+    if found.current and found.current.source == OPERATOR:
+        commands.append(Run("To enter the corrected policy", commands_to_run.policy_command(found.domain)))
+    return NextWords("Correct the policy file or the TXT record, and publish it with a new id.", tuple(commands))
+
+
+def _add_lines(one: Reason, found: Verdict) -> NextWords:
+    lines = listed([f"mx: {name}" for name in one.names])
+    it = "this line" if len(one.names) == 1 else "these lines"
+    return NextWords(f"Publish the policy with {it}: {lines}", (Run("To print it", next_command(found.domain)),))
+
+
+def _reach(_one: Reason, found: Verdict) -> NextWords:
+    commands = [Run("To look at it as senders do", commands_to_run.look_command(found.domain))]
+    for cause in found.causes:
+        if cause.consequence == POLICY_UNUSABLE and cause_words.is_live(cause):
+            commands += cause_words.commands(cause, found)
+            break
+    words = f"Repair the web server of mta-sts.{found.domain}, its certificate or the policy file; then wait for new reports."
+    return NextWords(words, tuple(commands))
+
+
+def _publish_again(one: Reason, found: Verdict) -> NextWords:
+    domain, day = found.domain, max(found.on, one.until or found.on)
+    repaired = commands_to_run.repaired_absence_command(domain, NO_POLICY_FOUND, day)
+    commands = [
+        Run("To look at it as senders do", commands_to_run.look_command(domain)),
+        Run("To print what to publish", next_command(domain)),
+        Run("Once it is there again", repaired),
+    ]
+    if len(one.voices) == 1:
+        accept = commands_to_run.accept_absence_command(domain, NO_POLICY_FOUND, one.voices[0])
+        commands.append(Run("If only this sender does not find it", accept))
+    return NextWords(
+        f"Publish the TXT record at _mta-sts.{domain} and the policy file again, unless they were withdrawn on purpose.",
+        tuple(commands),
+    )
+
+
+def _publish_first(_one: Reason, found: Verdict) -> NextWords:
+    are_known = bool(found.mx_without_evidence or (found.current and found.current.policy.mx))
+    words = "Publish a policy in mode testing"
+    if are_known:
+        return NextWords(f"{words}.", (Run("To print it", next_command(found.domain)),))
+    return NextWords(
+        f"{words}, which names every host of your MX records.",
+        (Run("To print it, with your hosts", next_command(found.domain, "HOST")),),
+    )
+
+
+def _look_at_failures(_one: Reason, _found: Verdict) -> NextWords:
+    return NextWords("Repair what fails before any policy enforces.")
+
+
+def _enforced(_one: Reason, found: Verdict) -> NextWords:
+    """No advice to raise max_age before there are days enough since the switch."""
+    current = found.current
+    days = found.thresholds.window_days
+    if current is not None and is_early(found):
+        enough = current.mode_since + dt.timedelta(days=days + found.thresholds.late_days)
+        return NextWords(
+            f"Wait until {enough}, when {days} complete days since the switch are known, and keep max_age as it is.",
+            (Run("What to publish then", next_command(found.domain)),),
+        )
+    if current is not None and (current.policy.max_age or 0) < TWO_WEEKS:
+        return NextWords(
+            "Raise max_age step by step, to two weeks or more.",
+            (Run("To print the next step", next_command(found.domain)),),
+        )
+    return NextWords("Nothing: the policy enforces, and senders keep it for two weeks or more.")
+
+
+def _switch(_one: Reason, found: Verdict) -> NextWords:
+    return NextWords(
+        "Publish the policy in mode enforce with a short max_age, then change the id in the TXT record.",
+        (Run("To print both, and the way back", next_command(found.domain)),),
+    )
+
+
+def _wait(one: Reason, found: Verdict) -> NextWords:
+    others = len(found.missing) > 1
+    when = f" until {one.until}" if one.until else ""
+    ready = "" if others or not one.until else ": it is ready then if it stays so"
+    return NextWords(f"Wait{when}, and keep the policy as it is{ready}.")
+
+
+def _collect(one: Reason, found: Verdict) -> NextWords:
+    """What is missing comes by waiting, or does not; then what makes it suffice."""
+    missing = next((lack for lack in found.missing if lack.code == one.code), None)
+    if missing is None:
+        return NextWords("")
+    if missing.by:
+        return NextWords(
+            f"Wait until {missing.by}, when there are enough at the present rate.", options(missing, found)
+        )
+    commands = options(missing, found)
+    noun = "reporters" if one.code == "too-few-reporters" else "sessions"
+    ways = "Decide whether less is enough" if commands else ""
+    probe = "a probe of the last day that finds every MX host in order stands for the second reporter"
+    ways = f"{ways}, or {probe}" if ways and missing.probe else ways or (probe.capitalize() if missing.probe else "")
+    return NextWords(
+        f"Waiting brings no more {noun} that can be foreseen. {ways}{'.' if ways else ''}".strip(), commands
+    )
+
+
+def options(missing: Missing, found: Verdict) -> tuple[Run, ...]:
+    """What makes it suffice without waiting."""
+    return tuple(
+        Run(f"If {_enough(option)} for this domain", commands_to_run.thresholds_command(found.domain, option))
+        for option in missing.options
+    )
+
+
+def _enough(option: str) -> str:
+    name, _, value = option.partition(" ")
+    if name == "--reporters":
+        return f"{counted(int(value), 'reporter')} {'is' if value == '1' else 'are'} enough"
+    return f"a bound of {float(value) * 100:.6g} % is enough" if name == "--bound" else f"{option} is enough"
+
+
+def _enter(_one: Reason, found: Verdict) -> NextWords:
+    return NextWords(
+        "Enter the policy as it is served, so that the sessions prove something.",
+        (Run("To enter it", commands_to_run.policy_command(found.domain)),),
+    )
+
+
+def _know(_one: Reason, found: Verdict) -> NextWords:
+    if not found.newcomers:
+        return NextWords(
+            "Wait for reports of known senders.",
+            (Run("What is known of this domain", commands_to_run.reports_command(found.domain)),),
+        )
+    return NextWords(
+        "Believe a reporter that you know, or wait until one is known.",
+        tuple(
+            Run(f"To believe {one.organization}", commands_to_run.believe_command(found.domain, one.voice))
+            for one in found.newcomers[:_MOST_BELIEVED]
+        ),
+    )
+
+
+STEPS: Mapping[str, Callable[[Reason, Verdict], NextWords]] = {
+    "refused-sessions": _repair,
+    "refused-lately": _repair,
+    "will-be-refused": _repair,
+    "refused-by-older-policy": _wait_for_caches,
+    "mode-none": _serve,
+    "policy-faulty": _correct,
+    "mx-missing": _add_lines,
+    "policy-failures": _reach,
+    "policy-gone": _publish_again,
+    "no-policy-found": _publish_first,
+    "one-sender-found-none": _publish_first,
+    "failures-without-policy": _look_at_failures,
+    "nothing-refused": _enforced,
+    "nothing-refused-so-far": _enforced,
+    "nothing-refused-by-known": _enforced,
+    "nothing-refused-by-known-so-far": _enforced,
+    "enough-evidence": _switch,
+    "clean-days": _wait,
+    "too-few-reporters": _collect,
+    "too-few-sessions": _collect,
+    "policy-unknown": _enter,
+    "no-known-voice": _know,
+}
