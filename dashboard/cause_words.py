@@ -75,9 +75,7 @@ def consequence(cause: Cause, found: Verdict) -> str:
     if cause.consequence == REFUSED:
         if cause.phase == AHEAD:
             return f"Enforce will refuse {they} as soon as the caches of these senders say so."
-        if found.mode == "enforce" or _is_of_older_enforce(cause, found):
-            return f"Enforce refused {they}."
-        return f"Enforce would have refused {they}."
+        return _refused(cause, they)
     end = f" until {cause.until}" if cause.until and cause.until >= found.on else ""
     return {
         POLICY_UNUSABLE: "The policy could not be fetched or read. One in the cache applied; without one nothing did.",
@@ -86,10 +84,14 @@ def consequence(cause: Cause, found: Verdict) -> str:
     }[cause.consequence]
 
 
-def _is_of_older_enforce(cause: Cause, found: Verdict) -> bool:
-    """Whether it is among what caches of an older enforcing policy refuse."""
-    refused = [one for one in found.reasons if one.code == "refused-by-older-policy"]
-    return bool(refused) and cause.last_day > found.window.end and not {*cause.voices}.isdisjoint(refused[0].voices)
+def _refused(cause: Cause, they: str) -> str:
+    """What was under enforce was refused, what was under testing would have been."""
+    sessions = cause.sessions + cause.accepted
+    if not cause.enforced:
+        return f"Enforce would have refused {they}."
+    if cause.enforced >= sessions:
+        return f"Enforce refused {they}."
+    return f"Enforce refused {cause.enforced:,} of {they} and would have refused the others."
 
 
 def seen(cause: Cause) -> str:

@@ -163,7 +163,7 @@ def _enforced(_one: Reason, found: Verdict) -> NextWords:
         enough = current.mode_since + dt.timedelta(days=days + found.thresholds.late_days)
         return NextWords(
             f"Wait until {enough}, when {days} complete days since the switch are known, and keep max_age as it is.",
-            (Run("What to publish then", next_command(found.domain)),),
+            (Run("To print what to publish then", next_command(found.domain)),),
         )
     if current is not None and (current.policy.max_age or 0) < TWO_WEEKS:
         return NextWords(
@@ -180,30 +180,40 @@ def _switch(_one: Reason, found: Verdict) -> NextWords:
     )
 
 
-def _wait(one: Reason, found: Verdict) -> NextWords:
-    others = len(found.missing) > 1
-    when = f" until {one.until}" if one.until else ""
-    ready = "" if others or not one.until else ": it is ready then if it stays so"
-    return NextWords(f"Wait{when}, and keep the policy as it is{ready}.")
+def ready_on(found: Verdict) -> dt.date | None:
+    """The day on which nothing will be missing, if it stays so; None when something is that cannot be foreseen."""
+    days = [lack.by for lack in found.missing]
+    known = [day for day in days if day is not None]
+    return max(known) if known and len(known) == len(days) else None
 
 
-def _collect(one: Reason, found: Verdict) -> NextWords:
-    """What is missing comes by waiting, or does not; then what makes it suffice."""
-    missing = next((lack for lack in found.missing if lack.code == one.code), None)
-    if missing is None:
-        return NextWords("")
-    if missing.by:
-        return NextWords(
-            f"Wait until {missing.by}, when there are enough at the present rate.", options(missing, found)
-        )
-    commands = options(missing, found)
-    noun = "reporters" if one.code == "too-few-reporters" else "sessions"
-    ways = "Decide whether less is enough" if commands else ""
-    probe = "a probe of the last day that finds every MX host in order stands for the second reporter"
-    ways = f"{ways}, or {probe}" if ways and missing.probe else ways or (probe.capitalize() if missing.probe else "")
-    return NextWords(
-        f"Waiting brings no more {noun} that can be foreseen. {ways}{'.' if ways else ''}".strip(), commands
-    )
+def _wait(_one: Reason, found: Verdict) -> NextWords:
+    """What comes by waiting, what does not, and what makes it suffice."""
+    commands = tuple(command for lack in found.missing for command in options(lack, found))
+    if day := ready_on(found):
+        return NextWords(f"Wait, and keep the policy as it is: ready on {day} if it stays so.", commands)
+    words = "Keep the policy as it is."
+    if days := [lack.by for lack in found.missing if lack.by]:
+        words = f"Wait until {max(days)}, and keep the policy as it is."
+    never = [_LACKING[lack.code] for lack in found.missing if lack.by is None and lack.code in _LACKING]
+    words = f"{words} Waiting brings no {' and no '.join(never)} that can be foreseen"
+    probe = any(lack.probe for lack in found.missing if lack.by is None)
+    ways = ["decide whether less is enough"] if commands else []
+    ways += ["let a probe find every MX host in order, which stands for the second reporter"] if probe else []
+    return NextWords(f"{words}: {', or '.join(ways)}." if ways else f"{words}.{_first_failure(found)}", commands)
+
+
+_LACKING: Mapping[str, str] = {
+    "clean-days": "clean days",
+    "too-few-reporters": "other reporters",
+    "too-few-sessions": "other sessions",
+}
+
+
+def _first_failure(found: Verdict) -> str:
+    """When no session succeeds, what fails has to be repaired before anything can be proven."""
+    live = [cause for cause in found.causes if cause_words.is_live(cause)]
+    return f" No session succeeds: repair {cause_words.title(live[0])}." if live and not found.sessions else ""
 
 
 def options(missing: Missing, found: Verdict) -> tuple[Run, ...]:
@@ -262,8 +272,8 @@ STEPS: Mapping[str, Callable[[Reason, Verdict], NextWords]] = {
     "nothing-refused-by-known-so-far": _enforced,
     "enough-evidence": _switch,
     "clean-days": _wait,
-    "too-few-reporters": _collect,
-    "too-few-sessions": _collect,
+    "too-few-reporters": _wait,
+    "too-few-sessions": _wait,
     "policy-unknown": _enter,
     "no-known-voice": _know,
 }

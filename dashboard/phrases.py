@@ -34,10 +34,10 @@ def share(part: float, whole: float) -> str:
 
 
 def at_most(bound: float) -> str:
-    """An upper bound as a share, rounded up, so that it holds as it is written: ``0.54 %``."""
+    """An upper bound as a share, rounded up, so that it holds as it is written: ``0.54 %``, ``1 %``."""
     if bound < _SMALLEST:
         return "<0.01 %"
-    return f"{math.ceil(bound * 10_000 - 1e-9) / 100:.2f} %"
+    return f"{math.ceil(bound * 10_000 - 1e-9) / 100:g} %"
 
 
 def part_of(part: float, whole: float | None, noun: str = "session") -> str:

@@ -6,6 +6,8 @@ Names from reports are in the sentences as they are: the caller makes them fit f
 import datetime as dt
 from collections.abc import Callable, Mapping
 
+from ingest.mtasts.enforcement import REFUSED
+
 from .clock import Window
 from .phrases import at_most, counted, listed, part_of, share, since_day, span, was
 from .verdict import Reason, Verdict
@@ -26,9 +28,13 @@ def look_back(found: Verdict) -> dt.date:
     return found.on - dt.timedelta(days=found.thresholds.lookback_days + found.thresholds.late_days)
 
 
-def _refusing(one: Reason, found: Verdict) -> str:
-    """The verb for refused sessions that are not over: they were refused under enforce, and would have been under testing."""
-    return was(one.figure) if found.mode == "enforce" else "would have been"
+def refused_words(found: Verdict, sessions: float) -> str:
+    """The verb for refused sessions: under enforce they were, under testing they would have been; after a change, both."""
+    if found.mode == "enforce":
+        return f"{was(sessions)} refused"
+    if any(cause.consequence == REFUSED and cause.enforced for cause in found.causes):
+        return f"{was(sessions)} refused or would have been"
+    return "would have been refused"
 
 
 def _by(one: Reason) -> str:
@@ -36,13 +42,13 @@ def _by(one: Reason) -> str:
 
 
 def _refused_sessions(one: Reason, found: Verdict) -> str:
-    return f"{part_of(one.figure, one.of)} {_refusing(one, found)} refused {span(one.since, one.until)}{_by(one)}."
+    return f"{part_of(one.figure, one.of)} {refused_words(found, one.figure)} {span(one.since, one.until)}{_by(one)}."
 
 
 def _refused_lately(one: Reason, found: Verdict) -> str:
     return (
-        f"Apart from these days, {counted(one.figure, 'session')} {_refusing(one, found)} refused {span(one.since, one.until)}"
-        f"{_by(one)}; such new days are still arriving."
+        f"In the newest days, which are still arriving, {counted(one.figure, 'session')} "
+        f"{refused_words(found, one.figure)} {span(one.since, one.until)}{_by(one)}."
     )
 
 
@@ -69,8 +75,14 @@ def _mode_none(one: Reason, found: Verdict) -> str:
     return f"The policy in force says mode: none{since}. Senders {still} an older policy until {one.until}."
 
 
+def _unusable(one: Reason) -> str:
+    """``of`` are all sessions of the voices that met it, on the days on which they did."""
+    whose = f"that {listed(one.voices)} counted {span(one.since, one.until)}"
+    return f"{part_of(one.figure, one.of)} {whose} could not use the policy ({listed(one.names)})"
+
+
 def _policy_failures(one: Reason, _found: Verdict) -> str:
-    return f"{part_of(one.figure, one.of)} could not use the policy {span(one.since, one.until)} ({listed(one.names)})."
+    return f"{_unusable(one)}."
 
 
 def _policy_gone(one: Reason, _found: Verdict) -> str:
@@ -136,8 +148,9 @@ def _too_few_sessions(one: Reason, _found: Verdict) -> str:
 
 
 def _refused_until(one: Reason, found: Verdict) -> str:
-    verb = was(one.figure) if found.mode == "enforce" else "would have been"
-    return f"{part_of(one.figure, one.of)} {verb} refused {span(one.since, one.until)}, clean since{_by(one)}."
+    days = f"on {one.until}" if one.since == one.until else f"from {one.since} until {one.until}"
+    verb = refused_words(found, one.figure)
+    return f"{part_of(one.figure, one.of)} {verb} {days}, clean since{_by(one)}."
 
 
 def _not_seen_again(one: Reason, _found: Verdict) -> str:
@@ -158,8 +171,7 @@ def _older_policy(one: Reason, found: Verdict) -> str:
 
 
 def _few_policy_failures(one: Reason, _found: Verdict) -> str:
-    last = f", last on {one.until}" if one.since != one.until else f" on {one.until}"
-    return f"{part_of(one.figure, one.of)} could not use the policy{last} ({listed(one.names)}): too few to call it broken."
+    return f"{_unusable(one)}: not often enough to call it broken."
 
 
 def _dane(one: Reason, _found: Verdict) -> str:
@@ -248,9 +260,9 @@ def _newcomers(one: Reason, _found: Verdict) -> str:
 
 
 def _newcomers_refused(one: Reason, found: Verdict) -> str:
-    verb = was(one.figure) if found.mode == "enforce" else "would have been"
+    verb = refused_words(found, one.figure)
     says = "says" if len(one.names) == 1 else "say"
-    return f"{listed(one.names)}, not known, {says} that {part_of(one.figure, one.of)} {verb} refused."
+    return f"{listed(one.names)}, not known, {says} that {part_of(one.figure, one.of)} {verb}."
 
 
 def _faulty(one: Reason, _found: Verdict) -> str:

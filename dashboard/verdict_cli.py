@@ -1,12 +1,14 @@
 """``starttally verdict``: the answer on the command line."""
 
 import datetime as dt
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import sqlalchemy as sa
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -21,6 +23,9 @@ from .queries.selection import EVERYTHING
 
 if TYPE_CHECKING:
     from .verdict import Verdict
+
+_LONGEST = 2_000
+_USUAL_WIDTH, _ANY_WIDTH = 80, 10_000
 
 # What a verdict needs (SciPy, pandas) is imported by the functions: it would cost doors and worker 90 MiB of memory each.
 
@@ -101,27 +106,47 @@ def _explain(found: "Verdict") -> None:
 
     typer.echo(f"{plaintext.one_line(found.domain)}: {found.name}")
     for line in verdict_words.lines(found):
-        typer.echo(plaintext.one_line(line, 1_000))
+        typer.echo(plaintext.one_line(line, _LONGEST))
 
 
 def _table(every: "Sequence[Verdict]") -> None:
+    """All domains: a table where it fits, else a paragraph each; a domain name is never cut."""
     if not every:
         typer.echo("no domain has a report yet")
         return
     table = Table(box=None, pad_edge=False)
-    for heading, justify in (
-        ("domain", "left"),
-        ("verdict", "left"),
-        ("mode", "left"),
-        ("sessions", "right"),
-        ("refused", "right"),
-        ("bound", "right"),
-        ("reporters", "right"),
-    ):
-        table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for heading in ("domain", "verdict", "mode"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("sessions", "refused", "at most", "reporters"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for one in every:
-        row = (one.domain, one.name, one.mode, f"{one.sessions:,}", f"{one.refused + one.refused_lately:,}")
-        cells = (*row, f"{one.bound:.2%}" if one.sessions else "-", str(one.reporters))
-        table.add_row(*(Text(plaintext.one_line(cell)) for cell in cells))
-    # Whole words, whatever the terminal's width: a cut domain name is none.
-    Console(width=Console(width=10_000).measure(table).maximum).print(table)
+        table.add_row(*(Text(plaintext.one_line(cell)) for cell in _cells(one)))
+    console, measure = Console(), Console(width=_ANY_WIDTH).measure(table).maximum
+    # Where nothing says how wide it is shown, as wide as a terminal is.
+    width = console.width if console.is_terminal else min(console.width, _USUAL_WIDTH)
+    if measure <= width:
+        Console(width=measure).print(table)
+        return
+    for one in every:
+        _paragraph(one, width)
+
+
+def _cells(one: "Verdict") -> tuple[str, ...]:
+    from .phrases import at_most
+
+    # The newest days' refusals are not among the sessions: they are told apart, as the one domain's answer does.
+    refused = f"{one.refused:,}" + (f" + {one.refused_lately:,}" if one.refused_lately else "")
+    bound = at_most(one.bound) if one.sessions else "-"
+    return one.domain, one.name, one.mode, f"{one.sessions:,}", refused, bound, str(one.reporters)
+
+
+def _paragraph(one: "Verdict", width: int) -> None:
+    from .verdict_words import in_brief
+
+    domain = plaintext.one_line(one.domain)
+    head = f"{domain}  {one.name}"
+    typer.echo(head if cell_len(head) <= width else f"{domain}\n  {one.name}")
+    for line in textwrap.wrap(
+        plaintext.one_line(in_brief(one), _LONGEST), width, initial_indent="  ", subsequent_indent="  "
+    ):
+        typer.echo(line)

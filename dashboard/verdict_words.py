@@ -14,7 +14,7 @@ from .commands_to_run import Run, believe_command, dismiss_command
 from .newcomers import Newcomer
 from .phrases import at_most, counted, listed, part_of, share, since_day, span, was
 from .policy_history import Held
-from .reason_words import newest_days, reason
+from .reason_words import newest_days, reason, refused_words
 from .verdict import Missing, Reason, Verdict
 
 TITLES: Mapping[str, str] = {
@@ -38,7 +38,10 @@ _MOST_CAUSES, _MOST_NEWCOMERS = 12, 5
 
 
 def sentence(found: Verdict) -> str:
-    """The verdict in a sentence or two that a manager understands, with the figures and days that matter."""
+    """The verdict in a sentence or two that a manager understands, with the figures and days that matter.
+
+    Figures and days only: no name from a report or a record is in it, so it fits everywhere, Markdown included.
+    """
     accepted = found.name in (rules.READY, rules.ENFORCING) and _has(found, "accepted-sessions")
     return _SENTENCES[found.name](found) + (_APART if accepted else "")
 
@@ -72,14 +75,17 @@ def _refusing(found: Verdict) -> str:
 
 
 def _broken(found: Verdict) -> str:
-    if _has(found, "policy-gone"):
-        gone = _reason(found, "policy-gone")
-        since = f" since {gone.since}" if gone else ""
-        return f"Senders that knew this domain's policy find none{since}: once their caches run out, nothing protects its mail."
+    if gone := _reason(found, "policy-gone"):
+        is_one = len(gone.names) == 1
+        senders = (
+            "A sender that knew this domain's policy finds" if is_one else "Senders that knew this domain's policy find"
+        )
+        caches = "its cache runs" if is_one else "their caches run"
+        return f"{senders} none since {gone.since}: once {caches} out, nothing protects the mail."
     if _has(found, "policy-faulty"):
         return "This domain's policy or its record is faulty, so senders cannot use it."
     if missing := _reason(found, "mx-missing"):
-        return f"Mail is being turned away: the policy enforces and leaves out {listed(missing.names)}."
+        return f"Mail is being turned away: the policy enforces and leaves out {counted(missing.figure, 'MX host')}."
     return (
         "Senders cannot get or read this domain's policy: those without it in a cache are not protected, and no change of it "
         "reaches the others."
@@ -89,10 +95,10 @@ def _broken(found: Verdict) -> str:
 def _no_policy(found: Verdict) -> str:
     failed = _reason(found, "failures-without-policy")
     first = f"{part_of(failed.figure, failed.of)} failed in TLS, and no policy asks for it. " if failed else ""
-    if one := _reason(found, "one-sender-found-none"):
+    if _has(found, "one-sender-found-none"):
         return (
-            f"{first}One sender, {listed(one.names)}, looked for an MTA-STS policy and found none; as far as it can tell, "
-            "nothing protects mail to this domain on its way."
+            f"{first}One sender looked for an MTA-STS policy and this sender found none; as far as it can tell, nothing protects "
+            "mail to this domain on its way."
         )
     return (
         f"{first}Senders look for an MTA-STS policy and find none, so nothing protects mail to this domain on its way."
@@ -109,17 +115,16 @@ def _waiting(found: Verdict) -> str:
         return "No known reporter has reported about this domain yet, so nothing can be told."
     if _has(found, "policy-unknown"):
         return "Nobody quotes a policy that can be read, so nobody knows what the sessions prove."
-    lacks = [_LACKS[one.code](one) for one in found.missing if one.code in _LACKS]
-    by = [one.by for one in found.missing]
-    known = [day for day in by if day is not None]
-    ready = f": ready on {max(known)} if it stays so" if known and len(known) == len(by) else ""
-    return f"{_so_far(found)}, but {' and '.join(lacks)}{ready}."
+    lacks = ", ".join(f"{one.have:,.0f} of {counted(one.need, _LACKS[one.code])}" for one in found.missing)
+    day = next_words.ready_on(found)
+    ready = f"; ready on {day} if it stays so" if day else ""
+    return f"{_so_far(found)}, but too little is known yet: {lacks}{ready}."
 
 
-_LACKS: Mapping[str, Callable[[Missing], str]] = {
-    "clean-days": lambda one: f"only {one.have:,.0f} of {counted(one.need, 'clean day')} are complete",
-    "too-few-reporters": lambda one: f"only {one.have:,.0f} of {counted(one.need, 'independent reporter')} tell of it",
-    "too-few-sessions": lambda one: f"only {one.have:,.0f} of {counted(one.need, 'clean session')} are known",
+_LACKS: Mapping[str, str] = {
+    "clean-days": "clean day",
+    "too-few-reporters": "independent reporter",
+    "too-few-sessions": "clean session",
 }
 
 
@@ -139,7 +144,7 @@ def _not_ready(found: Verdict) -> str:
         lately = " of the newest days" if refused.code == "refused-lately" else ""
         return f"Do not switch to enforce yet: {part_of(refused.figure, refused.of)}{lately} {rest}."
     missing = _reason(found, "mx-missing")
-    hosts = listed(missing.names) if missing else "MX hosts"
+    hosts = counted(missing.figure if missing else 0, "MX host")
     return f"Do not switch to enforce yet: it would refuse mail to {hosts}, which no mx line of the policy covers."
 
 
@@ -160,10 +165,11 @@ def _enforcing(found: Verdict) -> str:
     past = _reason(found, "refused-until")
     by = " that a known reporter sees" if _accusing(found) else ""
     if past:
-        sessions = f"{part_of(past.figure, past.of)} {was(past.figure)} until {past.until}"
-        return f"The policy enforces encryption. No mail{by} is being refused; {sessions}."
-    so_far = " so far" if next_words.is_early(found) else ""
-    return f"The policy enforces encryption, and no mail{by} has been refused{so_far}."
+        days = f"on {past.until}" if past.since == past.until else f"until {past.until}"
+        sessions = f"{part_of(past.figure, past.of)} {was(past.figure)} refused {days}, and none since"
+        return f"The policy enforces encryption. No mail{by} is being refused now: {sessions}."
+    when = "so far" if next_words.is_early(found) else f"since {found.window.start}"
+    return f"The policy enforces encryption, and no mail{by} has been refused {when}."
 
 
 def _withdrawn(found: Verdict) -> str:
@@ -215,27 +221,30 @@ def evidence(found: Verdict) -> str:
         words = f"Evidence, {days}: no session counts"
     else:
         whole = f"{counted(found.sessions, 'session')} by {counted(found.reporters, 'independent reporter')}"
-        words = f"Evidence, {days}: {f'{found.refused:,}' if found.refused else 'none'} of {whole} {_refused(found, found.refused or 1)}"
-        bound = at_most(found.bound)
-        words += (
-            f" ({share(found.refused, found.sessions)}), at most {bound} with {_sure(found)} confidence"
-            if found.refused
-            else ""
-        )
+        refused = f"{found.refused:,}" if found.refused else "none"
+        words = f"Evidence, {days}: {refused} of {whole} {refused_words(found, found.refused or 1)}"
+        if found.refused:
+            rate, bound = share(found.refused, found.sessions), at_most(found.bound)
+            words += f" ({rate}), at most {bound} with {_sure(found)} confidence"
     if lately:
         newest = newest_days(found.window, found.on)
-        words += f"; apart from these {counted(lately, 'session')} {newest} {_refused(found, lately)}"
+        words += f"; apart from these, {counted(lately, 'session')} of the newest days ({newest}) {refused_words(found, lately)}"
     return f"{words}."
-
-
-def _refused(found: Verdict, sessions: int) -> str:
-    """Under enforce sessions were refused, under testing they would have been."""
-    is_enforced = found.mode == "enforce" or _has(found, "refused-by-older-policy")
-    return f"{was(sessions)} refused" if is_enforced else "would have been refused"
 
 
 def _sure(found: Verdict) -> str:
     return f"{found.thresholds.confidence * 100:.6g} %"
+
+
+def in_brief(found: Verdict) -> str:
+    """The figures of a verdict in a line, for a list of domains."""
+    mode = found.mode or "no policy known"
+    refused = f"{found.refused:,}" if found.refused else "none"
+    words = f"{refused} of {counted(found.sessions, 'session')} refused, at most {at_most(found.bound)}"
+    if not found.sessions:
+        words = "no session counts"
+    lately = f", {found.refused_lately:,} more in the newest days" if found.refused_lately else ""
+    return f"{mode}: {words}{lately}; {counted(found.reporters, 'reporter')}"
 
 
 def caches(found: Verdict) -> Iterator[str]:
@@ -264,11 +273,19 @@ def newcomer(one: Newcomer, found: Verdict) -> str:
     """Who is not known, and what it tells."""
     signer = f", signed by {one.signer}" if one.signer else ", unsigned"
     tells = f"{counted(one.sessions, 'session')} {span(one.first_day, one.last_day)}"
-    verb = was(one.refused) if found.mode == "enforce" else "would have been"
-    refused = f"{one.refused:,} of them {verb} refused" if one.refused else "none of them refused"
+    verb = refused_words(found, one.refused)
+    refused = f"{one.refused:,} of them {verb}" if one.refused else "none of them refused"
     more = [f"quotes mode {listed(one.modes)}"] if one.modes else []
     more += ["finds no policy"] if one.finds_none else []
     return f"{one.organization} ({one.voice}{signer}): {tells}, {'; '.join([refused, *more])}."
+
+
+def newcomer_commands(one: Newcomer, found: Verdict) -> tuple[Run, ...]:
+    """What makes a newcomer count, and what takes it off the screen."""
+    return (
+        Run("To believe it", believe_command(found.domain, one.voice)),
+        Run("To dismiss it", dismiss_command(found.domain, one.voice)),
+    )
 
 
 def with_newcomers(found: Verdict) -> str:
@@ -314,8 +331,7 @@ def _causes(causes: tuple[Cause, ...], found: Verdict) -> Iterator[str]:
 def _newcomers(found: Verdict) -> Iterator[str]:
     for one in found.newcomers[:_MOST_NEWCOMERS]:
         yield f"  {newcomer(one, found)}"
-        yield f"    To believe it: {believe_command(found.domain, one.voice)}"
-        yield f"    To dismiss it: {dismiss_command(found.domain, one.voice)}"
+        yield from _commands(newcomer_commands(one, found))
     if len(found.newcomers) > _MOST_NEWCOMERS:
         yield f"  {counted(len(found.newcomers) - _MOST_NEWCOMERS, 'more stranger')}: see --json."
     if words := with_newcomers(found):
