@@ -154,7 +154,7 @@ def commands(cause: Cause, found: Verdict) -> Iterator[Run]:
         return
     if cause.result_type == MX_NOT_IN_POLICY and cause.is_listed:
         yield Run("To print the policy with it", next_command(found.domain))
-    yield Run("Once it is repaired", repaired_command(found.domain, cause, max(cause.last_day, found.on)))
+    yield Run("Once it is repaired", repaired_command(found.domain, cause))
     yield Run("If it will not be", accept_command(found.domain, cause))
 
 

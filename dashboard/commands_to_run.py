@@ -8,6 +8,8 @@ import shlex
 
 import msgspec
 
+from ingest.tlsrpt.vocabulary import NO_POLICY_FOUND
+
 from .causes import Cause
 from .evidence import NO_MX
 
@@ -24,23 +26,23 @@ class Run(msgspec.Struct, frozen=True):
 
 def accept_command(domain: str, cause: Cause) -> str:
     """Accepts a cause: for every voice, or for the only one that saw it."""
-    one = ("--reporter", cause.voices[0]) if len(cause.voices) == 1 else ()
-    return _override("accept", domain, *_cause(cause), *one)
+    voice = ("--voice", cause.voices[0]) if len(cause.voices) == 1 else ()
+    return _override("accept", domain, cause.result_type, *_mx(cause), *voice)
 
 
-def accept_absence_command(domain: str, result_type: str, voice: str) -> str:
+def accept_absence_command(domain: str, voice: str) -> str:
     """Accepts that a voice finds no policy."""
-    return _override("accept", domain, "--result-type", result_type, "--reporter", voice)
+    return _override("accept", domain, NO_POLICY_FOUND, "--voice", voice)
 
 
-def repaired_command(domain: str, cause: Cause, on: dt.date) -> str:
-    """Says that a cause was repaired on the day ``on``."""
-    return _override("repaired", domain, *_cause(cause), "--on", str(on))
+def repaired_command(domain: str, cause: Cause) -> str:
+    """Says that a cause was repaired on the last day on which it was seen."""
+    return _override("repaired", domain, cause.result_type, *_mx(cause), "--on", str(cause.last_day))
 
 
-def repaired_absence_command(domain: str, result_type: str, on: dt.date) -> str:
-    """Says that the policy can be found again since the day ``on``."""
-    return _override("repaired", domain, "--result-type", result_type, "--on", str(on))
+def repaired_absence_command(domain: str, on: dt.date) -> str:
+    """Says that the policy could be found again after the day ``on``."""
+    return _override("repaired", domain, NO_POLICY_FOUND, "--on", str(on))
 
 
 def believe_command(domain: str, voice: str) -> str:
@@ -55,7 +57,7 @@ def dismiss_command(domain: str, voice: str) -> str:
 
 def thresholds_command(domain: str, option: str) -> str:
     """Sets a threshold of this domain; ``option`` as a verdict's Missing has it: ``--reporters 1``."""
-    return _override("thresholds", domain, *option.split())
+    return shlex.join(["starttally", "override", "thresholds", domain, *option.split()]) + _NOTE
 
 
 def policy_command(domain: str) -> str:
@@ -83,9 +85,12 @@ def look_command(domain: str) -> str:
     return shlex.join(["curl", "-i", f"https://mta-sts.{domain}/.well-known/mta-sts.txt"])
 
 
-def _override(word: str, domain: str, *arguments: str) -> str:
-    return shlex.join(["starttally", "override", word, domain, *arguments]) + _NOTE
+def _override(name: str, domain: str, subject: str, *options: str) -> str:
+    if subject.startswith("-"):
+        # A sender's result type must not be taken for an option.
+        return f"{shlex.join(['starttally', 'override', name, *options])}{_NOTE} -- {shlex.join([domain, subject])}"
+    return shlex.join(["starttally", "override", name, domain, subject, *options]) + _NOTE
 
 
-def _cause(cause: Cause) -> tuple[str, ...]:
-    return "--result-type", cause.result_type, "--mx", cause.mx_host or NO_MX
+def _mx(cause: Cause) -> tuple[str, ...]:
+    return "--mx", cause.mx_host or NO_MX

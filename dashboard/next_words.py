@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from ingest.mtasts.enforcement import POLICY_UNUSABLE
-from ingest.tlsrpt.vocabulary import NO_POLICY_FOUND
 
 from . import cause_words, commands_to_run
 from .commands_to_run import Run, next_command
@@ -124,15 +123,15 @@ def _reach(_one: Reason, found: Verdict) -> NextWords:
 
 
 def _publish_again(one: Reason, found: Verdict) -> NextWords:
-    domain, day = found.domain, max(found.on, one.until or found.on)
-    repaired = commands_to_run.repaired_absence_command(domain, NO_POLICY_FOUND, day)
+    domain, day = found.domain, one.until or found.on
+    repaired = commands_to_run.repaired_absence_command(domain, day)
     commands = [
         Run("To look at it as senders do", commands_to_run.look_command(domain)),
         Run("To print what to publish", next_command(domain)),
         Run("Once it is there again", repaired),
     ]
     if len(one.voices) == 1:
-        accept = commands_to_run.accept_absence_command(domain, NO_POLICY_FOUND, one.voices[0])
+        accept = commands_to_run.accept_absence_command(domain, one.voices[0])
         commands.append(Run("If only this sender does not find it", accept))
     return NextWords(
         f"Publish the TXT record at _mta-sts.{domain} and the policy file again, unless they were withdrawn on purpose.",
