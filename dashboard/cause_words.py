@@ -74,7 +74,7 @@ def consequence(cause: Cause, found: Verdict) -> str:
     they = "it" if cause.sessions + cause.accepted == 1 else "them"
     if cause.consequence == REFUSED:
         if cause.phase == AHEAD:
-            return f"Enforce will refuse {they} as soon as the caches of these senders say so."
+            return "Enforce will refuse such sessions as soon as the caches of these senders hold it."
         return _refused(cause, they)
     end = f" until {cause.until}" if cause.until and cause.until >= found.on else ""
     return {
@@ -144,7 +144,7 @@ def mx_line(cause: Cause) -> str:
     if cause.result_type != MX_NOT_IN_POLICY or cause.over or not cause.mx_host:
         return ""
     if cause.is_listed:
-        return f"Add this line to the policy: mx: {cause.mx_host}"
+        return f'Add this line to the policy: "mx: {cause.mx_host}".'
     return "Add the host to the policy if it is yours; if not, somebody answers MX queries falsely."
 
 

@@ -83,7 +83,7 @@ def _wait_for_caches(one: Reason, found: Verdict) -> NextWords:
 
 
 def _serve(one: Reason, found: Verdict) -> NextWords:
-    things = f"the policy file, then the TXT record at _mta-sts.{found.domain}"
+    things = f"the TXT record at _mta-sts.{found.domain}, and after it the policy file"
     look = Run("To see that it is served", commands_to_run.look_command(found.domain))
     if one.until is None:
         words = "Keep serving the policy file for as long as the largest max_age that was ever served"
@@ -107,9 +107,12 @@ def _correct(_one: Reason, found: Verdict) -> NextWords:
 
 
 def _add_lines(one: Reason, found: Verdict) -> NextWords:
-    lines = listed([f"mx: {name}" for name in one.names])
+    told = {cause.mx_host for cause in found.causes if cause.blocks and cause_words.mx_line(cause)}
+    lines = listed([f'"mx: {name}"' for name in one.names])
     it = "this line" if len(one.names) == 1 else "these lines"
-    return NextWords(f"Publish the policy with {it}: {lines}", (Run("To print it", next_command(found.domain)),))
+    if {*one.names} <= told:
+        return NextWords("")
+    return NextWords(f"Publish the policy with {it}: {lines}.", (Run("To print it", next_command(found.domain)),))
 
 
 def _reach(_one: Reason, found: Verdict) -> NextWords:
@@ -205,7 +208,7 @@ def _wait(_one: Reason, found: Verdict) -> NextWords:
 _LACKING: Mapping[str, str] = {
     "clean-days": "clean days",
     "too-few-reporters": "other reporters",
-    "too-few-sessions": "other sessions",
+    "too-few-sessions": "more sessions",
 }
 
 

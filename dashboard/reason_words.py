@@ -29,10 +29,12 @@ def look_back(found: Verdict) -> dt.date:
 
 
 def refused_words(found: Verdict, sessions: float) -> str:
-    """The verb for refused sessions: under enforce they were, under testing they would have been; after a change, both."""
+    """The verb for so many refused sessions: under enforce they were, under testing they would have been; after a change of
+    the mode, both. It goes with "none", too.
+    """
     if found.mode == "enforce":
-        return f"{was(sessions)} refused"
-    if any(cause.consequence == REFUSED and cause.enforced for cause in found.causes):
+        return f"{was(sessions or 1)} refused"
+    if sessions and any(cause.consequence == REFUSED and cause.enforced for cause in found.causes):
         return f"{was(sessions)} refused or would have been"
     return "would have been refused"
 
@@ -272,7 +274,7 @@ def _faulty(one: Reason, _found: Verdict) -> str:
 def _mx_missing(one: Reason, found: Verdict) -> str:
     refuses = "refuses" if found.mode == "enforce" else "would refuse"
     host, line = ("an MX host", "Its line is") if len(one.names) == 1 else ("MX hosts", "Their lines are")
-    lines = listed([f"mx: {name}" for name in one.names])
+    lines = listed([f'"mx: {name}"' for name in one.names])
     return f"The policy leaves out {host}, where enforce {refuses} every session. {line} missing: {lines}."
 
 

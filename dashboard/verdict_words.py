@@ -97,8 +97,8 @@ def _no_policy(found: Verdict) -> str:
     first = f"{part_of(failed.figure, failed.of)} failed in TLS, and no policy asks for it. " if failed else ""
     if _has(found, "one-sender-found-none"):
         return (
-            f"{first}One sender looked for an MTA-STS policy and this sender found none; as far as it can tell, nothing protects "
-            "mail to this domain on its way."
+            f"{first}One sender looked for an MTA-STS policy, and this sender found none; as far as it can tell, nothing "
+            "protects mail to this domain on its way."
         )
     return (
         f"{first}Senders look for an MTA-STS policy and find none, so nothing protects mail to this domain on its way."
@@ -222,14 +222,21 @@ def evidence(found: Verdict) -> str:
     else:
         whole = f"{counted(found.sessions, 'session')} by {counted(found.reporters, 'independent reporter')}"
         refused = f"{found.refused:,}" if found.refused else "none"
-        words = f"Evidence, {days}: {refused} of {whole} {refused_words(found, found.refused or 1)}"
+        words = f"Evidence, {days}: {refused} of {whole} {refused_words(found, found.refused)}"
         if found.refused:
             rate, bound = share(found.refused, found.sessions), at_most(found.bound)
             words += f" ({rate}), at most {bound} with {_sure(found)} confidence"
     if lately:
         newest = newest_days(found.window, found.on)
-        words += f"; apart from these, {counted(lately, 'session')} of the newest days ({newest}) {refused_words(found, lately)}"
+        words += (
+            f"; apart from these, {counted(lately, 'session')} of the newest days ({newest}) {_lately_refused(found)}"
+        )
     return f"{words}."
+
+
+def _lately_refused(found: Verdict) -> str:
+    by_caches = _has(found, "refused-by-older-policy") and not _has(found, "refused-lately")
+    return f"{was(found.refused_lately)} refused" if by_caches else refused_words(found, found.refused_lately)
 
 
 def _sure(found: Verdict) -> str:
