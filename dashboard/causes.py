@@ -89,8 +89,8 @@ class Causes:
         for fact in facts:
             groups[fact.phase, fact.consequence, fact.result_type, fact.host].append(fact)
             saw[fact.result_type, fact.host].add(fact.entry.voice)
-        found = [Gathered(self._cause(group, saw), tuple(group)) for group in groups.values()]
-        return sorted(found, key=_most_first)
+        causes = [Gathered(self._cause(group, saw), tuple(group)) for group in groups.values()]
+        return sorted(causes, key=_most_first)
 
     def _cause(self, facts: Sequence[Fact], saw: Mapping[tuple[str, str], set[str]]) -> Cause:
         first = facts[0]
@@ -149,7 +149,7 @@ class Causes:
 def listed_hosts(evidence: Evidence) -> tuple[str, ...]:
     """The MX hosts that operator or probe name, in their normal form."""
     probe = fresh_probe(evidence)
-    hosts = (*evidence.mx_hosts, *(one.host for one in probe.hosts)) if probe else evidence.mx_hosts
+    hosts = (*evidence.mx_hosts, *(probed.host for probed in probe.hosts)) if probe else evidence.mx_hosts
     return tuple(sorted({normalised(host) for host in hosts}))
 
 

@@ -25,6 +25,7 @@ def thresholds(settings: Settings) -> Thresholds:
     return Thresholds(
         window_days=settings.verdict_window_days,
         late_days=settings.verdict_late_days,
+        lookback_days=max(settings.verdict_lookback_days, settings.verdict_window_days),
         reporters=settings.verdict_reporters,
         bound=settings.verdict_bound,
         signers=settings.verdict_signers,

@@ -12,7 +12,7 @@ import msgspec
 
 from . import voices
 from .intake import EVIDENCE, TRUST_ORDER
-from .tlsrpt.report import FILE_NAME, HEADER, NOWHERE, OTHER_ENTRIES, REPORT_ID
+from .tlsrpt.domains import FILE_NAME, HEADER, NOWHERE, OTHER_ENTRIES, REPORT_ID
 
 Key = tuple[str, str]  # policy_domain, report_key
 

@@ -172,6 +172,12 @@ class Settings(BaseSettings):
         le=14,
         description="Newest complete days left out of them, because reports about these are still arriving.",
     )
+    verdict_lookback_days: int = Field(
+        90,
+        ge=14,
+        le=366,
+        description="How many days the window of a verdict may reach back, when its days are too few for enough sessions.",
+    )
     verdict_bound: float = Field(
         0.01,
         gt=0,

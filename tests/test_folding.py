@@ -6,7 +6,7 @@ import pytest
 
 from ingest.folding import Copy, Inferred, Standing, displaced, fold
 from ingest.intake import EVIDENCE, IMPORTED, UNAUTHENTICATED, UNVERIFIED, VERIFIED
-from ingest.tlsrpt.report import FILE_NAME, HEADER, NOWHERE, REPORT_ID
+from ingest.tlsrpt.domains import FILE_NAME, HEADER, NOWHERE, REPORT_ID
 
 NOON = dt.datetime(2026, 3, 15, 12, tzinfo=dt.UTC)
 CLAIM = ("tls@sender.example", "Sender Inc.")

@@ -231,46 +231,41 @@ def _entries(
     said, entry = report.c, policy_entry.c
     query = (
         sa.select(said.policy_domain, said.report_key, said.day, said.organization, said.signer, said.long_range)
-        .add_columns(
-            said.voice,
-            said.failure_day,
-            entry.position,
-            entry.policy_type,
-            entry.policy_digest,
-            entry.successful_sessions,
-        )
-        .add_columns(entry.failed_sessions, entry.unexplained_sessions)
+        .add_columns(said.voice, said.failure_day, entry.position, entry.policy_type, entry.policy_digest)
+        .add_columns(entry.successful_sessions, entry.failed_sessions, entry.unexplained_sessions)
         .select_from(_with_entries())
         .where(*about.since(first))
         .order_by(said.policy_domain, said.day, said.organization, said.report_key, entry.position)
     )
     found: dict[str, list[Entry]] = collections.defaultdict(list)
     for row in connection.execute(query):
-        voice = speakers[row.policy_domain].resolve(row.voice)
-        standing = standings.get((row.policy_domain, row.report_key)) or Standing(
-            True, True, False, voice, tuple(row[:2])
-        )
-        if not standing.counts and not standing.accuses:
-            continue
-        accuses = standing.accuses
-        found[row.policy_domain].append(
-            Entry(
-                day=row.day,
-                voice=standing.voice,
-                organization=row.organization,
-                signer=row.signer,
-                policy_type=row.policy_type,
-                policy=policies.get((row.policy_domain, row.policy_digest or "")),
-                successful=(row.successful_sessions or 0) if standing.counts else 0,
-                failed=row.failed_sessions if accuses else 0,
-                unexplained=row.unexplained_sessions if accuses else 0,
-                failures=tuple(_failure(*one) for one in failures.get((*row[:2], row.position), ()) if accuses),
-                long_range=row.long_range,
-                report=row.report_key,
-                failure_day=row.failure_day,
-            )
-        )
+        key = (row.policy_domain, row.report_key)
+        alone = Standing(True, True, False, speakers[row.policy_domain].resolve(row.voice), key)
+        standing = standings.get(key, alone)
+        if standing.counts or standing.accuses:
+            policy = policies.get((row.policy_domain, row.policy_digest or ""))
+            entry_of_report = _entry(row, standing, policy, failures.get((*key, row.position), ()))
+            found[row.policy_domain].append(entry_of_report)
     return found
+
+
+def _entry(row: Any, standing: Standing, policy: Policy | None, failures: Iterable[tuple[Any, ...]]) -> Entry:  # noqa: ANN401
+    accuses = standing.accuses
+    return Entry(
+        day=row.day,
+        voice=standing.voice,
+        organization=row.organization,
+        signer=row.signer,
+        policy_type=row.policy_type,
+        policy=policy,
+        successful=(row.successful_sessions or 0) if standing.counts else 0,
+        failed=row.failed_sessions if accuses else 0,
+        unexplained=row.unexplained_sessions if accuses else 0,
+        failures=tuple(_failure(*one) for one in failures) if accuses else (),
+        long_range=row.long_range,
+        report=row.report_key,
+        failure_day=row.failure_day,
+    )
 
 
 def _failure(result_type: str, host: str, reason: str, policy_type: str, sessions: float) -> Failure:

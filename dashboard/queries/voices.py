@@ -39,8 +39,12 @@ class Speaker(msgspec.Struct):
         nobody else is known.
         """
         if signers:
-            return OPERATOR if self.voice in {voices.registrable(name) or name for name in signers} else ""
+            return OPERATOR if any(self._is_of(name) for name in signers) else ""
         return self._own_basis(on)
+
+    def _is_of(self, domain: str) -> bool:
+        """Whether the voice is that of ``domain``, or below it."""
+        return self.voice in (domain, voices.registrable(domain)) or self.voice.endswith(f".{domain}")
 
     def is_acquainted(self, on: dt.date) -> bool:
         """Whether the voice is known without the operator's list: then a name may be known to be its."""

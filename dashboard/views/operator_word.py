@@ -116,7 +116,7 @@ def _accept(visit: Visit, verdict: Verdict) -> None:
             return
         st.text("For what needs no repair of yours: a sender known to be broken, a host that is being taken down.")
         number = st.selectbox("Cause", range(len(causes)), format_func=lambda n: _cause(causes[n]), key=_key("cause"))
-        reporters = [name for name in causes[number].organizations if name]
+        reporters = [voice for voice in causes[number].voices if voice]
         choices = [*reporters, ""] if len(reporters) == 1 else ["", *reporters]
         reporter = st.selectbox(
             "Reported by",

@@ -60,7 +60,7 @@ def mode_in_force(evidence: Evidence, stated: str) -> str:
         ("enforce", [("a", 20, "testing"), ("a", 8, "enforce"), ("a", 2, "testing")], "enforce*"),
         (
             "enforce",
-            [("a", 20, "testing"), ("a", 8, "enforce"), *(("a", ago, "testing") for ago in (4, 3, 2))],
+            [("a", 20, "testing"), ("a", 8, "enforce"), *(("a", ago, "testing") for ago in (6, 5, 4, 3, 2))],
             "testing",
         ),
         ("enforce", [("a", 20, "testing"), ("a", 8, "enforce"), ("a", 2, "other")], "other"),
