@@ -182,17 +182,10 @@ def _switch(_one: Reason, found: Verdict) -> NextWords:
     )
 
 
-def ready_on(found: Verdict) -> dt.date | None:
-    """The day on which nothing will be missing, if it stays so; None when something is that cannot be foreseen."""
-    days = [lack.by for lack in found.missing]
-    known = [day for day in days if day is not None]
-    return max(known) if known and len(known) == len(days) else None
-
-
 def _wait(_one: Reason, found: Verdict) -> NextWords:
     """What comes by waiting, what does not, and what makes it suffice."""
     commands = tuple(command for lack in found.missing for command in options(lack, found))
-    if day := ready_on(found):
+    if day := found.ready_on:
         return NextWords(f"Wait, and keep the policy as it is: ready on {day} if it stays so.", commands)
     words = "Keep the policy as it is."
     if days := [lack.by for lack in found.missing if lack.by]:

@@ -22,10 +22,14 @@ from ingest.tlsrpt import names
 from .queries.selection import EVERYTHING
 
 if TYPE_CHECKING:
+    from rich.console import JustifyMethod
+
     from .verdict import Verdict
 
 _LONGEST = 2_000
 _USUAL_WIDTH, _ANY_WIDTH = 80, 10_000
+# Columns of the table that are left out first, from the right; those that hold words.
+_LESS, _WORDS = 2, ("domain", "verdict", "mode")
 
 # What a verdict needs (SciPy, pandas) is imported by the functions: it would cost doors and worker 90 MiB of memory each.
 
@@ -110,34 +114,44 @@ def _explain(found: "Verdict") -> None:
 
 
 def _table(every: "Sequence[Verdict]") -> None:
-    """All domains: a table where it fits, else a paragraph each; a domain name is never cut."""
+    """All domains: a table, of fewer columns where it is narrow, else a paragraph each; a domain name is never cut."""
     if not every:
         typer.echo("no domain has a report yet")
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("domain", "verdict", "mode"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("sessions", "refused", "at most", "reporters"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for one in every:
-        table.add_row(*(Text(plaintext.one_line(cell)) for cell in _cells(one)))
-    console, measure = Console(), Console(width=_ANY_WIDTH).measure(table).maximum
+    console = Console()
     # Where nothing says how wide it is shown, as wide as a terminal is.
     width = console.width if console.is_terminal else min(console.width, _USUAL_WIDTH)
-    if measure <= width:
-        Console(width=measure).print(table)
-        return
+    columns = _columns(every)
+    for shown, gap in ((len(columns), 2), (len(columns), 1), (len(columns) - _LESS, 2), (len(columns) - _LESS, 1)):
+        table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
+        for heading, _ in columns[:shown]:
+            justify: JustifyMethod = "left" if heading in _WORDS else "right"
+            table.add_column(heading, justify=justify, no_wrap=True)
+        for cells in zip(*(cells for _, cells in columns[:shown]), strict=True):
+            table.add_row(*(Text(plaintext.one_line(cell)) for cell in cells))
+        measure = Console(width=_ANY_WIDTH).measure(table).maximum
+        if measure <= width:
+            Console(width=measure).print(table)
+            return
     for one in every:
         _paragraph(one, width)
 
 
-def _cells(one: "Verdict") -> tuple[str, ...]:
+def _columns(every: "Sequence[Verdict]") -> "Sequence[tuple[str, Sequence[str]]]":
+    """Headings and cells. What was refused in the newest days is not among the sessions: it has a column of its own."""
     from .phrases import at_most
 
-    # The newest days' refusals are not among the sessions: they are told apart, as the one domain's answer does.
-    refused = f"{one.refused:,}" + (f" + {one.refused_lately:,}" if one.refused_lately else "")
-    bound = at_most(one.bound) if one.sessions else "-"
-    return one.domain, one.name, one.mode, f"{one.sessions:,}", refused, bound, str(one.reporters)
+    lately = [f"+{one.refused_lately:,}" if one.refused_lately else "" for one in every]
+    return [
+        ("domain", [one.domain for one in every]),
+        ("verdict", [one.name for one in every]),
+        ("mode", [one.mode for one in every]),
+        ("sessions", [f"{one.sessions:,}" for one in every]),
+        ("refused", [f"{one.refused:,}" for one in every]),
+        *([("newest", lately)] if any(lately) else []),
+        ("at most", [at_most(one.bound) if one.sessions else "-" for one in every]),
+        ("reporters", [str(one.reporters) for one in every]),
+    ]
 
 
 def _paragraph(one: "Verdict", width: int) -> None:

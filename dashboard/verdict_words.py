@@ -116,8 +116,7 @@ def _waiting(found: Verdict) -> str:
     if _has(found, "policy-unknown"):
         return "Nobody quotes a policy that can be read, so nobody knows what the sessions prove."
     lacks = ", ".join(f"{one.have:,.0f} of {counted(one.need, _LACKS[one.code])}" for one in found.missing)
-    day = next_words.ready_on(found)
-    ready = f"; ready on {day} if it stays so" if day else ""
+    ready = f"; ready on {found.ready_on} if it stays so" if found.ready_on else ""
     return f"{_so_far(found)}, but too little is known yet: {lacks}{ready}."
 
 

@@ -30,11 +30,11 @@ def render(evidence: Evidence, found: Verdict) -> None:
         parts.commands(next_words(found).commands)
         return
     st.text(visible(step.words, 2_000))
-    parts.commands(next_words(found).commands)
     for remark in step.remarks:
         st.text(visible(remark, 2_000))
     if step.publication:
         _publication(step.publication)
+    parts.commands(next_words(found).commands)
     if step.way_back:
         with st.expander("The way back, should mail be refused"):
             st.text("The same in mode testing, with another new id:")
