@@ -219,7 +219,7 @@ def evidence(found: Verdict) -> str:
     elif not found.sessions:
         words = f"Evidence, {days}: no session counts"
     else:
-        whole = f"{counted(found.sessions, 'session')} by {counted(found.reporters, 'independent reporter')}"
+        whole = f"{counted(found.sessions, 'session')} by {counted(found.reporters, _reporter(found))}"
         refused = f"{found.refused:,}" if found.refused else "none"
         words = f"Evidence, {days}: {refused} of {whole} {refused_words(found, found.refused)}"
         if found.refused:
@@ -231,6 +231,11 @@ def evidence(found: Verdict) -> str:
             f"; apart from these, {counted(lately, 'session')} of the newest days ({newest}) {_lately_refused(found)}"
         )
     return f"{words}."
+
+
+def _reporter(found: Verdict) -> str:
+    """While strangers accuse, it is said that those who do not are the known ones."""
+    return "independent known reporter" if _accusing(found) else "independent reporter"
 
 
 def _lately_refused(found: Verdict) -> str:

@@ -51,12 +51,12 @@ def _figures(visit: Visit, found: Verdict) -> None:
     sure = percent(found.thresholds.confidence)
     with st.container(horizontal=True):
         parts.metric(
-            "Enforce refuses",
-            found.refused,
-            "Of the sessions that count, those that enforce refused or would have refused, and that nobody has accepted.",
+            "Sessions that count", found.sessions, "Under the policy in force, in trusted reports, in the window."
         )
         parts.metric(
-            "Sessions that count", found.sessions, "Under the policy in force, in trusted reports, in the window."
+            "Of these refused",
+            found.refused,
+            "Sessions that enforce refused or would have refused, and that nobody has accepted.",
         )
         bound = at_most(found.bound) if found.sessions else "\u2014"
         st.metric(
@@ -66,12 +66,12 @@ def _figures(visit: Visit, found: Verdict) -> None:
             border=True,
             width=170,
         )
-        parts.metric("Independent reporters", found.reporters, "Known reporters; reports signed by one domain are one.")
+        parts.metric("Reporters", found.reporters, "Independent known reporters: all that one domain signs is one.")
         if found.refused_lately:
             parts.metric(
-                "And newest days",
+                "In newest days",
                 found.refused_lately,
-                "Refused sessions of the days after those that count: apart from them.",
+                "Refused sessions of the days after those that count: apart from the other figures.",
             )
     st.text(visible(verdict_words.policy_in_force(found), _LONGEST))
     st.text(visible(verdict_words.evidence(found), _LONGEST))
@@ -110,7 +110,7 @@ def _evidence(visit: Visit, found: Verdict) -> None:
             "voice": parts.text_column("Reporter"),
             "sessions": parts.count_column("Sessions"),
             "share": parts.text_column("Share", "Of all sessions that count."),
-            "refused": parts.count_column("Enforce refuses"),
+            "refused": parts.count_column("Refused", "By enforce: they were, or would have been."),
             "bound": parts.text_column(
                 "Refused at most",
                 f"With {percent(found.thresholds.confidence)} confidence, by this reporter's sessions alone.",

@@ -10,7 +10,7 @@ from ingest.tlsrpt.vocabulary import STS, TLSA
 
 from .. import cause_words, charts, wording
 from ..causes import Cause
-from ..phrases import counted, part_of
+from ..phrases import counted
 from ..plain import domain_parameter, plain, visible
 from ..queries.reports import exactly
 from ..queries.selection import TRUSTED, Window
@@ -26,14 +26,14 @@ def render(visit: Visit, found: Verdict) -> None:
     """Show the causes behind a verdict: first those that the switch is about, then the others."""
     refused = [cause for cause in found.causes if cause.consequence == REFUSED]
     others = [cause for cause in found.causes if cause.consequence != REFUSED]
-    st.subheader("What enforce would have refused")
+    st.subheader("What enforce refused" if found.mode == "enforce" else "What enforce would have refused")
     if refused:
         _day_by_day(found)
         _table(visit, found, refused, "refused")
         _repairs(found, refused)
         _who_saw_what(visit, found, refused)
     elif found.sessions:
-        st.text(f"None of the {found.sessions:,} sessions that count.")
+        st.text(f"None of {counted(found.sessions, 'session')} that known reporters tell of.")
     else:
         st.text("Nothing is known: no session counts.")
     if others:
@@ -55,10 +55,10 @@ def _day_by_day(found: Verdict) -> None:
     ).astype({"day": "datetime64[s]"})
     if not days[["refused", "accepted"]].to_numpy().any():
         return
-    refused, bad = int(days["refused"].sum()), int((days["refused"] > 0).sum())
+    bad = int((days["refused"] > 0).sum())
     st.text(
-        f"{part_of(refused, int(days['sessions'].sum()))}, newest days included, on {bad:,} of "
-        f"{counted(len(days), 'day')} with reports. A refused session is tried again at the next MX host, or later."
+        f"Refused on {bad:,} of {counted(len(days), 'day')} with reports, newest days included. A refused session is tried "
+        "again at the next MX host, or later."
     )
     st.altair_chart(charts.refused_per_day(days, Window(found.window.start, found.on)), alt="Refused sessions by day")
 
@@ -115,7 +115,7 @@ def _repairs(found: Verdict, causes: Sequence[Cause]) -> None:
         st.markdown(f"**{what}**" + (f" at {plain(cause.mx_host)}" if cause.mx_host else ""))
         for words in (head, *rest):
             st.text(visible(words, _LONGEST))
-        if cause_words.is_live(cause):
+        if cause_words.is_live(cause) and not cause_words.mx_line(cause):
             st.text(wording.result_type(cause.result_type).repair)
         parts.commands(cause_words.commands(cause, found))
     if len(causes) > _MOST_CAUSES:

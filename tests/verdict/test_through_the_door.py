@@ -109,7 +109,7 @@ def test_in_the_browser(visitor: "Visitor", world: World) -> None:
     main = visitor.page.locator("[data-testid=stMain]")
     title = main.locator("[data-testid=stAlert] strong").first.inner_text()
     (name,) = [name for name, words in verdict_words.TITLES.items() if f"{words}." == title]
-    refused = int(_metric(main, "Enforce refuses")) + int(_metric(main, "And newest days"))
+    refused = int(_metric(main, "Of these refused")) + int(_metric(main, "In newest days"))
     assert _figures(name, _metric(main, "Sessions that count"), refused) == _wanted(world)
 
 
