@@ -45,14 +45,14 @@ def is_live(cause: Cause) -> bool:
     return bool(cause.sessions) and not cause.over and cause.consequence != OLDER_POLICY
 
 
-def when(cause: Cause, found: Verdict) -> str:
+def when(cause: Cause, verdict: Verdict) -> str:
     """How many sessions on which days, and whether that is over."""
     count = counted(cause.sessions or cause.accepted, "session")
     if cause.over:
         return f"{count} failed {span(cause.first_day, cause.last_day)}; over since"
     if cause.consequence == OLDER_POLICY:
         return f"{count} failed {span(cause.first_day, cause.last_day)}"
-    if cause.first_day <= look_back(found):
+    if cause.first_day <= look_back(verdict):
         return f"{count} failed {since_day(cause.first_day, before=True)}, last on {cause.last_day}"
     return f"{count} failed {span(cause.first_day, cause.last_day)}"
 
@@ -69,14 +69,14 @@ def beside(cause: Cause) -> str:
     return ", ".join(apart)
 
 
-def consequence(cause: Cause, found: Verdict) -> str:
+def consequence(cause: Cause, verdict: Verdict) -> str:
     """What follows, as a sentence in the tense that fits: what is over was refused, what is not is or would be."""
     they = "it" if cause.sessions + cause.accepted == 1 else "them"
     if cause.consequence == REFUSED:
         if cause.phase == AHEAD:
             return "Enforce will refuse such sessions as soon as the caches of these senders hold it."
         return _refused(cause, they)
-    end = f" until {cause.until}" if cause.until and cause.until >= found.on else ""
+    end = f" until {cause.until}" if cause.until and cause.until >= verdict.on else ""
     return {
         POLICY_UNUSABLE: "The policy could not be fetched or read. One in the cache applied; without one nothing did.",
         DANE_ONLY: "DANE senders refuse such sessions in every mode: the switch changes nothing.",
@@ -148,21 +148,21 @@ def mx_line(cause: Cause) -> str:
     return "Add the host to the policy if it is yours; if not, somebody answers MX queries falsely."
 
 
-def commands(cause: Cause, found: Verdict) -> Iterator[Run]:
+def commands(cause: Cause, verdict: Verdict) -> Iterator[Run]:
     """For a live cause, what to run and when: after it was repaired, or when it will not be."""
     if not is_live(cause) or cause.consequence == DANE_ONLY:
         return
     if cause.result_type == MX_NOT_IN_POLICY and cause.is_listed:
-        yield Run("To print the policy with it", next_command(found.domain))
-    yield Run("Once it is repaired", repaired_command(found.domain, cause))
-    yield Run("If it will not be", accept_command(found.domain, cause))
+        yield Run("To print the policy with it", next_command(verdict.domain))
+    yield Run("Once it is repaired", repaired_command(verdict.domain, cause))
+    yield Run("If it will not be", accept_command(verdict.domain, cause))
 
 
-def sentences(cause: Cause, found: Verdict) -> Iterator[str]:
+def sentences(cause: Cause, verdict: Verdict) -> Iterator[str]:
     """A cause for a terminal: its head, then what there is to know. Without its commands."""
     apart = beside(cause)
-    yield f"{title(cause)}: {when(cause, found)}" + (f" ({apart})." if apart else ".")
-    said = [consequence(cause, found), seen(cause)]
+    yield f"{title(cause)}: {when(cause, verdict)}" + (f" ({apart})." if apart else ".")
+    said = [consequence(cause, verdict), seen(cause)]
     if not cause.over:
         said.append(fault(cause))
     yield " ".join(part for part in said if part)

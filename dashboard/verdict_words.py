@@ -14,7 +14,7 @@ from .commands_to_run import Run, believe_command, dismiss_command
 from .newcomers import Newcomer
 from .phrases import at_most, counted, listed, part_of, share, since_day, span, was
 from .policy_history import Held
-from .reason_words import newest_days, reason, refused_words
+from .reason_words import in_words, newest_days, refused_words
 from .verdict import Missing, Reason, Verdict
 
 TITLES: Mapping[str, str] = {
@@ -37,65 +37,67 @@ _APART = " That is apart from the causes that were accepted: their sessions are 
 _MOST_CAUSES, _MOST_NEWCOMERS = 12, 5
 
 
-def sentence(found: Verdict) -> str:
+def sentence(verdict: Verdict) -> str:
     """The verdict in a sentence or two that a manager understands, with the figures and days that matter.
 
     Figures and days only: no name from a report or a record is in it, so it fits everywhere, Markdown included.
     """
-    accepted = found.name in (rules.READY, rules.ENFORCING) and _has(found, "accepted-sessions")
-    return _SENTENCES[found.name](found) + (_APART if accepted else "")
+    accepted = verdict.name in (rules.READY, rules.ENFORCING) and _has(verdict, "accepted-sessions")
+    return _SENTENCES[verdict.name](verdict) + (_APART if accepted else "")
 
 
-def _reason(found: Verdict, *codes: str) -> Reason | None:
+def _reason(verdict: Verdict, *codes: str) -> Reason | None:
     """The first reason with one of these codes."""
-    return next((one for one in found.reasons if one.code in codes), None)
+    return next((reason for reason in verdict.reasons if reason.code in codes), None)
 
 
-def _has(found: Verdict, *codes: str) -> bool:
-    return _reason(found, *codes) is not None
+def _has(verdict: Verdict, *codes: str) -> bool:
+    return _reason(verdict, *codes) is not None
 
 
-def _refusing(found: Verdict) -> str:
-    if by_caches := _reason(found, "refused-by-older-policy"):
+def _refusing(verdict: Verdict) -> str:
+    if by_caches := _reason(verdict, "refused-by-older-policy"):
         senders = "a sender applies" if len(by_caches.names) == 1 else "senders apply"
-        return f"Mail is being turned away: {senders} an older policy in mode enforce, which is still in the cache."
-    if not _has(found, "refused-sessions", "refused-lately"):
-        ahead = _reason(found, "will-be-refused")
+        return f"Mail is being turned away now: {senders} an older policy in mode enforce, which is still in the cache."
+    if not _has(verdict, "refused-sessions", "refused-lately"):
+        ahead = _reason(verdict, "will-be-refused")
         begin = f"from {ahead.until} at the latest" if ahead and ahead.until else "soon"
         return (
             f"Mail will be turned away {begin}: sessions fail of senders whose caches still say testing, and their next policy "
             "says enforce."
         )
-    refused = [one for one in found.reasons if one.code in ("refused-sessions", "refused-lately")]
-    sessions, last = sum(one.figure for one in refused), max(one.until for one in refused if one.until)
+    refused = [reason for reason in verdict.reasons if reason.code in ("refused-sessions", "refused-lately")]
+    sessions, last = sum(reason.figure for reason in refused), max(reason.until for reason in refused if reason.until)
     return (
-        f"Mail is being turned away: senders enforce encryption as the policy tells them, and {counted(sessions, 'session')} "
+        f"Mail is being turned away now: senders enforce encryption as the policy tells them, and {counted(sessions, 'session')} "
         f"{was(sessions)} refused, last on {last}."
     )
 
 
-def _broken(found: Verdict) -> str:
-    if gone := _reason(found, "policy-gone"):
+def _broken(verdict: Verdict) -> str:
+    if gone := _reason(verdict, "policy-gone"):
         is_one = len(gone.names) == 1
         senders = (
             "A sender that knew this domain's policy finds" if is_one else "Senders that knew this domain's policy find"
         )
         caches = "its cache runs" if is_one else "their caches run"
         return f"{senders} none since {gone.since}: once {caches} out, nothing protects the mail."
-    if _has(found, "policy-faulty"):
+    if _has(verdict, "policy-faulty"):
         return "This domain's policy or its record is faulty, so senders cannot use it."
-    if missing := _reason(found, "mx-missing"):
-        return f"Mail is being turned away: the policy enforces and leaves out {counted(missing.figure, 'MX host')}."
+    if missing := _reason(verdict, "mx-missing"):
+        return (
+            f"Mail is being turned away now: the policy enforces and leaves out {counted(missing.figure, 'MX host')}."
+        )
     return (
         "Senders cannot get or read this domain's policy: those without it in a cache are not protected, and no change of it "
         "reaches the others."
     )
 
 
-def _no_policy(found: Verdict) -> str:
-    failed = _reason(found, "failures-without-policy")
+def _no_policy(verdict: Verdict) -> str:
+    failed = _reason(verdict, "failures-without-policy")
     first = f"{part_of(failed.figure, failed.of)} failed in TLS, and no policy asks for it. " if failed else ""
-    if _has(found, "one-sender-found-none"):
+    if _has(verdict, "one-sender-found-none"):
         return (
             f"{first}One sender looked for an MTA-STS policy, and this sender found none; as far as it can tell, nothing "
             "protects mail to this domain on its way."
@@ -105,19 +107,19 @@ def _no_policy(found: Verdict) -> str:
     )
 
 
-def _accusing(found: Verdict) -> bool:
-    return any(one.refused for one in found.newcomers)
+def _accusing(verdict: Verdict) -> bool:
+    return any(newcomer.refused for newcomer in verdict.newcomers)
 
 
-def _waiting(found: Verdict) -> str:
+def _waiting(verdict: Verdict) -> str:
     """What is missing, and the day on which nothing will be, if there is one."""
-    if _has(found, "no-known-voice"):
+    if _has(verdict, "no-known-voice"):
         return "No known reporter has reported about this domain yet, so nothing can be told."
-    if _has(found, "policy-unknown"):
+    if _has(verdict, "policy-unknown"):
         return "Nobody quotes a policy that can be read, so nobody knows what the sessions prove."
-    lacks = ", ".join(f"{one.have:,.0f} of {counted(one.need, _LACKS[one.code])}" for one in found.missing)
-    ready = f"; ready on {found.ready_on} if it stays so" if found.ready_on else ""
-    return f"{_so_far(found)}, but too little is known yet: {lacks}{ready}."
+    lacks = ", ".join(f"{lack.have:,.0f} of {counted(lack.need, _LACKS[lack.code])}" for lack in verdict.missing)
+    ready = f"; ready on {verdict.ready_on} if it stays so" if verdict.ready_on else ""
+    return f"{_so_far(verdict)}, but too little is known yet: {lacks}{ready}."
 
 
 _LACKS: Mapping[str, str] = {
@@ -127,52 +129,52 @@ _LACKS: Mapping[str, str] = {
 }
 
 
-def _so_far(found: Verdict) -> str:
-    past = [cause for cause in found.causes if cause.over and cause.consequence == REFUSED]
+def _so_far(verdict: Verdict) -> str:
+    past = [cause for cause in verdict.causes if cause.over and cause.consequence == REFUSED]
     if past:
         last = max(cause.last_day for cause in past)
         return f"Sessions failed until {last}, and no known reporter has met that since"
-    if _accusing(found):
+    if _accusing(verdict):
         return "Known reporters tell of nothing against enforce"
     return "Nothing speaks against enforce so far"
 
 
-def _not_ready(found: Verdict) -> str:
-    if refused := _reason(found, "refused-sessions", "refused-lately"):
+def _not_ready(verdict: Verdict) -> str:
+    if refused := _reason(verdict, "refused-sessions", "refused-lately"):
         rest = "would not have been delivered on the first try"
         lately = " of the newest days" if refused.code == "refused-lately" else ""
         return f"Do not switch to enforce yet: {part_of(refused.figure, refused.of)}{lately} {rest}."
-    missing = _reason(found, "mx-missing")
+    missing = _reason(verdict, "mx-missing")
     hosts = counted(missing.figure if missing else 0, "MX host")
     return f"Do not switch to enforce yet: it would refuse mail to {hosts}, which no mx line of the policy covers."
 
 
-def _ready(found: Verdict) -> str:
-    by = counted(found.reporters, "independent reporter")
-    if _accusing(found):
+def _ready(verdict: Verdict) -> str:
+    by = counted(verdict.reporters, "independent reporter")
+    if _accusing(verdict):
         return (
             f"Yes: this domain's policy may go to enforce, by all that {by} tell; strangers, who are not known, tell of "
             "refused sessions."
         )
     return (
-        f"Yes: this domain's policy may go to enforce. Of {counted(found.sessions, 'session')} that {by} counted, none would "
+        f"Yes: this domain's policy may go to enforce. Of {counted(verdict.sessions, 'session')} that {by} counted, none would "
         "have been refused."
     )
 
 
-def _enforcing(found: Verdict) -> str:
-    past = _reason(found, "refused-until")
-    by = " that a known reporter sees" if _accusing(found) else ""
+def _enforcing(verdict: Verdict) -> str:
+    past = _reason(verdict, "refused-until")
+    by = " that a known reporter sees" if _accusing(verdict) else ""
     if past:
         days = f"on {past.until}" if past.since == past.until else f"until {past.until}"
         sessions = f"{part_of(past.figure, past.of)} {was(past.figure)} refused {days}, and none since"
         return f"The policy enforces encryption. No mail{by} is being refused now: {sessions}."
-    when = "so far" if next_words.is_early(found) else f"since {found.window.start}"
+    when = "so far" if next_words.is_early(verdict) else f"since {verdict.window.start}"
     return f"The policy enforces encryption, and no mail{by} has been refused {when}."
 
 
-def _withdrawn(found: Verdict) -> str:
-    current = found.current
+def _withdrawn(verdict: Verdict) -> str:
+    current = verdict.current
     since = f", {since_day(current.mode_since, before=current.mode_since_before)}" if current else ""
     return f"The policy is switched off (mode none{since}). Nothing protects mail to this domain on its way."
 
@@ -189,18 +191,18 @@ _SENTENCES: Mapping[str, Callable[[Verdict], str]] = {
 }
 
 
-def lack(one: Missing) -> str:
+def lack_words(lack: Missing) -> str:
     """When something missing will suffice, as a sentence; "" when nobody can tell."""
-    if one.by is None:
+    if lack.by is None:
         return ""
-    if one.code == "clean-days":
-        return f"If it stays so, they are complete on {one.by}."
-    return f"At the present rate that is enough on {one.by}."
+    if lack.code == "clean-days":
+        return f"If it stays so, they are complete on {lack.by}."
+    return f"At the present rate that is enough on {lack.by}."
 
 
-def policy_in_force(found: Verdict) -> str:
+def policy_in_force(verdict: Verdict) -> str:
     """Which policy is in force, since when, and who says so."""
-    current = found.current
+    current = verdict.current
     if current is None:
         return "Policy in force: unknown, nobody has quoted one."
     source = {"operator": "entered by hand", "probe": "as a probe found it"}.get(
@@ -211,139 +213,139 @@ def policy_in_force(found: Verdict) -> str:
     return f"Policy in force ({source}): mode {current.policy.mode or 'unknown'} {mode}, its mx lines {hosts}."
 
 
-def evidence(found: Verdict) -> str:
+def evidence(verdict: Verdict) -> str:
     """The figures of the window, all from the same sessions, and apart from them those of the newest days."""
-    days, lately = span(found.window.start, found.window.end), found.refused_lately
-    if not found.window.days:
+    days, lately = span(verdict.window.start, verdict.window.end), verdict.refused_lately
+    if not verdict.window.days:
         words = "Evidence: no complete day since the switch is known yet"
-    elif not found.sessions:
+    elif not verdict.sessions:
         words = f"Evidence, {days}: no session counts"
     else:
-        whole = f"{counted(found.sessions, 'session')} by {counted(found.reporters, _reporter(found))}"
-        refused = f"{found.refused:,}" if found.refused else "none"
-        words = f"Evidence, {days}: {refused} of {whole} {refused_words(found, found.refused)}"
-        if found.refused:
-            rate, bound = share(found.refused, found.sessions), at_most(found.bound)
-            words += f" ({rate}), at most {bound} with {_sure(found)} confidence"
+        whole = f"{counted(verdict.sessions, 'session')} by {counted(verdict.reporters, _reporter(verdict))}"
+        refused = f"{verdict.refused:,}" if verdict.refused else "none"
+        words = f"Evidence, {days}: {refused} of {whole} {refused_words(verdict, verdict.refused)}"
+        if verdict.refused:
+            rate, bound = share(verdict.refused, verdict.sessions), at_most(verdict.bound)
+            words += f" ({rate}), at most {bound} with {_sure(verdict)} confidence"
     if lately:
-        newest = newest_days(found.window, found.on)
+        newest = newest_days(verdict.window, verdict.on)
         words += (
-            f"; apart from these, {counted(lately, 'session')} of the newest days ({newest}) {_lately_refused(found)}"
+            f"; apart from these, {counted(lately, 'session')} of the newest days ({newest}) {_lately_refused(verdict)}"
         )
     return f"{words}."
 
 
-def _reporter(found: Verdict) -> str:
+def _reporter(verdict: Verdict) -> str:
     """While strangers accuse, it is said that those who do not are the known ones."""
-    return "independent known reporter" if _accusing(found) else "independent reporter"
+    return "independent known reporter" if _accusing(verdict) else "independent reporter"
 
 
-def _lately_refused(found: Verdict) -> str:
-    by_caches = _has(found, "refused-by-older-policy") and not _has(found, "refused-lately")
-    return f"{was(found.refused_lately)} refused" if by_caches else refused_words(found, found.refused_lately)
+def _lately_refused(verdict: Verdict) -> str:
+    by_caches = _has(verdict, "refused-by-older-policy") and not _has(verdict, "refused-lately")
+    return f"{was(verdict.refused_lately)} refused" if by_caches else refused_words(verdict, verdict.refused_lately)
 
 
-def _sure(found: Verdict) -> str:
-    return f"{found.thresholds.confidence * 100:.6g} %"
+def _sure(verdict: Verdict) -> str:
+    return f"{verdict.thresholds.confidence * 100:.6g} %"
 
 
-def in_brief(found: Verdict) -> str:
+def in_brief(verdict: Verdict) -> str:
     """The figures of a verdict in a line, for a list of domains."""
-    mode = found.mode or "no policy known"
-    refused = f"{found.refused:,}" if found.refused else "none"
-    words = f"{refused} of {counted(found.sessions, 'session')} refused, at most {at_most(found.bound)}"
-    if not found.sessions:
+    mode = verdict.mode or "no policy known"
+    refused = f"{verdict.refused:,}" if verdict.refused else "none"
+    words = f"{refused} of {counted(verdict.sessions, 'session')} refused, at most {at_most(verdict.bound)}"
+    if not verdict.sessions:
         words = "no session counts"
-    lately = f", {found.refused_lately:,} more in the newest days" if found.refused_lately else ""
-    return f"{mode}: {words}{lately}; {counted(found.reporters, 'reporter')}"
+    lately = f", {verdict.refused_lately:,} more in the newest days" if verdict.refused_lately else ""
+    return f"{mode}: {words}{lately}; {counted(verdict.reporters, 'reporter')}"
 
 
-def caches(found: Verdict) -> Iterator[str]:
+def caches(verdict: Verdict) -> Iterator[str]:
     """Until when whose caches may go on refusing under an older policy in mode enforce."""
     holding: dict[object, list[Held]] = {}
-    for one in found.held:
-        if not one.changed:
-            holding.setdefault(one.until, []).append(one)
+    for holder in verdict.held:
+        if not holder.changed:
+            holding.setdefault(holder.until, []).append(holder)
     for until, members in sorted(holding.items(), key=lambda item: str(item[0])):
-        names = listed(sorted({one.organization for one in members}))
+        names = listed(sorted({holder.organization for holder in members}))
         end = f"until {until}" if until else "for as long as its max_age, which nobody quoted"
-        cache = "cache" if len({one.voice for one in members}) == 1 else "caches"
+        cache = "cache" if len({holder.voice for holder in members}) == 1 else "caches"
         yield f"The {cache} of {names} may hold an older policy in mode enforce and refuse by it {end}."
 
 
-def unseen_hosts(found: Verdict) -> str:
+def unseen_hosts(verdict: Verdict) -> str:
     """The MX hosts about which nothing is known, "" without any."""
-    hosts = found.mx_without_evidence
+    hosts = verdict.mx_without_evidence
     if not hosts:
         return ""
     it = "it" if len(hosts) == 1 else "them"
     return f"No evidence about {listed(hosts, 20)}: no failure names {it}, and successes name no host."
 
 
-def newcomer(one: Newcomer, found: Verdict) -> str:
+def newcomer_words(newcomer: Newcomer, verdict: Verdict) -> str:
     """Who is not known, and what it tells."""
-    signer = f", signed by {one.signer}" if one.signer else ", unsigned"
-    tells = f"{counted(one.sessions, 'session')} {span(one.first_day, one.last_day)}"
-    verb = refused_words(found, one.refused)
-    refused = f"{one.refused:,} of them {verb}" if one.refused else "none of them refused"
-    more = [f"quotes mode {listed(one.modes)}"] if one.modes else []
-    more += ["finds no policy"] if one.finds_none else []
-    return f"{one.organization} ({one.voice}{signer}): {tells}, {'; '.join([refused, *more])}."
+    signer = f", signed by {newcomer.signer}" if newcomer.signer else ", unsigned"
+    tells = f"{counted(newcomer.sessions, 'session')} {span(newcomer.first_day, newcomer.last_day)}"
+    verb = refused_words(verdict, newcomer.refused)
+    refused = f"{newcomer.refused:,} of them {verb}" if newcomer.refused else "none of them refused"
+    more = [f"quotes mode {listed(newcomer.modes)}"] if newcomer.modes else []
+    more += ["finds no policy"] if newcomer.finds_none else []
+    return f"{newcomer.organization} ({newcomer.voice}{signer}): {tells}, {'; '.join([refused, *more])}."
 
 
-def newcomer_commands(one: Newcomer, found: Verdict) -> tuple[Run, ...]:
+def newcomer_commands(newcomer: Newcomer, verdict: Verdict) -> tuple[Run, ...]:
     """What makes a newcomer count, and what takes it off the screen."""
     return (
-        Run("To believe it", believe_command(found.domain, one.voice)),
-        Run("To dismiss it", dismiss_command(found.domain, one.voice)),
+        Run("To believe it", believe_command(verdict.domain, newcomer.voice)),
+        Run("To dismiss it", dismiss_command(verdict.domain, newcomer.voice)),
     )
 
 
-def with_newcomers(found: Verdict) -> str:
+def with_newcomers(verdict: Verdict) -> str:
     """What the verdict would be if newcomers were believed, "" without any."""
-    if not found.newcomers:
+    if not verdict.newcomers:
         return ""
-    if found.with_newcomers == found.name:
+    if verdict.with_newcomers == verdict.name:
         return "With them the verdict would be the same."
-    return f"With them the verdict would be {found.with_newcomers}."
+    return f"With them the verdict would be {verdict.with_newcomers}."
 
 
-def lines(found: Verdict) -> Iterator[str]:
+def lines(verdict: Verdict) -> Iterator[str]:
     """The whole verdict for a terminal: sentence, figures, reasons, causes with their commands, remarks, next step."""
-    yield sentence(found)
-    yield policy_in_force(found)
-    yield evidence(found)
-    yield from (f"* {reason(one, found)}" for one in found.reasons if one.blocking)
-    yield from _causes(found.causes, found)
-    yield from (f"- {reason(one, found)}" for one in found.reasons if not one.blocking)
-    yield from (f"- {words}" for words in caches(found))
-    if hosts := unseen_hosts(found):
+    yield sentence(verdict)
+    yield policy_in_force(verdict)
+    yield evidence(verdict)
+    yield from (f"* {in_words(reason, verdict)}" for reason in verdict.reasons if reason.blocking)
+    yield from _causes(verdict.causes, verdict)
+    yield from (f"- {in_words(reason, verdict)}" for reason in verdict.reasons if not reason.blocking)
+    yield from (f"- {words}" for words in caches(verdict))
+    if hosts := unseen_hosts(verdict):
         yield f"- {hosts}"
-    yield from _newcomers(found)
-    step = next_words.next_words(found)
+    yield from _newcomers(verdict)
+    step = next_words.next_words(verdict)
     yield f"Next: {step.words}"
     yield from _commands(step.commands)
 
 
 def _commands(commands: Iterable[Run]) -> Iterator[str]:
-    return (f"    {one.when}: {one.command}" for one in commands)
+    return (f"    {run.when}: {run.command}" for run in commands)
 
 
-def _causes(causes: tuple[Cause, ...], found: Verdict) -> Iterator[str]:
+def _causes(causes: tuple[Cause, ...], verdict: Verdict) -> Iterator[str]:
     for cause in causes[:_MOST_CAUSES]:
-        head, *rest = cause_words.sentences(cause, found)
+        head, *rest = cause_words.sentences(cause, verdict)
         yield f"  {head}"
         yield from (f"    {words}" for words in rest)
-        yield from _commands(cause_words.commands(cause, found))
+        yield from _commands(cause_words.commands(cause, verdict))
     if len(causes) > _MOST_CAUSES:
         yield f"  {counted(len(causes) - _MOST_CAUSES, 'more cause')} with fewer sessions: see --json."
 
 
-def _newcomers(found: Verdict) -> Iterator[str]:
-    for one in found.newcomers[:_MOST_NEWCOMERS]:
-        yield f"  {newcomer(one, found)}"
-        yield from _commands(newcomer_commands(one, found))
-    if len(found.newcomers) > _MOST_NEWCOMERS:
-        yield f"  {counted(len(found.newcomers) - _MOST_NEWCOMERS, 'more stranger')}: see --json."
-    if words := with_newcomers(found):
+def _newcomers(verdict: Verdict) -> Iterator[str]:
+    for newcomer in verdict.newcomers[:_MOST_NEWCOMERS]:
+        yield f"  {newcomer_words(newcomer, verdict)}"
+        yield from _commands(newcomer_commands(newcomer, verdict))
+    if len(verdict.newcomers) > _MOST_NEWCOMERS:
+        yield f"  {counted(len(verdict.newcomers) - _MOST_NEWCOMERS, 'more stranger')}: see --json."
+    if words := with_newcomers(verdict):
         yield f"  {words}"

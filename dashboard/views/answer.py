@@ -86,7 +86,7 @@ def _figures(visit: Visit, found: Verdict) -> None:
 def _reasons(found: Verdict) -> None:
     for reason in found.reasons:
         icon = "\u25cf" if reason.blocking else "\u25cb"
-        st.text(f"{icon} {visible(reason_words.reason(reason, found), _LONGEST)}")
+        st.text(f"{icon} {visible(reason_words.in_words(reason, found), _LONGEST)}")
     for words in verdict_words.caches(found):
         st.text(f"\u25cb {visible(words, _LONGEST)}")
 
@@ -136,7 +136,7 @@ def _missing(lack: Missing) -> None:
     if lack.need > 1:
         share = min(1.0, lack.have / lack.need)
         st.progress(share, f"{verdict_words.MISSING[lack.code]}: {lack.have:,.0f} of {lack.need:,.0f}")
-    if words := verdict_words.lack(lack):
+    if words := verdict_words.lack_words(lack):
         st.text(words)
 
 
@@ -147,7 +147,7 @@ def _newcomers(found: Verdict) -> None:
     st.subheader("Strangers")
     st.text(f"They move nothing until you believe them. {verdict_words.with_newcomers(found)}")
     for one in found.newcomers[:_MOST_NEWCOMERS]:
-        st.text(visible(verdict_words.newcomer(one, found), _LONGEST))
+        st.text(visible(verdict_words.newcomer_words(one, found), _LONGEST))
         parts.commands(verdict_words.newcomer_commands(one, found))
     if len(found.newcomers) > _MOST_NEWCOMERS:
         st.caption(f"{len(found.newcomers) - _MOST_NEWCOMERS:,} more are in `starttally verdict --json`.")

@@ -236,8 +236,8 @@ def test_what_caches_refuse_after_a_roll_back(now: Policy) -> None:
     reason = found.reasons[0]
     assert (reason.code, reason.figure, reason.until) == ("refused-by-older-policy", 3, ON + DAY)
     assert reason.names == ("Microsoft Corporation",)
-    assert "3 sessions" in reason_words.reason(reason, found)
-    assert reason_words.reason(reason, found).endswith(f"their caches may hold it until {ON + DAY}.")
+    assert "3 sessions" in reason_words.in_words(reason, found)
+    assert reason_words.in_words(reason, found).endswith(f"their caches may hold it until {ON + DAY}.")
 
 
 def test_it_is_over_when_the_newest_days_are_clean() -> None:
@@ -258,7 +258,7 @@ def test_an_older_policy_of_unknown_age() -> None:
     found = rolled_back(refused, old=ageless)
     (reason, *_) = found.reasons
     assert (reason.code, reason.until) == ("refused-by-older-policy", None)
-    assert reason_words.reason(reason, found).endswith(
+    assert reason_words.in_words(reason, found).endswith(
         "(Microsoft Corporation): their caches hold it for as long as its max_age, which nobody quoted."
     )
 

@@ -10,7 +10,7 @@ import pytest
 
 from dashboard import verdict as rules
 from dashboard.next_words import STEPS, next_words
-from dashboard.reason_words import WORDS, reason
+from dashboard.reason_words import WORDS, in_words
 from dashboard.verdict import Verdict, decide
 from dashboard.verdict_words import TITLES, evidence, in_brief, lines, policy_in_force, sentence
 from tests.support import ROOT
@@ -156,7 +156,7 @@ def test_every_reason_can_be_told_without_days_names_or_figures() -> None:
     for code in WORDS:
         for figure in (0, 1, 2):
             bare = rules.Reason(code, figure)
-            assert reason(bare, found)
+            assert in_words(bare, found)
 
 
 def test_the_sentence_has_no_text_of_strangers() -> None:
