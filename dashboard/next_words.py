@@ -14,7 +14,7 @@ from . import cause_words, commands_to_run
 from .commands_to_run import Run, next_command
 from .phrases import counted, listed
 from .policy_history import OPERATOR
-from .verdict import Missing, Reason, Verdict
+from .verdict import INSUFFICIENT, NOT_READY, Missing, Reason, Verdict
 
 TWO_WEEKS = 14 * 86_400
 _MOST_COMMANDS, _MOST_BELIEVED = 6, 3
@@ -31,7 +31,8 @@ def next_words(verdict: Verdict) -> NextWords:
     """The next step of a verdict: for each reason that made it, what to do about it, once."""
     steps = [STEPS[reason.code](reason, verdict) for reason in verdict.reasons if reason.blocking]
     words = [step.words for step in steps]
-    if verdict.mode == "testing" and _hold_enforce(verdict) and not _has_caches(verdict):
+    is_waiting = verdict.name in (INSUFFICIENT, NOT_READY)
+    if is_waiting and verdict.mode == "testing" and _hold_enforce(verdict):
         words.append("Nothing is to be published again: the policy says testing already.")
     commands = dict.fromkeys(command for step in steps for command in step.commands)
     return NextWords(" ".join(dict.fromkeys(filter(None, words))), tuple(commands)[:_MOST_COMMANDS])
@@ -44,10 +45,6 @@ def is_early(verdict: Verdict) -> bool:
 
 def _hold_enforce(verdict: Verdict) -> bool:
     return any(not holder.changed for holder in verdict.held)
-
-
-def _has_caches(verdict: Verdict) -> bool:
-    return any(reason.code == "refused-by-older-policy" for reason in verdict.reasons)
 
 
 def _repair(_reason: Reason, verdict: Verdict) -> NextWords:
