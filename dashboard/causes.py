@@ -30,7 +30,8 @@ class Cause(msgspec.Struct, frozen=True):
     ``voices`` are their keys. ``group`` and ``repairer`` are those of ``ingest.mtasts.enforcement``; ``reported_as`` are the
     reason codes, and for a host that the policy lacks the result types, that senders chose. ``over``: told in the past tense;
     ``silent`` are organisations that saw it and fell silent since. ``is_listed``: operator or probe name the host. ``until``
-    is the last day on which caches may explain it, None when nobody can tell.
+    is the last day on which caches may explain it, None when nobody can tell. ``enforced`` of all its sessions, accepted ones
+    among them, quoted mode enforce.
     """
 
     result_type: str
@@ -56,6 +57,7 @@ class Cause(msgspec.Struct, frozen=True):
     reported_as: tuple[str, ...] = ()
     is_listed: bool = False
     until: dt.date | None = None
+    enforced: int = 0
 
     @property
     def blocks(self) -> bool:
@@ -124,6 +126,7 @@ class Causes:
             reported_as=_reported_as(facts),
             is_listed=bool(first.host) and covers(self._listed, first.host),
             until=self._until(facts),
+            enforced=_sessions(fact for fact in facts if fact.entry.policy and fact.entry.policy.mode == "enforce"),
         )
 
     def _fault(self, saw: set[str]) -> str:

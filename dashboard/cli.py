@@ -86,6 +86,8 @@ def export(
             trusts=verdicts.trusts(settings),
         )
         exports.choose(kind, format)
+        if output is None and format == "parquet" and sys.stdout.isatty():
+            raise exports.ExportRefused("Parquet is no text: write it to a file with -o FILE, or into a pipe")
         engine = _reader(settings, filters.domains)
         if output is None:
             exports.write(engine, kind, format, filters, sys.stdout.buffer)

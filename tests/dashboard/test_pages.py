@@ -105,7 +105,7 @@ def test_without_reports_the_quarantine_is_pointed_at(open_page: Open, empty_url
     engine = database.open_engine(empty_url)
     stored.store_file(engine, b"<xml/>", settings_for(), name="x.xml")
     engine.dispose()
-    assert "1 messages came that could not be read" in said(open_page(empty_url))
+    assert "1 message came that could not be read" in said(open_page(empty_url))
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -264,12 +264,15 @@ def test_the_command(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert said.output.startswith("receiver.example: ready\nYes: this domain's policy may go to enforce.")
     said = run(world, monkeypatch, "SECOND.example.", "--on", str(ON))
     assert said.exit_code == 1
-    assert "3 x certificate-expired at mx1.receiver.example: enforce would refuse them; seen by 1 of 2" in said.output
+    assert "  certificate-expired at mx1.receiver.example: 3 sessions failed on 2026-03-26.\n" in said.output
+    assert "Enforce refused them. Seen by 1 of 2 reporters: Google Inc. 3 (google.com). Suspected: " in said.output
+    assert "Next: Repair certificate-expired at mx1.receiver.example (3 sessions)." in said.output
+    assert "    To go back to testing: starttally policy next second.example\n" in said.output
     said = run(world, monkeypatch, "--on", str(ON))
     assert said.exit_code == 0
     first, second = (line.split() for line in said.output.splitlines()[1:])
     assert first[:5] == ["second.example", "enforcing-refusing", "enforce", "1,128", "3"]
-    assert second[:7] == ["receiver.example", "ready", "testing", "560", "0", "0.53%", "2"]
+    assert second[:7] == ["receiver.example", "ready", "testing", "560", "0", "0.54", "%"]
     data = json.loads(run(world, monkeypatch, "second.example", "--json", "--on", str(ON)).output)
     assert (data["verdict"], data["refused_sessions"], data["window_start"]) == ("enforcing-refusing", 3, "2026-03-01")
     assert data["policy"]["policy"]["mode"] == "enforce"
