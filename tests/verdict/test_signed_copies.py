@@ -223,3 +223,40 @@ def test_a_name_alone_makes_no_stranger_known(post: Post, archive: Path) -> None
     assert headline(after) == before
     assert [(one.voice, one.refused) for one in after.newcomers] == [("stranger.example", 8 * 50)]
     assert after.with_newcomers == NOT_READY
+
+
+_JOINED = pytest.mark.xfail(
+    strict=True,
+    reason="folding joins an unsigned copy to the signed one with the same claim, whoever signs that: the refusals of a known "
+    "voice become a newcomer's, and the domain gets ready",
+)
+
+
+@pytest.mark.parametrize(
+    ("victim", "copied"),
+    [
+        pytest.param(GOOGLE, REFUSING, id="listed, same figures", marks=_JOINED),
+        pytest.param(GOOGLE, CLEAN, id="listed, other figures"),
+        pytest.param(MAILER, REFUSING, id="by contact, same figures", marks=_JOINED),
+        pytest.param(MAILER, CLEAN, id="by contact, other figures"),
+        pytest.param(STALWART, REFUSING, id="by name, same figures", marks=_JOINED),
+        pytest.param(STALWART, CLEAN, id="by name, other figures", marks=_JOINED),
+    ],
+)
+def test_a_strangers_copy_displaces_no_loaded_file(post: Post, archive: Path, victim: Sender, copied: Any) -> None:
+    """The operator has the files of a sender, unsigned; a stranger signs a copy with the same id, name and contact. Ids are made
+    of the day, and the figures of a small domain can be guessed.
+    """
+    post.daily([MICROSOFT], BEGAN, ON - DAY)
+    for day in days(BEGAN, ON - 2 * DAY):
+        figures = REFUSING if day == BAD_DAY else entry(20, 0, policy_string=list(TESTING))
+        put_file(archive, report_of(victim, day, figures))
+    post.load(archive)
+    before = post.verdict()
+    assert (before.name, before.refused, before.newcomers) == (NOT_READY, 3, ())
+    forger = Sender(victim.organization, STRANGER.address, contact=victim.contact)
+    claim = {"contact_info": victim.address} if victim.contact else {}
+    post.send(forger, BAD_DAY, copied, report_id=report_of(victim, BAD_DAY)["report-id"], **claim)
+    after = post.verdict()
+    assert (after.name, after.refused) == (NOT_READY, 3)
+    assert headline(after) == before
