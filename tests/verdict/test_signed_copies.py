@@ -255,7 +255,7 @@ def test_a_strangers_copy_displaces_no_loaded_file(post: Post, archive: Path, vi
     before = post.verdict()
     assert (before.name, before.refused, before.newcomers) == (NOT_READY, 3, ())
     forger = Sender(victim.organization, STRANGER.address, contact=victim.contact)
-    claim = {"contact_info": victim.address} if victim.contact else {}
+    claim: dict[str, Any] = {"contact_info": victim.address} if victim.contact else {}
     post.send(forger, BAD_DAY, copied, report_id=report_of(victim, BAD_DAY)["report-id"], **claim)
     after = post.verdict()
     assert (after.name, after.refused) == (NOT_READY, 3)

@@ -1,6 +1,7 @@
 """Strangers who really sign, from the mail to the verdict: they stand beside the headline with their figures and move nothing."""
 
 import datetime as dt
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ PATIENCE = 14
 EXPIRED = detail("certificate-expired", 50)
 
 
-def clean(count: int, lines: tuple[str, ...] = TESTING) -> dict[str, object]:
+def clean(count: int, lines: tuple[str, ...] = TESTING) -> dict[str, Any]:
     return entry(count, 0, policy_string=list(lines))
 
 
@@ -171,7 +172,7 @@ CLAIMS = [
 @pytest.mark.parametrize("lines", [TESTING, ENFORCE], ids=["testing", "enforce"])
 @pytest.mark.parametrize(("claim", "with_them"), [claim[1:] for claim in CLAIMS], ids=[claim[0] for claim in CLAIMS])
 def test_a_stranger_names_no_mode_no_policy_and_no_absence(
-    post: Post, claim: dict[str, object], with_them: str, lines: tuple[str, ...]
+    post: Post, claim: dict[str, Any], with_them: str, lines: tuple[str, ...]
 ) -> None:
     """It quotes the policy in force for a while, as honest senders do, and then changes."""
     post.daily(KNOWN, BEGAN, ON - DAY, policy_string=list(lines))
@@ -185,9 +186,7 @@ def test_a_stranger_names_no_mode_no_policy_and_no_absence(
     assert after.mode == before.mode
     (newcomer,) = after.newcomers
     quoted = {line for line in lines if line.startswith("mode")} | {
-        line
-        for line in claim["policy"].get("policy-string", ())
-        if line.startswith("mode")  # type: ignore[attr-defined]
+        line for line in claim["policy"].get("policy-string", ()) if line.startswith("mode")
     }
     assert {f"mode: {mode}" for mode in newcomer.modes} == quoted
     assert newcomer.finds_none == (with_them == POLICY_BROKEN)
@@ -203,7 +202,7 @@ def test_a_domain_that_only_strangers_report_about(post: Post) -> None:
 
 
 def test_strangers_make_no_absence_of_a_domain_without_a_policy(post: Post) -> None:
-    none = {"policy_type": "no-policy-found", "policy_string": ...}
+    none: dict[str, Any] = {"policy_type": "no-policy-found", "policy_string": ...}
     post.daily([STRANGER], ON - 14 * DAY, ON - DAY, **none)
     assert post.verdict().name == INSUFFICIENT
     post.daily([GOOGLE], ON - 14 * DAY, ON - DAY, **none)
