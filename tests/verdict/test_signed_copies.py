@@ -225,22 +225,15 @@ def test_a_name_alone_makes_no_stranger_known(post: Post, archive: Path) -> None
     assert after.with_newcomers == NOT_READY
 
 
-_JOINED = pytest.mark.xfail(
-    strict=True,
-    reason="folding joins an unsigned copy to the signed one with the same claim, whoever signs that: the refusals of a known "
-    "voice become a newcomer's, and the domain gets ready",
-)
-
-
 @pytest.mark.parametrize(
     ("victim", "copied"),
     [
-        pytest.param(GOOGLE, REFUSING, id="listed, same figures", marks=_JOINED),
+        pytest.param(GOOGLE, REFUSING, id="listed, same figures"),
         pytest.param(GOOGLE, CLEAN, id="listed, other figures"),
-        pytest.param(MAILER, REFUSING, id="by contact, same figures", marks=_JOINED),
+        pytest.param(MAILER, REFUSING, id="by contact, same figures"),
         pytest.param(MAILER, CLEAN, id="by contact, other figures"),
-        pytest.param(STALWART, REFUSING, id="by name, same figures", marks=_JOINED),
-        pytest.param(STALWART, CLEAN, id="by name, other figures", marks=_JOINED),
+        pytest.param(STALWART, REFUSING, id="by name, same figures"),
+        pytest.param(STALWART, CLEAN, id="by name, other figures"),
     ],
 )
 def test_a_strangers_copy_displaces_no_loaded_file(post: Post, archive: Path, victim: Sender, copied: Any) -> None:
