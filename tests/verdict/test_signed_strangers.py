@@ -247,3 +247,16 @@ def test_the_operators_list_knows_nobody_else(post: Post) -> None:
     alone = post.verdict(verdict_signers=("stranger.example",))
     assert (alone.name, alone.sessions) == (INSUFFICIENT, 12 * 20)
     assert remarks_of(alone).count("newcomers") == 1
+
+
+@pytest.mark.parametrize("lines", [TESTING, ENFORCE], ids=["testing", "enforce"])
+def test_a_stranger_is_not_the_only_one_who_names_a_policy(post: Post, lines: tuple[str, ...]) -> None:
+    """The known voices quoted the policy last before the look-back; the one that still reports quotes none."""
+    post.daily(KNOWN, ON - 130 * DAY, ON - 110 * DAY, policy_string=list(lines))
+    post.daily([GOOGLE], ON - 20 * DAY, ON - DAY, policy_string=...)
+    before = post.verdict()
+    assert before.mode == lines[1].removeprefix("mode: ")
+    post.daily([STRANGER], ON - 14 * DAY, ON - DAY, policy_string=list(OTHER))
+    after = post.verdict()
+    assert (after.mode, after.name) == (before.mode, before.name)
+    assert headline(after) == before
