@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from dashboard import verdicts
 from dashboard.verdict import Verdict
-from ingest import authentication, intake, loading, models, store, trace
+from ingest import authentication, intake, loading, models, operator_word, store, trace
 from ingest.dkim_keys import Keys
 from ingest.intake import Decoded
 from ingest.settings import Settings
@@ -200,6 +200,11 @@ class Post:
         chosen = self.settings.model_copy(update=settings)
         (found,) = verdicts.verdicts(self.engine, chosen, [DOMAIN], on, on + DAY)
         return found
+
+    def override(self, content: operator_word.Content, day: dt.date) -> None:
+        """The operator says something that holds from that day on."""
+        noon = dt.datetime.combine(day, dt.time(12), dt.UTC)
+        operator_word.give(self.engine, DOMAIN, content, "known to the operator", "test", noon)
 
     def rows(self, *columns: str) -> list[tuple[Any, ...]]:
         """What is stored of the reports, in the order of these columns."""

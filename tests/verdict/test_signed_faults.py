@@ -17,7 +17,6 @@ from dashboard.verdict import (
     READY,
     Verdict,
 )
-from ingest import operator_word
 from ingest.intake import EVIDENCE
 from ingest.operator_word import MxHosts
 from tests.reports import detail, entry
@@ -227,8 +226,7 @@ def test_a_host_of_the_operators_that_the_policy_lacks(post: Post) -> None:
     post.daily(KNOWN, BEGAN, ON - 6 * DAY)
     for number in range(1, 6):
         post.send(GOOGLE, ON - number * DAY, false_answers(TESTING, "validation-failure", "MX_HOSTS_MISMATCH"))
-    given = dt.datetime.combine(ON, dt.time(12), dt.UTC)
-    operator_word.give(post.engine, DOMAIN, MxHosts(("mx1.receiver.example", FALSE_HOST)), "all of ours", "test", given)
+    post.override(MxHosts(("mx1.receiver.example", FALSE_HOST)), ON)
     found = post.verdict()
     assert (found.name, found.mx_missing) == (NOT_READY, (FALSE_HOST,))
     (cause,) = [cause for cause in found.causes if cause.blocks]
