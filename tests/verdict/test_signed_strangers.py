@@ -17,6 +17,7 @@ from dashboard.verdict import (
 )
 from ingest.intake import UNVERIFIED
 from tests.reports import detail, entry
+from tests.verdict.conftest import MakeSettings
 from tests.verdict.signed_post import (
     BEGAN,
     DAY,
@@ -235,6 +236,34 @@ def test_who_signs_for_another_domain_is_not_verified(post: Post) -> None:
     assert post.verdict() == before
     assert before.newcomers == ()
     assert [trust for (trust,) in post.rows("trust")].count(UNVERIFIED) == 14
+
+
+@pytest.mark.parametrize(("pause", "name"), [(90, NOT_READY), (91, READY)])
+def test_who_fell_silent_for_long_is_a_stranger_again(post: Post, pause: int, name: str) -> None:
+    """A domain that somebody else has registered since signs as well as ever. It was heard for forty days before."""
+    back = ON - DAY
+    post.daily(KNOWN, BEGAN, ON - DAY)
+    before = post.verdict()
+    post.daily([STRANGER], back - (pause + 40) * DAY, back - pause * DAY)
+    post.send(STRANGER, back, entry(9, 50, EXPIRED, policy_string=list(TESTING)))
+    after = post.verdict()
+    assert after.name == name
+    assert [one.voice for one in after.newcomers] == (["stranger.example"] if name == READY else [])
+    assert name == NOT_READY or headline(after) == before
+
+
+def test_the_list_of_signers_is_a_setting(
+    post: Post, settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post.daily([GOOGLE, STRANGER], BEGAN + 5 * DAY, ON - DAY)
+    assert post.verdict().name == INSUFFICIENT
+    monkeypatch.setenv("STARTTALLY_VERDICT_SIGNERS", "Google.com stranger.example")
+    post.settings = settings_for()
+    assert (post.verdict().name, post.verdict().newcomers) == (READY, ())
+    monkeypatch.setenv("STARTTALLY_VERDICT_SIGNERS", "mailer.example")
+    post.settings = settings_for()
+    found = post.verdict()
+    assert (found.name, blocking(found), len(found.newcomers)) == (INSUFFICIENT, ["no-known-voice"], 2)
 
 
 def test_the_operators_list_knows_nobody_else(post: Post) -> None:
