@@ -209,7 +209,8 @@ def test_a_newcomer_is_believed_and_dismissed(world: World) -> None:
     assert states(world) == [REPLACED, IN_FORCE, IN_FORCE]
     take_back(world, dismissed, at(ON, 4))
     give(world, BelievedVoice("google.com"), at(ON, 5))
-    assert world.verdict().name == NOT_READY, "believed again"
+    found = world.verdict()
+    assert (found.name, found.reporters) == (NOT_READY, 3), "believed again, both"
 
 
 def test_a_word_about_a_voice_holds_for_one_domain(world: World) -> None:
