@@ -54,7 +54,10 @@ class _Quote(msgspec.Struct, frozen=True):
 
 
 class Stored:
-    """All trusted reports about one domain. ``on`` makes the evidence of a day, as the pipeline would for a past day."""
+    """All trusted reports about one domain. ``on`` makes the evidence of a day, as the pipeline would for a past day.
+
+    ``entries`` are all of them, each with the day on which it is there and its trust.
+    """
 
     def __init__(self, domain: str, rows: Sequence[_Row], entries: Sequence[Entry], quotes: Sequence[_Quote]) -> None:
         self.domain = domain
@@ -65,6 +68,7 @@ class Stored:
         self._quotes = sorted(quotes, key=lambda one: (one.row.day, one.row.voice, one.digest or ""))
         self._served = sorted((one for one in quotes if one.digest), key=lambda one: one.row.day)
         same = collections.Counter(row.same_id for row in rows)
+        self.entries = [(row.there, row.copy.trust, entry) for row, entry in self._entries]
         self._copied = [row for row in rows if same[row.same_id] > 1]
 
     def on(self, day: dt.date, thresholds: Thresholds, without: Collection[str] = ()) -> Evidence:

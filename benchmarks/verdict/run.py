@@ -1,215 +1,254 @@
-"""Worlds through the real rows and queries: documents read, stored in SQLite, and judged as of each simulated day."""
+"""Worlds through the real rows: documents read, stored in SQLite, and judged as of each simulated day."""
 
 import contextlib
 import datetime as dt
 import multiprocessing
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import sqlalchemy as sa
 
 from dashboard import verdicts
-from dashboard.verdict import ENFORCING_REFUSING, READY, Verdict
+from dashboard.verdict import ENFORCING_REFUSING, POLICY_BROKEN, READY, Verdict, decide
 from ingest import database, intake, settings, store, trace
-from ingest.authentication import UNSIGNED, VERIFIED, Authentication
+from ingest.authentication import FAILED, UNSIGNED, VERIFIED, Authentication
 from ingest.sql import chunks
 from ingest.tlsrpt.report import read_reports
 
-from . import reports, rules
-from .truth import BOUND, Truth
-from .worlds import DAYS, World, world
+from . import cut, reports, rules
+from .documents import FIRST, Written
+from .lives import world
+from .rules import date
+from .truth import BOUND, SPAN_LAST, Due, Repair, Truth
+from .worlds import DAYS, World
 
 OURS = "StartTally"
 RULES = (OURS, *rules.NAMES)
-TOGETHER = 50  # worlds in one database
+TOGETHER = 20  # worlds in one database
 _BATCH = 500
-_TODAY = reports.FIRST + dt.timedelta(days=DAYS + 30)
+_LAST_ADVICE = 85
+# What is asked for a verdict; a test puts a careless one here.
+say = decide
 
 
 class Judged(msgspec.Struct, frozen=True, array_like=True):
     """One day of one world: what is true, what we say and why, which rules say ``ready`` and which raise an alarm.
 
-    ``regular`` days are those of the step; the others were added to see to the day when something begins.
+    ``coming`` is the true refusal rate of the next days, ``begun`` that of the faults that began before the newest days.
+    ``regular`` days are those of the step; the others were added to see to the day when something begins. ``without`` is the
+    verdict without the strangers' reports ("" when there are none), ``moved`` whether any of its figures differs, too.
     """
 
     day: int
     regular: bool
     mode: str
-    span_rate: float
-    rate_lately: float
+    coming: float
+    begun: float
     clean: bool
     enough: bool
     due: bool
-    policy_host_failing: bool
-    mail_refused: bool
-    none_refused: bool
+    quiet: bool
     verdict: str
     reasons: tuple[str, ...]
     ready: tuple[bool, ...]
     alarm: tuple[bool, ...]
+    without: str = ""
+    moved: bool = False
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True):
-    """One world and its judged days. ``fault_first`` is the day an enforcing world's fault first refused a session, or None."""
+    """One world and its judged days. ``strangers`` is what they claim, ``domains`` how many they have, ``known``: they report for
+    so long that they are known voices. ``switched`` is the day of the switch to enforce, None without.
+    """
 
+    seed: int
     number: int
     kind: str
     forger: str
     strangers: str
+    domains: int
+    known: bool
     rate: float | None
-    fault_first: int | None
-    fault_rate: float
-    enforce_until: int
+    switch: str
+    switched: int | None
+    due: tuple[Due, ...]
+    repairs: tuple[Repair, ...]
     days: tuple[Judged, ...]
     reports: int
+    step: int
 
 
-Work = tuple[int, tuple[int, ...], int, int, bool]
+Work = tuple[int, tuple[int, ...], int]
 
 
-def outcomes(seed: int, numbers: Sequence[int], step: int, jobs: int = 1, *, listed: bool = False) -> Iterator[Outcome]:
-    """Every world's outcome, a database of worlds at a time. ``listed``: the operator has listed the honest signers."""
-    # The phase goes with the number, so that a run in parts is the same as a run at once.
-    work = [(seed, tuple(some), step, some[0] // TOGETHER % step, listed) for some in chunks(list(numbers), TOGETHER)]
+def outcomes(work: Sequence[tuple[int, int]], step: int, jobs: int = 1) -> Iterator[list[Outcome]]:
+    """The outcomes of the worlds (seed, number), a database of worlds at a time."""
+    seeds = dict.fromkeys(seed for seed, _ in work)
+    parts: list[Work] = [
+        (seed, tuple(some), step)
+        for seed in seeds
+        for some in chunks([number for of, number in work if of == seed], TOGETHER)
+    ]
     if jobs == 1:
-        for one in work:
-            yield from together(*one)
+        yield from map(_together, parts)
         return
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        for found in pool.imap(_together, work):
-            yield from found
+        yield from pool.imap_unordered(_together, parts)
 
 
 def _together(work: Work) -> list[Outcome]:
     return together(*work)
 
 
-def together(seed: int, numbers: Sequence[int], step: int, phase: int, listed: bool = False) -> list[Outcome]:
+def together(seed: int, numbers: Sequence[int], step: int) -> list[Outcome]:
     """Some worlds in one database of their own, in a temporary folder."""
-    with tempfile.TemporaryDirectory() as folder, _database(Path(folder)) as engine:
-        worlds = [world(seed, number) for number in numbers]
-        truths, counts = {}, {}
+    worlds = [world(seed, number) for number in numbers]
+    advice = _advice(seed, [one for one in worlds if one.switch == "advised"])
+    worlds = [one.switched(advice[one.number]) if one.number in advice else one for one in worlds]
+    truths, counts = {}, {}
+    with _database() as engine:
         for one in worlds:
             written, truths[one.domain] = reports.life(seed, one)
             counts[one.domain] = len(written)
             save(engine, written)
-        honest = {sender.signer for one in worlds for sender in one.senders} if listed else ()
-        chosen = usual_settings().model_copy(update={"verdict_signers": tuple(honest)})
-        judged = _judge(engine, chosen, worlds, truths, step, phase)
-        return [_outcome(one, truths[one.domain], judged[one.domain], counts[one.domain]) for one in worlds]
+        stored = cut.read(engine, [one.domain for one in worlds], date(DAYS))
+    return [_outcome(seed, truths[one.domain], stored[one.domain], counts[one.domain], step) for one in worlds]
+
+
+def _advice(seed: int, worlds: Sequence[World]) -> Mapping[int, int]:
+    """For each world the day after the first ``ready``, on which its operator switches."""
+    if not worlds:
+        return {}
+    with _database() as engine:
+        for one in worlds:
+            written, _ = reports.life(seed, one)
+            save(engine, [report for report in written if report.came.date() <= date(_LAST_ADVICE)])
+        stored = cut.read(engine, [one.domain for one in worlds], date(DAYS))
+    limits = verdicts.thresholds(usual_settings())
+    days: dict[int, int] = {}
+    for one in worlds:
+        asked = range(15, _LAST_ADVICE, 2)
+        on = next((day for day in asked if say(stored[one.domain].on(date(day), limits)).name == READY), None)
+        if on is not None:
+            days[one.number] = on + 1
+    return days
 
 
 def usual_settings() -> settings.Settings:
     """The thresholds that the truth is told for, whatever the environment says."""
     return settings.load(
-        verdict_window_days=14, verdict_late_days=2, verdict_bound=BOUND, verdict_reporters=2, trust_uploads=False
+        verdict_window_days=14,
+        verdict_late_days=2,
+        verdict_bound=BOUND,
+        verdict_reporters=2,
+        verdict_signers=(),
+        trust_uploads=False,
+        domains=(),
     )
 
 
 @contextlib.contextmanager
-def _database(folder: Path) -> Iterator[sa.Engine]:
-    url = f"sqlite:///{folder}/worlds.db"
-    database.upgrade(url)
-    engine = database.open_engine(url)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
+def _database() -> Iterator[sa.Engine]:
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite:///{Path(folder)}/worlds.db"
+        database.upgrade(url)
+        engine = database.open_engine(url)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
 
 
-def save(engine: sa.Engine, written: Sequence[reports.Written]) -> None:
+def save(engine: sa.Engine, written: Sequence[Written]) -> None:
     """Read each document and write it as the worker does, with its sender's signature; the mail around it is left out."""
-    limit = usual_settings().max_report_bytes
+    chosen = usual_settings()
     for batch in chunks(list(written), _BATCH):
         with engine.begin() as connection:
-            store.save(connection, [_submission(one, limit) for one in batch], batch[-1].came)
+            store.save(connection, [_submission(one, chosen) for one in batch], batch[-1].came)
 
 
-def _submission(one: reports.Written, limit: int) -> intake.Submission:
+def _submission(one: Written, chosen: settings.Settings) -> intake.Submission:
     arrival = trace.Arrival(one.door, one.came, trace.digest(one.document))
-    decoded = intake.Decoded(arrival, one.document, tuple(read_reports(one.document, limit)))
-    signed = (
-        Authentication(VERIFIED, "", one.signer, "s1", "v=DKIM1; p=abc") if one.signer else Authentication(UNSIGNED)
-    )
-    return intake.authenticated(decoded, lambda _message, _now: signed)
+    if one.door == trace.LOAD:
+        decoded = intake.decode_file(one.document, "report.json", arrival, chosen)
+        if isinstance(decoded, intake.Quarantined):
+            raise ValueError(decoded.explanation)
+        return intake.authenticated(decoded, None)
+    decoded = intake.Decoded(arrival, one.document, tuple(read_reports(one.document, chosen.max_report_bytes)))
+    verdict = Authentication(VERIFIED, "", one.signer, "s1", "v=DKIM1; p=abc") if one.signer else Authentication(UNSIGNED)
+    if one.wrong:
+        verdict = Authentication(FAILED, "its signature is over something else", wrong=True)
+    return intake.authenticated(decoded, lambda _message, _now: verdict)
 
 
-def days_to_judge(one: World, truth: Truth, step: int, phase: int) -> dict[int, bool]:
+def days_to_judge(truth: Truth, step: int) -> dict[int, bool]:
     """The days on which a world is judged, and whether each is one of the regular ones."""
-    days = dict.fromkeys(range(phase, DAYS, step), True)
-    first = _first_refusal(one, truth)
-    more = range(0) if first is None else range(one.faults[0].first, first + 8)
-    if one.kind == "clean":
-        more = range(13, 22)
+    days = dict.fromkeys(range(truth.world.number % step, DAYS, step), True)
+    more = [day for due in truth.due() for day in range(due.first, due.first + 7)]
+    more += [day for repair in truth.repairs() if repair.plenty for day in range(repair.last + 14, repair.last + 21)]
+    if truth.world.kind == "clean":
+        more += range(13, 20)
     return {day: False for day in more if day < DAYS} | days
 
 
-def _judge(
-    engine: sa.Engine,
-    chosen: settings.Settings,
-    worlds: Sequence[World],
-    truths: dict[str, Truth],
-    step: int,
-    phase: int,
-) -> dict[str, list[Judged]]:
-    others = rules.read(engine, [one.domain for one in worlds])
-    plans = {one.domain: days_to_judge(one, truths[one.domain], step, phase) for one in worlds}
-    found: dict[str, list[Judged]] = {one.domain: [] for one in worlds}
-    for day in range(DAYS):
-        domains = [domain for domain, plan in plans.items() if day in plan]
-        on = reports.FIRST + dt.timedelta(days=day)
-        for ours in verdicts.verdicts(engine, chosen, domains, on, _TODAY):
-            name = ours.domain
-            found[name].append(_judged(day, plans[name][day], truths[name], ours, others[name]))
-    return found
-
-
-def _judged(day: int, regular: bool, truth: Truth, ours: Verdict, others: rules.Others) -> Judged:
-    on = reports.FIRST + dt.timedelta(days=day)
-    ready, alarm = others.ready(on), others.alarm(on)
-    return Judged(
-        day=day,
-        regular=regular,
-        mode=truth.mode(day),
-        span_rate=truth.span_rate(day),
-        rate_lately=truth.rate_lately(day),
-        clean=truth.is_clean(day),
-        enough=truth.enough(day),
-        due=day >= truth.earliest(day),
-        policy_host_failing=truth.policy_host_failing(day),
-        mail_refused=truth.mail_is_refused(day),
-        none_refused=truth.nothing_is_refused(day),
-        verdict=ours.name,
-        reasons=tuple(reason.code for reason in ours.reasons if reason.blocking),
-        ready=(ours.name == READY, *ready.values()),
-        alarm=(ours.name == ENFORCING_REFUSING, *alarm.values()),
-    )
-
-
-def _first_refusal(one: World, truth: Truth) -> int | None:
-    """The day on which an enforcing world's fault first met a session."""
-    if one.kind != "enforce" or not one.faults:
-        return None
-    met = [day for day in range(one.faults[0].first, DAYS) if truth.refused[day]]
-    return met[0] if met and truth.mode(met[0]) == "enforce" else None
-
-
-def _outcome(one: World, truth: Truth, judged: list[Judged], written: int) -> Outcome:
-    first = _first_refusal(one, truth)
-    until = next((day for day in range(first or 0, DAYS) if first is not None and truth.mode(day) != "enforce"), DAYS)
-    last = one.faults[0].last if first is not None else 0
-    expected = truth.sessions[first:last].sum() if first is not None else 0
+def _outcome(seed: int, truth: Truth, stored: cut.Stored, written: int, step: int) -> Outcome:
+    one = truth.world
+    others = rules.others(stored, truth)
+    limits = verdicts.thresholds(usual_settings())
+    judged = [
+        _judged(day, is_regular, truth, stored, others, limits)
+        for day, is_regular in sorted(days_to_judge(truth, step).items())
+    ]
+    enforcing = [policy.first for policy in one.policies if policy.mode == "enforce"]
     return Outcome(
+        seed=seed,
         number=one.number,
         kind=one.kind,
         forger=one.forger,
         strangers=one.strangers.claim if one.strangers else "",
+        domains=len(one.strangers.signers) if one.strangers else 0,
+        known=one.strangers is not None and one.strangers.is_long,
         rate=one.rate,
-        fault_first=first,
-        fault_rate=float(truth.refusals[first:last].sum() / expected) if expected else 0.0,
-        enforce_until=until,
+        switch=one.switch,
+        switched=min(enforcing, default=None),
+        due=tuple(truth.due()),
+        repairs=tuple(truth.repairs()),
         days=tuple(judged),
         reports=written,
+        step=step,
     )
+
+
+def _judged(
+    day: int, is_regular: bool, truth: Truth, stored: cut.Stored, others: rules.Others, limits: verdicts.Thresholds
+) -> Judged:
+    ours = say(stored.on(date(day), limits))
+    they = truth.world.strangers
+    alone: Verdict | None = None
+    if they and (day >= they.first):
+        alone = say(stored.on(date(day), limits, without=they.signers))
+    return Judged(
+        day=day,
+        regular=is_regular,
+        mode=truth.mode(day),
+        coming=truth.coming(day),
+        begun=truth.coming(day, day - SPAN_LAST),
+        clean=truth.is_clean(day),
+        enough=truth.enough(day),
+        due=day >= truth.earliest(day),
+        quiet=truth.is_quiet(day),
+        verdict=ours.name,
+        reasons=tuple(reason.code for reason in ours.reasons if reason.blocking),
+        ready=(ours.name == READY, *others.ready(day)),
+        alarm=(ours.name in (ENFORCING_REFUSING, POLICY_BROKEN), *others.alarm(day)),
+        without=alone.name if alone else "",
+        moved=alone is not None and _figures(alone) != _figures(ours),
+    )
+
+
+def _figures(verdict: Verdict) -> tuple[object, ...]:
+    return verdict.name, verdict.mode, verdict.reporters, verdict.sessions, verdict.refused, verdict.refused_lately
+
+
