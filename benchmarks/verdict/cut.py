@@ -45,6 +45,11 @@ class _Row(msgspec.Struct, frozen=True):
     copy: Copy
 
 
+def _in_order(row: _Row) -> tuple[object, ...]:
+    """As ``speakers_of`` reads them."""
+    return row.voice, row.organization, row.signer, row.contact_info, row.day
+
+
 class _Quote(msgspec.Struct, frozen=True):
     """What an entry of a report quotes; ``policy`` is None when that cannot be read or there is nothing."""
 
@@ -61,8 +66,7 @@ class Stored:
 
     def __init__(self, domain: str, rows: Sequence[_Row], entries: Sequence[Entry], quotes: Sequence[_Quote]) -> None:
         self.domain = domain
-        order = (lambda row: (row.voice, row.organization, row.signer, row.contact_info, row.day))  # as speakers_of
-        self._rows = sorted(rows, key=order)
+        self._rows = sorted(rows, key=_in_order)
         self._row_of = {row.key: row for row in rows}
         self._entries = [(self._row_of[entry.report], entry) for entry in entries]
         self._quotes = sorted(quotes, key=lambda one: (one.row.day, one.row.voice, one.digest or ""))
@@ -93,7 +97,10 @@ class Stored:
     def _speakers(rows: Sequence[_Row], day: dt.date) -> voices.Speakers:
         loaded = {row.voice for row in rows if row.loaded}
         lately: Sequence[Any] = [row for row in rows if row.day >= day - voices._HISTORY]
-        return voices.Speakers(lately, loaded, voices._ties(lately, voices.Speakers(lately, loaded), day))
+        # A name is tied by the first of its rows, and rows that say the same of it tie it alike.
+        names = {(row.voice, row.organization, row.contact_info): row for row in reversed(lately)}
+        distinct = sorted(names.values(), key=_in_order)
+        return voices.Speakers(lately, loaded, voices._ties(distinct, voices.Speakers(lately, loaded), day))
 
     def _cut_entries(self, keys: Collection[str], speakers: voices.Speakers, begin: dt.date) -> tuple[Entry, ...]:
         standings = self._standings(keys, speakers, begin)

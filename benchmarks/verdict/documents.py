@@ -41,7 +41,10 @@ def written_by(
     return msgspec.json.encode(
         {
             "organization-name": organization,
-            "date-range": {"start-datetime": f"{start:%Y-%m-%dT%H:%M:%SZ}", "end-datetime": f"{end:%Y-%m-%dT%H:%M:%SZ}"},
+            "date-range": {
+                "start-datetime": f"{start:%Y-%m-%dT%H:%M:%SZ}",
+                "end-datetime": f"{end:%Y-%m-%dT%H:%M:%SZ}",
+            },
             "contact-info": f"tls-reports@{signer}",
             "report-id": f"{start:%Y-%m-%dT%H}_{domain}_{organization}",
             "policies": entries,

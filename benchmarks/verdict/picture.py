@@ -11,7 +11,7 @@ _DAYS = 30
 _STYLES = ("ours", "a", "b", "c")
 _HEAD = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"
   width="{width}" height="{height}" role="img" aria-labelledby="t d">
-  <title id="t">The verdict beside three simple rules</title>
+  <title id="t">The verdict beside three rivals</title>
   <desc id="d">{description}</desc>
   <style>
     .ground {{ fill: #f7f9fb; stroke: #d5dde5; }}
@@ -82,7 +82,7 @@ def _by_rate(found: Sequence[Outcome], place: int) -> Iterator[str]:
 def _until_ready(found: Sequence[Outcome], place: int) -> Iterator[str]:
     yield from _frame(place, "Clean domains called “ready”, by day")
     yield from _day_axis(place)
-    yield from _shares(place, lambda rule: figures.to_ready(found, rule, enough=True))
+    yield from _shares(place, lambda rule: figures.to_ready(found, rule))
 
 
 def _until_alarm(found: Sequence[Outcome], place: int) -> Iterator[str]:

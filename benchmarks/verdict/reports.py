@@ -55,11 +55,18 @@ def life(seed: int, world: World) -> tuple[list[Written], Truth]:
             for fault, share in zip(world.faults, active, strict=True)
         ]
         sessions, failed = _draw(expected, shares, rng)
-        truth.add(expected, shares, sum((one.sum(axis=1) for one in failed), np.zeros(DAYS, np.int64)), proves=sender.quotes_policy)
+        truth.add(
+            expected,
+            shares,
+            sum((one.sum(axis=1) for one in failed), np.zeros(DAYS, np.int64)),
+            proves=sender.quotes_policy,
+        )
         days = [_groups(world, number, day, sessions[day], [one[day] for one in failed], seed) for day in range(DAYS)]
         for day, groups in enumerate(days):
             _remember(truth, day, groups)
-        written += _sent(world, sender, _reports(sender, days, rng), truth, np.random.default_rng([seed, world.number, 30 + number]))
+        written += _sent(
+            world, sender, _reports(sender, days, rng), truth, np.random.default_rng([seed, world.number, 30 + number])
+        )
     written += visitors.forgeries(world, np.random.default_rng([seed, world.number, 4]))
     written += visitors.strangers(world, np.random.default_rng([seed, world.number, 3]))
     return sorted(written, key=lambda one: one.came), truth
@@ -105,9 +112,7 @@ def _draw(expected: Shares, shares: Sequence[Shares], rng: np.random.Generator) 
     return sessions, failed
 
 
-def _groups(
-    world: World, number: int, day: int, sessions: Counts, failed: Sequence[Counts], seed: int
-) -> list[_Group]:
+def _groups(world: World, number: int, day: int, sessions: Counts, failed: Sequence[Counts], seed: int) -> list[_Group]:
     """A sender's day, by the policies in its caches."""
     if not sessions.sum():
         return []

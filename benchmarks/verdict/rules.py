@@ -6,7 +6,7 @@ hosts the policy itself, so it knows mode and days. Its alarm is taken to be wha
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,9 @@ Array = np.ndarray[Any, Any]
 class Others:
     """One domain's verified entries as plain columns: day and day of arrival (from the first day), counts, testing quoted."""
 
-    def __init__(self, stored: Stored, checks: Sequence[bool], modes: Sequence[str]) -> None:
+    def __init__(
+        self, stored: Stored, checks: Sequence[bool], modes: Sequence[str], without: Collection[str] = ()
+    ) -> None:
         rows = [
             (
                 (entry.day - FIRST).days,
@@ -40,7 +42,7 @@ class Others:
                 bool(entry.policy and entry.policy.mode == "testing"),
             )
             for there, trust, entry in stored.entries
-            if trust == VERIFIED and entry.policy_type == STS
+            if trust == VERIFIED and entry.policy_type == STS and entry.signer not in without
         ]
         columns = np.array(rows, np.int64).reshape(-1, 6).T
         self._day, self._came, self._ok, self._failed, self._sts, self._testing = columns
@@ -68,13 +70,13 @@ class Others:
         return int(self._ok[lately].sum()), int(self._failed[lately].sum()), int(self._sts[lately].sum())
 
 
-def others(stored: Stored, truth: Truth) -> Others:
-    """The rivals about one world. A live check meets a policy host that fails for a share of the senders with that chance."""
+def others(stored: Stored, truth: Truth, without: Collection[str] = ()) -> Others:
+    """The rivals about one world, ``without`` what these signers wrote. A live check meets a policy host that fails for a share of the senders with that chance."""
     world = truth.world
     down, chance = world.policy_fault, np.random.default_rng([world.number, 77]).random(DAYS)
     broken = [down is not None and down.first <= day < down.last and chance[day] < down.share for day in range(DAYS)]
     checks = [bool(world.policies) and not world.is_gone(day) and not broken[day] for day in range(DAYS)]
-    return Others(stored, checks, [truth.mode(day) for day in range(DAYS)])
+    return Others(stored, checks, [truth.mode(day) for day in range(DAYS)], without)
 
 
 def date(day: int) -> dt.date:

@@ -1,7 +1,6 @@
 """Worlds through the real rows: documents read, stored in SQLite, and judged as of each simulated day."""
 
 import contextlib
-import datetime as dt
 import multiprocessing
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from ingest.sql import chunks
 from ingest.tlsrpt.report import read_reports
 
 from . import cut, reports, rules
-from .documents import FIRST, Written
+from .documents import Written
 from .lives import world
 from .rules import date
 from .truth import BOUND, SPAN_LAST, Due, Repair, Truth
@@ -38,7 +37,8 @@ class Judged(msgspec.Struct, frozen=True, array_like=True):
 
     ``coming`` is the true refusal rate of the next days, ``begun`` that of the faults that began before the newest days.
     ``regular`` days are those of the step; the others were added to see to the day when something begins. ``without`` is the
-    verdict without the strangers' reports ("" when there are none), ``moved`` whether any of its figures differs, too.
+    verdict without the strangers' reports ("" when there are none). ``moved``: whose answer differs by these reports, ours by its
+    name; ``figures_moved``: any of our figures does.
     """
 
     day: int
@@ -55,7 +55,8 @@ class Judged(msgspec.Struct, frozen=True, array_like=True):
     ready: tuple[bool, ...]
     alarm: tuple[bool, ...]
     without: str = ""
-    moved: bool = False
+    moved: tuple[bool, ...] = ()
+    figures_moved: bool = False
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True):
@@ -177,7 +178,9 @@ def _submission(one: Written, chosen: settings.Settings) -> intake.Submission:
             raise ValueError(decoded.explanation)
         return intake.authenticated(decoded, None)
     decoded = intake.Decoded(arrival, one.document, tuple(read_reports(one.document, chosen.max_report_bytes)))
-    verdict = Authentication(VERIFIED, "", one.signer, "s1", "v=DKIM1; p=abc") if one.signer else Authentication(UNSIGNED)
+    verdict = (
+        Authentication(VERIFIED, "", one.signer, "s1", "v=DKIM1; p=abc") if one.signer else Authentication(UNSIGNED)
+    )
     if one.wrong:
         verdict = Authentication(FAILED, "its signature is over something else", wrong=True)
     return intake.authenticated(decoded, lambda _message, _now: verdict)
@@ -195,12 +198,8 @@ def days_to_judge(truth: Truth, step: int) -> dict[int, bool]:
 
 def _outcome(seed: int, truth: Truth, stored: cut.Stored, written: int, step: int) -> Outcome:
     one = truth.world
-    others = rules.others(stored, truth)
-    limits = verdicts.thresholds(usual_settings())
-    judged = [
-        _judged(day, is_regular, truth, stored, others, limits)
-        for day, is_regular in sorted(days_to_judge(truth, step).items())
-    ]
+    judge = _Judge(truth, stored)
+    judged = [judge.on(day, is_regular) for day, is_regular in sorted(days_to_judge(truth, step).items())]
     enforcing = [policy.first for policy in one.policies if policy.mode == "enforce"]
     return Outcome(
         seed=seed,
@@ -221,34 +220,49 @@ def _outcome(seed: int, truth: Truth, stored: cut.Stored, written: int, step: in
     )
 
 
-def _judged(
-    day: int, is_regular: bool, truth: Truth, stored: cut.Stored, others: rules.Others, limits: verdicts.Thresholds
-) -> Judged:
-    ours = say(stored.on(date(day), limits))
-    they = truth.world.strangers
-    alone: Verdict | None = None
-    if they and (day >= they.first):
-        alone = say(stored.on(date(day), limits, without=they.signers))
-    return Judged(
-        day=day,
-        regular=is_regular,
-        mode=truth.mode(day),
-        coming=truth.coming(day),
-        begun=truth.coming(day, day - SPAN_LAST),
-        clean=truth.is_clean(day),
-        enough=truth.enough(day),
-        due=day >= truth.earliest(day),
-        quiet=truth.is_quiet(day),
-        verdict=ours.name,
-        reasons=tuple(reason.code for reason in ours.reasons if reason.blocking),
-        ready=(ours.name == READY, *others.ready(day)),
-        alarm=(ours.name in (ENFORCING_REFUSING, POLICY_BROKEN), *others.alarm(day)),
-        without=alone.name if alone else "",
-        moved=alone is not None and _figures(alone) != _figures(ours),
-    )
+class _Judge:
+    """All that is said about one world."""
+
+    def __init__(self, truth: Truth, stored: cut.Stored) -> None:
+        self._truth, self._stored = truth, stored
+        self._limits = verdicts.thresholds(usual_settings())
+        self._strangers = truth.world.strangers
+        self._others = rules.others(stored, truth)
+        self._alone = rules.others(stored, truth, self._strangers.signers) if self._strangers else self._others
+
+    def on(self, day: int, is_regular: bool) -> Judged:
+        """One day."""
+        truth, ours = self._truth, self._verdict(day, ())
+        theirs = self._others.ready(day), self._others.alarm(day)
+        judged = Judged(
+            day=day,
+            regular=is_regular,
+            mode=truth.mode(day),
+            coming=truth.coming(day),
+            begun=truth.coming(day, day - SPAN_LAST),
+            clean=truth.is_clean(day),
+            enough=truth.enough(day),
+            due=day >= truth.earliest(day),
+            quiet=truth.is_quiet(day),
+            verdict=ours.name,
+            reasons=tuple(reason.code for reason in ours.reasons if reason.blocking),
+            ready=(ours.name == READY, *theirs[0]),
+            alarm=(ours.name in (ENFORCING_REFUSING, POLICY_BROKEN), *theirs[1]),
+        )
+        if self._strangers is None or day < self._strangers.first:
+            return judged
+        alone = self._verdict(day, self._strangers.signers)
+        before = zip(*theirs, self._alone.ready(day), self._alone.alarm(day), strict=True)
+        return msgspec.structs.replace(
+            judged,
+            without=alone.name,
+            moved=(alone.name != ours.name, *(one[:2] != one[2:] for one in before)),
+            figures_moved=_figures(alone) != _figures(ours),
+        )
+
+    def _verdict(self, day: int, without: Sequence[str]) -> Verdict:
+        return say(self._stored.on(date(day), self._limits, without))
 
 
 def _figures(verdict: Verdict) -> tuple[object, ...]:
     return verdict.name, verdict.mode, verdict.reporters, verdict.sessions, verdict.refused, verdict.refused_lately
-
-

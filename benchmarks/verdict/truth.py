@@ -125,7 +125,9 @@ class Truth:
             last = -ANOTHER_AFTER
             for day in map(int, np.flatnonzero(days)):
                 if day - last >= ANOTHER_AFTER:
-                    told = min((came for which, about, came in self.told if which == why and about >= day), default=None)
+                    told = min(
+                        (came for which, about, came in self.told if which == why and about >= day), default=None
+                    )
                     found.append(Due(why, day, min(day + 30, DAYS - 1), told))
                 last = day
         return found
