@@ -128,6 +128,7 @@ def _beside(outcomes: Sequence[Outcome]) -> Iterator[Line]:
     edge = [one for one in outcomes if one.kind == "edge"]
     lines: list[tuple[str, Callable[[int], Figure]]] = [
         ("false ready, days, what begins within the week included", lambda rule: unforeseen(outcomes, rule)),
+        ("false ready, days, without a warning about newcomers beside it", lambda rule: unwarned(outcomes, rule)),
         ("false ready, days of edge worlds", lambda rule: false_ready(edge, rule)),
         ("false ready, edge worlds, any day", lambda rule: false_ready_worlds(edge, rule)),
         ("missed or late: refused sessions", lambda rule: late_alarms(outcomes, rule, (REFUSED,))),
@@ -183,6 +184,12 @@ def false_ready(outcomes: Sequence[Outcome], rule: int) -> Share:
     return Share(sum(one.ready[rule] for one in bad), len(bad))
 
 
+def unwarned(outcomes: Sequence[Outcome], rule: int) -> Share:
+    """The same, but for days on which ours says beside ``ready`` that newcomers met refusals."""
+    bad = _days(outcomes, is_bad)
+    return Share(sum(one.ready[rule] and not (rule == 0 and one.warned) for one in bad), len(bad))
+
+
 def unforeseen(outcomes: Sequence[Outcome], rule: int) -> Share:
     """The same with what begins within the week, of which nothing can be known."""
     bad = _days(outcomes, lambda one: one.mode == "testing" and one.coming > ABOVE)
@@ -221,7 +228,7 @@ def _first_ready(outcomes: Sequence[Outcome], rule: int) -> Delays:
 
 
 def to_ready_again(outcomes: Sequence[Outcome], rule: int) -> Delays:
-    """From the last failing day of a fault in testing, where all that saw it report daily and enough, to the first ready after it.
+    """From the last failing day of a fault in testing to the first ready after it, where all that saw it report daily and enough.
     Where another fault comes first, there is nothing to measure.
     """
     delays: list[int | None] = []
@@ -255,7 +262,7 @@ def to_alarm(outcomes: Sequence[Outcome], rule: int) -> Delays:
 
 
 def late_alarms(outcomes: Sequence[Outcome], rule: int, why: Sequence[str], told: bool = False) -> Share:
-    """Alarms that were due, and those that did not come within three days; ``told``: only where the report of a known voice did."""
+    """Alarms that were due, and those that did not come within three days; ``told``: where the report of a known voice did."""
     delays = [
         delay(one, due, rule)
         for one, due in _due(outcomes, why)
@@ -275,20 +282,27 @@ def delay(outcome: Outcome, due: Due, rule: int) -> int | None:
     return next(days, None)
 
 
+def is_false_alarm(one: Judged, rule: int) -> bool:
+    """An alarm although nothing is wrong, or has been for six days. The rivals know no mode: sessions that fail in testing are
+    reason enough for theirs.
+    """
+    return one.alarm[rule] and (one.calm if rule else one.quiet)
+
+
 def false_alarms(outcomes: Sequence[Outcome], rule: int) -> Rate:
-    """Runs of days with an alarm although nothing is wrong, or has been for six days."""
+    """Runs of days with a false alarm."""
     runs, days = 0, 0
     for outcome in outcomes:
-        false = [one.quiet and one.alarm[rule] for one in outcome.days if one.regular]
+        false = [is_false_alarm(one, rule) for one in outcome.days if one.regular]
         runs += sum(now and not before for before, now in zip([False, *false], false, strict=False))
         days += len(false) * outcome.step
     return Rate(runs, days / 365)
 
 
 def alarms_for_nothing(outcomes: Sequence[Outcome], rule: int) -> Share:
-    """Quiet days, and those with an alarm."""
-    quiet = _days(outcomes, lambda one: one.quiet)
-    return Share(sum(one.alarm[rule] for one in quiet), len(quiet))
+    """Days on which nothing is wrong, and those with a false alarm."""
+    quiet = _days(outcomes, lambda one: one.calm if rule else one.quiet)
+    return Share(sum(is_false_alarm(one, rule) for one in quiet), len(quiet))
 
 
 def moved(outcomes: Sequence[Outcome], rule: int) -> Share:
@@ -303,7 +317,7 @@ def failing(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, Outcome, list[in
         regular = [day for day in one.days if day.regular]
         days = {
             "false ready": [day.day for day in regular if is_bad(day) and day.ready[0]],
-            "false alarm": [day.day for day in regular if day.quiet and day.alarm[0]],
+            "false alarm": [day.day for day in regular if is_false_alarm(day, 0)],
             "moved by a stranger": [day.day for day in regular if day.moved and day.moved[0] and not one.known],
         }
         for of, due in _due([one], (REFUSED, GONE)):

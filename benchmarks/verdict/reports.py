@@ -228,7 +228,7 @@ def _sent(
         if one.first < world.archive * 24:
             yield Written(rewritten(text) if draws[3] < world.rewritten else text, came, "", "load")
         elif draws[3] < world.rewritten:
-            door = str(rng.choice(["smtp", "https", "load"]))
+            door = str(rng.choice(["smtp", "https"]))
             signer = sender.signer if door == "smtp" else ""
             yield Written(rewritten(text), came + dt.timedelta(hours=rng.uniform(0.2, 48)), signer, door)
 
@@ -240,7 +240,7 @@ def _tell(truth: Truth, sender: Sender, one: _Report, came: dt.datetime) -> None
     if sender.signer not in LISTED and not truth.world.archive and arrived < _HEARD_FROM:
         return
     for group in one.groups:
-        if group.policy is None and truth.world.policies:
+        if group.policy is None and truth.world.policies and sender.quotes_policy:
             truth.told.append((GONE, day, arrived))
         if group.policy and group.policy.mode == "enforce" and group.failed:
             truth.told.append((REFUSED, day, arrived))

@@ -1,7 +1,7 @@
 """Three fair rivals: each reads the verified ``sts`` entries that had arrived, the same that the verdict reads.
 
-The third is the gate of DmarcAnalyzerApp (MtaStsReadinessEvaluator): no failure of the ``sts`` category in 14 days, a live check of
-record, file and MX coverage, 14 days in testing (28 without any report); certificate failures are "transport" and never block. It
+The third is the gate of DmarcAnalyzerApp (MtaStsReadinessEvaluator): no failure of the ``sts`` category in 14 days, a live check
+of record, file and MX coverage, 14 days in testing (28 without any report); certificate failures are "transport" and never block. It
 hosts the policy itself, so it knows mode and days. Its alarm is taken to be what its gate would hold against the policy.
 """
 
@@ -71,7 +71,10 @@ class Others:
 
 
 def others(stored: Stored, truth: Truth, without: Collection[str] = ()) -> Others:
-    """The rivals about one world, ``without`` what these signers wrote. A live check meets a policy host that fails for a share of the senders with that chance."""
+    """The rivals about one world, ``without`` what these signers wrote.
+
+    The live check meets a policy host that fails for a share of the senders with that chance.
+    """
     world = truth.world
     down, chance = world.policy_fault, np.random.default_rng([world.number, 77]).random(DAYS)
     broken = [down is not None and down.first <= day < down.last and chance[day] < down.share for day in range(DAYS)]

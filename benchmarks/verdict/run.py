@@ -36,7 +36,8 @@ class Judged(msgspec.Struct, frozen=True, array_like=True):
     """One day of one world: what is true, what we say and why, which rules say ``ready`` and which raise an alarm.
 
     ``coming`` is the true refusal rate of the next days, ``begun`` that of the faults that began before the newest days.
-    ``regular`` days are those of the step; the others were added to see to the day when something begins. ``without`` is the
+    ``quiet``: no mail is refused and the policy is there, ``calm``: no session fails either. ``warned``: beside ``ready`` stands
+    that newcomers say otherwise. ``regular`` days are those of the step; the others were added to see to the day when something begins. ``without`` is the
     verdict without the strangers' reports ("" when there are none). ``moved``: whose answer differs by these reports, ours by its
     name; ``figures_moved``: any of our figures does.
     """
@@ -50,10 +51,12 @@ class Judged(msgspec.Struct, frozen=True, array_like=True):
     enough: bool
     due: bool
     quiet: bool
+    calm: bool
     verdict: str
     reasons: tuple[str, ...]
     ready: tuple[bool, ...]
     alarm: tuple[bool, ...]
+    warned: bool = False
     without: str = ""
     moved: tuple[bool, ...] = ()
     figures_moved: bool = False
@@ -244,9 +247,11 @@ class _Judge:
             enough=truth.enough(day),
             due=day >= truth.earliest(day),
             quiet=truth.is_quiet(day),
+            calm=truth.is_calm(day),
             verdict=ours.name,
             reasons=tuple(reason.code for reason in ours.reasons if reason.blocking),
             ready=(ours.name == READY, *theirs[0]),
+            warned=ours.name == READY and ours.with_newcomers not in ("", READY),
             alarm=(ours.name in (ENFORCING_REFUSING, POLICY_BROKEN), *theirs[1]),
         )
         if self._strangers is None or day < self._strangers.first:

@@ -15,6 +15,7 @@ BOUND = 0.01
 COMING = 7
 # What ended so many days ago is no reason for an alarm any more; a fault is another one after so many quiet days.
 OVER_AFTER, ANOTHER_AFTER = 6, 14
+_LONG = 3
 REFUSED, GONE, UNFETCHED = "refused", "gone", "unfetched"
 # From here on a sender that is on no list is a known voice, when it reports on a third of the days.
 _HEARD_FROM = 31
@@ -103,6 +104,10 @@ class Truth:
         """Whether there is no trouble, and has been none for days."""
         return not self.trouble[max(on - OVER_AFTER + 1, 0) : on + 1].any()
 
+    def is_calm(self, on: int) -> bool:
+        """Quiet, and no session has failed in these days, in testing neither."""
+        return self.is_quiet(on) and not self.refused[max(on - OVER_AFTER + 1, 0) : on + 1].any()
+
     def earliest(self, on: int) -> int:
         """The first day on which 14 complete days under the present mx patterns lie behind, the newest two left out."""
         return self.world.mx_since(on) + SPAN_FIRST
@@ -124,13 +129,17 @@ class Truth:
         for why, days in ((REFUSED, self.turned_away), (GONE, self.without), (UNFETCHED, self.unfetched)):
             last = -ANOTHER_AFTER
             for day in map(int, np.flatnonzero(days)):
-                if day - last >= ANOTHER_AFTER:
+                if day - last >= ANOTHER_AFTER and (why != GONE or self._is_gone_for_long()):
                     told = min(
                         (came for which, about, came in self.told if which == why and about >= day), default=None
                     )
                     found.append(Due(why, day, min(day + 30, DAYS - 1), told))
                 last = day
         return found
+
+    def _is_gone_for_long(self) -> bool:
+        """A policy that is away for a day or two is no alarm, unless senders happen to look."""
+        return self.world.gone is not None and self.world.gone[1] - self.world.gone[0] >= _LONG
 
     def repairs(self) -> list[Repair]:
         """The ends of faults in worlds that are in testing all the time."""

@@ -16,6 +16,8 @@ FORGER_SHARE, STRANGER_SHARE, DANE_SHARE, ARCHIVE_SHARE = 0.12, 0.2, 0.12, 0.1
 # Worlds without any reporter of the shipped list.
 UNLISTED_SHARE = 0.15
 LISTED = ("google.com", "microsoft.com")
+# Caches of so many days keep a policy that is gone, for so many days.
+_SLOW, _KEPT = 3, 7
 # A sender-day in two hundred has a session or a few that could not fetch the policy.
 FETCH_ERRORS = 0.005
 _SENDERS = (0.1, 0.3, 0.27, 0.17, 0.08, 0.05, 0.03)
@@ -156,9 +158,14 @@ class World(msgspec.Struct, frozen=True):
         return self.gone is not None and self.gone[0] <= day < self.gone[1]
 
     def cached(self, age: int, day: int) -> Policy | None:
-        """The policy in a cache that is ``age`` days old; None when there was none to be had then."""
+        """The policy in a cache that is ``age`` days old; None when there is none to be had. Caches that are refreshed slowly keep
+        what they have for a week (RFC 8461 section 3.3), the others drop it at once.
+        """
         fetched = max(day - age, 0)
-        return None if self.is_gone(fetched) else self.policy_on(fetched)
+        if self.gone is None or not self.is_gone(fetched):
+            return self.policy_on(fetched)
+        before = self.gone[0] - 1
+        return self.policy_on(before) if age >= _SLOW and day - before <= _KEPT else None
 
     def mx_since(self, day: int) -> int:
         """Since when the set of mx patterns of that day is published."""
