@@ -1,8 +1,8 @@
 """Three fair rivals: each reads the verified ``sts`` entries that had arrived, the same that the verdict reads.
 
 The third is the gate of DmarcAnalyzerApp (MtaStsReadinessEvaluator): no failure of the ``sts`` category in 14 days, a live check
-of record, file and MX coverage, 14 days in testing (28 without any report); certificate failures are "transport" and never block. It
-hosts the policy itself, so it knows mode and days. Its alarm is taken to be what its gate would hold against the policy.
+of record, file and MX coverage, 14 days in testing (28 without any report); certificate failures are "transport" and never
+block. It hosts the policy itself, so it knows mode and days. Its alarm is taken to be what the gate holds against the policy.
 """
 
 import datetime as dt

@@ -36,10 +36,10 @@ class Judged(msgspec.Struct, frozen=True, array_like=True):
     """One day of one world: what is true, what we say and why, which rules say ``ready`` and which raise an alarm.
 
     ``coming`` is the true refusal rate of the next days, ``begun`` that of the faults that began before the newest days.
-    ``quiet``: no mail is refused and the policy is there, ``calm``: no session fails either. ``warned``: beside ``ready`` stands
-    that newcomers say otherwise. ``regular`` days are those of the step; the others were added to see to the day when something begins. ``without`` is the
-    verdict without the strangers' reports ("" when there are none). ``moved``: whose answer differs by these reports, ours by its
-    name; ``figures_moved``: any of our figures does.
+    ``quiet``: no mail is refused and the policy is there, ``calm``: no session fails either. ``warned``: ``ready`` has beside it
+    that newcomers say otherwise. ``regular`` days are those of the step; the others were added to see to the day when something
+    begins. ``without`` is the verdict without the strangers' reports ("" when there are none). ``moved``: whose answer differs by
+    these reports, ours by its name; ``figures_moved``: any of our figures does.
     """
 
     day: int
@@ -95,6 +95,7 @@ def outcomes(work: Sequence[tuple[int, int]], step: int, jobs: int = 1) -> Itera
         for seed in seeds
         for some in chunks([number for of, number in work if of == seed], TOGETHER)
     ]
+    parts.sort(key=lambda part: part[1][0])  # all seeds side by side, so that a part of a run has something of each
     if jobs == 1:
         yield from map(_together, parts)
         return

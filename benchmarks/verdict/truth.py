@@ -95,10 +95,12 @@ class Truth:
         had.
         """
         enforced = np.array([self.mode(day) == "enforce" for day in range(DAYS)])
-        down = np.zeros(DAYS, bool)
+        down, faulty = np.zeros(DAYS, bool), np.zeros(DAYS, bool)
         for first, last in filter(None, (self.world.gone, _days_of(self.world.policy_fault))):
             down[first:last] = True
-        return (self.turned_away > 0) | (enforced & (self.refused > 0)) | (self.without > 0) | down
+        for fault in self.world.faults:  # one that shows on some days only is not over in between
+            faulty[fault.first : fault.last] = True
+        return (self.turned_away > 0) | (enforced & faulty) | (self.without > 0) | down
 
     def is_quiet(self, on: int) -> bool:
         """Whether there is no trouble, and has been none for days."""
@@ -106,7 +108,8 @@ class Truth:
 
     def is_calm(self, on: int) -> bool:
         """Quiet, and no session has failed in these days, in testing neither."""
-        return self.is_quiet(on) and not self.refused[max(on - OVER_AFTER + 1, 0) : on + 1].any()
+        days = range(max(on - OVER_AFTER + 1, 0), on + 1)
+        return self.is_quiet(on) and not any(one.first <= day < one.last for one in self.world.faults for day in days)
 
     def earliest(self, on: int) -> int:
         """The first day on which 14 complete days under the present mx patterns lie behind, the newest two left out."""

@@ -158,8 +158,9 @@ class World(msgspec.Struct, frozen=True):
         return self.gone is not None and self.gone[0] <= day < self.gone[1]
 
     def cached(self, age: int, day: int) -> Policy | None:
-        """The policy in a cache that is ``age`` days old; None when there is none to be had. Caches that are refreshed slowly keep
-        what they have for a week (RFC 8461 section 3.3), the others drop it at once.
+        """The policy in a cache that is ``age`` days old; None when there is none to be had.
+
+        Caches that are refreshed slowly keep what they have for a week (RFC 8461 section 3.3), the others drop it at once.
         """
         fetched = max(day - age, 0)
         if self.gone is None or not self.is_gone(fetched):
