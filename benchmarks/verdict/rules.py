@@ -44,9 +44,13 @@ class Others:
             for there, trust, entry in stored.entries
             if trust == VERIFIED and entry.policy_type == STS and entry.signer not in without
         ]
+        self.take(rows)
+        self._checks, self._modes = checks, modes
+
+    def take(self, rows: Sequence[tuple[int, int, int, int, int, bool]]) -> None:
+        """These rows instead: day, day of arrival, successes, failures, ``sts`` failures among them, testing quoted."""
         columns = np.array(rows, np.int64).reshape(-1, 6).T
         self._day, self._came, self._ok, self._failed, self._sts, self._testing = columns
-        self._checks, self._modes = checks, modes
 
     def ready(self, day: int) -> tuple[bool, ...]:
         """What each rule says to "may it enforce?" at the end of a day."""

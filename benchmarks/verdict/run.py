@@ -3,7 +3,7 @@
 import contextlib
 import multiprocessing
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -112,24 +112,18 @@ def together(seed: int, numbers: Sequence[int], step: int) -> list[Outcome]:
     worlds = [world(seed, number) for number in numbers]
     advice = _advice(seed, [one for one in worlds if one.switch == "advised"])
     worlds = [one.switched(advice[one.number]) if one.number in advice else one for one in worlds]
-    truths, counts = {}, {}
-    with _database() as engine:
-        for one in worlds:
-            written, truths[one.domain] = reports.life(seed, one)
-            counts[one.domain] = len(written)
-            save(engine, written)
+    lives = {one.domain: reports.life(seed, one) for one in worlds}
+    with database_of(written for written, _ in lives.values()) as engine:
         stored = cut.read(engine, [one.domain for one in worlds], date(DAYS))
-    return [_outcome(seed, truths[one.domain], stored[one.domain], counts[one.domain], step) for one in worlds]
+    return [_outcome(seed, truth, stored[name], len(written), step) for name, (written, truth) in lives.items()]
 
 
 def _advice(seed: int, worlds: Sequence[World]) -> Mapping[int, int]:
     """For each world the day after the first ``ready``, on which its operator switches."""
     if not worlds:
         return {}
-    with _database() as engine:
-        for one in worlds:
-            written, _ = reports.life(seed, one)
-            save(engine, [report for report in written if report.came.date() <= date(_LAST_ADVICE)])
+    early = [[one for one in reports.life(seed, each)[0] if one.came.date() <= date(_LAST_ADVICE)] for each in worlds]
+    with database_of(early) as engine:
         stored = cut.read(engine, [one.domain for one in worlds], date(DAYS))
     limits = verdicts.thresholds(usual_settings())
     days: dict[int, int] = {}
@@ -155,12 +149,15 @@ def usual_settings() -> settings.Settings:
 
 
 @contextlib.contextmanager
-def _database() -> Iterator[sa.Engine]:
+def database_of(lives: Iterable[Sequence[Written]]) -> Iterator[sa.Engine]:
+    """A database of its own, in a temporary folder, with these reports."""
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder)}/worlds.db"
         database.upgrade(url)
         engine = database.open_engine(url)
         try:
+            for written in lives:
+                save(engine, written)
             yield engine
         finally:
             engine.dispose()
