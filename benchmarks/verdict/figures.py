@@ -14,6 +14,8 @@ from .worlds import DAYS
 
 # Reports of a day have come by the end of the next one, or the one after.
 PROMPT_DAYS = 3
+# So many days after the switch it is new.
+_NEW = 20
 ABOVE = BOUND * (1 + 1e-9)
 # decision.md section 4: three reported days after the last failure up to the window's end, then 14 complete ones.
 REPAIRED_TO_READY = 17
@@ -142,6 +144,7 @@ def _beside(outcomes: Sequence[Outcome]) -> Iterator[Line]:
             lambda rule: late_alarms(outcomes, rule, (GONE,), True),
         ),
         ("missed or late: policy host failing", lambda rule: late_alarms(outcomes, rule, (UNFETCHED,))),
+        ("quiet days with an alarm, in the 20 days after the switch", lambda rule: after_the_switch(outcomes, rule)),
         ("days to alarm, refused sessions", lambda rule: to_alarm(outcomes, rule)),
         ("quiet days with an alarm", lambda rule: alarms_for_nothing(outcomes, rule)),
         (
@@ -303,6 +306,18 @@ def alarms_for_nothing(outcomes: Sequence[Outcome], rule: int) -> Share:
     """Days on which nothing is wrong, and those with a false alarm."""
     quiet = _days(outcomes, lambda one: one.calm if rule else one.quiet)
     return Share(sum(is_false_alarm(one, rule) for one in quiet), len(quiet))
+
+
+def after_the_switch(outcomes: Sequence[Outcome], rule: int) -> Share:
+    """The same in the days after the switch to enforce, when faults that were repaired before it are still in the reports."""
+    quiet = [
+        day
+        for one in outcomes
+        if one.switch and one.switched is not None
+        for day in one.days
+        if day.regular and day.mode == "enforce" and day.day < one.switched + _NEW and (day.calm if rule else day.quiet)
+    ]
+    return Share(sum(day.alarm[rule] for day in quiet), len(quiet))
 
 
 def moved(outcomes: Sequence[Outcome], rule: int) -> Share:
