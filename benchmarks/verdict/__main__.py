@@ -95,7 +95,7 @@ def _outcomes(options: argparse.Namespace) -> Iterator[Outcome]:
         kept = [msgspec.json.decode(line, type=Outcome) for line in options.results.read_bytes().splitlines()]
     numbers = range(options.first, options.first + options.worlds)
     wanted = [(seed, number) for seed in map(int, options.seeds.split(",")) for number in numbers]
-    known = {(one.seed, one.number): one for one in kept if one.step == options.step}
+    known = {(outcome.seed, outcome.number): outcome for outcome in kept if outcome.step == options.step}
     yield from (known[key] for key in wanted if key in known)
     missing = [key for key in wanted if key not in known]
     began, finished = time.monotonic(), 0
@@ -104,42 +104,43 @@ def _outcomes(options: argparse.Namespace) -> Iterator[Outcome]:
         finished += len(some)
         if options.results:
             with options.results.open("ab") as file:
-                file.writelines(msgspec.json.encode(one) + b"\n" for one in some)
+                file.writelines(msgspec.json.encode(outcome) + b"\n" for outcome in some)
         print(f"{finished} of {len(missing)} worlds, {time.monotonic() - began:.0f} s", file=sys.stderr)
 
 
 def _mix(outcomes: Sequence[Outcome], options: argparse.Namespace) -> str:
-    kinds = collections.Counter(one.kind for one in outcomes)
-    forged = sum(bool(one.forger) for one in outcomes)
-    strange = sum(bool(one.strangers) for one in outcomes)
-    judged = sum(len(one.days) for one in outcomes)
-    advised = sum(one.switch == "advised" and one.switched is not None for one in outcomes)
+    kinds = collections.Counter(outcome.kind for outcome in outcomes)
+    forged = sum(bool(outcome.forger) for outcome in outcomes)
+    strange = sum(bool(outcome.strangers) for outcome in outcomes)
+    judged = sum(len(outcome.days) for outcome in outcomes)
+    written = sum(outcome.reports for outcome in outcomes)
+    advised = sum(outcome.switch == "advised" and outcome.switched is not None for outcome in outcomes)
     return (
         f"{len(outcomes):,} worlds of {DAYS} days (seeds {options.seeds}): "
         + ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
         + f"; {advised} switched on the verdict's advice; {forged} with a forger, {strange} with strangers. "
-        f"{sum(one.reports for one in outcomes):,} reports, {judged:,} verdicts: every {options.step} days, and daily where "
+        f"{written:,} reports, {judged:,} verdicts: every {options.step} days, and daily where "
         "something begins or ends.\n"
     )
 
 
 def _print_failing(outcomes: Sequence[Outcome], most: int) -> None:
     counts: collections.Counter[str] = collections.Counter()
-    for why, one, days in figures.failing(outcomes):
+    for why, outcome, days in figures.failing(outcomes):
         counts[why] += 1
         if counts[why] <= most:
-            who = f", strangers: {one.strangers} x{one.domains}" if one.strangers else ""
-            print(f"{why}: --show {one.seed}:{one.number} ({one.kind} {one.switch}{who}), days {days}")
+            who = f", strangers: {outcome.strangers} x{outcome.domains}" if outcome.strangers else ""
+            print(f"{why}: --show {outcome.seed}:{outcome.number} ({outcome.kind} {outcome.switch}{who}), days {days}")
     print("; ".join(f"{why}: {count} worlds" for why, count in counts.items()))
 
 
 def _show(seed: int, number: int) -> int:
     """One world, every day: the truth, the verdict and its reasons."""
-    (one,) = run.together(seed, [number], step=1)
+    (outcome,) = run.together(seed, [number], step=1)
     print(run.world(seed, number))
-    for due in one.due:
+    for due in outcome.due:
         print(due)
-    for day in one.days:
+    for day in outcome.days:
         moved = f" (without strangers: {day.without})" if day.without not in ("", day.verdict) else ""
         state = "quiet" if day.quiet else "trouble"
         print(

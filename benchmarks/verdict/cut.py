@@ -69,8 +69,8 @@ class Stored:
         self._rows = sorted(rows, key=_in_order)
         self._row_of = {row.key: row for row in rows}
         self._entries = [(self._row_of[entry.report], entry) for entry in entries]
-        self._quotes = sorted(quotes, key=lambda one: (one.row.day, one.row.voice, one.digest or ""))
-        self._served = sorted((one for one in quotes if one.digest), key=lambda one: one.row.day)
+        self._quotes = sorted(quotes, key=lambda quote: (quote.row.day, quote.row.voice, quote.digest or ""))
+        self._served = sorted((quote for quote in quotes if quote.digest), key=lambda quote: quote.row.day)
         same = collections.Counter(row.same_id for row in rows)
         self.entries = [(row.there, row.copy.trust, entry) for row, entry in self._entries]
         self._copied = [row for row in rows if same[row.same_id] > 1]
@@ -104,7 +104,7 @@ class Stored:
 
     def _cut_entries(self, keys: Collection[str], speakers: voices.Speakers, begin: dt.date) -> tuple[Entry, ...]:
         standings = self._standings(keys, speakers, begin)
-        found = []
+        entries = []
         for row, entry in self._entries:
             if row.key not in keys or row.failure_day < begin:
                 continue
@@ -118,8 +118,8 @@ class Stored:
                     entry = msgspec.structs.replace(entry, successful=0)
                 if not standing.accuses:
                     entry = msgspec.structs.replace(entry, failed=0, unexplained=0, failures=())
-            found.append(entry if voice == entry.voice else msgspec.structs.replace(entry, voice=voice))
-        return tuple(found)
+            entries.append(entry if voice == entry.voice else msgspec.structs.replace(entry, voice=voice))
+        return tuple(entries)
 
     def _standings(self, keys: Collection[str], speakers: voices.Speakers, begin: dt.date) -> Mapping[Any, Any]:
         groups: dict[str, list[Copy]] = collections.defaultdict(list)
@@ -133,13 +133,13 @@ class Stored:
         """Sightings and reported days, in the pipeline's order."""
         came: dict[tuple[dt.date, str, str | None], tuple[dt.datetime, Policy | None]] = {}
         reported: dict[str, set[dt.date]] = collections.defaultdict(set)
-        for one in self._quotes:
-            if one.row.key not in keys or one.row.failure_day < begin:
+        for quote in self._quotes:
+            if quote.row.key not in keys or quote.row.failure_day < begin:
                 continue
-            reported[speakers.resolve(one.row.voice)].add(one.row.day)
-            key = (one.row.day, one.row.voice, one.digest)
+            reported[speakers.resolve(quote.row.voice)].add(quote.row.day)
+            key = (quote.row.day, quote.row.voice, quote.digest)
             known = came.get(key)
-            came[key] = (min(known[0], one.row.first) if known else one.row.first, one.policy)
+            came[key] = (min(known[0], quote.row.first) if known else quote.row.first, quote.policy)
         sightings = tuple(
             Sighting(day, speakers.resolve(voice), policy, arrived.date())
             for (day, voice, _), (arrived, policy) in came.items()
@@ -154,12 +154,12 @@ class Stored:
         """Every policy ever quoted, by voice, oldest first."""
         first: dict[tuple[str, str], tuple[dt.date, Policy | None]] = {}
         last: dict[tuple[str, str], dt.date] = {}
-        for one in self._served:
-            if one.row.key in keys and one.digest:
-                key = (one.row.voice, one.digest)
-                first.setdefault(key, (one.row.day, one.policy))
-                last[key] = one.row.day
-        ordered = sorted(first.items(), key=lambda one: (one[1][0], one[0][1], one[0][0]))
+        for quote in self._served:
+            if quote.row.key in keys and quote.digest:
+                key = (quote.row.voice, quote.digest)
+                first.setdefault(key, (quote.row.day, quote.policy))
+                last[key] = quote.row.day
+        ordered = sorted(first.items(), key=lambda pair: (pair[1][0], pair[0][1], pair[0][0]))
         return [
             queries._Quoted(speakers.resolve(voice), policy, day, last[voice, digest])
             for (voice, digest), (day, policy) in ordered
@@ -178,11 +178,11 @@ def read(engine: sa.Engine, domains: Sequence[str], last: dt.date) -> dict[str, 
         entries = queries._entries(connection, about, start, policies, failures, speakers, {})
         rows = _rows(connection, about)
         quotes = _quotes(connection, about, policies, rows)
-    found = {}
+    stored = {}
     for domain in domains:
         own = [row for (name, _), row in rows.items() if name == domain]
-        found[domain] = Stored(domain, own, entries.get(domain, ()), quotes[domain])
-    return found
+        stored[domain] = Stored(domain, own, entries.get(domain, ()), quotes[domain])
+    return stored
 
 
 def _rows(connection: sa.Connection, about: Any) -> dict[tuple[str, str], _Row]:
@@ -196,7 +196,7 @@ def _rows(connection: sa.Connection, about: Any) -> dict[tuple[str, str], _Row]:
         .group_by(report.c.policy_domain, report.c.report_key)
     )
     arrivals = {(row.policy_domain, row.report_key): row for row in connection.execute(arrived)}
-    found = {}
+    rows = {}
     names = dict.fromkeys((*counting.COLUMNS, "organization", "voice", "signer", "contact_info"))
     query = sa.select(*(report.c[name] for name in names)).where(*about.since())
     for row in connection.execute(query).mappings():
@@ -204,7 +204,7 @@ def _rows(connection: sa.Connection, about: Any) -> dict[tuple[str, str], _Row]:
         if key not in arrivals:  # trusted once, by what is no delivery any more
             continue
         copy = counting.copy_of(row)
-        found[key] = _Row(
+        rows[key] = _Row(
             **{name: row[name] for name in ("voice", "organization", "signer", "contact_info", "day", "failure_day")},
             key=key[1],
             first=row["received_at"],
@@ -214,7 +214,7 @@ def _rows(connection: sa.Connection, about: Any) -> dict[tuple[str, str], _Row]:
             same_id=row["same_id"],
             copy=copy,
         )
-    return found
+    return rows
 
 
 def _quotes(
@@ -229,8 +229,8 @@ def _quotes(
         .where(*about.since())
         .distinct()
     )
-    found: dict[str, list[_Quote]] = collections.defaultdict(list)
+    quotes: dict[str, list[_Quote]] = collections.defaultdict(list)
     for domain, key, quoted in map(tuple, connection.execute(query)):
         if (domain, key) in rows:
-            found[domain].append(_Quote(rows[domain, key], quoted, policies.get((domain, quoted or ""))))
-    return found
+            quotes[domain].append(_Quote(rows[domain, key], quoted, policies.get((domain, quoted or ""))))
+    return quotes

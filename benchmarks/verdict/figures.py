@@ -108,7 +108,7 @@ def table(outcomes: Sequence[Outcome]) -> list[Line]:
 
 
 def _goals(outcomes: Sequence[Outcome]) -> Iterator[Line]:
-    short = [one for one in outcomes if one.strangers and not one.known]
+    short = [outcome for outcome in outcomes if outcome.strangers and not outcome.known]
     repaired = _each(lambda rule: to_ready_again(outcomes, rule))
     yield _line("false ready, days", lambda rule: false_ready(outcomes, rule), 0.01)
     yield _line("false ready, worlds", lambda rule: false_ready_worlds(outcomes, rule), 0.03)
@@ -116,7 +116,7 @@ def _goals(outcomes: Sequence[Outcome]) -> Iterator[Line]:
     yield _line("false alarms per domain and year", lambda rule: false_alarms(outcomes, rule), 1.0)
     yield _line(
         "days on which a stranger with one domain moves the answer",
-        lambda rule: moved([one for one in short if one.domains == 1], rule),
+        lambda rule: moved([outcome for outcome in short if outcome.domains == 1], rule),
         0.0,
     )
     median = repaired[0].median
@@ -125,9 +125,9 @@ def _goals(outcomes: Sequence[Outcome]) -> Iterator[Line]:
 
 
 def _beside(outcomes: Sequence[Outcome]) -> Iterator[Line]:
-    short = [one for one in outcomes if one.strangers and not one.known]
-    long = [one for one in outcomes if one.known]
-    edge = [one for one in outcomes if one.kind == "edge"]
+    short = [outcome for outcome in outcomes if outcome.strangers and not outcome.known]
+    long = [outcome for outcome in outcomes if outcome.known]
+    edge = [outcome for outcome in outcomes if outcome.kind == "edge"]
     lines: list[tuple[str, Callable[[int], Figure]]] = [
         ("false ready, days, what begins within the week included", lambda rule: unforeseen(outcomes, rule)),
         ("false ready, days, without a warning about newcomers beside it", lambda rule: unwarned(outcomes, rule)),
@@ -149,7 +149,7 @@ def _beside(outcomes: Sequence[Outcome]) -> Iterator[Line]:
         ("quiet days with an alarm", lambda rule: alarms_for_nothing(outcomes, rule)),
         (
             "... moved by a stranger with 2 to 5 domains",
-            lambda rule: moved([one for one in short if one.domains > 1], rule),
+            lambda rule: moved([outcome for outcome in short if outcome.domains > 1], rule),
         ),
         ("... by one that reports for 30 days and more", lambda rule: moved(long, rule)),
         ("days to ready, clean, enough to see", lambda rule: to_ready(outcomes, rule)),
@@ -173,36 +173,36 @@ def _line(name: str, of: Callable[[int], Share | Rate], goal: float) -> Line:
 
 
 def _days(outcomes: Iterable[Outcome], wanted: Callable[[Judged], bool]) -> list[Judged]:
-    return [one for outcome in outcomes for one in outcome.days if one.regular and wanted(one)]
+    return [day for outcome in outcomes for day in outcome.days if day.regular and wanted(day)]
 
 
-def is_bad(one: Judged) -> bool:
+def is_bad(day: Judged) -> bool:
     """A day in testing on which a switch would refuse too much in the coming week, by what began before the newest days."""
-    return one.mode == "testing" and one.begun > ABOVE
+    return day.mode == "testing" and day.begun > ABOVE
 
 
 def false_ready(outcomes: Sequence[Outcome], rule: int) -> Share:
     """Bad days, and how many of them the rule calls ready."""
     bad = _days(outcomes, is_bad)
-    return Share(sum(one.ready[rule] for one in bad), len(bad))
+    return Share(sum(day.ready[rule] for day in bad), len(bad))
 
 
 def unwarned(outcomes: Sequence[Outcome], rule: int) -> Share:
     """The same, but for days on which ours says beside ``ready`` that newcomers met refusals."""
     bad = _days(outcomes, is_bad)
-    return Share(sum(one.ready[rule] and not (rule == 0 and one.warned) for one in bad), len(bad))
+    return Share(sum(day.ready[rule] and not (rule == 0 and day.warned) for day in bad), len(bad))
 
 
 def unforeseen(outcomes: Sequence[Outcome], rule: int) -> Share:
     """The same with what begins within the week, of which nothing can be known."""
-    bad = _days(outcomes, lambda one: one.mode == "testing" and one.coming > ABOVE)
-    return Share(sum(one.ready[rule] for one in bad), len(bad))
+    bad = _days(outcomes, lambda day: day.mode == "testing" and day.coming > ABOVE)
+    return Share(sum(day.ready[rule] for day in bad), len(bad))
 
 
 def false_ready_worlds(outcomes: Sequence[Outcome], rule: int) -> Share:
     """Worlds with any bad day, and in how many the rule says ready on any of them."""
     worlds = [days for outcome in outcomes if (days := _days([outcome], is_bad))]
-    return Share(sum(any(one.ready[rule] for one in days) for days in worlds), len(worlds))
+    return Share(sum(any(day.ready[rule] for day in days) for days in worlds), len(worlds))
 
 
 def false_ready_by_rate(outcomes: Sequence[Outcome]) -> dict[float, list[Share]]:
@@ -210,24 +210,28 @@ def false_ready_by_rate(outcomes: Sequence[Outcome]) -> dict[float, list[Share]]
     rates = sorted({outcome.rate for outcome in outcomes if outcome.rate is not None})
     shares: dict[float, list[Share]] = {}
     for rate in rates:
-        due = _days([outcome for outcome in outcomes if outcome.rate == rate], lambda one: one.due)
-        shares[rate] = [Share(sum(one.ready[rule] for one in due), len(due)) for rule in range(len(RULES))]
+        due = _days([outcome for outcome in outcomes if outcome.rate == rate], lambda day: day.due)
+        shares[rate] = [Share(sum(day.ready[rule] for day in due), len(due)) for rule in range(len(RULES))]
     return shares
 
 
 def to_ready(outcomes: Sequence[Outcome], rule: int) -> Delays:
     """From the first day to the first ready, in clean worlds with enough to see on any day."""
-    clean = [one for one in outcomes if one.kind == "clean" and any(day.enough and day.due for day in one.days)]
+    clean = [
+        outcome
+        for outcome in outcomes
+        if outcome.kind == "clean" and any(day.enough and day.due for day in outcome.days)
+    ]
     return _first_ready(clean, rule)
 
 
 def first_ready(outcomes: Sequence[Outcome], rule: int, kind: str) -> Delays:
     """The same in the worlds of a kind."""
-    return _first_ready([one for one in outcomes if one.kind == kind], rule)
+    return _first_ready([outcome for outcome in outcomes if outcome.kind == kind], rule)
 
 
 def _first_ready(outcomes: Sequence[Outcome], rule: int) -> Delays:
-    return Delays(tuple(next((day.day for day in one.days if day.ready[rule]), None) for one in outcomes))
+    return Delays(tuple(next((day.day for day in outcome.days if day.ready[rule]), None) for outcome in outcomes))
 
 
 def to_ready_again(outcomes: Sequence[Outcome], rule: int) -> Delays:
@@ -235,9 +239,9 @@ def to_ready_again(outcomes: Sequence[Outcome], rule: int) -> Delays:
     Where another fault comes first, there is nothing to measure.
     """
     delays: list[int | None] = []
-    for one in outcomes:
-        for repair in one.repairs:
-            first = next((day.day for day in one.days if repair.last < day.day and day.ready[rule]), DAYS)
+    for outcome in outcomes:
+        for repair in outcome.repairs:
+            first = next((day.day for day in outcome.days if repair.last < day.day and day.ready[rule]), DAYS)
             if repair.plenty and repair.next > repair.last + 24 and repair.last + 24 < DAYS:
                 delays.append(first - repair.last if first < repair.next else None)
     return Delays(tuple(delays))
@@ -245,58 +249,58 @@ def to_ready_again(outcomes: Sequence[Outcome], rule: int) -> Delays:
 
 def withheld(outcomes: Sequence[Outcome], rule: int, *, enough: bool) -> Share:
     """Clean testing days on which 14 complete days lie behind, and on how many the rule does not say ready."""
-    due = _days(outcomes, lambda one: _is_due(one) and one.enough == enough)
-    return Share(sum(not one.ready[rule] for one in due), len(due))
+    due = _days(outcomes, lambda day: _is_due(day) and day.enough == enough)
+    return Share(sum(not day.ready[rule] for day in due), len(due))
 
 
-def _is_due(one: Judged) -> bool:
-    return one.mode == "testing" and one.clean and one.due
+def _is_due(day: Judged) -> bool:
+    return day.mode == "testing" and day.clean and day.due
 
 
 def why_withheld(outcomes: Sequence[Outcome], *, enough: bool) -> dict[str, int]:
     """Our own reasons on those days."""
-    days = _days(outcomes, lambda one: _is_due(one) and one.enough == enough and not one.ready[0])
-    return dict(collections.Counter(f"{one.verdict}: {', '.join(one.reasons)}" for one in days).most_common(8))
+    days = _days(outcomes, lambda day: _is_due(day) and day.enough == enough and not day.ready[0])
+    return dict(collections.Counter(f"{day.verdict}: {', '.join(day.reasons)}" for day in days).most_common(8))
 
 
 def to_alarm(outcomes: Sequence[Outcome], rule: int) -> Delays:
     """From the first session that was really refused to the alarm; 0 is an alarm that was on already."""
-    return Delays(tuple(delay(one, due, rule) for one, due in _due(outcomes, (REFUSED,))))
+    return Delays(tuple(delay(outcome, due, rule) for outcome, due in _due(outcomes, (REFUSED,))))
 
 
 def late_alarms(outcomes: Sequence[Outcome], rule: int, why: Sequence[str], told: bool = False) -> Share:
     """Alarms that were due, and those that did not come within three days; ``told``: where the report of a known voice did."""
     delays = [
-        delay(one, due, rule)
-        for one, due in _due(outcomes, why)
+        delay(outcome, due, rule)
+        for outcome, due in _due(outcomes, why)
         if not told or (due.told is not None and due.told <= due.first + PROMPT_DAYS)
     ]
     return Delays(tuple(delays)).later_than(PROMPT_DAYS)
 
 
 def _due(outcomes: Iterable[Outcome], why: Sequence[str]) -> Iterator[tuple[Outcome, Due]]:
-    for one in outcomes:
-        yield from ((one, due) for due in one.due if due.why in why and due.first + PROMPT_DAYS < DAYS)
+    for outcome in outcomes:
+        yield from ((outcome, due) for due in outcome.due if due.why in why and due.first + PROMPT_DAYS < DAYS)
 
 
 def delay(outcome: Outcome, due: Due, rule: int) -> int | None:
     """Days from the first day of an alarm that was due until it came."""
-    days = (one.day - due.first for one in outcome.days if due.first <= one.day <= due.until and one.alarm[rule])
+    days = (day.day - due.first for day in outcome.days if due.first <= day.day <= due.until and day.alarm[rule])
     return next(days, None)
 
 
-def is_false_alarm(one: Judged, rule: int) -> bool:
+def is_false_alarm(day: Judged, rule: int) -> bool:
     """An alarm although nothing is wrong, or has been for six days. The rivals know no mode: sessions that fail in testing are
     reason enough for theirs.
     """
-    return one.alarm[rule] and (one.calm if rule else one.quiet)
+    return day.alarm[rule] and (day.calm if rule else day.quiet)
 
 
 def false_alarms(outcomes: Sequence[Outcome], rule: int) -> Rate:
     """Runs of days with a false alarm."""
     runs, days = 0, 0
     for outcome in outcomes:
-        false = [is_false_alarm(one, rule) for one in outcome.days if one.regular]
+        false = [is_false_alarm(day, rule) for day in outcome.days if day.regular]
         runs += sum(now and not before for before, now in zip([False, *false], false, strict=False))
         days += len(false) * outcome.step
     return Rate(runs, days / 365)
@@ -304,38 +308,41 @@ def false_alarms(outcomes: Sequence[Outcome], rule: int) -> Rate:
 
 def alarms_for_nothing(outcomes: Sequence[Outcome], rule: int) -> Share:
     """Days on which nothing is wrong, and those with a false alarm."""
-    quiet = _days(outcomes, lambda one: one.calm if rule else one.quiet)
-    return Share(sum(is_false_alarm(one, rule) for one in quiet), len(quiet))
+    quiet = _days(outcomes, lambda day: day.calm if rule else day.quiet)
+    return Share(sum(is_false_alarm(day, rule) for day in quiet), len(quiet))
 
 
 def after_the_switch(outcomes: Sequence[Outcome], rule: int) -> Share:
     """The same in the days after the switch to enforce, when faults that were repaired before it are still in the reports."""
     quiet = [
         day
-        for one in outcomes
-        if one.switch and one.switched is not None
-        for day in one.days
-        if day.regular and day.mode == "enforce" and day.day < one.switched + _NEW and (day.calm if rule else day.quiet)
+        for outcome in outcomes
+        if outcome.switch and outcome.switched is not None
+        for day in outcome.days
+        if day.regular
+        and day.mode == "enforce"
+        and day.day < outcome.switched + _NEW
+        and (day.calm if rule else day.quiet)
     ]
     return Share(sum(day.alarm[rule] for day in quiet), len(quiet))
 
 
 def moved(outcomes: Sequence[Outcome], rule: int) -> Share:
     """Days since the strangers began, and those on which the answer would be another one without them."""
-    days = _days(outcomes, lambda one: bool(one.moved))
-    return Share(sum(one.moved[rule] for one in days), len(days))
+    days = _days(outcomes, lambda day: bool(day.moved))
+    return Share(sum(day.moved[rule] for day in days), len(days))
 
 
 def failing(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, Outcome, list[int]]]:
     """Worlds that break a goal of ours, and the days on which they do."""
-    for one in outcomes:
-        regular = [day for day in one.days if day.regular]
+    for outcome in outcomes:
+        regular = [day for day in outcome.days if day.regular]
         days = {
             "false ready": [day.day for day in regular if is_bad(day) and day.ready[0]],
             "false alarm": [day.day for day in regular if is_false_alarm(day, 0)],
-            "moved by a stranger": [day.day for day in regular if day.moved and day.moved[0] and not one.known],
+            "moved by a stranger": [day.day for day in regular if day.moved and day.moved[0] and not outcome.known],
         }
-        for of, due in _due([one], (REFUSED, GONE)):
+        for of, due in _due([outcome], (REFUSED, GONE)):
             took = delay(of, due, 0)
             days[f"late alarm ({due.why})"] = [due.first] if took is None or took > PROMPT_DAYS else []
-        yield from ((why, one, when) for why, when in days.items() if when)
+        yield from ((why, outcome, when) for why, when in days.items() if when)

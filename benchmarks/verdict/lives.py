@@ -81,9 +81,9 @@ def _clean(_plain: World, _rng: np.random.Generator) -> dict[str, object]:
 
 def _scaled(plain: World, sessions_of_14_days: float) -> tuple[Sender, ...]:
     """The same senders with so many sessions in 14 days."""
-    window = 14 * sum(one.volume * (5 + 2 * one.weekend) / 7 for one in plain.senders)
+    window = 14 * sum(sender.volume * (5 + 2 * sender.weekend) / 7 for sender in plain.senders)
     return tuple(
-        msgspec.structs.replace(one, volume=one.volume * sessions_of_14_days / window) for one in plain.senders
+        msgspec.structs.replace(sender, volume=sender.volume * sessions_of_14_days / window) for sender in plain.senders
     )
 
 
@@ -92,13 +92,14 @@ def _small(plain: World, rng: np.random.Generator, daily: int) -> dict[str, obje
     pool = list(plain.senders)
     while len(pool) < 2:
         pool += worlds.senders(rng)
-    names = [one.signer for one in pool]
-    pool = [one for n, one in enumerate(pool) if names.index(one.signer) == n][:3] or pool
+    names = [sender.signer for sender in pool]
+    pool = [sender for n, sender in enumerate(pool) if names.index(sender.signer) == n][:3] or pool
     if len(pool) < 2:
         twin = msgspec.structs.replace(pool[0], organization="Sender 7", signer="sender7.example", rhythm="day")
         pool.append(twin)
     even = tuple(
-        msgspec.structs.replace(one, volume=float(rng.uniform(1, 3)), quotes_policy=True, rhythm="day") for one in pool
+        msgspec.structs.replace(sender, volume=float(rng.uniform(1, 3)), quotes_policy=True, rhythm="day")
+        for sender in pool
     )
     return {"senders": _scaled(msgspec.structs.replace(plain, senders=even), 14.0 * daily)}
 
@@ -114,7 +115,7 @@ def _five(plain: World, rng: np.random.Generator) -> dict[str, object]:
 def _constant(plain: World, rng: np.random.Generator) -> dict[str, object]:
     """One rate from the first day to the last: evenly, or all of it at the busiest host, or all of it at one sender."""
     rate = float(rng.choice(RATES))
-    volume = sum(one.volume for one in plain.senders)
+    volume = sum(sender.volume for sender in plain.senders)
     place = str(rng.choice(["everywhere", "host", "sender"], p=[0.6, 0.25, 0.15]))
     host = max(range(len(plain.hosts)), key=lambda n: plain.hosts[n].weight) if place == "host" else None
     sender = max(range(len(plain.senders)), key=lambda n: plain.senders[n].volume) if place == "sender" else None

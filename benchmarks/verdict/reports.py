@@ -58,10 +58,12 @@ def life(seed: int, world: World) -> tuple[list[Written], Truth]:
         truth.add(
             expected,
             shares,
-            sum((one.sum(axis=1) for one in failed), np.zeros(DAYS, np.int64)),
+            sum((count.sum(axis=1) for count in failed), np.zeros(DAYS, np.int64)),
             proves=sender.quotes_policy,
         )
-        days = [_groups(world, number, day, sessions[day], [one[day] for one in failed], seed) for day in range(DAYS)]
+        days = [
+            _groups(world, number, day, sessions[day], [count[day] for count in failed], seed) for day in range(DAYS)
+        ]
         for day, groups in enumerate(days):
             _remember(truth, day, groups)
         written += _sent(
@@ -128,9 +130,9 @@ def _groups(world: World, number: int, day: int, sessions: Counts, failed: Seque
         is_last = place == len(policies) - 1
         part = 1.0 if is_last else weights[place] / sum(weights[place:])
         mine = hosts if is_last else rng.binomial(hosts, part)
-        lost = kept if is_last else [rng.binomial(one, part) for one in kept]
-        hosts, kept = hosts - mine, [one - other for one, other in zip(kept, lost, strict=True)]
-        if mine.sum() or any(one.sum() for one in lost):
+        lost = kept if is_last else [rng.binomial(count, part) for count in kept]
+        hosts, kept = hosts - mine, [count - other for count, other in zip(kept, lost, strict=True)]
+        if mine.sum() or any(count.sum() for count in lost):
             groups.append(_group(world, policy, mine, lost))
     _unfetch(world, number, day, groups, rng)
     return groups
@@ -138,7 +140,7 @@ def _groups(world: World, number: int, day: int, sessions: Counts, failed: Seque
 
 def _group(world: World, policy: Policy | None, clean: Counts, failed: Sequence[Counts]) -> _Group:
     if policy is None:  # nothing is asked of a session, so nothing fails
-        return _Group(None, int(clean.sum() + sum(one.sum() for one in failed)), [])
+        return _Group(None, int(clean.sum() + sum(count.sum() for count in failed)), [])
     rows = [
         (fault.result_type, world.hosts[host].name, int(count[host]))
         for fault, count in zip(world.faults, failed, strict=True)
@@ -151,7 +153,7 @@ def _group(world: World, policy: Policy | None, clean: Counts, failed: Sequence[
 
 def _unfetch(world: World, number: int, day: int, groups: list[_Group], rng: np.random.Generator) -> None:
     """Sessions that could not fetch the policy: half of the senders while its host is down, a single one now and then."""
-    group = next((one for one in groups if one.policy is not None and one.successful), None)
+    group = next((group for group in groups if group.policy is not None and group.successful), None)
     if group is None:
         return
     down = world.policy_fault
@@ -198,10 +200,10 @@ def _merged(parts: Sequence[Sequence[_Group]]) -> list[_Group]:
     """The groups of some days or hours, by policy."""
     merged: dict[Policy | None, _Group] = {}
     for group in (group for part in parts for group in part):
-        one = merged.setdefault(group.policy, _Group(group.policy, 0, []))
-        one.successful += group.successful
-        one.unfetched += group.unfetched
-        one.failed = [*one.failed, *group.failed]
+        total = merged.setdefault(group.policy, _Group(group.policy, 0, []))
+        total.successful += group.successful
+        total.unfetched += group.unfetched
+        total.failed = [*total.failed, *group.failed]
     return list(merged.values())
 
 
@@ -209,23 +211,23 @@ def _sent(
     world: World, sender: Sender, reports: Iterator[_Report], truth: Truth, rng: np.random.Generator
 ) -> Iterator[Written]:
     """The reports on their way: lost, late, resent, rewritten, by both doors, in the archive."""
-    for one in reports:
+    for report in reports:
         draws = rng.random(4)
-        if not one.groups or draws[0] < world.loss:
+        if not report.groups or draws[0] < world.loss:
             continue
-        entries = list(_entries(world, sender, one, rng))
-        text = document(world.domain, sender, one.first, one.last, entries)
+        entries = list(_entries(world, sender, report, rng))
+        text = document(world.domain, sender, report.first, report.last, entries)
         hours = rng.uniform(*sender.delay) if sender.rhythm == "day" else rng.uniform(0.2, 2)
-        came = moment(one.last + hours + (24 * rng.uniform(1, 5) if draws[1] < world.late else 0))
-        is_mailed = one.first >= (world.archive - _MAIL_BEFORE_ARCHIVE_ENDS) * 24
+        came = moment(report.last + hours + (24 * rng.uniform(1, 5) if draws[1] < world.late else 0))
+        is_mailed = report.first >= (world.archive - _MAIL_BEFORE_ARCHIVE_ENDS) * 24
         if is_mailed:
             yield Written(text, came, sender.signer)
-            _tell(truth, sender, one, came)
+            _tell(truth, sender, report, came)
             if sender.both_doors:
                 yield Written(text, came + dt.timedelta(minutes=1), "", "https")
             if draws[2] < world.resent:
                 yield Written(text, came + dt.timedelta(hours=rng.uniform(0.2, 72)), sender.signer)
-        if one.first < world.archive * 24:
+        if report.first < world.archive * 24:
             yield Written(rewritten(text) if draws[3] < world.rewritten else text, came, "", "load")
         elif draws[3] < world.rewritten:
             door = str(rng.choice(["smtp", "https"]))
@@ -233,13 +235,13 @@ def _sent(
             yield Written(rewritten(text), came + dt.timedelta(hours=rng.uniform(0.2, 48)), signer, door)
 
 
-def _tell(truth: Truth, sender: Sender, one: _Report, came: dt.datetime) -> None:
+def _tell(truth: Truth, sender: Sender, report: _Report, came: dt.datetime) -> None:
     """What a report by a known voice tells of, and when."""
-    day = (one.last - 1) // 24
+    day = (report.last - 1) // 24
     arrived = (came.date() - FIRST).days
     if sender.signer not in LISTED and not truth.world.archive and arrived < _HEARD_FROM:
         return
-    for group in one.groups:
+    for group in report.groups:
         if group.policy is None and truth.world.policies and sender.quotes_policy:
             truth.told.append((GONE, day, arrived))
         if group.policy and group.policy.mode == "enforce" and group.failed:
@@ -248,9 +250,9 @@ def _tell(truth: Truth, sender: Sender, one: _Report, came: dt.datetime) -> None
             truth.told.append((UNFETCHED, day, arrived))
 
 
-def _entries(world: World, sender: Sender, one: _Report, rng: np.random.Generator) -> Iterator[Any]:
+def _entries(world: World, sender: Sender, report: _Report, rng: np.random.Generator) -> Iterator[Any]:
     total = 0
-    for group in one.groups:
+    for group in report.groups:
         total += group.successful + group.failures + group.unfetched
         if group.policy is None:
             yield entry({"policy-type": "no-policy-found", "policy-domain": world.domain}, group.successful, 0, [])
@@ -267,7 +269,7 @@ def _entries(world: World, sender: Sender, one: _Report, rng: np.random.Generato
             unread = {"policy-type": "sts", "policy-domain": world.domain}
             yield entry(unread, 0, group.unfetched, [row])
     if sender.dane:
-        yield dane_entry(world, total, one.first // 24, rng)
+        yield dane_entry(world, total, report.first // 24, rng)
 
 
 def _details(sender: Sender, group: _Group) -> list[Any]:

@@ -38,7 +38,7 @@ class Others:
                 (there - FIRST).days,
                 entry.successful,
                 entry.failed or 0,
-                sum(one.sessions for one in entry.failures if one.result_type.startswith("sts-")),
+                sum(failure.sessions for failure in entry.failures if failure.result_type.startswith("sts-")),
                 bool(entry.policy and entry.policy.mode == "testing"),
             )
             for there, trust, entry in stored.entries

@@ -110,11 +110,11 @@ def _together(work: Work) -> list[Outcome]:
 def together(seed: int, numbers: Sequence[int], step: int) -> list[Outcome]:
     """Some worlds in one database of their own, in a temporary folder."""
     worlds = [world(seed, number) for number in numbers]
-    advice = _advice(seed, [one for one in worlds if one.switch == "advised"])
-    worlds = [one.switched(advice[one.number]) if one.number in advice else one for one in worlds]
-    lives = {one.domain: reports.life(seed, one) for one in worlds}
+    advice = _advice(seed, [life for life in worlds if life.switch == "advised"])
+    worlds = [life.switched(advice[life.number]) if life.number in advice else life for life in worlds]
+    lives = {life.domain: reports.life(seed, life) for life in worlds}
     with database_of(written for written, _ in lives.values()) as engine:
-        stored = cut.read(engine, [one.domain for one in worlds], date(DAYS))
+        stored = cut.read(engine, [life.domain for life in worlds], date(DAYS))
     return [_outcome(seed, truth, stored[name], len(written), step) for name, (written, truth) in lives.items()]
 
 
@@ -122,16 +122,19 @@ def _advice(seed: int, worlds: Sequence[World]) -> Mapping[int, int]:
     """For each world the day after the first ``ready``, on which its operator switches."""
     if not worlds:
         return {}
-    early = [[one for one in reports.life(seed, each)[0] if one.came.date() <= date(_LAST_ADVICE)] for each in worlds]
+    early = [
+        [report for report in reports.life(seed, each)[0] if report.came.date() <= date(_LAST_ADVICE)]
+        for each in worlds
+    ]
     with database_of(early) as engine:
-        stored = cut.read(engine, [one.domain for one in worlds], date(DAYS))
+        stored = cut.read(engine, [life.domain for life in worlds], date(DAYS))
     limits = verdicts.thresholds(usual_settings())
     days: dict[int, int] = {}
-    for one in worlds:
+    for life in worlds:
         asked = range(15, _LAST_ADVICE, 2)
-        on = next((day for day in asked if say(stored[one.domain].on(date(day), limits)).name == READY), None)
+        on = next((day for day in asked if say(stored[life.domain].on(date(day), limits)).name == READY), None)
         if on is not None:
-            days[one.number] = on + 1
+            days[life.number] = on + 1
     return days
 
 
@@ -168,21 +171,23 @@ def save(engine: sa.Engine, written: Sequence[Written]) -> None:
     chosen = usual_settings()
     for batch in chunks(list(written), _BATCH):
         with engine.begin() as connection:
-            store.save(connection, [_submission(one, chosen) for one in batch], batch[-1].came)
+            store.save(connection, [_submission(report, chosen) for report in batch], batch[-1].came)
 
 
-def _submission(one: Written, chosen: settings.Settings) -> intake.Submission:
-    arrival = trace.Arrival(one.door, one.came, trace.digest(one.document))
-    if one.door == trace.LOAD:
-        decoded = intake.decode_file(one.document, "report.json", arrival, chosen)
+def _submission(report: Written, chosen: settings.Settings) -> intake.Submission:
+    arrival = trace.Arrival(report.door, report.came, trace.digest(report.document))
+    if report.door == trace.LOAD:
+        decoded = intake.decode_file(report.document, "report.json", arrival, chosen)
         if isinstance(decoded, intake.Quarantined):
             raise ValueError(decoded.explanation)
         return intake.authenticated(decoded, None)
-    decoded = intake.Decoded(arrival, one.document, tuple(read_reports(one.document, chosen.max_report_bytes)))
+    decoded = intake.Decoded(arrival, report.document, tuple(read_reports(report.document, chosen.max_report_bytes)))
     verdict = (
-        Authentication(VERIFIED, "", one.signer, "s1", "v=DKIM1; p=abc") if one.signer else Authentication(UNSIGNED)
+        Authentication(VERIFIED, "", report.signer, "s1", "v=DKIM1; p=abc")
+        if report.signer
+        else Authentication(UNSIGNED)
     )
-    if one.wrong:
+    if report.wrong:
         verdict = Authentication(FAILED, "its signature is over something else", wrong=True)
     return intake.authenticated(decoded, lambda _message, _now: verdict)
 
@@ -198,20 +203,20 @@ def days_to_judge(truth: Truth, step: int) -> dict[int, bool]:
 
 
 def _outcome(seed: int, truth: Truth, stored: cut.Stored, written: int, step: int) -> Outcome:
-    one = truth.world
+    lived = truth.world
     judge = _Judge(truth, stored)
     judged = [judge.on(day, is_regular) for day, is_regular in sorted(days_to_judge(truth, step).items())]
-    enforcing = [policy.first for policy in one.policies if policy.mode == "enforce"]
+    enforcing = [policy.first for policy in lived.policies if policy.mode == "enforce"]
     return Outcome(
         seed=seed,
-        number=one.number,
-        kind=one.kind,
-        forger=one.forger,
-        strangers=one.strangers.claim if one.strangers else "",
-        domains=len(one.strangers.signers) if one.strangers else 0,
-        known=one.strangers is not None and one.strangers.is_long,
-        rate=one.rate,
-        switch=one.switch,
+        number=lived.number,
+        kind=lived.kind,
+        forger=lived.forger,
+        strangers=lived.strangers.claim if lived.strangers else "",
+        domains=len(lived.strangers.signers) if lived.strangers else 0,
+        known=lived.strangers is not None and lived.strangers.is_long,
+        rate=lived.rate,
+        switch=lived.switch,
         switched=min(enforcing, default=None),
         due=tuple(truth.due()),
         repairs=tuple(truth.repairs()),
@@ -259,7 +264,7 @@ class _Judge:
         return msgspec.structs.replace(
             judged,
             without=alone.name,
-            moved=(alone.name != ours.name, *(one[:2] != one[2:] for one in before)),
+            moved=(alone.name != ours.name, *(pair[:2] != pair[2:] for pair in before)),
             figures_moved=_figures(alone) != _figures(ours),
         )
 

@@ -109,7 +109,9 @@ class Truth:
     def is_calm(self, on: int) -> bool:
         """Quiet, and no session has failed in these days, in testing neither."""
         days = range(max(on - OVER_AFTER + 1, 0), on + 1)
-        return self.is_quiet(on) and not any(one.first <= day < one.last for one in self.world.faults for day in days)
+        return self.is_quiet(on) and not any(
+            fault.first <= day < fault.last for fault in self.world.faults for day in days
+        )
 
     def earliest(self, on: int) -> int:
         """The first day on which 14 complete days under the present mx patterns lie behind, the newest two left out."""
@@ -117,9 +119,9 @@ class Truth:
 
     def known_voices(self, on: int) -> int:
         """Known voices that quote their policy."""
-        senders = [one for one in self.world.senders if one.quotes_policy]
+        senders = [sender for sender in self.world.senders if sender.quotes_policy]
         heard = on >= _HEARD_FROM or self.world.archive
-        return len({one.signer for one in senders if one.is_listed or heard})
+        return len({sender.signer for sender in senders if sender.is_listed or heard})
 
     def enough(self, on: int) -> bool:
         """Whether there is enough to see at all: two known voices and 299 sessions to be expected in the window."""
@@ -128,7 +130,7 @@ class Truth:
 
     def due(self) -> list[Due]:
         """The alarms that are due."""
-        found = []
+        alarms = []
         for why, days in ((REFUSED, self.turned_away), (GONE, self.without), (UNFETCHED, self.unfetched)):
             last = -ANOTHER_AFTER
             for day in map(int, np.flatnonzero(days)):
@@ -136,9 +138,9 @@ class Truth:
                     told = min(
                         (came for which, about, came in self.told if which == why and about >= day), default=None
                     )
-                    found.append(Due(why, day, min(day + 30, DAYS - 1), told))
+                    alarms.append(Due(why, day, min(day + 30, DAYS - 1), told))
                 last = day
-        return found
+        return alarms
 
     def _is_gone_for_long(self) -> bool:
         """A policy that is away for a day or two is no alarm, unless senders happen to look."""
@@ -149,12 +151,12 @@ class Truth:
         if any(policy.mode != "testing" for policy in self.world.policies) or len(self.world.policies) != 1:
             return []
         bad = np.flatnonzero(self.refused)
-        found = []
+        repairs = []
         for number, day in enumerate(map(int, bad)):
             after = int(bad[number + 1]) if number + 1 < len(bad) else DAYS
             if after - day > SPAN_FIRST:
-                found.append(Repair(day, after, self._is_plenty(day)))
-        return found
+                repairs.append(Repair(day, after, self._is_plenty(day)))
+        return repairs
 
     def _is_plenty(self, last: int) -> bool:
         before, after = slice(max(last - 30, 0), last + 1), slice(last + 1, last + 15)

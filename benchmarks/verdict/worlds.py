@@ -151,7 +151,9 @@ class World(msgspec.Struct, frozen=True):
 
     def policy_on(self, day: int) -> Policy | None:
         """The policy published on a day, whether or not it can be had."""
-        return max((one for one in self.policies if one.first <= day), key=lambda one: one.first, default=None)
+        return max(
+            (policy for policy in self.policies if policy.first <= day), key=lambda policy: policy.first, default=None
+        )
 
     def is_gone(self, day: int) -> bool:
         """Whether record or file are away."""
@@ -172,12 +174,12 @@ class World(msgspec.Struct, frozen=True):
         """Since when the set of mx patterns of that day is published."""
         now = self.policy_on(day)
         since = day
-        for one in sorted(self.policies, key=lambda one: -one.first):
-            if now is None or one.first > day:
+        for policy in sorted(self.policies, key=lambda policy: -policy.first):
+            if now is None or policy.first > day:
                 continue
-            if one.mx != now.mx:
+            if policy.mx != now.mx:
                 break
-            since = one.first
+            since = policy.first
         return since
 
     def switched(self, day: int) -> "World":
@@ -212,7 +214,7 @@ def senders(rng: np.random.Generator) -> tuple[Sender, ...]:
     chosen = [*known, *others][:count] if rng.random() >= UNLISTED_SHARE else others
     if count > 2 and rng.random() < _TWIN_SHARE:  # two organisations of one company: one signature, one voice
         chosen[-1] = (chosen[-1][0], chosen[-2][1], chosen[-1][2])
-    return tuple(_sender(rng, *one) for one in chosen)
+    return tuple(_sender(rng, *names) for names in chosen)
 
 
 def _sender(rng: np.random.Generator, organization: str, signer: str, delay: tuple[float, float]) -> Sender:
