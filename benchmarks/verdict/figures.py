@@ -120,7 +120,7 @@ def _goals(outcomes: Sequence[Outcome]) -> Iterator[Line]:
         0.0,
     )
     median = repaired[0].median
-    is_met = median is not None and median <= REPAIRED_TO_READY
+    is_met = not repaired[0].days or (median is not None and median <= REPAIRED_TO_READY)
     yield Line("days from the last failure to ready", repaired, f"median {REPAIRED_TO_READY}", is_met)
 
 
