@@ -11,6 +11,8 @@ VENV := .venv/bin
 # Tests keep even their home and temporary files in this folder. CI, where PostgreSQL runs as a user of its own, names
 # another place that all users can reach.
 TEST_TMPDIR ?= $(CACHE)/tmp
+# As many tests at a time as there are processors. PARALLEL= runs one after the other, in order.
+PARALLEL ?= -n auto --dist worksteal
 TESTS := HOME="$(CACHE)/home" TMPDIR="$(TEST_TMPDIR)" HYPOTHESIS_STORAGE_DIRECTORY="$(CACHE)/hypothesis"
 
 # pip's cache and Python's .pyc files would be written elsewhere; user-wide settings of pip must not redirect an install.
@@ -46,14 +48,19 @@ run: .venv/.runtime ## start doors, worker and dashboard on loopback; Ctrl-C sto
 
 test: .venv/.development ## run all tests; pytest's options go into ARGS="..."
 	@mkdir -p "$(CACHE)/home" "$(TEST_TMPDIR)"
-	@$(TESTS) $(VENV)/python -m pytest $(ARGS)
+	@$(TESTS) $(VENV)/python -m pytest $(PARALLEL) $(ARGS)
 
 # What decides about numbers is tested branch by branch.
-FULLY_COVERED := ingest/tlsrpt/*,ingest/mtasts/*,dashboard/verdict.py,dashboard/evidence.py,dashboard/weighing.py,dashboard/policy_history.py,dashboard/policy_changes.py,dashboard/operator_word.py,ingest/policy_publication.py
+DECISION := $(foreach module,causes clock coverage evidence failures newcomers next_step outlook over override_subjects overrides \
+	policy_changes policy_history policy_trouble reasons reckoning remarks verdict weighing,dashboard/$(module).py)
+EMPTY :=
+COMMA := ,
+FULLY_COVERED := $(subst $(EMPTY) $(EMPTY),$(COMMA),$(strip ingest/tlsrpt/* ingest/mtasts/* ingest/folding.py ingest/voices.py \
+	ingest/reporters.py ingest/policy_publication.py $(DECISION)))
 
 coverage: .venv/.development ## run all tests and ask for full branch coverage where numbers are decided
 	@mkdir -p "$(CACHE)/home" "$(TEST_TMPDIR)"
-	@$(TESTS) $(VENV)/python -m pytest --cov --cov-report= $(ARGS)
+	@$(TESTS) $(VENV)/python -m pytest $(PARALLEL) --cov --cov-report= $(ARGS)
 	@$(VENV)/python -m coverage report --include='$(FULLY_COVERED)' --show-missing --skip-covered --fail-under=100
 
 lint: .venv/.development ## check format, style and types

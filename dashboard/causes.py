@@ -30,7 +30,8 @@ class Cause(msgspec.Struct, frozen=True):
     ``voices`` are their keys. ``group`` and ``repairer`` are those of ``ingest.mtasts.enforcement``; ``reported_as`` are the
     reason codes, and for a host that the policy lacks the result types, that senders chose. ``over``: told in the past tense;
     ``silent`` are organisations that saw it and fell silent since. ``is_listed``: operator or probe name the host. ``until``
-    is the last day on which caches may explain it, None when nobody can tell.
+    is the last day on which caches may explain it, None when nobody can tell. ``enforced`` of all its sessions, accepted ones
+    among them, quoted mode enforce.
     """
 
     result_type: str
@@ -56,6 +57,7 @@ class Cause(msgspec.Struct, frozen=True):
     reported_as: tuple[str, ...] = ()
     is_listed: bool = False
     until: dt.date | None = None
+    enforced: int = 0
 
     @property
     def blocks(self) -> bool:
@@ -87,8 +89,8 @@ class Causes:
         for fact in facts:
             groups[fact.phase, fact.consequence, fact.result_type, fact.host].append(fact)
             saw[fact.result_type, fact.host].add(fact.entry.voice)
-        found = [Gathered(self._cause(group, saw), tuple(group)) for group in groups.values()]
-        return sorted(found, key=_most_first)
+        causes = [Gathered(self._cause(group, saw), tuple(group)) for group in groups.values()]
+        return sorted(causes, key=_most_first)
 
     def _cause(self, facts: Sequence[Fact], saw: Mapping[tuple[str, str], set[str]]) -> Cause:
         first = facts[0]
@@ -124,6 +126,7 @@ class Causes:
             reported_as=_reported_as(facts),
             is_listed=bool(first.host) and covers(self._listed, first.host),
             until=self._until(facts),
+            enforced=_sessions(fact for fact in facts if fact.entry.policy and fact.entry.policy.mode == "enforce"),
         )
 
     def _fault(self, saw: set[str]) -> str:
@@ -146,7 +149,7 @@ class Causes:
 def listed_hosts(evidence: Evidence) -> tuple[str, ...]:
     """The MX hosts that operator or probe name, in their normal form."""
     probe = fresh_probe(evidence)
-    hosts = (*evidence.mx_hosts, *(one.host for one in probe.hosts)) if probe else evidence.mx_hosts
+    hosts = (*evidence.mx_hosts, *(probed.host for probed in probe.hosts)) if probe else evidence.mx_hosts
     return tuple(sorted({normalised(host) for host in hosts}))
 
 

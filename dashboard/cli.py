@@ -21,8 +21,8 @@ from ingest.settings import Settings, SettingsError
 from ingest.spool import SpoolUnavailable
 
 from . import next_cli as next_cli  # these add their commands to the program
+from . import override_cli as override_cli
 from . import verdict_cli as verdict_cli
-from . import word_cli as word_cli
 
 
 def _show_version(wanted: bool) -> None:
@@ -86,6 +86,8 @@ def export(
             trusts=verdicts.trusts(settings),
         )
         exports.choose(kind, format)
+        if output is None and format == "parquet" and sys.stdout.isatty():
+            raise exports.ExportRefused("Parquet is no text: write it to a file with -o FILE, or into a pipe")
         engine = _reader(settings, filters.domains)
         if output is None:
             exports.write(engine, kind, format, filters, sys.stdout.buffer)

@@ -193,8 +193,9 @@ class Evidence(msgspec.Struct, frozen=True):
     ``entries`` and ``sightings`` are those of all voices since ``first_day``, where the look-back ends (None: as many days
     back as the thresholds say); ``reported`` has, for each voice, the days it reported about in that time. A voice that is
     not in ``voices`` counts as known. ``believed`` and ``dismissed`` are voices about which the operator has given a word,
-    with its day. ``mx_hosts`` are the hosts of the domain's MX records by the operator's word. ``own_thresholds`` names those
-    that are this domain's own; ``overtaken`` is a stated policy that senders have changed from since, and no longer counts.
+    with its day; ``aliases`` are names that belong to a voice. ``mx_hosts`` are the hosts of the domain's MX records by the
+    operator's word. ``own_thresholds`` names those that are this domain's own; ``overtaken`` is a stated policy that senders
+    have changed from since, and no longer counts.
     """
 
     domain: str
@@ -209,6 +210,7 @@ class Evidence(msgspec.Struct, frozen=True):
     repairs: tuple[Repair, ...] = ()
     believed: Mapping[str, dt.date] = {}
     dismissed: Mapping[str, dt.date] = {}
+    aliases: Mapping[str, str] = {}
     stated: StatedPolicy | None = None
     probe: Probe | None = None
     mx_hosts: tuple[str, ...] = ()

@@ -35,18 +35,18 @@ def newcomers_of(evidence: Evidence, known: Collection[str], since: dt.date) -> 
     for entry in evidence.entries:
         if entry.voice not in known and entry.voice not in evidence.dismissed and entry.failed_on >= since:
             entries[entry.voice].append(entry)
-    new = [_newcomer(evidence, voice, own) for voice, own in entries.items()]
-    return tuple(sorted(new, key=lambda one: (-one.refused, -one.sessions, one.voice)))
+    new = [_newcomer(evidence, voice, members) for voice, members in entries.items()]
+    return tuple(sorted(new, key=lambda newcomer: (-newcomer.refused, -newcomer.sessions, newcomer.voice)))
 
 
 def _newcomer(evidence: Evidence, voice: str, entries: Sequence[Entry]) -> Newcomer:
-    about = evidence.voices.get(voice)
+    profile = evidence.voices.get(voice)
     sts = [entry for entry in entries if entry.policy_type == STS]
     refused = [_refused(entry) for entry in sts]
     return Newcomer(
         voice=voice,
         organization=evidence.name_of(voice),
-        signer=about.signer if about else entries[-1].signer,
+        signer=profile.signer if profile else entries[-1].signer,
         sessions=sum(entry.successful for entry in sts) + sum(refused),
         refused=sum(refused),
         first_day=min(entry.day for entry in entries),

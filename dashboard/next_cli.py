@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import sqlalchemy as sa
 import typer
@@ -17,6 +17,10 @@ from ingest.policy_publication import Unpublishable
 
 from .queries.selection import EVERYTHING
 from .verdict_cli import policy_domain, refuse_unknown
+
+if TYPE_CHECKING:
+    from .next_step import Step
+    from .verdict import Verdict
 
 _LONGEST = 2_000
 
@@ -37,29 +41,9 @@ def policy_next(
     Exit code 1 when it is to wait, or when a host of --mx is untested and enforce would demand it: no policy that reports
     were made under names it, and you have not named it as an MX host.
     """
-    # Imported here: SciPy and pandas would cost doors and worker 90 MiB of memory each.
-    from . import verdicts
-    from .next_step import next_step
-    from .queries.evidence import evidence_of
-    from .verdict import decide
-    from .verdict_words import sentence
+    from .verdict_words import sentence  # here, as in _decided
 
-    settings = settings_module.load()
-    name = policy_domain(domain)
-    engine = database.open_existing(settings.database_url, read_only=True)
-    now = dt.datetime.now(dt.UTC)
-    try:
-        refuse_unknown(engine, name)
-        limits, trusts = verdicts.thresholds(settings), verdicts.trusts(settings)
-        (evidence,) = evidence_of(engine, EVERYTHING, [name], now.date(), limits, trusts=trusts)
-        found = decide(evidence)
-        step = next_step(evidence, found, new_id(now), new_id(now + dt.timedelta(seconds=1)), mx or ())
-    except sa.exc.DBAPIError as error:
-        raise database.as_away(error) from error
-    except Unpublishable as error:
-        raise typer.BadParameter(f"{one_line(str(error))}; name the hosts of your MX records with --mx") from error
-    finally:
-        engine.dispose()
+    found, step = _decided(policy_domain(domain), mx or ())
     typer.echo(f"{one_line(found.domain)}: {found.name}\n{sentence(found)}\nNext: {step.words}")
     for remark in step.remarks:
         typer.echo(f"- {one_line(remark, _LONGEST)}")
@@ -75,10 +59,32 @@ def policy_next(
         typer.echo(step.way_back.mta_sts_record.zone_line)
 
 
+def _decided(domain: str, mx: Sequence[str]) -> "tuple[Verdict, Step]":
+    """The verdict of today and its next step."""
+    # Imported here: SciPy and pandas would cost doors and worker 90 MiB of memory each.
+    from . import verdicts
+    from .next_step import next_step
+
+    settings = settings_module.load()
+    engine = database.open_existing(settings.database_url, read_only=True)
+    now = dt.datetime.now(dt.UTC)
+    try:
+        refuse_unknown(engine, domain)
+        limits, trusts = verdicts.thresholds(settings), verdicts.trusts(settings)
+        evidence, found = verdicts.case_of(engine, EVERYTHING, domain, now.date(), limits, trusts)
+        return found, next_step(evidence, found, new_id(now), new_id(now + dt.timedelta(seconds=1)), mx)
+    except sa.exc.DBAPIError as error:
+        raise database.as_away(error) from error
+    except Unpublishable as error:
+        raise typer.BadParameter(f"{one_line(str(error))}; name the hosts of your MX records with --mx") from error
+    finally:
+        engine.dispose()
+
+
 def _untested(domain: str, hosts: Sequence[str]) -> str:
     names = one_line(", ".join(hosts), _LONGEST)
     return (
         f"Nothing is printed: {names} would be enforced untested. Publish the mx line in mode testing first and wait for "
-        f"reports, or say that it is an MX host in order: starttally word mx {one_line(domain)} HOST --note WHY; to print "
+        f"reports, or say that it is an MX host in order: starttally override mx {one_line(domain)} HOST --note WHY; to print "
         "the policy all the same, add --force."
     )

@@ -1,6 +1,5 @@
 """The next step of a domain's policy, as its verdict asks for it: what to publish, and the way back. Pure."""
 
-import datetime as dt
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -11,16 +10,15 @@ from ingest.mtasts.lint import step_faults
 from ingest.mtasts.patterns import match, normalised
 from ingest.policy_publication import Publication, plan
 
+from . import next_words
 from . import verdict as rules
 from .evidence import Evidence, Policy
-from .policy_history import expiry, largest_max_age
+from .policy_history import largest_max_age
 from .verdict import Verdict
-from .verdict_words import NEXT_STEPS
 
 DAY, WEEK = 86_400, 604_800
 # From the first day in enforce to two weeks and more (RFC 8461 section 3.2), one step at a time.
 _LADDER = (DAY, WEEK, 2 * WEEK, 4 * WEEK)
-_ENOUGH = 2 * WEEK
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -95,10 +93,11 @@ class _Steps:
     def __init__(self, evidence: Evidence, found: Verdict, hosts: _Hosts, policy_id: str, way_back_id: str) -> None:
         self._evidence, self._found, self._hosts = evidence, found, hosts
         self._policy_id, self._way_back_id = policy_id, way_back_id
+        self._words = next_words.next_words(found).words
         self._served = largest_max_age(evidence.served)
 
     def step(self) -> Step:
-        found, words = self._found, NEXT_STEPS[self._found.name]
+        found, words = self._found, self._words
         current = found.current.policy if found.current else None
         if found.name == rules.READY:
             return Step(words, self._publish("enforce", DAY), self._way_back())
@@ -111,55 +110,42 @@ class _Steps:
             return Step(f"{words} In its right form it is this.", self._publish(mode, current.max_age or WEEK))
         if found.name == rules.ENFORCING and current:
             return self._longer(current)
-        if found.name == rules.WITHDRAWN and current:
-            last = expiry(self._evidence.served, current)
-            return Step(f"{words} By what reports quoted, that is until {last}." if last else words)
         if found.name in (rules.INSUFFICIENT, rules.NOT_READY) and current and current.mode == "testing":
             return self._still_testing(current)
         return Step(words)
 
     def _back(self, current: Policy | None) -> Step:
         """Refused sessions: back to testing, unless only copies of an older policy still refuse."""
-        if current and current.mode == "testing" and not self._hosts.changed:
-            words = "Repair the causes at once. The policy is in testing already: publish nothing, caches let go of the older one"
-            return Step(f"{words}{_by(expiry(self._evidence.served, current))}.")
-        if not self._hosts.names or (current and current.mode == "none"):
-            return Step(
-                "Repair the causes at once. The policy is withdrawn already: go on serving it until caches let go."
-            )
-        return Step(f"{NEXT_STEPS[self._found.name]} This is the way back.", self._publish("testing", WEEK))
+        is_testing = current is not None and current.mode == "testing" and not self._hosts.changed
+        if is_testing or not self._hosts.names or (current and current.mode == "none"):
+            return Step(self._words)
+        return Step(f"{self._words} This is the way back.", self._publish("testing", WEEK))
 
     def _longer(self, current: Policy) -> Step:
         age = current.max_age or 0
-        if age < _ENOUGH:
+        if age < next_words.TWO_WEEKS and not next_words.is_early(self._found):
             longer = next(step for step in _LADDER if step > age)
-            return Step(NEXT_STEPS[self._found.name], self._publish("enforce", longer), self._way_back())
+            return Step(self._words, self._publish("enforce", longer), self._way_back())
         if self._hosts.changed:
-            return Step(
-                "Publish the other mx lines; mode and max_age stay.", self._publish("enforce", age), self._way_back()
-            )
-        return Step("Nothing: the policy enforces, and senders keep it for two weeks or more.")
+            stays = self._publish("enforce", age or None)
+            return Step("Publish the other mx lines; mode and max_age stay.", stays, self._way_back())
+        return Step(self._words)
 
     def _still_testing(self, current: Policy) -> Step:
-        words = NEXT_STEPS[self._found.name]
         if not self._hosts.changed:
-            return Step(words)
-        words = f"{words} Meanwhile publish the other mx lines in mode testing, so that reports can show them in order."
+            return Step(self._words)
+        words = f"{self._words} Meanwhile publish the other mx lines in mode testing, so that reports can show them in order."
         return Step(words, self._publish("testing", current.max_age or WEEK))
 
-    def _publish(self, mode: str, max_age: int) -> Publication:
+    def _publish(self, mode: str, max_age: int | None) -> Publication:
         return self._plan(mode, max_age, self._policy_id)
 
     def _way_back(self) -> Publication:
         return self._plan("testing", WEEK, self._way_back_id)
 
-    def _plan(self, mode: str, max_age: int, number: str) -> Publication:
+    def _plan(self, mode: str, max_age: int | None, number: str) -> Publication:
         return plan(self._found.domain, mode, self._hosts.names, max_age, number, served_max_age=self._served)
 
 
 def _as_served(policy: Policy) -> mtasts.Policy:
     return mtasts.Policy(mode=policy.mode, mx=policy.mx, max_age=policy.max_age)
-
-
-def _by(last: dt.date | None) -> str:
-    return f" by {last} at the latest" if last else " when their max_age ends"

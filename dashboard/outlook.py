@@ -3,8 +3,10 @@
 Nothing is hinted at: a day is computed from the rate of the last complete days, an option from the evidence there is.
 """
 
+import bisect
 import collections
 import datetime as dt
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -48,12 +50,14 @@ class Outlook:
         self._lately = Window(max(current.since, self._end - (_RATE_DAYS - 1) * _DAY), self._end)
         self._of_late = 0
         self._voices: dict[str, list[dt.date]] = collections.defaultdict(list)
-        for one in counted:
-            if one.succeeded:
-                self._voices[one.entry.voice].append(one.entry.day)
-                self._of_late += one.succeeded if self._lately.holds(one.entry.day) else 0
-                if one.entry.day >= clock.begin:
-                    self._clean[one.entry.day] += one.succeeded
+        for tally in counted:
+            if tally.succeeded:
+                self._voices[tally.entry.voice].append(tally.entry.day)
+                self._of_late += tally.succeeded if self._lately.holds(tally.entry.day) else 0
+                if tally.entry.day >= clock.begin:
+                    self._clean[tally.entry.day] += tally.succeeded
+        self._days = sorted(self._clean)
+        self._until = [0, *itertools.accumulate(self._clean[day] for day in self._days)]
         self._late = _late_voices(evidence, current, self._end)
 
     @property
@@ -63,7 +67,8 @@ class Outlook:
 
     def sessions(self, window: Window) -> int:
         """Clean sessions in the window since the clock began."""
-        return sum(sessions for day, sessions in self._clean.items() if window.holds(day))
+        first, after = bisect.bisect_left(self._days, window.start), bisect.bisect_right(self._days, window.end)
+        return self._until[after] - self._until[min(first, after)]
 
     def voices(self, window: Window) -> int:
         """Independent voices in the window since the clock began; a probe that found all in order stands for the second one."""

@@ -55,7 +55,7 @@ class Record:
         saw: dict[str, list[Fact]] = collections.defaultdict(list)
         for fact in facts:
             saw[fact.entry.voice].append(fact)
-        unproven = [voice for voice, own in saw.items() if not self._has_recovered(voice, own, last)]
+        unproven = [voice for voice, members in saw.items() if not self._has_recovered(voice, members, last)]
         silent = tuple(sorted(voice for voice in unproven if (self._end - self._last[voice]).days >= _SILENT_DAYS))
         is_vouched = any(len(self._clean(voice, last)) >= _CLEAN_DAYS for voice in self._last if voice not in saw)
         return Ending(over=len(silent) == len(unproven) and (not silent or is_vouched), silent=silent)

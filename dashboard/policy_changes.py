@@ -19,18 +19,20 @@ Key = tuple[str, str]
 # A sender refreshes its policy daily (RFC 8461 section 3.3), and its cache ends with max_age, which in testing is one to two
 # weeks. Who quotes other hosts than the rest for longer quotes in a way of its own.
 _GRACE = dt.timedelta(days=15)
-# Going back to a policy that was quoted before looks like an old cache, until it is quoted alone for so many reported days.
-_ALONE = 3
+# Going back to a policy that was quoted before looks like an old cache, until it is quoted alone for so many reported days: fewer
+# when two voices go back at about the same time.
+_ALONE, _ALONE_TOGETHER = 5, 2
 # It was an old cache after all when the newer policy is quoted again so soon.
 _SOON = dt.timedelta(days=7)
 
 
 class Change(msgspec.Struct, frozen=True):
-    """On this day somebody began to quote ``key``; ``voice`` is who."""
+    """On this day somebody began to quote ``key``; ``voice`` is who. ``is_return``: it had quoted it before."""
 
     day: dt.date
     key: Key
     voice: str
+    is_return: bool = False
 
 
 def key_of(policy: Policy) -> Key:
@@ -54,11 +56,19 @@ def changes(sightings: Sequence[Sighting], served: Sequence[ServedPolicy] = ()) 
     for old in served:
         key = key_of(old.policy)
         begun[key] = min(begun.get(key, old.first_day), old.first_day)
-    found = [change for voice, days in quoted.items() for change in _changes_of(voice, days)]
-    found += _beginnings(quoted, last)
-    found.sort(key=lambda one: (one.day, min(begun.get(one.key, one.day), one.day), last[one.key], one.key, one.voice))
-    odd = _odd_patterns(sightings, found)
-    return [change for change in found if change.key[1] not in odd]
+    history = [change for voice, days in quoted.items() for change in _changes_of(voice, days, _ALONE)]
+    history += [*_returns(quoted), *_beginnings(quoted, last)]
+    history.sort(
+        key=lambda change: (
+            change.day,
+            min(begun.get(change.key, change.day), change.day),
+            last[change.key],
+            change.key,
+            change.voice,
+        )
+    )
+    odd = _odd_patterns(sightings, history)
+    return [change for change in history if change.key[1] not in odd]
 
 
 Quoted = Mapping[str, Sequence[tuple[dt.date, frozenset[Key]]]]
@@ -84,17 +94,37 @@ def _last_days(sightings: Sequence[Sighting]) -> Mapping[Key, dt.date]:
     return last
 
 
-def _changes_of(voice: str, days: Sequence[tuple[dt.date, frozenset[Key]]]) -> list[Change]:
-    mind = _Mind(voice)
+def _returns(quoted: Quoted) -> Iterator[Change]:
+    """Where two voices went back to the same policy at about the same time: their caches do not alternate together."""
+    back = [
+        change
+        for voice, days in quoted.items()
+        for change in _changes_of(voice, days, _ALONE_TOGETHER)
+        if change.is_return
+    ]
+    for change in back:
+        if any(
+            change.voice != other.voice and change.key == other.key and abs(change.day - other.day) < _SOON
+            for other in back
+        ):
+            yield change
+
+
+def _changes_of(voice: str, days: Sequence[tuple[dt.date, frozenset[Key]]], alone: int) -> list[Change]:
+    mind = _Mind(voice, alone)
     for day, keys in days:
         mind.quote(day, keys)
     return mind.changes
 
 
 class _Mind:
-    """One voice, day after day: which policy it has settled on, and for how long it has quoted another one alone."""
+    """One voice, day after day: which policy it has settled on, and for how long it has quoted another one alone.
 
-    def __init__(self, voice: str) -> None:
+    ``alone`` is how many reported days make a return.
+    """
+
+    def __init__(self, voice: str, alone: int) -> None:
+        self._needed = alone
         self.changes: list[Change] = []
         self._voice = voice
         self._known: set[Key] = set()
@@ -133,8 +163,8 @@ class _Mind:
         self._days_alone += 1
         if self._settled is None:
             self._settled = only
-        elif only and only != self._settled and self._days_alone >= max(_ALONE, self._longest[only] + 1):
-            self.changes.append(Change(self._since[only], only, self._voice))
+        elif only and only != self._settled and self._days_alone >= max(self._needed, self._longest[only] + 1):
+            self.changes.append(Change(self._since[only], only, self._voice, is_return=True))
             self._left, self._settled = (self._settled, day), only
 
 
@@ -143,27 +173,44 @@ def _beginnings(quoted: Quoted, last: Mapping[Key, dt.date]) -> Iterator[Change]
     long after, most voices quote it. On the very first day everything counts.
     """
     firsts = sorted((days[0][0], voice) for voice, days in quoted.items())
-    newest = {voice: days[-1] for voice, days in quoted.items()}
+    quoted_first: dict[Key, dict[str, dt.date]] = collections.defaultdict(dict)
+    for voice, days in quoted.items():
+        for day, keys in days:
+            for key in keys:
+                quoted_first[key].setdefault(voice, day)
     for day, voice in firsts:
-        others = [pair for other, days in quoted.items() if other != voice for pair in days]
         for key in sorted(quoted[voice][0][1]):
-            if any(then < day and key in keys for then, keys in others):
+            if any(then < day for other, then in quoted_first[key].items() if other != voice):
                 continue
-            since = max(day, last[key] - _GRACE + dt.timedelta(days=1))
-            is_contradicted = any(then >= since and keys != {key} for then, keys in others)
-            later = [keys for then, keys in newest.values() if then >= day + _GRACE]
-            has_most = 2 * sum(key in keys for keys in later) > len(later)
-            if day == firsts[0][0] or not is_contradicted or has_most:
+            if (
+                day == firsts[0][0]
+                or not _is_contradicted(quoted, voice, day, key, last[key])
+                or _has_most(quoted, day, key)
+            ):
                 yield Change(day, key, voice)
 
 
-def _odd_patterns(sightings: Sequence[Sighting], found: Sequence[Change]) -> set[str]:
+def _is_contradicted(quoted: Quoted, voice: str, day: dt.date, key: Key, last: dt.date) -> bool:
+    """Whether another voice, which is heard until shortly before the key was quoted ``last``, quotes something else."""
+    since = max(day, last - _GRACE + dt.timedelta(days=1))
+    others = (pair for other, days in quoted.items() if other != voice for pair in days)
+    return any(then >= since and keys != {key} for then, keys in others)
+
+
+def _has_most(quoted: Quoted, day: dt.date, key: Key) -> bool:
+    """Whether, long after, most voices quote the key."""
+    newest = [days[-1] for days in quoted.values()]
+    later = [keys for then, keys in newest if then >= day + _GRACE]
+    return 2 * sum(key in keys for keys in later) > len(later)
+
+
+def _odd_patterns(sightings: Sequence[Sighting], history: Sequence[Change]) -> set[str]:
     """Mx patterns that only a minority quotes, long after they appeared: a sender's own way of quoting.
 
     Another mode for the same patterns is never odd: who forgets to change the id shows it to few senders.
     """
     first: dict[str, dt.date] = {}
-    for change in found:
+    for change in history:
         first.setdefault(change.key[1], change.day)
     newest: dict[str, Sighting] = {}
     for seen in sightings:

@@ -121,11 +121,11 @@ def without_new_id(seen: Iterable[Seen], current: Current | None) -> tuple[Seen,
     if current is None:
         return ()
     return tuple(
-        one
-        for one in seen
-        if not one.current
-        and one.policy.mx_digest == current.policy.mx_digest
-        and one.day >= current.mode_since + _ID_NOTICED
+        last_seen
+        for last_seen in seen
+        if not last_seen.current
+        and last_seen.policy.mx_digest == current.policy.mx_digest
+        and last_seen.day >= current.mode_since + _ID_NOTICED
     )
 
 

@@ -37,9 +37,9 @@ def broken_days(facts: Iterable[Fact], record: Record) -> frozenset[dt.date]:
     for day in {day for days in sessions.values() for day in days}:
         for span in ({day}, {day, day + _DAY}):
             voices = [voice for voice, days in sessions.items() if not span.isdisjoint(days)]
-            failed = sum(sessions[voice][one] for voice in voices for one in span)
+            failed = sum(sessions[voice][date] for voice in voices for date in span)
             if len(voices) > 1 and failed > _SHARE * record.sessions(voices, span):
-                broken |= {one for one in span if any(sessions[voice][one] for voice in voices)}
+                broken |= {date for date in span if any(sessions[voice][date] for voice in voices)}
     return frozenset(broken)
 
 
@@ -56,18 +56,18 @@ def absences(evidence: Evidence) -> list[Absence]:
     sender's machines could not look. What the operator has accepted or says is repaired is left out, too.
     """
     quoted, without = _quoted_days(evidence), _days_without(evidence)
-    found: list[Absence] = []
+    absent: list[Absence] = []
     for voice, days in without.items():
         known = quoted.get(voice, [])
         if not known or is_accepted_absence(evidence, voice):
             continue
         runs: dict[dt.date, list[dt.date]] = collections.defaultdict(list)
         for day in days:
-            before = [one for one in known if one <= day]
+            before = [earlier for earlier in known if earlier <= day]
             if before and before[-1] < day and not is_repaired_absence(evidence, day):
                 runs[before[-1]].append(day)
-        found += [Absence(voice, tuple(run), last == known[-1]) for last, run in runs.items()]
-    return found
+        absent += [Absence(voice, tuple(run), last == known[-1]) for last, run in runs.items()]
+    return absent
 
 
 def _quoted_days(evidence: Evidence) -> Mapping[str, Sequence[dt.date]]:

@@ -59,7 +59,7 @@ class Reckoning:
             return False
         if self.enforces and self.current and entry.policy.mx_digest == self.current.policy.mx_digest:
             return False
-        return any(one.voice == entry.voice and one.mx_digest == entry.policy.mx_digest for one in self.held)
+        return any(holder.voice == entry.voice and holder.mx_digest == entry.policy.mx_digest for holder in self.held)
 
     def is_unquoted(self, entry: Entry) -> bool:
         """Entries of these days that may be about the policy in force and quote none: they accuse and do not prove."""
@@ -77,14 +77,14 @@ class Reckoning:
             for entry in self.evidence.entries
             if self._reading.proves(entry) or self._of_entry.get(id(entry))
         ]
-        self.counted = [one for one in counted if one.phase == NOW]
-        self.ahead = [one for one in counted if one.phase == AHEAD and one.refused]
+        self.counted = [tally for tally in counted if tally.phase == NOW]
+        self.ahead = [tally for tally in counted if tally.phase == AHEAD and tally.refused]
 
     def _find_trouble(self) -> None:
         """Days on which the policy could not be used or was gone; what of it lasts."""
         unusable = [fact for fact in self.facts if fact.consequence == POLICY_UNUSABLE and not fact.accepted]
         gathered = self._causes.of(fact for fact in unusable if not fact.repaired)
-        going_on = [fact for one in gathered if not one.cause.over for fact in one.facts]
+        going_on = [fact for group in gathered if not group.cause.over for fact in group.facts]
         recent = [fact for fact in going_on if fact.day >= self.evidence.on - RECENT]
         self.unusable = recent if broken_days(recent, self.record) else []
         absent = absences(self.evidence)
@@ -123,19 +123,19 @@ class Reckoning:
     @property
     def late(self) -> Sequence[Counted]:
         """What failed in the days after the window."""
-        return [one for one in self.counted if one.entry.failed_on > self.window.end]
+        return [tally for tally in self.counted if tally.entry.failed_on > self.window.end]
 
     @property
     def turned_away(self) -> Sequence[Counted]:
         """What is refused by caches of an older policy."""
-        return [one for one in self.late if one.refused and self.is_turned_away(one.entry)]
+        return [tally for tally in self.late if tally.refused and self.is_turned_away(tally.entry)]
 
     def causes(self) -> list[Cause]:
         """All causes of the window and the days after it, those that last first; past refusals as far as they lie in it."""
-        rest = [fact for fact in self.facts if fact.consequence != REFUSED and fact.day >= self.window.start]
-        gathered = [*self.refusals, *self._causes.of(rest)]
-        shown = [one.cause for one in gathered if _matters(one, self.window)]
-        return sorted(shown, key=lambda cause: (cause.over, -cause.sessions, cause.result_type, cause.mx_host))
+        others = [fact for fact in self.facts if fact.consequence != REFUSED and fact.day >= self.window.start]
+        gathered = [*self.refusals, *self._causes.of(others)]
+        causes = [group.cause for group in gathered if _matters(group, self.window)]
+        return sorted(causes, key=lambda cause: (cause.over, -cause.sessions, cause.result_type, cause.mx_host))
 
 
 def _matters(gathered: Gathered, window: Window) -> bool:

@@ -27,9 +27,9 @@ def remarks(weighed: Reckoning, causes: Sequence[Cause], silent: Sequence[str]) 
 
 
 def _failures(weighed: Reckoning, causes: Sequence[Cause]) -> Iterator[Reason]:
-    past = [one for one in weighed.counted if one.past and weighed.window.start <= one.entry.failed_on]
+    past = [tally for tally in weighed.counted if tally.past and weighed.window.start <= tally.entry.failed_on]
     if past:
-        yield _about("refused-until", past, weighed, sum(one.past for one in past))
+        yield _about("refused-until", past, weighed, sum(tally.past for tally in past))
     if silent := {name for cause in causes for name in cause.silent}:
         yield remark("not-seen-again", len(silent), *sorted(silent))
     misfits = [cause for cause in causes if cause.result_type == MX_NOT_IN_POLICY and cause.blocks]
@@ -45,8 +45,8 @@ def _failures(weighed: Reckoning, causes: Sequence[Cause]) -> Iterator[Reason]:
 
 
 def _about(code: str, members: Sequence[Counted], weighed: Reckoning, figure: int) -> Reason:
-    voices = tuple(sorted({one.entry.voice for one in members}))
-    days = [one.entry.failed_on for one in members]
+    voices = tuple(sorted({tally.entry.voice for tally in members}))
+    days = [tally.entry.failed_on for tally in members]
     names = organisations(weighed.evidence, voices)
     return remark(code, figure, *names, since=min(days), until=max(days), voices=voices, of=weighed.sums.sessions)
 
@@ -67,7 +67,7 @@ def _words(weighed: Reckoning) -> Iterator[Reason]:
     """What the operator has said, and how old it is in days."""
     evidence = weighed.evidence
     counted = [*weighed.counted, *weighed.ahead]
-    if accepted := sum(one.accepted for one in counted if one.entry.failed_on >= weighed.window.start):
+    if accepted := sum(tally.accepted for tally in counted if tally.entry.failed_on >= weighed.window.start):
         yield remark("accepted-sessions", accepted)
     repaired = [fact for fact in weighed.facts if fact.repaired and fact.day >= weighed.window.start]
     if sessions := sum(fact.failure.sessions for fact in repaired):
@@ -84,10 +84,12 @@ def _words(weighed: Reckoning) -> Iterator[Reason]:
 
 def _policy(weighed: Reckoning) -> Iterator[Reason]:
     evidence, current = weighed.evidence, weighed.current
-    if current is not None and not any(one.proves and weighed.shortest.holds(one.entry.day) for one in weighed.counted):
+    if current is not None and not any(
+        tally.proves and weighed.shortest.holds(tally.entry.day) for tally in weighed.counted
+    ):
         yield remark("no-recent-evidence", 0)
     unquoted = {id(entry): entry for entry in evidence.entries if weighed.is_unquoted(entry)}
-    refused = sum(one.refused + one.past for one in weighed.counted if id(one.entry) in unquoted)
+    refused = sum(tally.refused + tally.past for tally in weighed.counted if id(tally.entry) in unquoted)
     if sessions := sum(entry.successful for entry in unquoted.values()) + refused:
         voices = tuple(sorted({entry.voice for entry in unquoted.values()}))
         yield remark("policy-not-quoted", sessions, *organisations(evidence, voices), voices=voices)
@@ -121,20 +123,24 @@ def _reporters(weighed: Reckoning, silent: Sequence[str]) -> Iterator[Reason]:
     if silent:
         yield remark("silent-reporters", len(silent), *organisations(weighed.evidence, silent), voices=tuple(silent))
     long_ranges = [
-        one for one in weighed.counted if one.entry.long_range and one.entry.failed_on >= weighed.window.start
+        tally for tally in weighed.counted if tally.entry.long_range and tally.entry.failed_on >= weighed.window.start
     ]
     if long_ranges:
-        yield remark("long-ranges", len({(one.entry.voice, one.entry.report, one.entry.day) for one in long_ranges}))
+        yield remark(
+            "long-ranges", len({(tally.entry.voice, tally.entry.report, tally.entry.day) for tally in long_ranges})
+        )
 
 
 def about_newcomers(newcomers: Sequence[Newcomer]) -> Iterator[Reason]:
     """Who is not known: how much they say, and of what they accuse. There is at least one."""
-    names = [one.organization for one in newcomers]
-    voices = tuple(one.voice for one in newcomers)
-    since, until = min(one.first_day for one in newcomers), max(one.last_day for one in newcomers)
-    sessions = sum(one.sessions for one in newcomers)
+    names = [newcomer.organization for newcomer in newcomers]
+    voices = tuple(newcomer.voice for newcomer in newcomers)
+    since, until = min(newcomer.first_day for newcomer in newcomers), max(newcomer.last_day for newcomer in newcomers)
+    sessions = sum(newcomer.sessions for newcomer in newcomers)
     yield remark("newcomers", sessions, *names, since=since, until=until, voices=voices)
-    if accusing := [one for one in newcomers if one.refused]:
-        refused = sum(one.refused for one in accusing)
-        names = [one.organization for one in accusing]
-        yield remark("newcomers-refused", refused, *names, voices=tuple(one.voice for one in accusing), of=sessions)
+    if accusing := [newcomer for newcomer in newcomers if newcomer.refused]:
+        refused = sum(newcomer.refused for newcomer in accusing)
+        names = [newcomer.organization for newcomer in accusing]
+        yield remark(
+            "newcomers-refused", refused, *names, voices=tuple(newcomer.voice for newcomer in accusing), of=sessions
+        )

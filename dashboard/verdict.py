@@ -90,23 +90,30 @@ class Verdict(msgspec.Struct, frozen=True):
         """The mode in force, "" when nobody has named one."""
         return self.current.policy.mode if self.current else ""
 
+    @property
+    def ready_on(self) -> dt.date | None:
+        """The day on which nothing will be missing any more, if it stays so; None when time alone does not help."""
+        days = [lack.by for lack in self.missing if lack.by is not None]
+        return max(days) if days and len(days) == len(self.missing) else None
+
 
 def decide(evidence: Evidence) -> Verdict:
     """The verdict on the day of the evidence, from known voices; beside it what newcomers say."""
     known = evidence.known
     headline = _Case(known).verdict()
-    newcomers = newcomers_of(evidence, known.speaking, headline.window.start)
+    since = min(headline.window.start, Window.on(evidence.on, evidence.thresholds).start)
+    newcomers = newcomers_of(evidence, known.speaking, since)
     if not newcomers:
         return headline
     believed = {voice for voice in evidence.speaking if voice not in evidence.dismissed}
     with_them = _Case(evidence.limited_to(believed)).verdict()
-    said = about_newcomers(newcomers)
+    notes = about_newcomers(newcomers)
     reasons = tuple(headline.reasons)
     if any(newcomer.refused for newcomer in newcomers):
         # While somebody accuses, nothing says that nothing was refused: only that nobody known met it.
         reasons = tuple(_of_known_only(reason) for reason in reasons)
     return msgspec.structs.replace(
-        headline, reasons=(*reasons, *said), newcomers=newcomers, with_newcomers=with_them.name
+        headline, reasons=(*reasons, *notes), newcomers=newcomers, with_newcomers=with_them.name
     )
 
 
@@ -130,7 +137,7 @@ class _Case:
         weighed, evidence = self._weighed, self._evidence
         name, reasons, missing = self._name()
         causes = weighed.causes()
-        said = remarks(weighed, causes, [one.voice for one in self._silent])
+        notes = remarks(weighed, causes, [silent.voice for silent in self._silent])
         reported = [day for days in evidence.reported.values() for day in days]
         return Verdict(
             domain=evidence.domain,
@@ -138,12 +145,12 @@ class _Case:
             name=name,
             window=weighed.window,
             current=self._current,
-            reporters=sum(one.proves for one in weighed.by_reporter),
+            reporters=sum(reporter.proves for reporter in weighed.by_reporter),
             sessions=weighed.sums.sessions,
             refused=weighed.sums.refused,
-            refused_lately=sum(one.refused + one.past for one in weighed.late),
+            refused_lately=sum(tally.refused + tally.past for tally in weighed.late),
             bound=weighed.bound,
-            reasons=(*reasons, *said, *self._absence_remarks()),
+            reasons=(*reasons, *notes, *self._absence_remarks()),
             causes=tuple(causes),
             missing=missing,
             by_reporter=tuple(weighed.by_reporter),
@@ -152,8 +159,8 @@ class _Case:
             mx_without_evidence=self._unseen_hosts(),
             last_report_day=max((*reported, *(entry.day for entry in evidence.entries)), default=None),
             thresholds=self._limits,
-            daily=weighing.by_day(one for one in weighed.counted if one.entry.failed_on >= weighed.window.start),
-            held=tuple(one for one in weighed.held if one.until is None or one.until >= evidence.on),
+            daily=weighing.by_day(tally for tally in weighed.counted if tally.entry.failed_on >= weighed.window.start),
+            held=tuple(holder for holder in weighed.held if holder.until is None or holder.until >= evidence.on),
             mx_missing=self._mx_missing,
         )
 
@@ -188,26 +195,26 @@ class _Case:
     def _refusals(self) -> Iterator[Reason]:
         """What was refused, or would be, and is not over."""
         weighed = self._weighed
-        turned_away = {id(one.entry) for one in weighed.turned_away}
-        refused = [one for one in weighed.counted if one.refused and id(one.entry) not in turned_away]
-        in_window = [one for one in refused if weighed.window.holds(one.entry.failed_on)]
+        turned_away = {id(tally.entry) for tally in weighed.turned_away}
+        refused = [tally for tally in weighed.counted if tally.refused and id(tally.entry) not in turned_away]
+        in_window = [tally for tally in refused if weighed.window.holds(tally.entry.failed_on)]
         if in_window:
             yield self._about("refused-sessions", in_window, of=weighed.sums.sessions)
-        if lately := [one for one in refused if one.entry.failed_on > weighed.window.end]:
+        if lately := [tally for tally in refused if tally.entry.failed_on > weighed.window.end]:
             yield self._about("refused-lately", lately)
         if weighed.ahead:
             yield msgspec.structs.replace(self._about("will-be-refused", weighed.ahead), until=self._applies_from())
 
     def _about(self, code: str, members: Sequence[Counted], of: int | None = None) -> Reason:
-        voices = tuple(sorted({one.entry.voice for one in members}))
-        days = [one.entry.failed_on for one in members]
-        sessions = sum(one.refused for one in members)
+        voices = tuple(sorted({tally.entry.voice for tally in members}))
+        days = [tally.entry.failed_on for tally in members]
+        sessions = sum(tally.refused for tally in members)
         names = organisations(self._evidence, voices)
         return Reason(code, sessions, 0, names=names, since=min(days), until=max(days), voices=voices, of=of)
 
     def _applies_from(self) -> dt.date | None:
         """The day from which those refuse that still quote testing: their caches end by then."""
-        ages = [one.entry.policy.max_age for one in self._weighed.ahead if one.entry.policy]
+        ages = [tally.entry.policy.max_age for tally in self._weighed.ahead if tally.entry.policy]
         known = [age for age in ages if age is not None]
         if self._current is None or not known:
             return None
@@ -218,8 +225,8 @@ class _Case:
         refused = self._weighed.turned_away
         if not refused:
             return ()
-        ends = {(one.voice, one.mx_digest): one.until for one in self._weighed.held}
-        quoted = [(one.entry.voice, one.entry.policy.mx_digest) for one in refused if one.entry.policy]
+        ends = {(holder.voice, holder.mx_digest): holder.until for holder in self._weighed.held}
+        quoted = [(tally.entry.voice, tally.entry.policy.mx_digest) for tally in refused if tally.entry.policy]
         untils = {ends[key] for key in quoted}
         until = None if None in untils else max(end for end in untils if end)
         return (msgspec.structs.replace(self._about("refused-by-older-policy", refused), until=until),)
@@ -288,7 +295,7 @@ class _Case:
     def _clean_since(self) -> Reason:
         """Since when nothing was refused, and by how many sessions: the figures since the switch, or since the last refusal."""
         weighed = self._weighed
-        last = max((one.entry.failed_on for one in weighed.counted if one.past), default=None)
+        last = max((tally.entry.failed_on for tally in weighed.counted if tally.past), default=None)
         since = weighed.window.start if last is None else max(weighed.window.start, last + _DAY)
         sessions = weighing.sums(weighed.counted, Window(since, weighed.window.end)).sessions
         so_far = weighed.window.days < self._limits.window_days
@@ -329,7 +336,7 @@ class _Case:
         """MX hosts that no failure names and no probe reached: successes name no host, so nothing is known about these."""
         patterns = self._current.policy.mx if self._current else ()
         probe, start = fresh_probe(self._evidence), self._weighed.window.start
-        probed = {normalised(one.host) for one in probe.hosts if one.reached} if probe else set()
+        probed = {normalised(host.host) for host in probe.hosts if host.reached} if probe else set()
         hosts = {normalised(name) for name in patterns if not name.startswith("*")} | set(listed_hosts(self._evidence))
         sts = [entry for entry in self._evidence.entries if entry.policy_type == STS and entry.failed_on >= start]
         named = {normalised(failure.mx_host) for entry in sts for failure in entry.failures}

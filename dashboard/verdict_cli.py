@@ -1,12 +1,14 @@
 """``starttally verdict``: the answer on the command line."""
 
 import datetime as dt
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import sqlalchemy as sa
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -20,7 +22,14 @@ from ingest.tlsrpt import names
 from .queries.selection import EVERYTHING
 
 if TYPE_CHECKING:
+    from rich.console import JustifyMethod
+
     from .verdict import Verdict
+
+_LONGEST = 2_000
+_USUAL_WIDTH, _ANY_WIDTH = 80, 10_000
+# Columns of the table that are left out first, from the right; those that hold words.
+_LESS, _WORDS = 2, ("domain", "verdict", "mode")
 
 # What a verdict needs (SciPy, pandas) is imported by the functions: it would cost doors and worker 90 MiB of memory each.
 
@@ -101,27 +110,57 @@ def _explain(found: "Verdict") -> None:
 
     typer.echo(f"{plaintext.one_line(found.domain)}: {found.name}")
     for line in verdict_words.lines(found):
-        typer.echo(plaintext.one_line(line, 1_000))
+        typer.echo(plaintext.one_line(line, _LONGEST))
 
 
 def _table(every: "Sequence[Verdict]") -> None:
+    """All domains: a table, of fewer columns where it is narrow, else a paragraph each; a domain name is never cut."""
     if not every:
         typer.echo("no domain has a report yet")
         return
-    table = Table(box=None, pad_edge=False)
-    for heading, justify in (
-        ("domain", "left"),
-        ("verdict", "left"),
-        ("mode", "left"),
-        ("sessions", "right"),
-        ("refused", "right"),
-        ("bound", "right"),
-        ("reporters", "right"),
-    ):
-        table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    console = Console()
+    # Where nothing says how wide it is shown, as wide as a terminal is.
+    width = console.width if console.is_terminal else min(console.width, _USUAL_WIDTH)
+    columns = _columns(every)
+    for shown, gap in ((len(columns), 2), (len(columns), 1), (len(columns) - _LESS, 2), (len(columns) - _LESS, 1)):
+        table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
+        for heading, _ in columns[:shown]:
+            justify: JustifyMethod = "left" if heading in _WORDS else "right"
+            table.add_column(heading, justify=justify, no_wrap=True)
+        for cells in zip(*(cells for _, cells in columns[:shown]), strict=True):
+            table.add_row(*(Text(plaintext.one_line(cell)) for cell in cells))
+        measure = Console(width=_ANY_WIDTH).measure(table).maximum
+        if measure <= width:
+            Console(width=measure).print(table)
+            return
     for one in every:
-        row = (one.domain, one.name, one.mode, f"{one.sessions:,}", f"{one.refused + one.refused_lately:,}")
-        cells = (*row, f"{one.bound:.2%}" if one.sessions else "-", str(one.reporters))
-        table.add_row(*(Text(plaintext.one_line(cell)) for cell in cells))
-    # Whole words, whatever the terminal's width: a cut domain name is none.
-    Console(width=Console(width=10_000).measure(table).maximum).print(table)
+        _paragraph(one, width)
+
+
+def _columns(every: "Sequence[Verdict]") -> "Sequence[tuple[str, Sequence[str]]]":
+    """Headings and cells. What was refused in the newest days is not among the sessions: it has a column of its own."""
+    from .phrases import at_most
+
+    lately = [f"+{one.refused_lately:,}" if one.refused_lately else "" for one in every]
+    return [
+        ("domain", [one.domain for one in every]),
+        ("verdict", [one.name for one in every]),
+        ("mode", [one.mode for one in every]),
+        ("sessions", [f"{one.sessions:,}" for one in every]),
+        ("refused", [f"{one.refused:,}" for one in every]),
+        *([("newest", lately)] if any(lately) else []),
+        ("at most", [at_most(one.bound) if one.sessions else "-" for one in every]),
+        ("reporters", [str(one.reporters) for one in every]),
+    ]
+
+
+def _paragraph(one: "Verdict", width: int) -> None:
+    from .verdict_words import in_brief
+
+    domain = plaintext.one_line(one.domain)
+    head = f"{domain}  {one.name}"
+    typer.echo(head if cell_len(head) <= width else f"{domain}\n  {one.name}")
+    for line in textwrap.wrap(
+        plaintext.one_line(in_brief(one), _LONGEST), width, initial_indent="  ", subsequent_indent="  "
+    ):
+        typer.echo(line)

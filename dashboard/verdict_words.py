@@ -1,13 +1,20 @@
-"""The verdict in words: the same sentences on the page and on the command line. Pure."""
+"""The verdict in words: title, sentence and everything it rests on; the same on the page and on the command line. Pure.
 
-from collections.abc import Iterator, Mapping
+Reasons are put into words in ``reason_words``, causes in ``cause_words``, the next step in ``next_words``.
+"""
 
-from ingest.mtasts.enforcement import DANE_ONLY, POLICY_UNUSABLE, REFUSED
-from ingest.tlsrpt.vocabulary import UNEXPLAINED
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from ingest.mtasts.enforcement import REFUSED
+
+from . import cause_words, next_words
 from . import verdict as rules
-from .causes import RECEIVER, SENDER_OR_PATH, Cause
-from .failures import OLDER_POLICY
+from .causes import Cause
+from .commands_to_run import Run, believe_command, dismiss_command
+from .newcomers import Newcomer
+from .phrases import at_most, counted, listed, part_of, share, since_day, span, was
+from .policy_history import Held
+from .reason_words import in_words, newest_days, refused_words
 from .verdict import Missing, Reason, Verdict
 
 TITLES: Mapping[str, str] = {
@@ -20,168 +27,325 @@ TITLES: Mapping[str, str] = {
     rules.ENFORCING_REFUSING: "Mail is being refused",
     rules.WITHDRAWN: "Withdrawn",
 }
-# What a manager understands, and what to do next.
-SENTENCES: Mapping[str, str] = {
-    rules.NO_POLICY: "Senders look for an MTA-STS policy and find none, so nothing protects mail to this domain on its way.",
-    rules.POLICY_BROKEN: "Senders cannot get or read this domain's policy, so it protects nobody, and no change of it "
-    "reaches them.",
-    rules.INSUFFICIENT: "Nothing speaks against enforce so far, but too little is known yet to be sure.",
-    rules.NOT_READY: "Do not switch to enforce yet: some mail would not have been delivered on the first try.",
-    rules.READY: "Yes: this domain's policy may go to enforce. By all that reports say, no mail would have been refused.",
-    rules.ENFORCING: "The policy enforces encryption, and no mail is being refused.",
-    rules.ENFORCING_REFUSING: "Mail is being turned away now: senders enforce encryption as the policy tells them, and some of "
-    "the servers do not meet it.",
-    rules.WITHDRAWN: "The policy is switched off (mode none). Nothing protects mail to this domain on its way.",
-}
-NEXT_STEPS: Mapping[str, str] = {
-    rules.NO_POLICY: "Publish a policy in mode testing.",
-    rules.POLICY_BROKEN: "Repair the policy file, its web server, or the TXT record; then wait for new reports.",
-    rules.INSUFFICIENT: "Wait, and keep the policy as it is.",
-    rules.NOT_READY: "Repair the causes below, those with most sessions first.",
-    rules.READY: "Publish the policy in mode enforce with a short max_age, then change the id in DNS.",
-    rules.ENFORCING: "Raise max_age step by step, to two weeks or more.",
-    rules.ENFORCING_REFUSING: "Repair the causes below at once, or go back to testing until they are repaired.",
-    rules.WITHDRAWN: "Keep serving the file until the last sender has let go of the older policy.",
-}
-
-# Under what is said about ready and enforcing, when some refusals were accepted.
-_APART = " That is apart from the causes that were accepted: their sessions are refused all the same."
-
-_REASONS: Mapping[str, str] = {
-    "mode-none": "The policy in force says mode: none, since {since}.",
-    "refused-sessions": "{figure} of {of} sessions from {since} to {until} would have been refused by enforce ({names}).",
-    "refused-lately": "{figure} sessions in the newest days, still arriving, would have been refused ({names}).",
-    "will-be-refused": "{figure} sessions failed where caches still say testing ({names}): these will be refused.{from}",
-    "policy-faulty": "The policy itself is faulty: {names}.",
-    "mx-missing": "The policy does not cover {names}: enforce refuses every session there. Add an mx line for each.",
-    "policy-failures": "{figure} of {of} sessions met a policy that could not be used ({names}), {since} to {until}.",
-    "policy-gone": "Voices that quoted the policy find none since {since}: {names}.",
-    "no-policy-found": "Senders found no policy for {figure} sessions ({names}).",
-    "one-sender-found-none": "This sender found none: {names}, {figure} sessions. It may know DANE only.",
-    "failures-without-policy": "{figure} of {of} sessions without a policy failed as enforce would not allow ({names}).",
-    "nothing-refused": "{figure} sessions since {since}, none refused.",
-    "nothing-refused-so-far": "{figure} sessions since {since}, none refused so far; {of} of {threshold} days are complete.",
-    "nothing-refused-by-known": "{figure} sessions since {since}, none refused by known reporters.",
-    "nothing-refused-by-known-so-far": "{figure} sessions since {since}, none refused by known reporters so far.",
-    "enough-evidence": "At {names} confidence no more than {rate} of {of} sessions would be refused (asked for: {limit}).",
-    "no-known-voice": "No known reporter has reported; what strangers say moves nothing.",
-    "policy-unknown": "No trusted report quotes a policy that can be read, so nobody knows what the sessions prove.",
-    "clean-days": "{figure} of {threshold} clean days are complete, counted from {since}.",
-    "too-few-reporters": "Independent reporters: {figure} of the {threshold} that are asked for.",
-    "too-few-sessions": "{figure} clean sessions; {threshold} are needed to be sure.",
-    "refused-until": "{figure} sessions were refused, or would have been, until {until}; clean since ({names}).",
-    "not-seen-again": "A fault was not seen again, but those who saw it have fallen silent ({names}).",
-    "mx-not-in-policy": "{figure} sessions met hosts that no mx line covers ({names}). Add a host if it is yours; if not, "
-    "somebody answers MX queries falsely.",
-    "older-policy-cached": "{figure} sessions failed because caches hold an older policy without {names}: nothing to repair.",
-    "few-policy-failures": "{figure} of {of} sessions could not use the policy, last on {until} ({names}): a few.",
-    "policy-not-found": "{names} did not find the policy on {until}.",
-    "dane-failures": "DANE senders refuse {figure} sessions today, in every mode ({names}). The switch changes nothing there.",
-    "accepted-sessions": "{figure} refused sessions are left out, because their cause was accepted.",
-    "repaired-sessions": "{figure} failed sessions up to {until} are of causes that were said to be repaired.",
-    "stated-policy": "The policy in force was entered by hand (days ago: {figure}) and outranks what reports quote.",
-    "stated-policy-overtaken": "The policy entered by hand (days ago: {figure}) no longer counts: senders have changed to "
-    "another one since.",
-    "own-thresholds": "This domain has thresholds of its own ({names}).",
-    "no-recent-evidence": "No report about these days is about the policy in force.",
-    "refused-by-older-policy": "{figure} sessions in the newest days were refused by senders that still hold an older policy in "
-    "mode enforce ({names}).{caches}",
-    "policy-not-quoted": "{figure} sessions are in reports that quote no policy: these can block and prove nothing.",
-    "forgotten-id": "{names}: these quote another mode of the policy, days after it changed. Was the id in DNS changed, too?",
-    "one-reporter-dominates": "{rate} of the sessions come from one reporter ({names}).",
-    "silent-reporters": "Reporters that have fallen silent: {figure} ({names}). Silence is no success.",
-    "old-policy-seen": "Reporters that still saw an older policy: {figure} ({names}).",
-    "long-ranges": "Reports that cover more than 36 hours: {figure}. Their failures count on the last day.",
-    "probe-could-not-look": "The probe could not look at the MX hosts: port 25 is blocked from there.",
-    "probe-host-faults": "The probe found faults at {names}.",
-    "probe-in-order": "The probe reached every MX host and found all in order.",
-    "newcomers": "Strangers report, too ({names}): {figure} sessions, which move nothing.",
-    "newcomers-refused": "Strangers say that {figure} of {of} sessions would be refused ({names}).",
-}
 MISSING: Mapping[str, str] = {
     "clean-days": "Clean complete days",
     "too-few-reporters": "Independent reporters",
     "too-few-sessions": "Clean sessions",
 }
-_MOST_NAMED = 6
+# Under what is told of ready and enforcing, when some refusals were accepted.
+_APART = " That is apart from the causes that were accepted: their sessions are refused all the same."
+_MOST_CAUSES, _MOST_NEWCOMERS = 12, 5
 
-FAULTS: Mapping[str, str] = {
-    RECEIVER: "several reporters see it, so it is on the receiving side",
-    SENDER_OR_PATH: "one reporter sees it and others do not, so it is on that sender's side or on the way",
+
+def sentence(verdict: Verdict) -> str:
+    """The verdict in a sentence or two that a manager understands, with the figures and days that matter.
+
+    Figures and days only: no name from a report or a record is in it, so it fits everywhere, Markdown included.
+    """
+    accepted = verdict.name in (rules.READY, rules.ENFORCING) and _has(verdict, "accepted-sessions")
+    return _SENTENCES[verdict.name](verdict) + (_APART if accepted else "")
+
+
+def _reason(verdict: Verdict, *codes: str) -> Reason | None:
+    """The first reason with one of these codes."""
+    return next((reason for reason in verdict.reasons if reason.code in codes), None)
+
+
+def _has(verdict: Verdict, *codes: str) -> bool:
+    return _reason(verdict, *codes) is not None
+
+
+def _refusing(verdict: Verdict) -> str:
+    if by_caches := _reason(verdict, "refused-by-older-policy"):
+        senders = "a sender applies" if len(by_caches.names) == 1 else "senders apply"
+        return f"Mail is being turned away now: {senders} an older policy in mode enforce, which is still in the cache."
+    if not _has(verdict, "refused-sessions", "refused-lately"):
+        ahead = _reason(verdict, "will-be-refused")
+        begin = f"from {ahead.until} at the latest" if ahead and ahead.until else "soon"
+        return (
+            f"Mail will be turned away {begin}: sessions fail of senders whose caches still say testing, and their next policy "
+            "says enforce."
+        )
+    refused = [reason for reason in verdict.reasons if reason.code in ("refused-sessions", "refused-lately")]
+    sessions, last = sum(reason.figure for reason in refused), max(reason.until for reason in refused if reason.until)
+    return (
+        f"Mail is being turned away now: senders enforce encryption as the policy tells them, and {counted(sessions, 'session')} "
+        f"{was(sessions)} refused, last on {last}."
+    )
+
+
+def _broken(verdict: Verdict) -> str:
+    if gone := _reason(verdict, "policy-gone"):
+        is_one = len(gone.names) == 1
+        senders = (
+            "A sender that knew this domain's policy finds" if is_one else "Senders that knew this domain's policy find"
+        )
+        caches = "its cache runs" if is_one else "their caches run"
+        return f"{senders} none since {gone.since}: once {caches} out, nothing protects the mail."
+    if _has(verdict, "policy-faulty"):
+        return "This domain's policy or its record is faulty, so senders cannot use it."
+    if missing := _reason(verdict, "mx-missing"):
+        return (
+            f"Mail is being turned away now: the policy enforces and leaves out {counted(missing.figure, 'MX host')}."
+        )
+    return (
+        "Senders cannot get or read this domain's policy: those without it in a cache are not protected, and no change of it "
+        "reaches the others."
+    )
+
+
+def _no_policy(verdict: Verdict) -> str:
+    failed = _reason(verdict, "failures-without-policy")
+    first = f"{part_of(failed.figure, failed.of)} failed in TLS, and no policy asks for it. " if failed else ""
+    if _has(verdict, "one-sender-found-none"):
+        return (
+            f"{first}One sender looked for an MTA-STS policy, and this sender found none; as far as it can tell, nothing "
+            "protects mail to this domain on its way."
+        )
+    return (
+        f"{first}Senders look for an MTA-STS policy and find none, so nothing protects mail to this domain on its way."
+    )
+
+
+def _accusing(verdict: Verdict) -> bool:
+    return any(newcomer.refused for newcomer in verdict.newcomers)
+
+
+def _waiting(verdict: Verdict) -> str:
+    """What is missing, and the day on which nothing will be, if there is one."""
+    if _has(verdict, "no-known-voice"):
+        return "No known reporter has reported about this domain yet, so nothing can be told."
+    if _has(verdict, "policy-unknown"):
+        return "Nobody quotes a policy that can be read, so nobody knows what the sessions prove."
+    lacks = ", ".join(f"{lack.have:,.0f} of {counted(lack.need, _LACKS[lack.code])}" for lack in verdict.missing)
+    ready = f"; ready on {verdict.ready_on} if it stays so" if verdict.ready_on else ""
+    return f"{_so_far(verdict)}, but too little is known yet: {lacks}{ready}."
+
+
+_LACKS: Mapping[str, str] = {
+    "clean-days": "clean day",
+    "too-few-reporters": "independent reporter",
+    "too-few-sessions": "clean session",
 }
-_UNCLEAR = "only one reporter is there, so nobody can tell whose fault it is"
 
 
-def sentence(found: Verdict) -> str:
-    """The verdict in a sentence that a manager understands."""
-    apart = found.name in (rules.READY, rules.ENFORCING) and any(
-        one.code == "accepted-sessions" for one in found.reasons
+def _so_far(verdict: Verdict) -> str:
+    past = [cause for cause in verdict.causes if cause.over and cause.consequence == REFUSED]
+    if past:
+        last = max(cause.last_day for cause in past)
+        return f"Sessions failed until {last}, and no known reporter has met that since"
+    if _accusing(verdict):
+        return "Known reporters tell of nothing against enforce"
+    return "Nothing speaks against enforce so far"
+
+
+def _not_ready(verdict: Verdict) -> str:
+    if refused := _reason(verdict, "refused-sessions", "refused-lately"):
+        rest = "would not have been delivered on the first try"
+        lately = " of the newest days" if refused.code == "refused-lately" else ""
+        return f"Do not switch to enforce yet: {part_of(refused.figure, refused.of)}{lately} {rest}."
+    missing = _reason(verdict, "mx-missing")
+    hosts = counted(missing.figure if missing else 0, "MX host")
+    return f"Do not switch to enforce yet: it would refuse mail to {hosts}, which no mx line of the policy covers."
+
+
+def _ready(verdict: Verdict) -> str:
+    by = counted(verdict.reporters, "independent reporter")
+    if _accusing(verdict):
+        return (
+            f"Yes: this domain's policy may go to enforce, by all that {by} tell; strangers, who are not known, tell of "
+            "refused sessions."
+        )
+    return (
+        f"Yes: this domain's policy may go to enforce. Of {counted(verdict.sessions, 'session')} that {by} counted, none would "
+        "have been refused."
     )
-    return SENTENCES[found.name] + (_APART if apart else "")
 
 
-def reason(one: Reason) -> str:
-    """A reason as a sentence. Names from reports are in it as they are: the caller makes them fit for its place."""
-    names = ", ".join(one.names[:_MOST_NAMED])
-    if len(one.names) > _MOST_NAMED:
-        names += f" and {len(one.names) - _MOST_NAMED} more"
-    return _REASONS[one.code].format(
-        figure=f"{one.figure:,.0f}",
-        threshold=f"{one.threshold or 0:,.0f}",
-        of=f"{one.of or 0:,.0f}",
-        rate=f"{one.figure:.2%}",
-        limit=f"{one.threshold or 0:.2%}",
-        names=names,
-        since=one.since,
-        until=one.until,
-        caches=f" Their caches hold it until {one.until} at the latest." if one.until else "",
-        **{"from": f" That begins on {one.until} at the latest." if one.until else ""},
+def _enforcing(verdict: Verdict) -> str:
+    past = _reason(verdict, "refused-until")
+    by = " that a known reporter sees" if _accusing(verdict) else ""
+    if past:
+        days = f"on {past.until}" if past.since == past.until else f"until {past.until}"
+        sessions = f"{part_of(past.figure, past.of)} {was(past.figure)} refused {days}, and none since"
+        return f"The policy enforces encryption. No mail{by} is being refused now: {sessions}."
+    when = "so far" if next_words.is_early(verdict) else f"since {verdict.window.start}"
+    return f"The policy enforces encryption, and no mail{by} has been refused {when}."
+
+
+def _withdrawn(verdict: Verdict) -> str:
+    current = verdict.current
+    since = f", {since_day(current.mode_since, before=current.mode_since_before)}" if current else ""
+    return f"The policy is switched off (mode none{since}). Nothing protects mail to this domain on its way."
+
+
+_SENTENCES: Mapping[str, Callable[[Verdict], str]] = {
+    rules.NO_POLICY: _no_policy,
+    rules.POLICY_BROKEN: _broken,
+    rules.INSUFFICIENT: _waiting,
+    rules.NOT_READY: _not_ready,
+    rules.READY: _ready,
+    rules.ENFORCING: _enforcing,
+    rules.ENFORCING_REFUSING: _refusing,
+    rules.WITHDRAWN: _withdrawn,
+}
+
+
+def lack_words(lack: Missing) -> str:
+    """When something missing will suffice, as a sentence; "" when nobody can tell."""
+    if lack.by is None:
+        return ""
+    if lack.code == "clean-days":
+        return f"If it stays so, they are complete on {lack.by}."
+    return f"At the present rate that is enough on {lack.by}."
+
+
+def policy_in_force(verdict: Verdict) -> str:
+    """Which policy is in force, since when, and who says so."""
+    current = verdict.current
+    if current is None:
+        return "Policy in force: unknown, nobody has quoted one."
+    source = {"operator": "entered by hand", "probe": "as a probe found it"}.get(
+        current.source, "by what senders quote"
+    )
+    mode = since_day(current.mode_since, before=current.mode_since_before)
+    hosts = since_day(current.since, before=current.since_before)
+    return f"Policy in force ({source}): mode {current.policy.mode or 'unknown'} {mode}, its mx lines {hosts}."
+
+
+def evidence(verdict: Verdict) -> str:
+    """The figures of the window, all from the same sessions, and apart from them those of the newest days."""
+    days, lately = span(verdict.window.start, verdict.window.end), verdict.refused_lately
+    if not verdict.window.days:
+        words = "Evidence: no complete day since the switch is known yet"
+    elif not verdict.sessions:
+        words = f"Evidence, {days}: no session counts"
+    else:
+        whole = f"{counted(verdict.sessions, 'session')} by {counted(verdict.reporters, _reporter(verdict))}"
+        refused = f"{verdict.refused:,}" if verdict.refused else "none"
+        words = f"Evidence, {days}: {refused} of {whole} {refused_words(verdict, verdict.refused)}"
+        if verdict.refused:
+            rate, bound = share(verdict.refused, verdict.sessions), at_most(verdict.bound)
+            words += f" ({rate}), at most {bound} with {_sure(verdict)} confidence"
+    if lately:
+        newest = newest_days(verdict.window, verdict.on)
+        words += (
+            f"; apart from these, {counted(lately, 'session')} of the newest days ({newest}) {_lately_refused(verdict)}"
+        )
+    return f"{words}."
+
+
+def _reporter(verdict: Verdict) -> str:
+    """While strangers accuse, it is said that those who do not are the known ones."""
+    return "independent known reporter" if _accusing(verdict) else "independent reporter"
+
+
+def _lately_refused(verdict: Verdict) -> str:
+    by_caches = _has(verdict, "refused-by-older-policy") and not _has(verdict, "refused-lately")
+    return f"{was(verdict.refused_lately)} refused" if by_caches else refused_words(verdict, verdict.refused_lately)
+
+
+def _sure(verdict: Verdict) -> str:
+    return f"{verdict.thresholds.confidence * 100:.6g} %"
+
+
+def in_brief(verdict: Verdict) -> str:
+    """The figures of a verdict in a line, for a list of domains."""
+    mode = verdict.mode or "no policy known"
+    refused = f"{verdict.refused:,}" if verdict.refused else "none"
+    words = f"{refused} of {counted(verdict.sessions, 'session')} refused, at most {at_most(verdict.bound)}"
+    if not verdict.sessions:
+        words = "no session counts"
+    lately = f", {verdict.refused_lately:,} more in the newest days" if verdict.refused_lately else ""
+    return f"{mode}: {words}{lately}; {counted(verdict.reporters, 'reporter')}"
+
+
+def caches(verdict: Verdict) -> Iterator[str]:
+    """Until when whose caches may go on refusing under an older policy in mode enforce."""
+    holding: dict[object, list[Held]] = {}
+    for holder in verdict.held:
+        if not holder.changed:
+            holding.setdefault(holder.until, []).append(holder)
+    for until, members in sorted(holding.items(), key=lambda item: str(item[0])):
+        names = listed(sorted({holder.organization for holder in members}))
+        end = f"until {until}" if until else "for as long as its max_age, which nobody quoted"
+        cache = "cache" if len({holder.voice for holder in members}) == 1 else "caches"
+        yield f"The {cache} of {names} may hold an older policy in mode enforce and refuse by it {end}."
+
+
+def unseen_hosts(verdict: Verdict) -> str:
+    """The MX hosts about which nothing is known, "" without any."""
+    hosts = verdict.mx_without_evidence
+    if not hosts:
+        return ""
+    it = "it" if len(hosts) == 1 else "them"
+    return f"No evidence about {listed(hosts, 20)}: no failure names {it}, and successes name no host."
+
+
+def newcomer_words(newcomer: Newcomer, verdict: Verdict) -> str:
+    """Who is not known, and what it tells."""
+    signer = f", signed by {newcomer.signer}" if newcomer.signer else ", unsigned"
+    tells = f"{counted(newcomer.sessions, 'session')} {span(newcomer.first_day, newcomer.last_day)}"
+    verb = refused_words(verdict, newcomer.refused)
+    refused = f"{newcomer.refused:,} of them {verb}" if newcomer.refused else "none of them refused"
+    more = [f"quotes mode {listed(newcomer.modes)}"] if newcomer.modes else []
+    more += ["finds no policy"] if newcomer.finds_none else []
+    return f"{newcomer.organization} ({newcomer.voice}{signer}): {tells}, {'; '.join([refused, *more])}."
+
+
+def newcomer_commands(newcomer: Newcomer, verdict: Verdict) -> tuple[Run, ...]:
+    """What makes a newcomer count, and what takes it off the screen."""
+    return (
+        Run("To believe it", believe_command(verdict.domain, newcomer.voice)),
+        Run("To dismiss it", dismiss_command(verdict.domain, newcomer.voice)),
     )
 
 
-def lack(one: Missing) -> str:
-    """When something missing will suffice, or what makes it suffice, as a sentence; "" when there is nothing to say."""
-    if one.by is not None:
-        return f"At the present rate that is enough on {one.by}."
-    if one.options:
-        return f"Waiting does not help: override thresholds {' '.join(one.options)}, or probe the MX hosts."
-    return ""
+def with_newcomers(verdict: Verdict) -> str:
+    """What the verdict would be if newcomers were believed, "" without any."""
+    if not verdict.newcomers:
+        return ""
+    if verdict.with_newcomers == verdict.name:
+        return "With them the verdict would be the same."
+    return f"With them the verdict would be {verdict.with_newcomers}."
 
 
-def fault(cause: Cause) -> str:
-    """Whose fault a cause is, with the evidence: never only the label."""
-    seen = f"seen by {cause.reporters} of {cause.of_reporters} reporters: {FAULTS.get(cause.fault, _UNCLEAR)}"
-    attack = "; it may be an attack that strips encryption" if cause.possible_downgrade else ""
-    return seen + attack
+def lines(verdict: Verdict) -> Iterator[str]:
+    """The whole verdict for a terminal: sentence, figures, reasons, causes with their commands, remarks, next step."""
+    yield sentence(verdict)
+    yield policy_in_force(verdict)
+    yield evidence(verdict)
+    yield from (f"* {in_words(reason, verdict)}" for reason in verdict.reasons if reason.blocking)
+    yield from _causes(verdict.causes, verdict)
+    yield from (f"- {in_words(reason, verdict)}" for reason in verdict.reasons if not reason.blocking)
+    yield from (f"- {words}" for words in caches(verdict))
+    if hosts := unseen_hosts(verdict):
+        yield f"- {hosts}"
+    yield from _newcomers(verdict)
+    step = next_words.next_words(verdict)
+    yield f"Next: {step.words}"
+    yield from _commands(step.commands)
 
 
-def consequence(cause: Cause) -> str:
-    """What a cause means for the switch, in a few words."""
-    return {
-        REFUSED: "enforce would refuse them",
-        POLICY_UNUSABLE: "the policy could not be used",
-        DANE_ONLY: "DANE senders refuse them today",
-        OLDER_POLICY: "an older policy in a cache does not name the host",
-    }[cause.consequence]
+def _commands(commands: Iterable[Run]) -> Iterator[str]:
+    return (f"    {run.when}: {run.command}" for run in commands)
 
 
-def lines(found: Verdict) -> Iterator[str]:
-    """The whole verdict in sentences, for a terminal."""
-    yield sentence(found)
-    days = f"{found.window.start} to {found.window.end}"
-    mode = found.mode or "unknown"
-    yield f"Policy: mode {mode}" + (f", its mx patterns since {found.current.since}" if found.current else "")
-    yield f"Evidence: {found.sessions:,} sessions by {found.reporters} reporters, {days}; {found.refused:,} would be refused"
-    for one in found.reasons:
-        yield ("* " if one.blocking else "- ") + reason(one)
-    for missing in found.missing:
-        if words := lack(missing):
-            yield f"  {missing.code}: {words}"
-    for cause in found.causes:
-        about = "failures without an explanation" if cause.result_type == UNEXPLAINED else cause.result_type
-        where = f" at {cause.mx_host}" if cause.mx_host else ""
-        accepted = f" ({cause.accepted:,} accepted)" if cause.accepted else ""
-        yield f"  {cause.sessions:,}{accepted} x {about}{where}: {consequence(cause)}; {fault(cause)}"
-    if found.mx_without_evidence:
-        yield f"No evidence about {', '.join(found.mx_without_evidence)}: no failure names them, and successes name no host."
-    yield f"Next: {NEXT_STEPS[found.name]}"
+def _causes(causes: tuple[Cause, ...], verdict: Verdict) -> Iterator[str]:
+    for cause in causes[:_MOST_CAUSES]:
+        head, *rest = cause_words.sentences(cause, verdict)
+        yield f"  {head}"
+        yield from (f"    {words}" for words in rest)
+        yield from _commands(cause_words.commands(cause, verdict))
+    if len(causes) > _MOST_CAUSES:
+        yield f"  {counted(len(causes) - _MOST_CAUSES, 'more cause')} with fewer sessions: see --json."
+
+
+def _newcomers(verdict: Verdict) -> Iterator[str]:
+    for newcomer in verdict.newcomers[:_MOST_NEWCOMERS]:
+        yield f"  {newcomer_words(newcomer, verdict)}"
+        yield from _commands(newcomer_commands(newcomer, verdict))
+    if len(verdict.newcomers) > _MOST_NEWCOMERS:
+        yield f"  {counted(len(verdict.newcomers) - _MOST_NEWCOMERS, 'more stranger')}: see --json."
+    if words := with_newcomers(verdict):
+        yield f"  {words}"

@@ -1,4 +1,4 @@
-"""Verdicts from the database: evidence, the operator's word and the thresholds together, and what is written about them."""
+"""Verdicts from the database: evidence, overrides and the thresholds together, and what is written about them."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +25,7 @@ def thresholds(settings: Settings) -> Thresholds:
     return Thresholds(
         window_days=settings.verdict_window_days,
         late_days=settings.verdict_late_days,
+        lookback_days=max(settings.verdict_lookback_days, settings.verdict_window_days),
         reporters=settings.verdict_reporters,
         bound=settings.verdict_bound,
         signers=settings.verdict_signers,
@@ -45,10 +46,22 @@ def verdicts(
     scope: Scope = EVERYTHING,
 ) -> Iterator[Verdict]:
     """The verdict about each domain on the day ``on``, in the order of ``domains``; for a past day from what had arrived then."""
+    for evidence in evidence_about(engine, settings, domains, on, today, scope):
+        yield decide(evidence)
+
+
+def evidence_about(
+    engine: sa.Engine,
+    settings: Settings,
+    domains: Sequence[str],
+    on: dt.date,
+    today: dt.date,
+    scope: Scope = EVERYTHING,
+) -> Iterator[Evidence]:
+    """The evidence that these verdicts are made from, in the same order."""
     limits, believed = thresholds(settings), trusts(settings)
-    for some in chunks(domains, _TOGETHER):
-        for evidence in evidence_of(engine, scope, some, on, limits, as_of_then=on < today, trusts=believed):
-            yield decide(evidence)
+    for together in chunks(domains, _TOGETHER):
+        yield from evidence_of(engine, scope, together, on, limits, as_of_then=on < today, trusts=believed)
 
 
 def case_of(

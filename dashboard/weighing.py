@@ -121,26 +121,26 @@ def count(entry: Entry, facts: Iterable[Fact], live: Collection[int], *, proves:
 def sums(counted: Iterable[Counted], window: Window) -> Sums:
     """The figures of the window. A long range has its successes on its first day and its failures on its last."""
     succeeded = refused = past = accepted = 0
-    for one in counted:
-        if window.holds(one.entry.day):
-            succeeded += one.succeeded
-        if window.holds(one.entry.failed_on):
-            refused += one.refused
-            past += one.past
-            accepted += one.accepted
+    for tally in counted:
+        if window.holds(tally.entry.day):
+            succeeded += tally.succeeded
+        if window.holds(tally.entry.failed_on):
+            refused += tally.refused
+            past += tally.past
+            accepted += tally.accepted
     return Sums(succeeded + refused + past, refused + past, past, accepted)
 
 
 def by_day(counted: Iterable[Counted]) -> tuple[DayCount, ...]:
     """The days with sessions that count, in order."""
     days: dict[dt.date, list[int]] = collections.defaultdict(lambda: [0, 0, 0])
-    for one in counted:
-        refused = one.refused + one.past
-        days[one.entry.day][0] += one.succeeded
-        failing = days[one.entry.failed_on]
+    for tally in counted:
+        refused = tally.refused + tally.past
+        days[tally.entry.day][0] += tally.succeeded
+        failing = days[tally.entry.failed_on]
         failing[0] += refused
         failing[1] += refused
-        failing[2] += one.accepted
+        failing[2] += tally.accepted
     return tuple(DayCount(day, *days[day]) for day in sorted(days))
 
 
@@ -149,8 +149,8 @@ def by_reporter(
 ) -> list[ReporterEvidence]:
     """Whose sessions count in the window, most first. A voice without sessions is no evidence."""
     groups: dict[str, list[Counted]] = collections.defaultdict(list)
-    for one in counted:
-        groups[one.entry.voice].append(one)
+    for tally in counted:
+        groups[tally.entry.voice].append(tally)
     weights = {voice: sums(members, window) for voice, members in groups.items()}
     weights = {voice: weight for voice, weight in weights.items() if weight.sessions}
     total = sum(weight.sessions for weight in weights.values())
@@ -162,7 +162,7 @@ def by_reporter(
             refused=weight.refused,
             bound=upper_bound(weight.refused, weight.sessions, confidence),
             share=weight.sessions / total,
-            last_day=max(day for one in groups[voice] for day in _days(one.entry) if window.holds(day)),
+            last_day=max(day for tally in groups[voice] for day in _days(tally.entry) if window.holds(day)),
         )
         for voice, weight in weights.items()
     ]

@@ -7,6 +7,7 @@ import msgspec
 import pandas as pd
 
 from ingest import authentication, intake, trace
+from ingest.mtasts import enforcement
 from ingest.tlsrpt import vocabulary
 
 from .plain import plain
@@ -106,6 +107,13 @@ RESULT_TYPES: dict[str, ResultType] = {
         "The sender insists on DANE for this destination and found no usable TLSA record.",
         REFUSED_TODAY,
         "Who keeps the DNS zone, together with the sender that insists.",
+    ),
+    enforcement.MX_NOT_IN_POLICY: ResultType(
+        "MX host not in the policy",
+        "The sender was led to a host that no mx line of the policy covers.",
+        REFUSED,
+        "Whoever keeps policy and MX records: add the host if it is yours. If it is not, somebody answers MX queries falsely "
+        "on the way to that sender.",
     ),
     vocabulary.UNEXPLAINED: ResultType(
         "Failures without an explanation",

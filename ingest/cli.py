@@ -2,6 +2,7 @@
 
 import datetime as dt
 import logging
+import sys
 import threading
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,6 @@ import sqlalchemy as sa
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
 from . import database, housekeeping, limited, loading, mailbox, plaintext, settings_table, worker
 from . import settings as settings_module
@@ -77,15 +77,36 @@ def work(
 
 @app.command()
 def load(
-    paths: Annotated[list[Path], typer.Argument(help="Files (.json, .json.gz, .eml, .zip), folders, mbox, Maildir.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Files (.json, .eml, .emlx; also as .gz, .xz, .bz2), zip and tar archives, folders, mbox, Maildir."
+        ),
+    ],
 ) -> None:
-    """Load reports and report mails from files; the source is never changed, and loading twice stores nothing twice."""
+    """Load reports and report mails from files; the source is never changed, and loading twice stores nothing twice.
+
+    What shows no sign of a TLS report is counted as ignored, and nothing of it is kept. Damaged reports go to quarantine.
+    """
     settings = settings_module.load()
     ready_engine(settings).dispose()
-    console = Console(stderr=True)
+    loaded = _load(paths, settings)
+    _explain(loaded)
+    tally, quarantined, ignored = loaded.tally, len(loaded.quarantined), loaded.ignored.total()
+    typer.echo(f"stored={tally.stored} duplicate={tally.duplicate} ignored={ignored} quarantined={quarantined}")
+    nothing_else = not any((tally.stored, tally.duplicate, ignored, quarantined))
+    if loaded.unreachable and loaded.unreachable == len(loaded.problems) and nothing_else:
+        raise typer.Exit(USAGE)
+    raise typer.Exit(ANSWER_IS_NO if quarantined or loaded.problems else DONE)
+
+
+def _load(paths: list[Path], settings: Settings) -> loading.Loaded:
+    """Load, with a progress bar for who sits at a terminal: in a pipe or a log it would be noise."""
+    if not sys.stderr.isatty():
+        return loading.load_in_children(paths, settings)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     # No thread of its own may draw it: this process forks.
-    with Progress(*columns, console=console, auto_refresh=False) as bar:
+    with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as bar:
         total = mailbox.total_bytes(paths)
         task = bar.add_task("loading", total=total)
 
@@ -94,15 +115,20 @@ def load(
 
         loaded = loading.load_in_children(paths, settings, show)
         show(total)
-    for problem in loaded.problems:
-        console.print(Text(f"not read: {plaintext.one_line(problem, 1_000)}"))
-    if loaded.passed_over:
-        console.print(f"passed over {loaded.passed_over} files that neither are named nor look like reports or mails")
-    tally = loaded.tally
-    typer.echo(f"stored={tally.stored} duplicate={tally.duplicate} quarantined={tally.quarantined}")
-    if loaded.problems and not any((tally.stored, tally.duplicate, tally.quarantined)):
-        raise typer.Exit(USAGE)
-    raise typer.Exit(ANSWER_IS_NO if tally.quarantined or loaded.problems else DONE)
+    return loaded
+
+
+def _explain(loaded: loading.Loaded) -> None:
+    """Say on standard error what became of what was not stored."""
+    lines = [f"not read: {problem}" for problem in loaded.problems]
+    lines += [f"quarantined: {reason}" for reason in loaded.reasons.values()]
+    if len(loaded.quarantined) > len(loaded.reasons):
+        lines.append(f"and {len(loaded.quarantined) - len(loaded.reasons)} more; see `starttally quarantine list`")
+    lines += [f"ignored: {remark}" for remark in (*loaded.remarks, *loaded.advice.values())]
+    if loaded.ignored:
+        lines.append(f"ignored: {loaded.in_words}")
+    for line in lines:
+        typer.echo(plaintext.one_line(line, 1_000), err=True)
 
 
 @app.command()

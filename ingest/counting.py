@@ -123,13 +123,21 @@ def _displace(group: Sequence[Row], standings: dict[Key, Standing]) -> None:
 def _write(
     connection: sa.Connection, members: Mapping[Key, Row], standings: Mapping[Key, Standing], deltas: rollups.Deltas
 ) -> None:
-    for key, standing in sorted(standings.items()):
-        before = members[key]
-        after = before | {name: getattr(standing, name) for name in _FLAGS}
-        if before == after:
-            continue
-        mine = (report.c.policy_domain == key[0]) & (report.c.report_key == key[1])
-        connection.execute(sa.update(report).where(mine).values({name: after[name] for name in _FLAGS}))
-        entries = rollups.entry_sums(connection, key)
-        deltas.add(before, entries, times=-1)
-        deltas.add(after, entries)
+    changed = [
+        (members[key], members[key] | {name: getattr(standing, name) for name in _FLAGS})
+        for key, standing in sorted(standings.items())
+        if any(members[key][name] != getattr(standing, name) for name in _FLAGS)
+    ]
+    if not changed:
+        return
+    keys = [(after["policy_domain"], after["report_key"]) for _, after in changed]
+    mine = (report.c.policy_domain == sa.bindparam("domain")) & (report.c.report_key == sa.bindparam("key"))
+    rows = [
+        {"domain": key[0], "key": key[1]} | {name: after[name] for name in _FLAGS}
+        for key, (_, after) in zip(keys, changed, strict=True)
+    ]
+    connection.execute(sa.update(report).where(mine).values({name: sa.bindparam(name) for name in _FLAGS}), rows)
+    entries = rollups.entry_sums(connection, keys)
+    for key, (before, after) in zip(keys, changed, strict=True):
+        deltas.add(before, entries[key], times=-1)
+        deltas.add(after, entries[key])

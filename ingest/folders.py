@@ -22,13 +22,14 @@ class Place(enum.Enum):
 
 
 class Source(NamedTuple):
-    """A file with its size, or a path with the reason why it cannot be read."""
+    """A file with its size, or a path with the reason why it cannot be read; ``named`` is what the user named himself."""
 
     path: Path
     place: Place = Place.ANYWHERE
     size: int = 0
     modified: float = 0.0
     reason: str = ""
+    named: bool = False
 
     def moved(self, error: OSError) -> bool:
         """Whether a running mail program has moved the message from new to cur, which is read after it."""
@@ -38,7 +39,9 @@ class Source(NamedTuple):
 def sources(paths: Sequence[Path]) -> Iterator[Source]:
     """All files, folder by folder. Each folder is visited once, so links in a circle come to an end."""
     seen: set[tuple[int, int]] = set()
-    folders: list[tuple[Source, Iterator[Source]]] = [(Source(Path()), iter([Source(path) for path in paths]))]
+    folders: list[tuple[Source, Iterator[Source]]] = [
+        (Source(Path()), iter([Source(path, named=True) for path in paths]))
+    ]
     while folders:
         folder, members = folders[-1]
         source = folder

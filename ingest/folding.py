@@ -6,13 +6,13 @@ Of trusted copies with other figures the one with more sessions counts, and the 
 
 import collections
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
 from . import voices
 from .intake import EVIDENCE, TRUST_ORDER
-from .tlsrpt.report import FILE_NAME, HEADER, NOWHERE, OTHER_ENTRIES, REPORT_ID
+from .tlsrpt.domains import FILE_NAME, HEADER, NOWHERE, OTHER_ENTRIES, REPORT_ID
 
 Key = tuple[str, str]  # policy_domain, report_key
 
@@ -48,11 +48,15 @@ class Standing(msgspec.Struct, frozen=True):
     original: Key
 
 
-def fold(copies: Iterable[Copy], trusted: Sequence[str] = EVIDENCE) -> Mapping[Key, Standing]:
-    """The standing of each of some copies that share policy domain, report id and range."""
+def fold(
+    copies: Iterable[Copy], trusted: Sequence[str] = EVIDENCE, is_known: Callable[[str], bool] = lambda _voice: True
+) -> Mapping[Key, Standing]:
+    """The standing of each of some copies that share policy domain, report id and range. Copies of which the signer is not known
+    (``is_known``) speak with the voice that the unsigned ones name, if that is: a stranger's signature takes nothing over.
+    """
     ranked = sorted(copies, key=lambda copy: _rank(copy, trusted))
     classes = [members for alike in _by_figures(ranked) for members in _classes(alike)]
-    voices_of_classes = _voices_of(classes)
+    voices_of_classes = _voices_of(classes, is_known)
     speaking: dict[str, list[list[Copy]]] = collections.defaultdict(list)
     for members, voice in zip(classes, voices_of_classes, strict=True):
         if members[0].trust in trusted:
@@ -101,14 +105,15 @@ def _classes(alike: Sequence[Copy]) -> Iterable[list[Copy]]:
     return [sorted(members, key=lambda copy: order[id(copy)]) for members in by_voice.values()]
 
 
-def _voices_of(classes: Sequence[Sequence[Copy]]) -> list[str]:
+def _voices_of(classes: Sequence[Sequence[Copy]], is_known: Callable[[str], bool]) -> list[str]:
     """The voice of each class: of its signer where it has one. A class told by a name alone joins the signed one that uses the
     same name: Stalwart gives no contact address, so the file saved from its mail names no domain.
     """
     signed = {copy.claim: copy.voice for members in classes for copy in members if copy.signer}
     found = []
     for members in classes:
-        voice = next((copy.voice for copy in members if copy.signer), members[0].voice)
+        named = sorted(members, key=lambda copy: not copy.signer)  # stable: the signer's first
+        voice = next((copy.voice for copy in named if is_known(copy.voice)), named[0].voice)
         found.append(voice if voices.is_domain(voice) else signed.get(members[0].claim, voice))
     return found
 

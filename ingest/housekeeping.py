@@ -77,8 +77,9 @@ def _prune_reports(engine: sa.Engine, progress: Callable[[], None], day: dt.date
                 break
             keys = [(row["policy_domain"], row["report_key"]) for row in rows]
             deltas = rollups.Deltas()
+            sums = rollups.entry_sums(connection, keys)
             for row, key in zip(rows, keys, strict=True):
-                deltas.add(row, rollups.entry_sums(connection, key), times=-1)
+                deltas.add(row, sums[key], times=-1)
             deltas.write(connection)
             for table in (failure_detail, policy_entry, delivery, raw_report, report):
                 of_keys = sa.tuple_(table.c.policy_domain, table.c.report_key).in_(keys)

@@ -2,19 +2,18 @@
 
 import collections
 import datetime as dt
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import sqlalchemy as sa
 
-from . import database, intake, limited, mailbox, store, trace
+from . import database, intake, limited, mailbox, outcomes, store
 from .authentication import Authentication, authenticate, signature_names
 from .dkim_keys import Keys
 from .intake import Decoded, Quarantined, Submission
 from .settings import Settings
-from .tlsrpt.document import may_hold_report
-from .trace import Arrival
 
 # A batch ends at whichever comes first: mail archives hold anything from 2 KB reports to 20 MiB attachments.
 _BATCH_MESSAGES = 200
@@ -24,25 +23,61 @@ _MAX_ENDS = 2
 _CPU_SECONDS = 30
 
 
-# What is named so was meant as a report; if it is none, quarantine keeps it. Other files that do not even look like one
-# just happen to lie in the same folder.
-_NAMED_AS_REPORTS = (".json", ".gz", ".zip", ".eml")
+# Messages that are named one by one; thousands of lines help nobody.
+_MAX_NAMED = 20
 
 
 class Loaded(msgspec.Struct):
-    """What ``load`` did: the tally of messages, the sources that could not be read at all (origin: reason), and the number
-    of files passed over because nothing about them looks like a report.
+    """What ``load`` did: the tally of messages, and what of them is no report.
+
+    ``problems`` are the sources that could not be read (origin: reason), ``unreachable`` of them not even opened. ``ignored``
+    counts, by what it is, what was recognised as none of ours. ``quarantined`` are the digests of what is kept in quarantine;
+    ``reasons`` says of the first few, by digest, where they are and what is wrong with them, ``remarks`` of files that the
+    user named what they are instead, and ``advice`` of each kind of file that may hold reports what to do with the first one.
     """
 
     tally: store.Tally = msgspec.field(default_factory=store.Tally)
     problems: list[str] = msgspec.field(default_factory=list)
-    passed_over: int = 0
+    unreachable: int = 0
+    ignored: collections.Counter[tuple[str, str]] = msgspec.field(default_factory=collections.Counter)
+    quarantined: set[str] = msgspec.field(default_factory=set)
+    reasons: dict[str, str] = msgspec.field(default_factory=dict)
+    remarks: list[str] = msgspec.field(default_factory=list)
+    advice: dict[str, str] = msgspec.field(default_factory=dict)
 
     def __iadd__(self, other: "Loaded") -> "Loaded":
         self.tally += other.tally
         self.problems += other.problems
-        self.passed_over += other.passed_over
+        self.unreachable += other.unreachable
+        self.ignored += other.ignored
+        self.quarantined |= other.quarantined
+        self.reasons = dict(itertools.islice((self.reasons | other.reasons).items(), _MAX_NAMED))
+        self.advice = other.advice | self.advice
+        self.remarks = (self.remarks + other.remarks)[:_MAX_NAMED]
         return self
+
+    @property
+    def in_words(self) -> str:
+        """What was ignored, most frequent first: "400 mails without ..., 1 DMARC aggregate report"."""
+        return ", ".join(
+            f"{count} {plural if count > 1 else singular}" for (singular, plural), count in self.ignored.most_common()
+        )
+
+    def leave(self, origin: str, why: outcomes.Ignored | outcomes.Unread, *, named: bool) -> None:
+        """Count a source that is not stored; ``named`` as in mailbox.Mail."""
+        if isinstance(why, outcomes.Unread):
+            self.problems.append(f"{origin}: {why.reason}")
+            return
+        self.ignored[why.singular, why.plural] += 1
+        if why.advice:
+            self.advice.setdefault(why.plural, why.advice)
+        if named:
+            self.remarks.append(f"{origin}: {why.singular}")
+
+    def keep(self, origin: str, digest: str, reason: str) -> None:
+        """Count a message that goes to quarantine."""
+        self.quarantined.add(digest)
+        self.reasons.setdefault(digest, f"{origin}: {reason}")
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -150,16 +185,22 @@ class _Loading:
     def _read(self, source: mailbox.Found, number: int, batch: Loaded, found: list[Decoded | Quarantined]) -> int:
         """Read a source into ``batch`` or ``found``; the bytes that it holds from now on."""
         if isinstance(source, mailbox.Problem):
-            batch.problems.append(f"{source.origin}: {source.reason}")
-            return 0
-        if _is_something_else(source):
-            batch.passed_over += 1
+            batch.unreachable += source.unreachable
+            batch.leave(source.origin, outcomes.of_problem(source), named=False)
             return 0
         if self._ends.get(number, 0) >= _MAX_ENDS:
-            found.append(_set_aside(source))
+            outcome: outcomes.Outcome = _set_aside(source)
         else:
-            found.append(_decoded(source, self._settings))
-        return found[-1].held
+            outcome = outcomes.of_source(source, self._settings)
+        if isinstance(outcome, outcomes.Ignored | outcomes.Unread):
+            batch.leave(source.origin, outcome, named=source.named)
+            return 0
+        wrong = outcome.explanation if isinstance(outcome, Quarantined) else outcome.unread
+        wrong = wrong.removeprefix(f"{outcome.file_name} ")
+        if wrong:
+            batch.keep(source.origin, outcome.arrival.message_digest, wrong)
+        found.append(outcome)
+        return outcome.held
 
     def _store(self, batch: Loaded, found: Sequence[Decoded | Quarantined], sources: int, bytes_done: int) -> Done:
         ready = _authenticated(found, self._keys, self._settings)
@@ -174,24 +215,8 @@ class _Loading:
 def _set_aside(source: mailbox.Mail | mailbox.ReportFile) -> Quarantined:
     why = f"reading it failed {_MAX_ENDS} times (memory or time ran out)"
     name = source.file_name if isinstance(source, mailbox.ReportFile) else None
-    arrival = Arrival(trace.LOAD, source.modified, trace.digest(source.data), estimated=True)
+    arrival = msgspec.structs.replace(outcomes.arrival_of(source), received_at=source.modified, estimated=True)
     return Quarantined(arrival, source.data, intake.KILLED_READER, why, "", name)
-
-
-def _is_something_else(source: mailbox.Mail | mailbox.ReportFile) -> bool:
-    if isinstance(source, mailbox.Mail) or source.file_name.lower().endswith(_NAMED_AS_REPORTS):
-        return False
-    return not may_hold_report(source.data)
-
-
-def _decoded(source: mailbox.Mail | mailbox.ReportFile, settings: Settings) -> Decoded | Quarantined:
-    digest = trace.digest(source.data)
-    if isinstance(source, mailbox.ReportFile):
-        arrival = Arrival(trace.LOAD, source.modified, digest, estimated=True)
-        return intake.decode_file(source.data, source.file_name, arrival, settings)
-    said = mailbox.arrival_time(source.data)
-    arrival = Arrival(trace.LOAD, said or source.modified, digest, estimated=said is None)
-    return intake.decode_mail(source.data, arrival, settings)
 
 
 def _authenticated(

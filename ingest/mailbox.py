@@ -1,11 +1,10 @@
-"""What ``load`` reads: files, folders, zip archives, mbox and Maildir, one message at a time and without touching the source.
+"""What ``load`` reads: files, folders, archives, mbox and Maildir, one message at a time and without touching the source.
 
 The content says what a file is; names only help. The standard library's ``mailbox`` is not used: it builds a table of a whole
 mbox before the first message, creates lock files beside it, and moves Maildir messages.
 """
 
 import datetime as dt
-import email.utils
 import gzip
 import io
 import re
@@ -17,40 +16,46 @@ from typing import BinaryIO, NamedTuple, cast
 
 import msgspec
 
-from . import folders
+from . import archives, folders, mbox, signs
 from .folders import Place, Source
 from .tlsrpt import inflate
 
 _LOOK = 64 * 1024
-_LINE = 64 * 1024
 _GZIP_TAG = 16 + zlib.MAX_WBITS
 # A zip archive's table of contents is read as a whole: this admits some 150,000 files, for about 100 MB of memory.
 _MAX_ZIP_CONTENTS = 16 * 1024 * 1024
-_MAX_ZIP_DEPTH = 2
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError)
+_ENCRYPTED = 1  # in a member's flags
+_MAX_ARCHIVE_DEPTH = 2
+_MAX_LAYERS = 3
 
-_BLANK_LINES = (b"\n", b"\r\n")
-_FROM = b"From "
-# "From a@b Sat Mar 14 10:00:00 2026", "From - Sat, 14 Mar 2026 10:00:00": a day of the week, then a time.
-_DATED_FROM = re.compile(rb"From [^\n]{0,250}\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b[^\n]{0,20}\d{1,2}:\d\d")
-_QUOTED_FROM = re.compile(rb"^>(?=>*From )", re.MULTILINE)
-# RFC 5322 section 2.2 allows more characters in a name; nobody uses them, and JSON texts would match.
-_FIELD_LINE = re.compile(rb"[A-Za-z][A-Za-z0-9_.-]{0,75}[ \t]*:")
+# Files that were meant as reports or mails, whatever is in them.
+NAMED_AS_REPORTS = (".json", ".eml", ".emlx", ".gz", ".tgz", ".xz", ".txz", ".bz2", ".tbz2", ".zip", ".tar")
+
+# Editors write a byte order mark, exports begin with blank lines, procmail and Mutt quote the envelope's line.
+_BEFORE_HEADER = re.compile(rb"(?:\xef\xbb\xbf|[ \t]*\r?\n|>From [^\r\n]{0,250}\r?\n)+(?=%b)" % mbox.FIELD_LINE.pattern)
+# Apple Mail: the mail's length in bytes, the mail, then what the program itself noted about it.
+_EMLX = re.compile(rb"(?:\xef\xbb\xbf)?(\d{1,10})[ \t]*\r?\n(?=%b)" % mbox.FIELD_LINE.pattern)
 _JSON_START = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\0 \t\r\n]*[{\[]")
-
-_HEADER_END = re.compile(rb"(?:\A|\r?\n)\r?\n")
-_TIME_FIELDS = re.compile(rb"^(received|date)[ \t]*:((?:[^\n]*\n[ \t])*[^\n]*)", re.IGNORECASE | re.MULTILINE)
-_MAX_STAMPS = 100  # RFC 5321 section 6.3: a mail with as many Received fields goes round in circles
-_EARLIEST, _LATEST = dt.datetime(1990, 1, 1, tzinfo=dt.UTC), dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
+# Windows writes texts as UTF-16, with and without a byte order mark. The first line of a mail or mbox has a colon.
+_UTF16 = {
+    "utf-16-le": re.compile(rb"(?:\xff\xfe)?(?:[ -~]\0){3,120}?:\0"),
+    "utf-16-be": re.compile(rb"(?:\xfe\xff)?(?:\0[ -~]){3,120}?\0:"),
+}
+# File systems keep times far beyond the year 9999, which is no time to anybody else.
+_UNKNOWN_TIME = dt.datetime(1990, 1, 1, tzinfo=dt.UTC)
 
 
 class Mail(msgspec.Struct, frozen=True):
-    """A mail. ``origin`` says where it was found, ``modified`` when its file was last written (UTC)."""
+    """A mail. ``origin`` says where it was found, ``modified`` when its file was last written (UTC).
+
+    ``named`` says that the user named this file, and not a folder, an archive or an mbox around it.
+    """
 
     data: bytes
     origin: str
     modified: dt.datetime
     bytes_done: int
+    named: bool = False
 
 
 class ReportFile(msgspec.Struct, frozen=True):
@@ -61,14 +66,27 @@ class ReportFile(msgspec.Struct, frozen=True):
     origin: str
     modified: dt.datetime
     bytes_done: int
+    named: bool = False
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """A source that could not be read, with a reason for people that completes "<origin> ..."."""
+    """A source that could not be read, with a reason for people that completes "<origin> ...".
+
+    ``unreachable`` says that the file system does not give it out, or that there is none.
+    """
 
     origin: str
     reason: str
     bytes_done: int
+    unreachable: bool = False
+
+
+class TooLarge(Problem, frozen=True):
+    """A message beyond the limit, with its first 64 KiB; the file's name when it is no mail."""
+
+    beginning: bytes = b""
+    file_name: str | None = None
+    named: bool = False
 
 
 Found = Mail | ReportFile | Problem
@@ -85,42 +103,20 @@ def messages(paths: Sequence[Path], limit: int) -> Iterator[Found]:
     for source in folders.sources(paths):
         origin = _shown(str(source.path))
         if source.reason:
-            yield Problem(origin, source.reason, before)
+            yield Problem(origin, source.reason, before, unreachable=True)
             continue
         try:
             with folders.open_quietly(source.path) as file:
                 yield from _contents(_stream_of(source, file, origin, before), limit)
         except OSError as error:
             if not source.moved(error):
-                yield Problem(origin, _reason(error), before + source.size)
+                yield Problem(origin, _reason(error), before + source.size, unreachable=True)
         before += source.size
 
 
 def total_bytes(paths: Sequence[Path]) -> int:
     """Size of all sources together, for a progress bar."""
     return sum(source.size for source in folders.sources(paths))
-
-
-def arrival_time(mail: bytes) -> dt.datetime | None:
-    """When a mail came (UTC): its topmost readable Received date, else its Date; None when neither is within 1990..2099.
-
-    Looks at the first 64 KiB of the header only. A date without a zone is taken as UTC (RFC 5322 section 4.3).
-    """
-    start = mail[:_LOOK]
-    end = _HEADER_END.search(start)
-    fields = _TIME_FIELDS.findall(start[: end.start()] if end else start)[:_MAX_STAMPS]
-    stamps = [value.rpartition(b";")[2] for name, value in fields if name.lower() == b"received"]
-    stamps += [value for name, value in fields if name.lower() == b"date"]
-    return next((moment for moment in map(_moment, stamps) if moment), None)
-
-
-def _moment(stamp: bytes) -> dt.datetime | None:
-    try:
-        moment = email.utils.parsedate_to_datetime(" ".join(stamp.decode("latin-1").split())[:100])
-        moment = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
-    except (ValueError, OverflowError, TypeError, IndexError):  # what parsedate raises on garbage
-        return None
-    return moment if _EARLIEST <= moment < _LATEST else None
 
 
 # --- contents
@@ -139,7 +135,7 @@ def _shown(text: str) -> str:
 
 
 class _Stream(NamedTuple):
-    """A file, or a file in an archive: seekable; ``done`` says how far the whole reading has come."""
+    """A file, or a file in an archive; ``done`` says how far the whole reading has come."""
 
     file: BinaryIO
     name: str
@@ -148,55 +144,107 @@ class _Stream(NamedTuple):
     done: Callable[[], int]
     place: Place
     depth: int = 0  # archives around it
+    layers: int = 0  # compressions around it, beside those of zip archives
+    named: bool = False
+
+    def problem(self, reason: str) -> Problem:
+        return Problem(self.origin, reason, self.done())
+
+    def member(self, name: str) -> "_Stream":
+        """The stream of a file in this archive, which is to be opened."""
+        origin = f"{self.origin}: {_shown(name)}"
+        place, depth = Place.ANYWHERE, self.depth + 1
+        return self._replace(name=_shown(Path(name).name), origin=origin, place=place, depth=depth, named=False)
 
 
 def _stream_of(source: Source, file: BinaryIO, origin: str, before: int) -> _Stream:
     try:
         modified = dt.datetime.fromtimestamp(source.modified, dt.UTC)
-    except (ValueError, OverflowError, OSError):  # file systems keep times far beyond the year 9999
-        modified = _EARLIEST
+    except (ValueError, OverflowError, OSError):
+        modified = _UNKNOWN_TIME
 
     def done() -> int:  # an archive may point behind its own end
         return before + min(file.tell(), source.size)
 
-    return _Stream(file, _shown(source.path.name), origin, modified, done, source.place)
+    return _Stream(file, _shown(source.path.name), origin, modified, done, source.place, named=source.named)
 
 
 def _contents(stream: _Stream, limit: int) -> Iterator[Found]:
-    start = stream.file.read(_LOOK)
-    stream.file.seek(0)
+    start = _beginning(stream.file)
     if not start:
-        if stream.place != Place.BESIDE:
-            yield Problem(stream.origin, "is empty", stream.done())
+        yield from _empty(stream)
     elif start.startswith(inflate.GZIP_MAGIC):
-        yield from _compressed(stream, start, limit)
+        yield from _gzipped(stream, start, limit)
+    elif archives.is_xz_or_bzip2(start):
+        yield from _unpacked(stream, start, limit)
+    elif archives.is_document(start) and not stream.name.lower().endswith(".zip"):
+        yield from _whole(stream, limit, is_mail=False)
     elif inflate.is_zip(start):
-        yield from _archive(stream, limit)
+        yield from _zip(stream, limit)
+    elif archives.is_tar(start):
+        yield from _tar(stream, limit)
     elif stream.place != Place.BESIDE or _is_mail(start, "") or _JSON_START.match(start):
         yield from _plain(stream, start, limit)
 
 
-def _compressed(stream: _Stream, start: bytes, limit: int) -> Iterator[Found]:
-    """A compressed mail or mbox is read through; a compressed report, and what is damaged, goes on as it is."""
+def _beginning(file: BinaryIO) -> bytes:
+    """The first 64 KiB, which stay to be read."""
+    if isinstance(file, io.BufferedReader) and not file.seekable():
+        return file.peek(_LOOK)
+    start = file.read(_LOOK)
+    file.seek(0)
+    return start
+
+
+def _empty(stream: _Stream) -> Iterator[Found]:
+    """Mail programs keep empty folders, and others empty marks: only what was meant as a report is missed."""
+    if stream.named or _holds_mail(stream) or stream.name.lower().endswith(NAMED_AS_REPORTS):
+        yield stream.problem("is empty")
+    elif stream.place != Place.BESIDE:
+        yield ReportFile(b"", stream.name, stream.origin, stream.modified, stream.done())
+
+
+def _gzipped(stream: _Stream, start: bytes, limit: int) -> Iterator[Found]:
+    """A compressed mail, mbox or archive is read through; a compressed report, and what is damaged, goes on as it is."""
     name = stream.name.removesuffix(".gz")
     try:
         inner = zlib.decompressobj(_GZIP_TAG).decompress(start, _LOOK)
     except zlib.error:
         inner = b""
-    if not (_is_mail(inner, name) or (_holds_mail(stream) and inner)):
+    holds_tar = archives.is_tar(inner)
+    if not (holds_tar or _is_mail(inner, name) or (_holds_mail(stream) and inner)):
         yield from _whole(stream, limit, is_mail=False)
         return
     try:
         with gzip.GzipFile(fileobj=stream.file) as plain:
-            yield from _plain(stream._replace(file=_buffered(plain), name=name), inner, limit)
-    except _DAMAGED as error:
-        yield Problem(stream.origin, _reason(error), stream.done())
+            within = stream._replace(file=_buffered(plain), name=name, layers=stream.layers + 1)
+            yield from _tar(within, limit) if holds_tar else _plain(within, inner, limit)
+    except archives.DAMAGED as error:
+        yield stream.problem(_reason(error))
+
+
+def _unpacked(stream: _Stream, start: bytes, limit: int) -> Iterator[Found]:
+    """What is in an xz or bzip2 file, as if it lay there itself."""
+    if stream.layers == _MAX_LAYERS:
+        yield stream.problem(f"is compressed more than {_MAX_LAYERS} times over")
+        return
+    try:
+        with archives.decompressed(stream.file, start) as plain:
+            within = stream._replace(file=plain, name=signs.unpacked_name(stream.name), layers=stream.layers + 1)
+            yield from _contents(within, limit)
+    except archives.DAMAGED as error:
+        yield stream.problem(_reason(error))
 
 
 def _plain(stream: _Stream, start: bytes, limit: int) -> Iterator[Found]:
     if _holds_mail(stream):  # one file, one message, whatever it looks like
         yield from _whole(stream, limit, is_mail=True)
-    elif start.lstrip(b"\r\n").startswith(_FROM) or (
+    elif encoding := _utf16(start):
+        yield from _recoded(stream, encoding, limit)
+    elif length := _EMLX.match(start):
+        stream.file.read(length.end())
+        yield from _whole(stream, limit, is_mail=True, length=int(length[1]))
+    elif _without_blanks(start).startswith(mbox.FROM) or (
         _is_mail(start, "") and stream.name.lower().endswith((".mbox", ".mbx"))
     ):
         yield from _mbox(stream, limit)
@@ -208,33 +256,73 @@ def _holds_mail(stream: _Stream) -> bool:
     return stream.place in (Place.NEW, Place.CUR)
 
 
+def _without_blanks(start: bytes) -> bytes:
+    return start.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
+
+
 def _is_mail(start: bytes, name: str) -> bool:
     """Whether a text begins with a header field or is an mbox. What is neither that nor JSON goes by its name."""
-    text = start.lstrip(b"\r\n")
-    if _FIELD_LINE.match(text) or text.startswith(_FROM):
+    text = _BEFORE_HEADER.sub(b"", start, count=1) if _BEFORE_HEADER.match(start) else _without_blanks(start)
+    if mbox.FIELD_LINE.match(text) or text.startswith(mbox.FROM) or _utf16(start) or _EMLX.match(start):
         return True
     return bool(start) and name.lower().endswith(".eml") and not _JSON_START.match(start)
 
 
-def _whole(stream: _Stream, limit: int, *, is_mail: bool) -> Iterator[Found]:
-    data = stream.file.read(limit + 1)
-    if len(data) > limit:
-        yield Problem(stream.origin, f"is larger than {limit} bytes", stream.done())
-    elif is_mail:
-        yield Mail(data, stream.origin, stream.modified, stream.done())
+def _utf16(start: bytes) -> str:
+    """The encoding of a mail that was saved as UTF-16; ``""`` for other texts."""
+    if _JSON_START.match(start):
+        return ""
+    return next((encoding for encoding, field in _UTF16.items() if field.match(start)), "")
+
+
+def _recoded(stream: _Stream, encoding: str, limit: int) -> Iterator[Found]:
+    data = stream.file.read(2 * limit + 1)
+    text = data.decode(encoding, "replace").removeprefix("\ufeff").encode("utf-8", "replace")
+    if len(data) > 2 * limit:
+        yield _too_large(stream, text, limit, is_mail=True)
     else:
-        yield ReportFile(data, stream.name, stream.origin, stream.modified, stream.done())
+        yield from _plain(stream._replace(file=io.BytesIO(text)), text[:_LOOK], limit)
 
 
-def _archive(stream: _Stream, limit: int) -> Iterator[Found]:
+def _whole(stream: _Stream, limit: int, *, is_mail: bool, length: int | None = None) -> Iterator[Found]:
+    data = stream.file.read(limit + 1 if length is None else min(length, limit + 1))
+    if len(data) > limit:
+        yield _too_large(stream, data, limit, is_mail=is_mail)
+    elif is_mail:
+        before = _BEFORE_HEADER.match(data)
+        data = data[before.end() :] if before else data
+        yield Mail(data, stream.origin, stream.modified, stream.done(), stream.named)
+    else:
+        yield ReportFile(data, stream.name, stream.origin, stream.modified, stream.done(), stream.named)
+
+
+def _too_large(stream: _Stream, data: bytes, limit: int, *, is_mail: bool) -> TooLarge:
+    name = None if is_mail else stream.name
+    why = f"is larger than {limit} bytes"
+    return TooLarge(stream.origin, why, stream.done(), beginning=data[:_LOOK], file_name=name, named=stream.named)
+
+
+def _mbox(stream: _Stream, limit: int) -> Iterator[Found]:
+    for number, message in enumerate(mbox.messages(stream.file, limit), start=1):
+        within = stream._replace(origin=f"{stream.origin}, message {number}", named=False)
+        if message.whole:
+            yield from _whole(within._replace(file=io.BytesIO(message.data)), limit, is_mail=True)
+        else:
+            yield _too_large(within, message.data, limit, is_mail=True)
+
+
+# --- archives
+
+
+def _zip(stream: _Stream, limit: int) -> Iterator[Found]:
     """The files of a zip archive, each like a file of its own; hidden ones (``__MACOSX/._x``) are left out."""
-    if stream.depth == _MAX_ZIP_DEPTH:
-        yield Problem(stream.origin, "is an archive within an archive within an archive", stream.done())
+    if stream.depth == _MAX_ARCHIVE_DEPTH:
+        yield stream.problem("is an archive within an archive within an archive")
         return
     try:
         archive = inflate.open_archive(stream.file, _MAX_ZIP_CONTENTS)
     except inflate.InflateError as error:
-        yield Problem(stream.origin, str(error), stream.done())
+        yield stream.problem(str(error))
         return
     with archive:
         members = archive.infolist()
@@ -242,91 +330,59 @@ def _archive(stream: _Stream, limit: int) -> Iterator[Found]:
         stream.file.seek(0)
         # Honest members lie one after the other; a bomb's many members share the same bytes.
         if sum(member.compress_size for member in members) > size:
-            yield Problem(stream.origin, "is a zip archive whose files overlap", stream.done())
+            yield stream.problem("is a zip archive whose files overlap")
             return
+        locked = [member for member in members if member.flag_bits & _ENCRYPTED]
+        if locked:
+            what_to_do = "unpack it with its password, then load what comes out"
+            yield stream.problem(f"is a zip archive with a password on {len(locked)} of its files: {what_to_do}")
         for member in members:
-            if not inflate.is_folder(member) and not Path(member.filename).name.startswith("."):
-                yield from _member(stream, archive, member, limit)
+            readable = not (inflate.is_folder(member) or _is_hidden(member.filename) or member.flag_bits & _ENCRYPTED)
+            if readable:
+                yield from _zip_member(stream.member(member.filename), archive, member, limit)
 
 
-def _member(stream: _Stream, archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> Iterator[Found]:
-    inner = stream._replace(
-        name=_shown(Path(member.filename).name),
-        origin=f"{stream.origin}: {_shown(member.filename)}",
-        depth=stream.depth + 1,
-        place=Place.ANYWHERE,
-    )
+def _zip_member(stream: _Stream, archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> Iterator[Found]:
     try:
         with _buffered(inflate.open_member(archive, member)) as file:
-            if inflate.is_zip(file.peek(4)):  # read at random places, so not as a stream
-                data = file.read(limit + 1)
-                if len(data) > limit:
-                    yield Problem(inner.origin, f"is larger than {limit} bytes", inner.done())
-                    return
-                yield from _archive(inner._replace(file=io.BytesIO(data)), limit)
-            else:
-                yield from _contents(inner._replace(file=file), limit)
+            yield from _member(stream._replace(file=file), limit)
     except inflate.InflateError as error:
-        yield Problem(inner.origin, str(error), inner.done())
-    except _DAMAGED as error:
-        yield Problem(inner.origin, _reason(error), inner.done())
+        yield stream.problem(str(error))
+    except archives.DAMAGED as error:
+        yield stream.problem(_reason(error))
+
+
+def _tar(stream: _Stream, limit: int) -> Iterator[Found]:
+    """The files of a tar archive, from beginning to end; hidden ones are left out."""
+    if stream.depth == _MAX_ARCHIVE_DEPTH:
+        yield stream.problem("is an archive within an archive within an archive")
+        return
+    try:
+        for member in archives.tar_members(stream.file, seeks=not (stream.depth or stream.layers)):
+            if not _is_hidden(member.name):
+                yield from _member(stream.member(member.name)._replace(file=member.file), limit)
+    except archives.ArchiveError as error:
+        yield stream.problem(str(error))
+    except archives.DAMAGED as error:
+        yield stream.problem(_reason(error))
+
+
+def _member(stream: _Stream, limit: int) -> Iterator[Found]:
+    """A file in an archive, like any other; an archive in it is read at random places, so not as a stream."""
+    if not inflate.is_zip(_beginning(stream.file)[:4]):
+        yield from _contents(stream, limit)
+        return
+    data = stream.file.read(limit + 1)
+    if len(data) > limit:
+        yield stream.problem(f"is larger than {limit} bytes")
+    else:
+        yield from _contents(stream._replace(file=io.BytesIO(data)), limit)
+
+
+def _is_hidden(name: str) -> bool:
+    return Path(name).name.startswith(".")
 
 
 def _buffered(file: object) -> io.BufferedReader:
     """Fast lines and a look ahead for the standard library's decompressors, which are readers without saying so."""
     return io.BufferedReader(cast("io.RawIOBase", file), _LOOK)
-
-
-# --- mbox
-
-
-def _mbox(stream: _Stream, limit: int) -> Iterator[Found]:
-    for number, data in enumerate(_mbox_messages(stream.file, limit), start=1):
-        where = f"{stream.origin}, message {number}"
-        if data is None:
-            yield Problem(where, f"is larger than {limit} bytes", stream.done())
-        else:
-            yield Mail(_QUOTED_FROM.sub(b"", data), where, stream.modified, stream.done())
-
-
-def _mbox_messages(file: BinaryIO, limit: int) -> Iterator[bytes | None]:
-    """The messages of an mbox (one at least) without their "From " lines, still quoted; None for one beyond ``limit``."""
-    message = bytearray()
-    size = 0
-    started, after_blank, fresh = False, True, True  # fresh: this is the beginning of a line, not more of a long one
-    line = file.readline(_LINE)
-    while line:
-        following = file.readline(_LINE)
-        if fresh and line.startswith(_FROM) and (not started or _begins_message(line, after_blank, following)):
-            if started:
-                yield _finished(message, size, limit)
-            message.clear()
-            size, started = 0, True
-        elif started or line not in _BLANK_LINES:
-            started = True
-            size += len(line)
-            if size <= limit + 2:
-                message += line
-            else:
-                message.clear()
-        after_blank = fresh and line in _BLANK_LINES
-        fresh = line.endswith(b"\n")
-        line = following
-    yield _finished(message, size, limit)
-
-
-def _begins_message(line: bytes, after_blank: bool, following: bytes) -> bool:
-    """Whether a "From " line begins a message. Thunderbird leaves out the date, and some programs do not quote such text.
-
-    A dated line does, even without the blank line before it that concatenated files lack; an undated one only between a
-    blank line and a header field.
-    """
-    return bool(_DATED_FROM.match(line)) or (after_blank and bool(_FIELD_LINE.match(following)))
-
-
-def _finished(message: bytearray, size: int, limit: int) -> bytes | None:
-    """The message without the blank line that separates it from the next one."""
-    separator = 2 if message.endswith(b"\n\r\n") else 1 if message.endswith(b"\n\n") else 0
-    size -= separator
-    del message[len(message) - separator :]
-    return bytes(message) if size <= limit else None

@@ -273,14 +273,14 @@ quarantine = sa.Table(
 )
 sa.Index(None, quarantine.c.state, quarantine.c.received_at)
 
-# What the operator says about a domain: it changes verdicts, and no report can. A row is written once; taking a word back
-# fills its last three columns, once. Nothing is deleted, so that the verdict of a past day can be computed again.
+# Overrides, what the operator says about a domain: it changes verdicts, and no report can. A row is written once; taking one
+# back fills its last three columns, once. Nothing is deleted, so that the verdict of a past day can be computed again.
 operator_word = sa.Table(
     "operator_word",
     metadata,
     sa.Column("policy_domain", Domain, nullable=False),
     sa.Column("word_key", Digest, nullable=False),
-    # accept | thresholds | policy | mx-hosts; ``content`` is its JSON (ingest.operator_word).
+    # accept | repaired | believe | dismiss | thresholds | policy | mx-hosts; ``content`` is its JSON (ingest.overrides).
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("content", sa.Text, nullable=False),
     _text("note"),

@@ -27,19 +27,10 @@ from .models import (
 from .rows import Key, Row, domain_source_of, identity_of, key_of, sessions_of, voice_of
 from .sql import chunks, insert_into
 from .tlsrpt import figures, vocabulary
+from .tlsrpt.domains import FILE_NAME, HEADER, NOWHERE, Inferred, within_report
 from .tlsrpt.fields import Defect
-from .tlsrpt.report import (
-    FILE_NAME,
-    HEADER,
-    NOWHERE,
-    FailureDetail,
-    Inferred,
-    PolicyEntry,
-    Report,
-    domain_within,
-    failure_day,
-    report_day,
-)
+from .tlsrpt.ranges import failure_day, report_day
+from .tlsrpt.report import FailureDetail, PolicyEntry, Report
 
 log = logging.getLogger(__name__)
 
@@ -222,7 +213,7 @@ def _read(
 
 def _inferred(head: Row, entries: Iterable[Row]) -> Inferred:
     named = (row["policy_domain"] for row in entries if row["policy_domain"] and row["policy_type"] != vocabulary.TLSA)
-    return domain_within(head["report_id"], named)
+    return within_report(head["report_id"], named)
 
 
 def _sources(heads: Sequence[Row]) -> Mapping[int, str]:
@@ -276,7 +267,7 @@ def _add_up(connection: sa.Connection, domain: str) -> None:
     streamed = connection.execute(query, execution_options={"yield_per": _TOGETHER})
     for rows in streamed.mappings().partitions():
         keys = [(row["policy_domain"], row["report_key"]) for row in rows]
-        entries = _rows_below(connection, policy_entry, keys)
+        entries = rollups.entry_sums(connection, keys)
         for row, key in zip(rows, keys, strict=True):
             deltas.add(dict(row), entries[key])
     deltas.write(connection)

@@ -5,14 +5,14 @@ The fleet page reads these and nothing else, so it costs the same however many r
 
 import collections
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from .models import domain_day, domain_reporter, policy_entry
 from .rows import Key, ReportRows, Row
-from .sql import insert_into
+from .sql import chunks, insert_into
 
 _SUMS = ("reports", "successful_sessions", "failed_sessions", "refused_sessions")
 DayKey = tuple[str, dt.date, str, str]  # policy_domain, day, trust, policy_type
@@ -83,12 +83,16 @@ class Deltas:
         _add_up(connection, domain_reporter, reporters, ("policy_domain", "organization", "trust"))
 
 
-def entry_sums(connection: sa.Connection, key: Key) -> list[Row]:
-    """A stored report's entries, as ``Deltas.add`` wants them."""
-    query = sa.select(policy_entry.c.policy_type, *(policy_entry.c[name] for name in _SUMS[1:])).where(
-        policy_entry.c.policy_domain == key[0], policy_entry.c.report_key == key[1]
-    )
-    return [dict(row) for row in connection.execute(query).mappings()]
+def entry_sums(connection: sa.Connection, keys: Sequence[Key]) -> Mapping[Key, list[Row]]:
+    """The entries of stored reports, as ``Deltas.add`` wants them."""
+    entry = policy_entry.c
+    of_report = (entry.policy_domain, entry.report_key)
+    found: dict[Key, list[Row]] = collections.defaultdict(list)
+    for chunk in chunks(keys):
+        query = sa.select(*of_report, entry.policy_type, *(entry[name] for name in _SUMS[1:]))
+        for row in connection.execute(query.where(sa.tuple_(*of_report).in_(chunk))).mappings():
+            found[row["policy_domain"], row["report_key"]].append(dict(row))
+    return found
 
 
 def of_new(reports: Iterable[ReportRows]) -> Deltas:

@@ -14,7 +14,9 @@ from .intake import Submission
 from .mtasts import enforcement, policy
 from .tlsrpt import figures, vocabulary
 from .tlsrpt.document import Document
-from .tlsrpt.report import NOWHERE, FailureDetail, PolicyEntry, Report, failure_day, report_day
+from .tlsrpt.domains import NOWHERE
+from .tlsrpt.ranges import failure_day, report_day
+from .tlsrpt.report import FailureDetail, PolicyEntry, Report
 
 Row = dict[str, Any]
 Key = tuple[str, str]  # policy_domain, report_key

@@ -8,6 +8,8 @@ from typing import Annotated, NamedTuple
 from pydantic import BeforeValidator
 from pydantic_settings import NoDecode
 
+from .shares import read_share
+
 # Stored names are A-labels; a pattern that no stored name can match would be a silent refusal.
 _PATTERN = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
@@ -73,6 +75,11 @@ def _networks(value: object) -> object:
         raise ValueError(f"{error}; write addresses or networks such as 192.0.2.7 or 2001:db8::/64") from error
 
 
+def _share(value: object) -> object:
+    """``0.02`` or ``2%`` as a number."""
+    return read_share(value) if isinstance(value, str) else value
+
+
 def _access(value: object) -> object:
     """``alice@example.com=example.com *.example.com; bob@example.org=*``, or a table of lists, as pairs."""
     if isinstance(value, str):
@@ -96,6 +103,7 @@ def _patterns(user: str, patterns: object) -> tuple[str, ...]:
 
 
 Listen = Annotated[Address, NoDecode, BeforeValidator(_address)]
+Share = Annotated[float, BeforeValidator(_share)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 Resolvers = Annotated[tuple[Address, ...], NoDecode, BeforeValidator(_resolvers)]
 Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]

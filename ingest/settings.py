@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from .setting_values import Access, Address, Listen, Names, Networks, Resolvers
+from .setting_values import Access, Address, Listen, Names, Networks, Resolvers, Share
 
 __all__ = ["PREFIX", "Address", "Settings", "SettingsError", "load"]
 
@@ -172,11 +172,18 @@ class Settings(BaseSettings):
         le=14,
         description="Newest complete days left out of them, because reports about these are still arriving.",
     )
-    verdict_bound: float = Field(
+    verdict_lookback_days: int = Field(
+        90,
+        ge=14,
+        le=366,
+        description="How many days the window of a verdict may reach back, when its days are too few for enough sessions.",
+    )
+    verdict_bound: Share = Field(
         0.01,
         gt=0,
         lt=1,
-        description="Share of sessions that enforce may refuse: the verdict is ready when, at 95 % confidence, it is no more.",
+        description="Share of sessions that enforce may refuse, as 0.01 or 1%: the verdict is ready when, at 95 % confidence, it "
+        "is no more.",
     )
     verdict_reporters: int = Field(2, ge=1, le=100, description="Independent reporters that a verdict of ready needs.")
     verdict_signers: Names = Field(
@@ -217,7 +224,7 @@ class Settings(BaseSettings):
     oidc_client_secret: SecretStr = Field(SecretStr(""), description="The secret that belongs to OIDC_CLIENT_ID.")
     access: Access = Field(
         (),
-        description="Who may see which domains, and give the operator's word about them: "
+        description="Who may see which domains, and give overrides about them: "
         "`alice@example.com=example.com *.example.com; bob@example.com=*` (a table of lists in TOML). *.example.com is every "
         "name below it; @example.com is every user of that domain, * every user who is logged in. Empty: all users see "
         "everything; otherwise who is not listed sees nothing.",

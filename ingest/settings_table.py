@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 from sqlalchemy.engine import make_url
 
 from .settings import PREFIX, Settings
+from .shares import percent
 
 
 class SettingRow(msgspec.Struct, frozen=True):
@@ -47,6 +48,8 @@ def _text(name: str, value: Any) -> str:  # noqa: ANN401
         return "(hidden)" if value.get_secret_value() else "(empty)"
     if value is None or value in ((), ""):
         return "(empty)"
+    if name == "verdict_bound":
+        return percent(value)
     if name == "access":
         return "; ".join(f"{user}={' '.join(patterns)}" for user, patterns in value)
     if isinstance(value, tuple) and not hasattr(value, "port"):

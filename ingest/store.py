@@ -60,10 +60,10 @@ def save(connection: sa.Connection, messages: Sequence[Submission | Quarantined]
     _keep_undetermined(connection, submissions, now)
     _save_quarantined(connection, refused, now)
     tally = Tally(quarantined=len(refused))
+    untold = set(originals.values())
     for rows in reports:
-        fresh = {originals[member.key] for member in rows if member.key in originals}
-        for key in [key for key, original in originals.items() if original in fresh]:
-            del originals[key]  # the same report a second time in one batch is a duplicate
+        fresh = {originals[member.key] for member in rows if member.key in originals} & untold
+        untold -= fresh  # the same report a second time in one batch is a duplicate
         tally += Tally(stored=1) if fresh else Tally(duplicate=1)
     return tally
 
@@ -168,7 +168,7 @@ def _move(connection: sa.Connection, before: Row, ways: Sequence[Row], deltas: r
     of_key = (report.c.policy_domain == key[0]) & (report.c.report_key == key[1])
     connection.execute(sa.update(report).where(of_key).values(provenance))
     if before["trust"] != best["trust"]:
-        entries = rollups.entry_sums(connection, key)
+        entries = rollups.entry_sums(connection, [key])[key]
         deltas.add(before, entries, times=-1)
         deltas.add(before | provenance, entries)
     return before | provenance
@@ -184,9 +184,10 @@ def _forget_undelivered(connection: sa.Connection, keys: Sequence[Key]) -> None:
         )
         of_chunk = sa.tuple_(report.c.policy_domain, report.c.report_key).in_(chunk)
         gone += map(dict, connection.execute(sa.select(report).where(of_chunk, undelivered)).mappings())
+    sums = rollups.entry_sums(connection, [(row["policy_domain"], row["report_key"]) for row in gone])
     for row in gone:
         key = row["policy_domain"], row["report_key"]
-        deltas.add(row, rollups.entry_sums(connection, key), times=-1)
+        deltas.add(row, sums[key], times=-1)
         for table in (failure_detail, policy_entry, raw_report, report):
             mine = (table.c.policy_domain == key[0]) & (table.c.report_key == key[1])
             connection.execute(sa.delete(table).where(mine))

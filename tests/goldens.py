@@ -5,10 +5,12 @@ with ``--accept`` it writes those too, to be read by eye before they are committ
 """
 
 import base64
+import bz2
 import gzip
 import io
 import json
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -78,6 +80,17 @@ def zipped(**members: bytes) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members.items():
             archive.writestr(zipfile.ZipInfo(name.replace("__", ".")), data)
+    return buffer.getvalue()
+
+
+def tarred(**members: bytes) -> bytes:
+    """A tar archive of files; names are taken as they are."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for name, data in members.items():
+            header = tarfile.TarInfo(name)
+            header.size = len(data)
+            archive.addfile(header, io.BytesIO(data))
     return buffer.getvalue()
 
 
@@ -325,7 +338,44 @@ INPUTS: dict[str, bytes] = {
         multipart(HUMAN, part(packed(SPLIT)), part(packed(text(report(entry(9), report_id="second")))), kind="mixed")
     ),
     "one-good-one-broken.eml": mail(multipart(HUMAN, part(b"\x1f\x8bbroken"), part(packed(SPLIT)), kind="mixed")),
+    # More forms are in tests/forms.py; these are what real senders and mail programs make.
+    "forwarded-base64.eml": mail(
+        multipart(
+            HUMAN,
+            "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+            + base64.encodebytes(mail(multipart(part(packed(SPLIT)), boundary="b2"))).decode().replace("\n", "\r\n"),
+            kind="mixed",
+        ),
+        domain="",
+        submitter="",
+    ),
+    "zip-of-a-mail.eml": mail(
+        multipart(HUMAN, part(zipped(report__eml=mail(part(packed(SPLIT)))), "application/zip", "r.zip"), kind="mixed"),
+        domain="",
+        submitter="",
+    ),
+    "base64-labelled-7bit.eml": mail(multipart(HUMAN, part(packed(SPLIT)))).replace(
+        b"Encoding: base64", b"Encoding: 7bit"
+    ),
+    "no-boundary.eml": mail(multipart(HUMAN, part(packed(SPLIT)))).replace(b'; boundary="b1"', b""),
+    "mark-before-header.eml": b"\xef\xbb\xbf" + mail(multipart(HUMAN, part(packed(SPLIT)))),
+    "tlsrpt-reporter-encoded-words.eml": mail(
+        multipart(HUMAN, part(packed(text(report(entry(2, policy={"policy-type": "no-policy-found"})))), name="")),
+        domain="=?utf-8?q?b=C3=BCcher=2Eexample?=",
+    ),
+    "utf16-no-mark.json": SPLIT.decode().encode("utf-16-le"),
+    "bzip2.json.bz2": bz2.compress(SPLIT),
+    "flat-policies.json": text(
+        report(
+            entry(50)["policy"] | {"summary": entry(50, 3)["summary"], "failure-details": [detail(sessions=3)]},
+            {"policy-type": "no-policy-found", "policy-domain": "second.example"} | entry(20, 1)["summary"],
+        )
+    ),
     # No report at all
+    "none-winmail.eml": mail(
+        multipart(HUMAN, part(b"\x78\x9f\x3e\x22\x01\0", "application/ms-tnef", "winmail.dat"), kind="mixed")
+    ),
+    "none-outlook.msg": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504),
     "none-human-only.eml": mail(
         multipart(HUMAN, "Content-Type: text/html\r\n\r\n<p>Hello</p>\r\n", kind="alternative")
     ),

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from ingest import intake, store, trace
@@ -20,14 +21,23 @@ NOT_SIGNED = Authentication(UNSIGNED)
 
 
 def submission(
-    report: dict[str, Any] | bytes, settings: Settings, *, trust: str = VERIFIED, came: dt.datetime = reports.CAME
+    report: dict[str, Any] | bytes,
+    settings: Settings,
+    *,
+    trust: str = VERIFIED,
+    came: dt.datetime = reports.CAME,
+    signer: str = SIGNED.signer,
 ) -> Submission:
-    """A report (or the mail around it) as a submission that ends with ``trust``. Nothing is stored."""
+    """A report (or the mail around it) as a submission that ends with ``trust``, signed by ``signer`` if it is verified.
+
+    Nothing is stored.
+    """
     door = {intake.IMPORTED: trace.LOAD, intake.UNAUTHENTICATED: trace.HTTPS}.get(trust, trace.SMTP)
     message = reports.mail(report) if isinstance(report, dict) else report
     decoded = intake.decode_mail(message, trace.Arrival(door, came, trace.digest(message)), settings)
     assert isinstance(decoded, Decoded), decoded.explanation
-    submitted = _authenticated(decoded, SIGNED if trust == VERIFIED else NOT_SIGNED)
+    signed = msgspec.structs.replace(SIGNED, signer=signer)
+    submitted = _authenticated(decoded, signed if trust == VERIFIED else NOT_SIGNED)
     assert submitted.trust == trust
     return submitted
 

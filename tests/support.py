@@ -12,8 +12,9 @@ import pytest
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
+# Real reports and mails, which are not the project's to copy; tests that need them are skipped where they are absent.
 CORPUS = ROOT.parent / "shared" / "corpus"
-FIELD = ROOT.parent / "shared" / "field"
+FIELD = ROOT.parent / "shared" / "field" / "inputs"
 
 
 def need(program: str, package: str) -> str:

@@ -187,18 +187,17 @@ def test_an_unsigned_header_names_no_domain_of_a_verified_report(
     assert sums(engine) == [("", 5, 0)]
 
 
-INPUTS = FIELD / "inputs"
 OF_THE_FIELD = {
     "twice-counted-no-domain": [("nopol.example", 5, 0)],
     "tlsa-dropped-beside-sts": [(3, 1), (9, 0), (13, 3)],
 }
 
 
-@pytest.mark.skipif(not INPUTS.exists(), reason="needs the shared inputs of the field")
+@pytest.mark.skipif(not FIELD.exists(), reason="needs the inputs from the field beside the checkout")
 def test_what_went_wrong_in_the_field(engine: sa.Engine, settings: Settings) -> None:
     def load(folder: str) -> list[Submission]:
         loaded = []
-        for path in sorted((INPUTS / folder).iterdir()):
+        for path in sorted((FIELD / folder).iterdir()):
             arrival = trace.Arrival(trace.LOAD, CAME, trace.digest(path.read_bytes()))
             if path.suffix == ".eml":
                 decoded: object = intake.decode_mail(path.read_bytes(), arrival, settings)

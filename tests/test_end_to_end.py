@@ -306,14 +306,14 @@ def test_loading_twice_stores_nothing_twice(installation: Installation) -> None:
 
 
 def test_quarantine_commands(installation: Installation) -> None:
-    (installation.folder / "bad.json").write_bytes(b'{"no": "report\x1b[31m"}')
+    (installation.folder / "bad.json").write_bytes(b'{"date-range": "none\x1b[31m"}')
     assert "quarantined=1" in installation.run("load", "bad.json", expect=1)
     listed = installation.run("quarantine", "list")
     assert "no-report" in listed
     assert "has no 'policies'" in listed
     assert "\x1b" not in listed
     number = listed.split()[0]
-    assert installation.run("quarantine", "show", number[:8]) == '{"no": "report\x1b[31m"}'
+    assert installation.run("quarantine", "show", number[:8]) == '{"date-range": "none\x1b[31m"}'
     assert "quarantined=1" in installation.run("quarantine", "retry", expect=1)
     assert "discarded=1" in installation.run("quarantine", "discard", number, "--note", "a test")
     assert installation.run("quarantine", "list") == ""
@@ -365,7 +365,7 @@ def test_a_signed_mail_is_verified_and_a_changed_one_is_not(tmp_path: Path) -> N
             assert trust_of(installation) == [("unverified", "")]
             installation.send(SIGNED)
             eventually(lambda: trust_of(installation) == [("verified", signing.DOMAIN)])
-        assert installation.count(models.report) == 1
+        assert installation.count(models.report) == 2  # the changed copy stays beside it, and counts no more
 
 
 def test_silent_dns_leaves_a_mail_undetermined_until_it_answers(tmp_path: Path) -> None:
@@ -391,6 +391,6 @@ def test_a_loaded_mail_is_verified_when_its_signature_still_holds(tmp_path: Path
     with NameServer(KEY) as server:
         installation = Installation(tmp_path, f"sqlite:///{tmp_path}/var/starttally.db", str(server.address))
         (tmp_path / "signed.eml").write_bytes(SIGNED)
-        (tmp_path / "unsigned.eml").write_bytes(usual(report(entry(8))))
+        (tmp_path / "unsigned.eml").write_bytes(usual(report(entry(8), report_id="another")))
         assert "stored=2" in installation.run("load", "signed.eml", "unsigned.eml")
         assert sorted(trust_of(installation)) == [("imported", ""), ("verified", signing.DOMAIN)]

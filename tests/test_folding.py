@@ -6,7 +6,7 @@ import pytest
 
 from ingest.folding import Copy, Inferred, Standing, displaced, fold
 from ingest.intake import EVIDENCE, IMPORTED, UNAUTHENTICATED, UNVERIFIED, VERIFIED
-from ingest.tlsrpt.report import FILE_NAME, HEADER, NOWHERE, REPORT_ID
+from ingest.tlsrpt.domains import FILE_NAME, HEADER, NOWHERE, REPORT_ID
 
 NOON = dt.datetime(2026, 3, 15, 12, tzinfo=dt.UTC)
 CLAIM = ("tls@sender.example", "Sender Inc.")
@@ -122,6 +122,17 @@ def test_a_sender_without_contact_is_the_signer_that_uses_its_name() -> None:
     named = copy("file", figures="other", sessions=4)
     stranger = copy("forged", trust=VERIFIED, signer="stranger.example", figures="more", sessions=9)
     assert counting(named, stranger) == {"file", "forged"}
+
+
+def test_a_strangers_signature_under_a_copy_takes_nothing_over() -> None:
+    file = copy("file")
+    stranger = copy("forged", trust=VERIFIED, signer="stranger.example")
+    both = {one.key[1]: one for one in (file, stranger)}
+    known = fold(both.values(), EVIDENCE, {"sender.example"}.__contains__)
+    assert {standing.voice for standing in known.values()} == {"sender.example"}
+    assert sum(standing.counts for standing in known.values()) == 1
+    service = fold(both.values(), EVIDENCE, {"sender.example", "stranger.example"}.__contains__)
+    assert {standing.voice for standing in service.values()} == {"stranger.example"}
 
 
 def inferred(name: str, domain: str, source: str, **given: object) -> Inferred:

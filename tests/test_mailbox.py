@@ -1,9 +1,11 @@
 """Sources of ``load``: told apart by content, read one message at a time, never touched."""
 
+import bz2
 import datetime as dt
 import gzip
 import inspect
 import io
+import lzma
 import mailbox as standard_mailbox
 import os
 import struct
@@ -19,8 +21,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ingest import folders, mailbox
-from ingest.mailbox import Found, Mail, Problem, ReportFile, arrival_time, messages, total_bytes
-from tests.goldens import INPUTS, packed, zipped
+from ingest.mail_dates import arrival_time
+from ingest.mailbox import Found, Mail, Problem, ReportFile, TooLarge, messages, total_bytes
+from tests.goldens import INPUTS, packed, tarred, zipped
 
 MAIL = INPUTS["google-usual.eml"]
 JSON = INPUTS["google-empty-ip.json"]
@@ -91,6 +94,67 @@ def test_where_the_content_says_nothing_the_name_does(tmp_path: Path) -> None:
     assert [type(one) for one in read(tmp_path)] == [Mail]
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "becomes"),
+    [
+        ("mail.eml.xz", lzma.compress(MAIL), [MAIL]),
+        ("box.bz2", bz2.compress(mbox(MAIL, MAIL)), [MAIL, MAIL]),
+        ("r.json.xz", lzma.compress(JSON), [JSON]),
+        ("r.tar", tarred(a=JSON, b=MAIL, **{".hidden": JSON}), [JSON, MAIL]),
+        ("r.tar.gz", packed(tarred(a=zipped(b=JSON), c=mbox(MAIL, MAIL))), [JSON, MAIL, MAIL]),
+        ("1.emlx", b"%d   \n%b<plist>" % (len(MAIL), MAIL), [MAIL]),
+        ("bom.eml", b"\xef\xbb\xbf\r\n" + MAIL, [MAIL]),
+        ("quoted.eml", b">From a@b\n" + MAIL, [MAIL]),
+        ("bom.mbox", b"\xef\xbb\xbf" + mbox(MAIL), [MAIL]),
+        ("wide.eml", MAIL.decode().encode("utf-16"), [MAIL]),
+        ("wide.txt", MAIL.decode().encode("utf-16-be"), [MAIL]),
+        ("wide-mbox", mbox(MAIL, MAIL).decode().encode("utf-16-le"), [MAIL, MAIL]),
+        ("talk.pptx", zipped(**{"[Content_Types]__xml": JSON}), [zipped(**{"[Content_Types]__xml": JSON})]),
+        ("odd.zip", zipped(**{"[Content_Types]__xml": JSON}), [JSON]),
+        ("__init__.py", b"", [b""]),
+    ],
+)
+def test_what_people_make_of_their_mail_is_read(tmp_path: Path, name: str, data: bytes, becomes: list[bytes]) -> None:
+    (tmp_path / name).write_bytes(data)
+    found = read(tmp_path)
+    assert [one.data for one in found if not isinstance(one, Problem)] == becomes
+    assert not any(one.named for one in found if not isinstance(one, Problem))
+
+
+def test_what_the_user_named_is_told_from_what_is_in_it(tmp_path: Path) -> None:
+    for name, data in {
+        "1.json": JSON,
+        "2.eml.xz": lzma.compress(MAIL),
+        "3.mbox": mbox(MAIL),
+        "4.tar": tarred(a=JSON),
+    }.items():
+        (tmp_path / name).write_bytes(data)
+    named = read(*sorted(tmp_path.iterdir()))
+    assert [one.named for one in named if not isinstance(one, Problem)] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("cut.xz", lzma.compress(MAIL)[:-30], "is damaged compressed data: it ends in the middle"),
+        (
+            "deep.xz",
+            lzma.compress(lzma.compress(lzma.compress(lzma.compress(JSON)))),
+            "is compressed more than 3 times over",
+        ),
+        ("deep.tar", tarred(a=tarred(b=tarred(c=JSON))), "is an archive within an archive within an archive"),
+        ("cut.tar", tarred(a=b"x" * 600)[:700], "is damaged compressed data: it ends in the middle"),
+        ("bad.tar", tarred(a=b"x" * 600)[:1536] + b"x" * 512, "is a damaged tar archive"),
+        ("cut.tar.gz", packed(tarred(a=os.urandom(70_000)))[:66_000], "is damaged compressed data"),
+        ("large.eml", (MAIL + b"x" * LIMIT).decode().encode("utf-16"), f"is larger than {LIMIT} bytes"),
+        ("large.tar", tarred(**{"a.zip": zipped(a=b"x").ljust(LIMIT + 1)}), f"is larger than {LIMIT} bytes"),
+    ],
+)
+def test_what_cannot_be_opened_is_a_problem(tmp_path: Path, name: str, data: bytes, reason: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    assert [one.reason[: len(reason)] for one in read(tmp_path) if isinstance(one, Problem)] == [reason]
+
+
 def test_a_report_keeps_its_file_name(tmp_path: Path) -> None:
     path = tmp_path / "sender.example!receiver.example!1!2.json.gz"
     path.write_bytes(packed(JSON))
@@ -131,6 +195,17 @@ def test_archive_members_are_read_like_files(tmp_path: Path) -> None:
 def test_an_mbox_in_an_archive_may_be_larger_than_a_message(tmp_path: Path) -> None:
     (tmp_path / "all.zip").write_bytes(zipped(box=mbox(*[MAIL] * 200)))
     assert len(read(tmp_path / "all.zip", limit=10_000)) == 200
+
+
+def test_files_under_a_password_do_not_hide_the_others(tmp_path: Path) -> None:
+    whole = bytearray(zipped(a__json=JSON, b__json=JSON, c__eml=MAIL))
+    for place in (whole.index(b"PK\x01\x02"), whole.index(b"PK\x01\x02", whole.index(b"PK\x01\x02") + 1)):
+        whole[place + 8] |= 1
+    (tmp_path / "all.zip").write_bytes(whole)
+    locked, open_one = read(tmp_path / "all.zip")
+    assert isinstance(locked, Problem)
+    assert locked.reason.startswith("is a zip archive with a password on 2 of its files: unpack it")
+    assert open_one.origin.endswith("all.zip: c.eml")
 
 
 def test_one_damaged_member_does_not_hide_the_others(tmp_path: Path) -> None:
@@ -388,7 +463,8 @@ def test_one_too_large_is_a_problem_and_reading_goes_on(tmp_path: Path) -> None:
     (tmp_path / "2.eml").write_bytes(large)
     (tmp_path / "3.zip").write_bytes(zipped(a__eml=large, b__eml=MAIL))
     found = read(tmp_path)
-    assert [type(one).__name__ for one in found] == ["Mail", "Problem", "Mail", "Problem", "Problem", "Mail"]
+    assert [type(one).__name__ for one in found] == ["Mail", "TooLarge", "Mail", "TooLarge", "TooLarge", "Mail"]
+    assert all(large.startswith(one.beginning) for one in found if isinstance(one, TooLarge))
     assert {one.reason for one in found if isinstance(one, Problem)} == {f"is larger than {LIMIT} bytes"}
 
 

@@ -164,13 +164,13 @@ def deadly_folder(folder: Path) -> None:
     folder.mkdir()
     for number in range(10):
         (folder / f"{number}.eml").write_bytes(usual(report(entry(1), report_id=str(number))))
-    (folder / "3-hoard.eml").write_bytes(b"Subject: hoard\r\n\r\n")
-    (folder / "7-spin.eml").write_bytes(b"Subject: spin\r\n\r\n")
+    (folder / "3-hoard.eml").write_bytes(b"Subject: hoard\r\nTLS-Report-Domain: receiver.example\r\n\r\n")
+    (folder / "7-spin.eml").write_bytes(b"Subject: spin\r\nTLS-Report-Domain: receiver.example\r\n\r\n")
 
 
 def test_loading_survives_deadly_messages_and_loses_nothing(run: Callable[..., str], tmp_path: Path) -> None:
     deadly_folder(tmp_path / "mails")
-    assert run("load", "mails", expect=1, program=_DEADLY) == "stored=10 duplicate=0 quarantined=2\n"
+    assert run("load", "mails", expect=1, program=_DEADLY) == "stored=10 duplicate=0 ignored=0 quarantined=2\n"
     listed = run("quarantine", "list")
     assert listed.count("killed-reader") == 2
     assert "-- 2 messages for this reason" in listed
@@ -190,13 +190,13 @@ def test_loading_real_bombs(run: Callable[..., str], tmp_path: Path) -> None:
     (folder / "1.json.gz").write_bytes(gzip.compress(flood))
     (folder / "2.eml").write_bytes(mail(multipart(part(packed(flood)))))
     (folder / "3.eml").write_bytes(usual(report(entry(1))))
-    assert run("load", "mails", expect=1) == "stored=1 duplicate=0 quarantined=2\n"
+    assert run("load", "mails", expect=1) == "stored=1 duplicate=0 ignored=0 quarantined=2\n"
     assert "quarantined=2" in run("quarantine", "retry", expect=1)
 
 
 def test_quarantine_on_the_command_line(run: Callable[..., str], tmp_path: Path) -> None:
     for number in range(3):
-        (tmp_path / f"{number}.json").write_bytes(b'{"no": %d}' % number)
+        (tmp_path / f"{number}.json").write_bytes(b'{"report-id": "%d", "date-range": {}}' % number)
     (tmp_path / "foreign.json").write_bytes(text(report(entry(1))))
     files = ("0.json", "1.json", "2.json", "foreign.json")
     run("load", *files, expect=1, STARTTALLY_DOMAINS="other.example")

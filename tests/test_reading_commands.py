@@ -24,7 +24,7 @@ READING = [
     ("export", "failures", "-o", "out.csv"),
     ("quarantine", "list"),
     ("quarantine", "show", "ab12"),
-    ("word", "list"),
+    ("override", "list"),
     ("policy", "next", "receiver.example"),
     ("db", "check"),
 ]
@@ -33,8 +33,8 @@ CHANGING = [
     ("quarantine", "retry"),
     ("quarantine", "discard", "ab12"),
     ("quarantine", "take-back", "ab12"),
-    ("word", "mx", "receiver.example", "mx.receiver.example", "--note", "known"),
-    ("word", "withdraw", "ab12"),
+    ("override", "mx", "receiver.example", "mx.receiver.example", "--note", "known"),
+    ("override", "withdraw", "ab12"),
     ("db", "prune"),
     ("db", "backup", "copy.db"),
 ]
@@ -52,10 +52,10 @@ def installation(tmp_path: Path) -> Installation:
         ("verdict", "--on"),
         ("export", "summary", "--since"),
         ("export", "summary", "--until"),
-        ("word", "accept", "receiver.example", "--note", "known", "--until"),
-        ("word", "thresholds", "receiver.example", "--note", "known", "--until"),
-        ("word", "policy", "receiver.example", "policy.txt", "--note", "known", "--until"),
-        ("word", "mx", "receiver.example", "mx.receiver.example", "--note", "known", "--until"),
+        ("override", "accept", "receiver.example", "certificate-expired", "--note", "known", "--until"),
+        ("override", "thresholds", "receiver.example", "--note", "known", "--until"),
+        ("override", "policy", "receiver.example", "policy.txt", "--note", "known", "--until"),
+        ("override", "mx", "receiver.example", "mx.receiver.example", "--note", "known", "--until"),
     ],
 )
 def test_each_command_refuses_it_in_the_same_words(installation: Installation, command: tuple[str, ...]) -> None:
@@ -182,7 +182,7 @@ def test_a_domain_that_nobody_reports_about_has_no_verdict(
 
 def test_nor_has_one_that_only_the_operator_speaks_about(installation: Installation) -> None:
     loaded(installation, entry(3))
-    given = installation.run("word", "mx", "unknown.example", "mx.unknown.example", "--note", "known")
+    given = installation.run("override", "mx", "unknown.example", "mx.unknown.example", "--note", "known")
     assert "verdict of unknown.example today: none without a report about it, as before" in given
     assert installation.refused("verdict", "unknown.example", expect=1).endswith("no report about unknown.example\n")
     assert "unknown.example" not in installation.run("verdict")

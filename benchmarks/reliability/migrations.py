@@ -1,7 +1,8 @@
 """Row 17: kill -9 at every statement and every commit of every migration; the next upgrade repairs or refuses clearly.
 
 From an empty database, and from each older schema with rows in all its tables. Afterwards the schema must be that of the
-models, and no row may have changed.
+models, and the rows those of an upgrade that nobody disturbed: unchanged, but for reports, which get the keys of today, and the
+sums over them.
 """
 
 import contextlib
@@ -26,6 +27,10 @@ from .killed_upgrade import killed
 from .site import folder
 
 _ROWS = 3
+# What an upgrade writes anew (ingest.rekeying).
+_REKEYED = ("report", "policy_entry", "failure_detail", "delivery", "raw_report", "domain_day", "domain_reporter")
+# Columns in which the program reads more than text.
+_MEANING: dict[str, object] = {"trust": "imported", "signer": "", "door": "load", "defects": None}
 _MOMENT = dt.datetime(2026, 3, 14, 12, tzinfo=dt.UTC)
 Rows = dict[str, list[tuple[Any, ...]]]
 
@@ -60,7 +65,7 @@ def _tables(connection: sa.Connection) -> list[sa.Table]:
 
 
 def _row(table: sa.Table, number: int) -> dict[str, object]:
-    return {column.name: _value(column.type, number) for column in table.columns}
+    return {column.name: _MEANING.get(column.name, _value(column.type, number)) for column in table.columns}
 
 
 def _value(kind: sa.types.TypeEngine[Any], number: int) -> object:
@@ -131,6 +136,12 @@ def check(figures: Figures, engine: str, where: Path | str, stride: int) -> None
     kills = refused = wrong = changed = 0
     for revision in revisions():
         copies = _Copies(where, revision)
+        with copies.fresh() as url:
+            database.upgrade(url)
+            expected = rows(url)
+            undisturbed = rows(url, copies.rows)
+            changed += any(undisturbed[name] != copies.rows[name] for name in copies.rows if name not in _REKEYED)
+            changed += any(len(undisturbed[name]) != len(copies.rows[name]) for name in copies.rows)
         for last in itertools.count(1, stride):
             with copies.fresh() as url:
                 alive = not killed(url, last)
@@ -141,8 +152,7 @@ def check(figures: Figures, engine: str, where: Path | str, stride: int) -> None
                     refused += 1
                 else:
                     wrong += bool(differences(url))
-                    kept = rows(url, copies.rows)
-                    changed += any(kept.get(name) != before for name, before in copies.rows.items())
+                    changed += rows(url) != expected
             if alive:
                 break
     figures.must(f"{engine}: killed at so many steps", kills, kills > 0, "else nothing was tried")

@@ -17,9 +17,9 @@ from ingest.sql import chunks
 from ingest.tlsrpt.vocabulary import STS
 
 from ..evidence import Entry, Evidence, Failure, Policy, ServedPolicy, Sighting, Thresholds, Voice
-from ..operator_word import heard, thresholds_of
+from ..overrides import thresholds_of, with_overrides
 from .frames import total
-from .operator_word import in_force_from
+from .overrides import in_force_from
 from .selection import Scope
 from .voices import Speakers, speakers_of
 
@@ -41,8 +41,8 @@ def evidence_of(
 ) -> list[Evidence]:
     """The evidence about each of ``domains`` that the user may see, in that order, for a verdict on the day ``on``.
 
-    ``as_of_then`` leaves out what arrived after that day (UTC); for today everything that is there has arrived. The operator's
-    words are those in force on that day; ``thresholds`` are what holds where they name none. Costs what these domains' rows
+    ``as_of_then`` leaves out what arrived after that day (UTC); for today everything that is there has arrived. Overrides are
+    those in force on that day; ``thresholds`` are what holds where they name none. Costs what these domains' rows
     cost.
     """
     with engine.connect() as connection:
@@ -61,12 +61,12 @@ def evidence_from(
 ) -> list[Evidence]:
     """The same, within a connection's transaction."""
     about = _About(scope, domains, on, as_of_then, trusts)
-    words = in_force_from(connection, scope, domains, on)
-    starts = {name: _start(on, thresholds_of(words.get(name, ()), thresholds)) for name in domains}
+    overrides = in_force_from(connection, scope, domains, on)
+    starts = {name: _start(on, thresholds_of(overrides.get(name, ()), thresholds)) for name in domains}
     first = min(starts.values(), default=on)
     policies = _policies(connection, about)
     speakers = speakers_of(connection, about.since(), on)
-    standings = _standings(connection, about, first, speakers)
+    standings = _standings(connection, about, first, speakers, thresholds)
     failures = _failures(connection, about, first)
     entries = _entries(connection, about, first, policies, failures, speakers, standings)
     history = _history(connection, about, first, policies, speakers)
@@ -82,8 +82,9 @@ def evidence_from(
             reported={name: tuple(sorted(days)) for name, days in history[domain].reported.items()},
             voices=voices,
             first_day=starts[domain],
+            aliases=speakers[domain].aliases,
         )
-        evidence = heard(evidence, words.get(domain, ()), thresholds)
+        evidence = with_overrides(evidence, overrides.get(domain, ()), thresholds)
         quoted = [old for old in served[domain] if evidence.is_known(old.voice)]
         found.append(_with_served(evidence, quoted))
     return found
@@ -154,7 +155,11 @@ def _with_entries() -> sa.Join:
 
 
 def _standings(
-    connection: sa.Connection, about: _About, first: dt.date, speakers: Mapping[str, Speakers]
+    connection: sa.Connection,
+    about: _About,
+    first: dt.date,
+    speakers: Mapping[str, Speakers],
+    thresholds: Thresholds,
 ) -> Mapping[Key, Standing]:
     """The standing of each report that has copies, among those that had arrived and with the voices as they resolve now.
 
@@ -170,7 +175,11 @@ def _standings(
         copy = counting.copy_of(each)
         voice = speakers[each["policy_domain"]].resolve(each["voice"])
         copies[each["policy_domain"], each["same_id"]].append(msgspec.structs.replace(copy, voice=voice))
-    return {key: standing for group in copies.values() for key, standing in fold(group, about.trusts).items()}
+    found: dict[Key, Standing] = {}
+    for (domain, _), group in copies.items():
+        known = speakers[domain].known(about.on, thresholds.signers)
+        found.update(fold(group, about.trusts, known.__contains__))
+    return found
 
 
 def _policies(connection: sa.Connection, about: _About) -> Mapping[tuple[str, str], Policy]:
@@ -231,46 +240,41 @@ def _entries(
     said, entry = report.c, policy_entry.c
     query = (
         sa.select(said.policy_domain, said.report_key, said.day, said.organization, said.signer, said.long_range)
-        .add_columns(
-            said.voice,
-            said.failure_day,
-            entry.position,
-            entry.policy_type,
-            entry.policy_digest,
-            entry.successful_sessions,
-        )
-        .add_columns(entry.failed_sessions, entry.unexplained_sessions)
+        .add_columns(said.voice, said.failure_day, entry.position, entry.policy_type, entry.policy_digest)
+        .add_columns(entry.successful_sessions, entry.failed_sessions, entry.unexplained_sessions)
         .select_from(_with_entries())
         .where(*about.since(first))
         .order_by(said.policy_domain, said.day, said.organization, said.report_key, entry.position)
     )
     found: dict[str, list[Entry]] = collections.defaultdict(list)
     for row in connection.execute(query):
-        voice = speakers[row.policy_domain].resolve(row.voice)
-        standing = standings.get((row.policy_domain, row.report_key)) or Standing(
-            True, True, False, voice, tuple(row[:2])
-        )
-        if not standing.counts and not standing.accuses:
-            continue
-        accuses = standing.accuses
-        found[row.policy_domain].append(
-            Entry(
-                day=row.day,
-                voice=standing.voice,
-                organization=row.organization,
-                signer=row.signer,
-                policy_type=row.policy_type,
-                policy=policies.get((row.policy_domain, row.policy_digest or "")),
-                successful=(row.successful_sessions or 0) if standing.counts else 0,
-                failed=row.failed_sessions if accuses else 0,
-                unexplained=row.unexplained_sessions if accuses else 0,
-                failures=tuple(_failure(*one) for one in failures.get((*row[:2], row.position), ()) if accuses),
-                long_range=row.long_range,
-                report=row.report_key,
-                failure_day=row.failure_day,
-            )
-        )
+        key = (row.policy_domain, row.report_key)
+        alone = Standing(True, True, False, speakers[row.policy_domain].resolve(row.voice), key)
+        standing = standings.get(key, alone)
+        if standing.counts or standing.accuses:
+            policy = policies.get((row.policy_domain, row.policy_digest or ""))
+            entry_of_report = _entry(row, standing, policy, failures.get((*key, row.position), ()))
+            found[row.policy_domain].append(entry_of_report)
     return found
+
+
+def _entry(row: Any, standing: Standing, policy: Policy | None, failures: Iterable[tuple[Any, ...]]) -> Entry:  # noqa: ANN401
+    accuses = standing.accuses
+    return Entry(
+        day=row.day,
+        voice=standing.voice,
+        organization=row.organization,
+        signer=row.signer,
+        policy_type=row.policy_type,
+        policy=policy,
+        successful=(row.successful_sessions or 0) if standing.counts else 0,
+        failed=row.failed_sessions if accuses else 0,
+        unexplained=row.unexplained_sessions if accuses else 0,
+        failures=tuple(_failure(*one) for one in failures) if accuses else (),
+        long_range=row.long_range,
+        report=row.report_key,
+        failure_day=row.failure_day,
+    )
 
 
 def _failure(result_type: str, host: str, reason: str, policy_type: str, sessions: float) -> Failure:

@@ -39,8 +39,12 @@ class Speaker(msgspec.Struct):
         nobody else is known.
         """
         if signers:
-            return OPERATOR if self.voice in {voices.registrable(name) or name for name in signers} else ""
+            return OPERATOR if any(self._is_of(name) for name in signers) else ""
         return self._own_basis(on)
+
+    def _is_of(self, domain: str) -> bool:
+        """Whether the voice is that of ``domain``, or below it."""
+        return self.voice in (domain, voices.registrable(domain)) or self.voice.endswith(f".{domain}")
 
     def is_acquainted(self, on: dt.date) -> bool:
         """Whether the voice is known without the operator's list: then a name may be known to be its."""
@@ -64,12 +68,12 @@ def _is_heard(days: Sequence[tuple[dt.date, dt.datetime]], on: dt.date) -> bool:
 
 
 class Speakers:
-    """The voices of one domain by the word of its reports (rows of ``speakers_of``)."""
+    """The voices of one domain by the word of its reports (rows of ``speakers_of``); ``aliases`` are names of theirs."""
 
     def __init__(
         self, rows: Sequence[Any] = (), loaded: Collection[str] = (), ties: Mapping[str, str] | None = None
     ) -> None:
-        self._ties = ties or {}
+        self.aliases = ties or {}
         self.by_voice: dict[str, Speaker] = {}
         for row in rows:
             voice = self.resolve(row.voice)
@@ -79,22 +83,33 @@ class Speakers:
             speaker.loaded |= row.voice in loaded
             speaker.days[row.day] = min(row.first, speaker.days.get(row.day, row.first))
 
+    def known(self, on: dt.date, signers: Sequence[str]) -> frozenset[str]:
+        """The voices that are known on that day; ``signers`` is the operator's list."""
+        return frozenset(voice for voice, speaker in self.by_voice.items() if speaker.basis(on, signers))
+
     def resolve(self, voice: str) -> str:
-        """The voice of a stored report: the signer whose its name is known to be, if its ``voice`` is a name alone."""
-        return self._ties.get(voice, voice)
+        """The voice of a stored report: the signer to whom its name, or its contact's domain, is known to belong."""
+        return self.aliases.get(voice, voice)
 
 
 def _ties(rows: Iterable[Any], speakers: Speakers, on: dt.date) -> Mapping[str, str]:
-    """Names that belong to known signers: by a verified report whose contact is under the signer's domain. Of a report without
-    contact (Stalwart) the name is taken for the signer's too: independence has to be shown.
+    """What belongs to known signers: a name, by a verified report whose contact is under the signer's domain, or that gives no
+    contact (Stalwart); and a contact's domain that signs nothing itself, when a service signs for it. Files saved from such
+    mails name no signer, and independence has to be shown.
     """
     found: dict[str, str] = {}
-    for row in rows:
+    signed = [row for row in rows if row.signer]
+    signers = {row.voice for row in signed}
+    for row in signed:
+        if not speakers.by_voice[row.voice].is_acquainted(on):
+            continue
         contact = voices.registrable(voices.domain_of_address(row.contact_info))
-        if row.signer and contact in ("", row.voice) and speakers.by_voice[row.voice].is_acquainted(on):
+        if contact in ("", row.voice):
             name = voices.folded(row.organization)
             if name and not voices.is_domain(name):
                 found.setdefault(name, row.voice)
+        elif contact not in signers and not reporters.is_listed(contact):
+            found.setdefault(contact, row.voice)
     return found
 
 

@@ -3,15 +3,17 @@
 import pandas as pd
 import streamlit as st
 
-from .. import verdict_words, verdicts
-from ..operator_word import percent
-from ..plain import plain, visible
+from .. import reason_words, verdict_words, verdicts
+from ..overrides import percent
+from ..phrases import at_most, share
+from ..plain import visible
 from ..queries.reports import exactly
 from ..verdict import ENFORCING, ENFORCING_REFUSING, INSUFFICIENT, NOT_READY, POLICY_BROKEN, READY, Missing, Verdict
-from . import causes, history, next_step, operator_word, parts
+from . import causes, history, next_step, overrides, parts
 from .visit import Visit
 
 _LOUD = {ENFORCING_REFUSING: st.error, POLICY_BROKEN: st.error, NOT_READY: st.warning}
+_LONGEST, _MOST_NEWCOMERS = 1_000, 5
 _GOOD = (READY, ENFORCING)
 _ICONS = {
     ENFORCING_REFUSING: ":material/block:",
@@ -32,40 +34,49 @@ def render(visit: Visit, domain: str) -> None:
     _reasons(found)
     causes.render(visit, found)
     _evidence(visit, found)
+    _newcomers(found)
     next_step.render(evidence, found)
     history.render(visit, evidence, found, rules)
-    operator_word.render(visit, domain, found)
+    overrides.render(visit, domain, found)
 
 
 def _sentence(found: Verdict) -> None:
     box = _LOUD.get(found.name, st.success if found.name in _GOOD else st.info)
     words = verdict_words.TITLES[found.name]
+    # Markdown is read here; the sentence has no text of strangers.
     box(f"**{words}.** {verdict_words.sentence(found)}", icon=_ICONS.get(found.name, ":material/info:"))
 
 
 def _figures(visit: Visit, found: Verdict) -> None:
-    refused, sure = found.refused + found.refused_lately, percent(found.thresholds.confidence)
+    sure = percent(found.thresholds.confidence)
     with st.container(horizontal=True):
-        parts.metric(
-            "Enforce refuses", refused, "Sessions that enforce would have refused, and that nobody has accepted."
-        )
         parts.metric(
             "Sessions that count", found.sessions, "Under the policy in force, in trusted reports, in the window."
         )
-        bound = f"{found.bound:.2%}" if found.sessions else "\u2014"
+        parts.metric(
+            "Of these refused",
+            found.refused,
+            "Sessions that enforce refused or would have refused, and that nobody has accepted.",
+        )
+        bound = at_most(found.bound) if found.sessions else "\u2014"
         st.metric(
             "Refused at most",
             bound,
-            help=f"With {sure} confidence no larger share of sessions would be refused (exact Clopper-Pearson bound).",
+            help=f"With {sure} confidence no larger share of the sessions that count is refused (exact Clopper-Pearson bound).",
             border=True,
             width=170,
         )
-        parts.metric("Independent voices", found.reporters, "Reports signed by one domain are one voice.")
-    days = f"{found.window.start} to {found.window.end}"
-    policy = f"mode {plain(found.mode)}" if found.mode else "no policy is known"
+        parts.metric("Reporters", found.reporters, "Independent known reporters: all that one domain signs is one.")
+        if found.refused_lately:
+            parts.metric(
+                "In newest days",
+                found.refused_lately,
+                "Refused sessions of the days after those that count: apart from the other figures.",
+            )
+    st.text(visible(verdict_words.policy_in_force(found), _LONGEST))
+    st.text(visible(verdict_words.evidence(found), _LONGEST))
     st.caption(
-        f"As of {found.on}. Policy in force: {policy}. What counts is about {days}; the days after that are still arriving, "
-        "so they can accuse and prove nothing."
+        f"As of {found.on}. The days after those that count are still arriving: they can accuse and prove nothing."
     )
     visit.link(
         "reports", "The reports behind these figures", icon=":material/arrow_forward:", **causes.reports_about(found)
@@ -75,7 +86,9 @@ def _figures(visit: Visit, found: Verdict) -> None:
 def _reasons(found: Verdict) -> None:
     for reason in found.reasons:
         icon = "\u25cf" if reason.blocking else "\u25cb"
-        st.text(f"{icon} {visible(verdict_words.reason(reason), 600)}")
+        st.text(f"{icon} {visible(reason_words.in_words(reason, found), _LONGEST)}")
+    for words in verdict_words.caches(found):
+        st.text(f"\u25cb {visible(words, _LONGEST)}")
 
 
 def _evidence(visit: Visit, found: Verdict) -> None:
@@ -88,8 +101,8 @@ def _evidence(visit: Visit, found: Verdict) -> None:
                 "voice": [one.organization for one in found.by_reporter],
                 "sessions": pd.Series([one.sessions for one in found.by_reporter], dtype="float64"),
                 "refused": pd.Series([one.refused for one in found.by_reporter], dtype="float64"),
-                "bound": [f"{one.bound:.2%}" for one in found.by_reporter],
-                "share": [f"{one.share:.1%}" for one in found.by_reporter],
+                "bound": [at_most(one.bound) for one in found.by_reporter],
+                "share": [share(one.share, 1) for one in found.by_reporter],
                 "last": pd.to_datetime([one.last_day for one in found.by_reporter]),
             }
         ).astype(dict.fromkeys(("voice", "bound", "share"), "str"))
@@ -97,7 +110,7 @@ def _evidence(visit: Visit, found: Verdict) -> None:
             "voice": parts.text_column("Reporter"),
             "sessions": parts.count_column("Sessions"),
             "share": parts.text_column("Share", "Of all sessions that count."),
-            "refused": parts.count_column("Would be refused"),
+            "refused": parts.count_column("Refused", "By enforce: they were, or would have been."),
             "bound": parts.text_column(
                 "Refused at most",
                 f"With {percent(found.thresholds.confidence)} confidence, by this reporter's sessions alone.",
@@ -109,13 +122,12 @@ def _evidence(visit: Visit, found: Verdict) -> None:
             visit.go("reports", **causes.reports_about(found), **_one_name(found.by_reporter[chosen].organization))
     else:
         st.text("No trusted report about these days is about the policy in force.")
-    if found.mx_without_evidence:
-        hosts = ", ".join(visible(host, 80) for host in found.mx_without_evidence[:20])
-        st.text(f"No evidence about {hosts}: no failure names them, and successes name no host.")
+    if words := verdict_words.unseen_hosts(found):
+        st.text(visible(words, _LONGEST))
     for silent in found.silent[:10]:
+        every = "every day" if silent.every_days == 1 else f"every {silent.every_days:g} days"
         st.text(
-            f"{visible(silent.organization, 80)} has been silent since {silent.last_day}; it used to report every "
-            f"{silent.every_days:g} days."
+            f"{visible(silent.organization, 80)} has been silent since {silent.last_day}; it used to report {every}."
         )
 
 
@@ -124,8 +136,21 @@ def _missing(lack: Missing) -> None:
     if lack.need > 1:
         share = min(1.0, lack.have / lack.need)
         st.progress(share, f"{verdict_words.MISSING[lack.code]}: {lack.have:,.0f} of {lack.need:,.0f}")
-    if words := verdict_words.lack(lack):
+    if words := verdict_words.lack_words(lack):
         st.text(words)
+
+
+def _newcomers(found: Verdict) -> None:
+    """Who reports and is not known, with the commands that change that."""
+    if not found.newcomers:
+        return
+    st.subheader("Strangers")
+    st.text(f"They move nothing until you believe them. {verdict_words.with_newcomers(found)}")
+    for one in found.newcomers[:_MOST_NEWCOMERS]:
+        st.text(visible(verdict_words.newcomer_words(one, found), _LONGEST))
+        parts.commands(verdict_words.newcomer_commands(one, found))
+    if len(found.newcomers) > _MOST_NEWCOMERS:
+        st.caption(f"{len(found.newcomers) - _MOST_NEWCOMERS:,} more are in `starttally verdict --json`.")
 
 
 def _one_name(voice: str) -> dict[str, str]:

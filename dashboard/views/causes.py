@@ -8,8 +8,9 @@ import streamlit as st
 from ingest.mtasts.enforcement import DANE_ONLY, REFUSED
 from ingest.tlsrpt.vocabulary import STS, TLSA
 
-from .. import charts, verdict_words, wording
+from .. import cause_words, charts, wording
 from ..causes import Cause
+from ..phrases import counted
 from ..plain import domain_parameter, plain, visible
 from ..queries.reports import exactly
 from ..queries.selection import TRUSTED, Window
@@ -18,26 +19,27 @@ from . import parts
 from .visit import Visit
 
 _MOST_CAUSES, _MOST_COLUMNS, _MOST_ROWS = 6, 12, 30
+_LONGEST = 1_000
 
 
 def render(visit: Visit, found: Verdict) -> None:
     """Show the causes behind a verdict: first those that the switch is about, then the others."""
     refused = [cause for cause in found.causes if cause.consequence == REFUSED]
     others = [cause for cause in found.causes if cause.consequence != REFUSED]
-    st.subheader("What enforce would have refused")
+    st.subheader("What enforce refused" if found.mode == "enforce" else "What enforce would have refused")
     if refused:
         _day_by_day(found)
         _table(visit, found, refused, "refused")
-        _repairs(refused)
+        _repairs(found, refused)
         _who_saw_what(visit, found, refused)
     elif found.sessions:
-        st.text(f"None of the {found.sessions:,} sessions that count.")
+        st.text(f"None of {counted(found.sessions, 'session')} that known reporters tell of.")
     else:
         st.text("Nothing is known: no session counts.")
     if others:
         st.subheader("What the switch would not change")
         _table(visit, found, others, "unchanged")
-        _repairs(others)
+        _repairs(found, others)
 
 
 def reports_about(found: Verdict) -> dict[str, str]:
@@ -53,10 +55,10 @@ def _day_by_day(found: Verdict) -> None:
     ).astype({"day": "datetime64[s]"})
     if not days[["refused", "accepted"]].to_numpy().any():
         return
-    counted, bad = int(days["sessions"].sum()), int((days["refused"] > 0).sum())
+    bad = int((days["refused"] > 0).sum())
     st.text(
-        f"{int(days['refused'].sum()):,} of {counted:,} sessions, on {bad} of {len(days)} days with reports. A refused "
-        "session is tried again at the next MX host, or later."
+        f"Refused on {bad:,} of {counted(len(days), 'day')} with reports, newest days included. A refused session is tried "
+        "again at the next MX host, or later."
     )
     st.altair_chart(charts.refused_per_day(days, Window(found.window.start, found.on)), alt="Refused sessions by day")
 
@@ -69,6 +71,7 @@ def _table(visit: Visit, found: Verdict, causes: list[Cause], key: str) -> None:
     rows = pd.DataFrame(
         {
             "cause": [_words(c.result_type) for c in causes],
+            "now": ["over" if c.over else "accepted" if not c.sessions else "not over" for c in causes],
             "mx": [c.mx_host or "\u2014" for c in causes],
             "sessions": pd.Series([c.sessions for c in causes], dtype="float64"),
             "accepted": pd.Series([c.accepted for c in causes], dtype="float64"),
@@ -77,9 +80,10 @@ def _table(visit: Visit, found: Verdict, causes: list[Cause], key: str) -> None:
             "first": pd.to_datetime([c.first_day for c in causes]),
             "last": pd.to_datetime([c.last_day for c in causes]),
         }
-    ).astype(dict.fromkeys(("cause", "mx", "seen", "by"), "str"))
+    ).astype(dict.fromkeys(("cause", "now", "mx", "seen", "by"), "str"))
     columns = {
         "cause": parts.text_column("What failed"),
+        "now": parts.text_column("Now", width=90),
         "mx": parts.text_column("MX host"),
         "sessions": parts.count_column("Sessions"),
         "accepted": parts.count_column("Accepted", "Sessions whose cause you have accepted; they no longer block."),
@@ -102,16 +106,21 @@ def _behind(found: Verdict, cause: Cause) -> dict[str, str]:
     return reports_about(found) | where
 
 
-def _repairs(causes: Sequence[Cause]) -> None:
-    """What to do about each, those with most sessions first; whose fault with the evidence for it."""
+def _repairs(found: Verdict, causes: Sequence[Cause]) -> None:
+    """What to do about each, those that last first; whose fault with the evidence for it, and the commands."""
     for cause in causes[:_MOST_CAUSES]:
+        head, *rest = cause_words.sentences(cause, found)
         known = cause.result_type in wording.RESULT_TYPES
         what = wording.result_type(cause.result_type).words if known else plain(cause.result_type)
-        about = f"**{what}**" + (f" at {plain(cause.mx_host)}" if cause.mx_host else "")
-        st.markdown(f"{about}: {verdict_words.fault(cause)}.")
-        st.text(wording.result_type(cause.result_type).repair)
+        st.markdown(f"**{what}**" + (f" at {plain(cause.mx_host)}" if cause.mx_host else ""))
+        for words in (head, *rest):
+            st.text(visible(words, _LONGEST))
+        if cause_words.is_live(cause) and not cause_words.mx_line(cause):
+            st.text(wording.result_type(cause.result_type).repair)
+        parts.commands(cause_words.commands(cause, found))
     if len(causes) > _MOST_CAUSES:
-        st.caption(f"{len(causes) - _MOST_CAUSES:,} more causes with fewer sessions are in the table.")
+        more = counted(len(causes) - _MOST_CAUSES, "more cause")
+        st.caption(f"{more} with fewer sessions: see the table.")
 
 
 def _who_saw_what(visit: Visit, found: Verdict, causes: Sequence[Cause]) -> None:

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from .. import first_steps, wording
+from .. import first_steps
+from ..phrases import counted
 from ..plain import plain
 from ..queries import quarantine
 from .visit import Visit
@@ -63,7 +64,5 @@ def _records(records: list[str]) -> None:
 def _quarantined(visit: Visit) -> None:
     messages = visit.read(quarantine.count_messages)
     if messages:
-        st.info(
-            f"{wording.sessions(messages)} messages came that could not be read as a report.", icon=":material/inbox:"
-        )
+        st.info(f"{counted(messages, 'message')} came that could not be read as a report.", icon=":material/inbox:")
         visit.link("quarantine", "See why", icon=":material/arrow_forward:")

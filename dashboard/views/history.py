@@ -5,7 +5,8 @@ import streamlit as st
 
 from .. import charts, verdict_words, verdicts
 from ..evidence import Evidence, Thresholds
-from ..plain import plain
+from ..phrases import counted
+from ..plain import visible
 from ..policy_history import Seen, expiry
 from ..queries.reports import exactly
 from ..verdict import Verdict
@@ -29,25 +30,20 @@ def _caches(evidence: Evidence, found: Verdict) -> None:
     if current is None:
         st.text("No report has quoted a policy that can be read.")
         return
-    mode = plain(current.policy.mode) or "unknown"
-    said = "entered by hand" if current.stated else "by what senders quote"
-    st.markdown(
-        f"In force, {said}: mode **{mode}** since {current.mode_since}, these MX patterns since {current.since}."
-    )
-    last = expiry(evidence.served, current.policy)
+    st.text(visible(verdict_words.policy_in_force(found), 1_000))
+    last = expiry(evidence.served, current.policy, current.mode_since)
     if last is not None and last >= found.on:
         st.text(
-            f"A sender may go on applying an older policy until {last}: that is the last day it was quoted plus its max_age. "
-            "Keep serving a policy, and keep hosts and certificates in order, until then."
+            f"A sender may go on applying an older policy until {last}: that is the last day on which it can have been fetched "
+            "plus its max_age. Keep serving a policy, and keep hosts and certificates in order, until then."
         )
 
 
 def _propagation(visit: Visit, found: Verdict) -> None:
     behind = sum(not seen.current for seen in found.propagation)
     of = len(found.propagation)
-    st.text(
-        f"{behind:,} of {of:,} reporters saw an older policy last." if behind else f"All {of:,} reporters saw it last."
-    )
+    every = "The only reporter" if of == 1 else f"All {of:,} reporters"
+    st.text(f"{behind:,} of {counted(of, 'reporter')} saw another policy last." if behind else f"{every} saw it last.")
     rows = pd.DataFrame(
         {
             "reporter": [seen.organization for seen in found.propagation],

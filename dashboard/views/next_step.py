@@ -9,7 +9,8 @@ from ingest.policy_publication import Publication, Unpublishable
 
 from ..evidence import Evidence
 from ..next_step import Step, next_step
-from ..plain import domain_parameter, visible, visible_lines
+from ..next_words import next_words
+from ..plain import visible, visible_lines
 from ..verdict import Verdict
 from . import parts
 
@@ -26,13 +27,14 @@ def render(evidence: Evidence, found: Verdict) -> None:
     except Unpublishable:
         step = _with_hosts(evidence, found)
     if step is None:
+        parts.commands(next_words(found).commands)
         return
-    st.text(step.words)
+    st.text(visible(step.words, 2_000))
     for remark in step.remarks:
         st.text(visible(remark, 2_000))
     if step.publication:
         _publication(step.publication)
-        st.caption(f"The same on the command line: `starttally policy next {domain_parameter(found.domain)}`")
+    parts.commands(next_words(found).commands)
     if step.way_back:
         with st.expander("The way back, should mail be refused"):
             st.text("The same in mode testing, with another new id:")

@@ -10,6 +10,7 @@ import streamlit as st
 from ingest.days import NoDay, read_day
 
 from .. import charts, wording
+from ..commands_to_run import Run
 from ..plain import visible, visible_lines
 from ..queries.frames import LONGEST_TEXT
 from ..queries.selection import ALL_DAYS, Window
@@ -23,6 +24,7 @@ LONGEST_RAW = 100_000
 # Which page the session shows.
 SHOWN = "shown page"
 _LONGEST_FILTER = 300
+_LONGEST_COMMAND = 2_000
 # The running number before each row of a table that can be clicked.
 _NUMBER_PIXELS = 44
 # What ingest reads as the day of a report.
@@ -142,6 +144,13 @@ def nothing_recent(newest: pd.Timestamp, visit: Visit) -> None:
     """Say so when no report is about the last 14 days."""
     if default_range(newest, visit) == "all":
         st.caption(f"No report is about the last 14 days; the newest is about {day(newest)}.")
+
+
+def commands(runs: Iterable[Run]) -> None:
+    """Commands to copy, each under a comment that says when to run it."""
+    lines = [line for run in runs for line in (f"# {visible(run.when, 300)}", visible(run.command, _LONGEST_COMMAND))]
+    if lines:
+        st.code("\n".join(lines), language=None, wrap_lines=True)
 
 
 def metric(label: str, count: float, meaning: str) -> None:

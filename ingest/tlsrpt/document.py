@@ -8,19 +8,14 @@ from typing import Any
 
 import msgspec
 
-from . import inflate
+from . import armour, inflate, kinds
 
 # A value costs up to about 230 bytes in memory: 19 MiB of "[]," would otherwise take half a gigabyte. The largest
 # failure-details list this admits has about 100,000 rows.
 MAX_VALUES = 1_000_000
-_BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
-
-
-# What may stand before JSON: the no-break space comes with text that was pasted into a mail.
-_BLANKS = " \t\r\n\v\f\xa0"
-_BLANK_BYTES = b"\xef\xbb\xbf\xff\xfe\0" + _BLANKS.encode("latin-1") + _BLANKS.encode()
 # A first look needs no more of a document than this.
 _LOOK = 64 * 1024
+_MAX_NAME = 100
 
 
 class NotAReport(ValueError):
@@ -44,23 +39,23 @@ class Document(msgspec.Struct, frozen=True):
 
 
 def may_hold_report(data: bytes) -> bool:
-    """A first look, cheap and bounded: whether ``data`` is compressed, or begins like JSON.
+    """A first look, cheap and bounded: whether ``data`` is packed or encoded, or begins like JSON.
 
     Damaged compressed data passes: it was meant as a report, and quarantine keeps it.
     """
+    return _may_hold_report(data, inflate.MAX_LAYERS)
+
+
+def _may_hold_report(data: bytes, layers: int) -> bool:
     start = data[:_LOOK]
-    if start.startswith(inflate.GZIP_MAGIC) or inflate.is_zip(start):
-        return inflate.is_zip(start) or _plausible_gzip(start)
-    if start[:1] == b"\x78":  # zlib, which HTTP calls deflate
-        return _begins_like_json(_inflated(start))
-    return _begins_like_json(start)
-
-
-def _plausible_gzip(start: bytes) -> bool:
-    """Whether gzip data hold JSON or more compressed data; they may be damaged, but not plainly something else."""
-    inner = _inflated(start)
-    packed = inner.startswith((inflate.GZIP_MAGIC, inflate.ZIP_MAGIC, b"\x78"))
-    return not inner or _begins_like_json(inner) or packed
+    if layers and kinds.is_zlib_or_gzip(start):
+        inner = _inflated(start)
+        if not inner:
+            return start.startswith(kinds.GZIP_MAGIC)
+        return kinds.is_mail(inner) or _may_hold_report(inner, layers - 1)
+    if kinds.begins_plainly(start):
+        return True
+    return armour.begins(data) and not kinds.is_mail(data)
 
 
 def _inflated(start: bytes) -> bytes:
@@ -70,28 +65,35 @@ def _inflated(start: bytes) -> bytes:
         return b""
 
 
-def _begins_like_json(start: bytes) -> bool:
-    return start.lstrip(_BLANK_BYTES)[:1] in (b"{", b"[", b'"')
-
-
 def documents_in(data: bytes, limit: int) -> Iterator["Document | NotAReport"]:
     """Every JSON object in ``data``, which may be plain or compressed; a refusal in place of each part that holds none."""
     try:
-        for name, plain, notes in inflate.documents(data, limit):
+        for plain in inflate.documents(data, limit):
             try:
-                yield from _objects(plain, name, notes)
+                yield from _objects(plain)
             except NotAReport as refusal:
-                refusal.unpacked, refusal.meant = len(plain), _begins_like_json(plain[:_LOOK])
-                yield refusal
+                in_archive = NotAReport(refused(plain, refusal))
+                in_archive.unpacked = len(plain.data)
+                in_archive.meant = bool(plain.failure) or kinds.begins_like_json(plain.data[:_LOOK])
+                yield in_archive
     except inflate.InflateError as error:
         damaged = NotAReport(str(error))
         damaged.unpacked = error.unpacked
         yield damaged
 
 
-def _objects(plain: bytes, name: str, notes: list[str]) -> Iterator[Document]:
-    text, encoding_notes = _to_utf8(plain)
-    notes = notes + encoding_notes
+def refused(plain: inflate.Plain, refusal: NotAReport) -> str:
+    """Why something unpacked is no report, with its place when it comes from an archive."""
+    return f"is {plain.archive} whose file {plain.name[:_MAX_NAME]} {refusal}" if plain.archive else str(refusal)
+
+
+def _objects(plain: inflate.Plain) -> Iterator[Document]:
+    if plain.failure:
+        raise NotAReport(plain.failure)
+    if not kinds.begins_like_json(plain.data):
+        _refuse_what_is_known(plain.data)
+    text, encoding_notes = _to_utf8(plain.data)
+    notes = (*plain.notes, *encoding_notes)
     if not text.strip():
         raise NotAReport("is empty")
     if text.lstrip()[:1] == b"<":
@@ -104,19 +106,27 @@ def _objects(plain: bytes, name: str, notes: list[str]) -> Iterator[Document]:
             for table, wrapping in _unwrap(value):
                 # One among others is kept in its own words: thousands in a list would each be kept with all others.
                 own = text if len(values) == 1 and table is value else msgspec.json.encode(table)
-                yield Document(table, own, name, (*notes, *oddities, *wrapping))
+                yield Document(table, own, plain.name, (*notes, *oddities, *wrapping))
     except RecursionError as error:
         raise NotAReport("is nested too deeply") from error
 
 
+def _refuse_what_is_known(data: bytes) -> None:
+    if why := kinds.unopened(data):
+        raise NotAReport(why)
+    if kinds.is_mail(data):
+        raise NotAReport("is a mail, and only report documents are looked for here")
+
+
 def _to_utf8(plain: bytes) -> tuple[bytes, list[str]]:
     """I-JSON is UTF-8 without a byte order mark (RFC 7493 section 2.1); some senders see it otherwise."""
-    for bom, encoding in _BOMS:
-        if plain.startswith(bom):
-            try:
-                return plain[len(bom) :].decode(encoding).encode(), ["begins with a byte order mark"]
-            except UnicodeError as error:
-                raise NotAReport(f"is no {encoding.upper()} text: {error}") from error
+    encoding, mark = kinds.encoding(plain)
+    if encoding:
+        try:
+            text = plain[mark:].decode(encoding).encode()
+        except UnicodeError as error:
+            raise NotAReport(f"is no {encoding.upper()} text: {error}") from error
+        return text, ["begins with a byte order mark" if mark else f"is {encoding.upper()} without a byte order mark"]
     try:
         plain.decode()
     except UnicodeDecodeError:
@@ -155,7 +165,7 @@ def _decode_forgivingly(source: str) -> tuple[list[Any], list[str]]:
 
 
 def _skip_blanks(source: str, position: int) -> int:
-    while position < len(source) and source[position] in _BLANKS:
+    while position < len(source) and source[position] in kinds.BLANKS:
         position += 1
     return position
 

@@ -1,6 +1,7 @@
 """Single values of a report, read as their senders mean them; every tolerance used is noted as a defect."""
 
 import datetime as dt
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -51,6 +52,23 @@ def table(parent: dict[str, Any], key: str, where: str, notes: Notes) -> dict[st
         return value
     notes.add(f"{where}.{key}", "missing" if value is None else "is no object", value)
     return {}
+
+
+def flat_table(
+    parent: dict[str, Any], key: str, members: Collection[str], where: str, notes: Notes
+) -> tuple[dict[str, Any], set[str]]:
+    """An object inside an object, or its ``members`` where they stand in the outer one, and the names of those.
+
+    A worker for Cloudflare (2024) writes ``policy-type`` and the like beside ``summary`` instead of in ``policy``.
+    """
+    value = parent.get(key)
+    if isinstance(value, dict) and value:
+        return value, set()
+    flat = {name: parent[name] for name in members if name in parent}
+    if not flat:
+        return table(parent, key, where, notes), set()
+    notes.add(f"{where}.{key}", f"missing; its members stand in {where} itself")
+    return flat, set(flat)
 
 
 def text(parent: dict[str, Any], key: str, notes: Notes, where: str = "", alias: str = "") -> str:

@@ -1,24 +1,41 @@
-"""Bounded decompression. What the bytes are is told by the bytes, never by their label: senders mix the two up."""
+"""Bounded opening of what reports are packed in: compressed, in archives, as text. The bytes tell, never their label."""
 
+import functools
 import io
 import struct
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator
-from typing import IO, cast
+from collections.abc import Callable, Iterator
+from typing import IO, NamedTuple, cast
 
-GZIP_MAGIC = b"\x1f\x8b"
-ZIP_MAGIC = b"PK\x03\x04"
+from . import armour, kinds, streams, tar
+from .kinds import GZIP_MAGIC, ZIP_MAGIC, is_zip
+from .streams import MAX_GZIP_MEMBERS, InflateError, refusal
+
+__all__ = [
+    "GZIP_MAGIC",
+    "MAX_GZIP_MEMBERS",
+    "ZIP_MAGIC",
+    "InflateError",
+    "Plain",
+    "documents",
+    "is_folder",
+    "is_zip",
+    "open_archive",
+    "open_member",
+]
+
 # A gzipped report that somebody gzipped again is seen in forwarded mail; deeper nesting is an attack.
 MAX_LAYERS = 3
+# The same with wrappings that make nothing larger: tar, base64, uuencode.
+_MAX_WRAPPINGS = 3
 # Of all archives in the bytes together: 100 empty archives in 100 others would keep the reader busy, and take no space.
 MAX_ZIP_MEMBERS = 100
-# Each costs a new decompressor; no sender appends reports to one another more often than a few times.
-MAX_GZIP_MEMBERS = 10_000
+# What damaged files of archives may unpack to together, in limits.
+_MAX_WASTED = 2
 # zipfile reads an archive's table of contents as a whole: 100 names of the greatest length and a few fields each.
 _MAX_CONTENTS = 256 * 1024
-_CHUNK = 64 * 1024
 # What zipfile raises for damaged archives beside its own error; UnicodeDecodeError (a ValueError) is for file names.
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
@@ -33,27 +50,25 @@ _ZIP_ERRORS = (
 )
 
 
-class InflateError(ValueError):
-    """The bytes cannot be decompressed within the limits. The text says why; quarantine with it.
-
-    ``unpacked`` is how many bytes had been decompressed by then.
+class Plain(NamedTuple):
+    """Something unpacked: the name of the file in an archive (or ``""``), its bytes, what was odd but harmless, the kind of
+    archive, such as ``"a zip archive"`` (or ``""``), and why this file of it cannot be opened (or ``""``).
     """
 
-    unpacked = 0
+    name: str
+    data: bytes
+    notes: tuple[str, ...] = ()
+    archive: str = ""
+    failure: str = ""
 
 
-def documents(data: bytes, limit: int) -> Iterator[tuple[str, bytes, list[str]]]:
-    """The uncompressed documents in ``data``: ``(member name or "", bytes, notes)``, at most ``limit`` bytes in all.
+def documents(data: bytes, limit: int) -> Iterator[Plain]:
+    """What is in ``data`` once nothing is packed any more: at most ``limit`` bytes in all.
 
-    Plain bytes yield themselves; gzip (any number of members, RFC 1952 section 2.2) and zlib yield one document; a zip
-    archive one for each file in it. Notes say what was odd but harmless. Raises InflateError.
+    Plain bytes yield themselves; a compressed stream yields one; an archive one for each file in it; a text with base64 or
+    uuencode in it one for each block. Raises InflateError.
     """
-    yield from _Unpacking(limit).documents(data)
-
-
-def is_zip(data: bytes) -> bool:
-    """Whether ``data`` begins like a zip archive."""
-    return data.startswith(ZIP_MAGIC)
+    yield from Unpacking(limit).documents(data)
 
 
 def open_archive(file: IO[bytes], max_contents: int = _MAX_CONTENTS) -> zipfile.ZipFile:
@@ -97,49 +112,90 @@ class _Guarded:
         return self._file.read(size)
 
 
-class _Unpacking:
-    """One unpacking, with what is left of its limits."""
+class Unpacking:
+    """One unpacking, with what is left of its limits.
+
+    ``unpacked`` is how many bytes have come out of all layers together, ``slow`` how many more they count as because of
+    slow methods.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._bytes_left = limit
-        self._unpacked = 0
+        self.unpacked = self.slow = 0
         self._members_left = MAX_ZIP_MEMBERS
 
-    def documents(self, data: bytes) -> Iterator[tuple[str, bytes, list[str]]]:
+    def documents(self, data: bytes) -> Iterator[Plain]:
+        """As the function of this name."""
         try:
-            yield from self.unpack("", data, MAX_LAYERS, [])
+            yield from self._open(Plain("", data), MAX_LAYERS, _MAX_WRAPPINGS)
         except InflateError as error:
-            error.unpacked += self._unpacked
+            error.unpacked += self.unpacked
             raise
 
-    def unpack(self, name: str, data: bytes, layers: int, notes: list[str]) -> Iterator[tuple[str, bytes, list[str]]]:
-        if data.startswith(GZIP_MAGIC) or _is_zlib(data):
+    def _open(self, packed: Plain, layers: int, wrappings: int) -> Iterator[Plain]:
+        data = packed.data
+        if kinds.begins_like_json(data) and not kinds.is_tar(data):
+            yield self._counted(packed, is_packed=layers < MAX_LAYERS or wrappings < _MAX_WRAPPINGS)
+        elif streams.is_stream(data):
             _descend(layers)
-            plain, oddities = _inflate(data, self._limit)
-            self._unpacked += len(plain)
-            yield from self.unpack(name, plain, layers - 1, notes + oddities)
+            plain, oddities = streams.plain(data, self._limit)
+            self.unpacked += len(plain)
+            self.slow += len(plain) * (streams.SLOWER - 1) if streams.is_slow(data) else 0
+            yield from self._open(packed._replace(data=plain, notes=(*packed.notes, *oddities)), layers - 1, wrappings)
         elif is_zip(data):
             _descend(layers)
-            for member, plain in self._zip_members(data):
-                yield from self.unpack(member, plain, layers - 1, notes)
+            for name, read in self._zip_members(data):
+                yield from self._member(Plain(name, b"", packed.notes, "a zip archive"), read, layers - 1, wrappings)
+        elif kinds.is_tar(data):
+            _unwrap("is a tar archive within too many others", wrappings)
+            for name, read in self._tar_members(data):
+                yield from self._member(Plain(name, b"", packed.notes, "a tar archive"), read, layers, wrappings - 1)
+        elif armour.begins(data) and not kinds.is_mail(data):
+            _unwrap("is encoded as text too many times over", wrappings)
+            for plain in armour.blocks(data):
+                self.unpacked += len(plain)
+                block = packed._replace(data=plain, notes=(*packed.notes, "is encoded as text (base64 or uuencode)"))
+                yield from self._open(block, layers, wrappings - 1)
         else:
-            self._bytes_left -= len(data)
-            if self._bytes_left < 0:
-                packed = layers < MAX_LAYERS
-                raise InflateError(f"{'inflates to more' if packed else 'is larger'} than {self._limit} bytes")
-            yield name, data, notes
+            yield self._counted(packed, is_packed=layers < MAX_LAYERS or wrappings < _MAX_WRAPPINGS)
 
-    def _zip_members(self, data: bytes) -> Iterator[tuple[str, bytes]]:
+    def _member(self, member: Plain, read: Callable[[], bytes], layers: int, wrappings: int) -> Iterator[Plain]:
+        """What is in a file of an archive. A damaged one does not cost the others, until bombs have cost too much."""
+        try:
+            plain = read()
+            self.unpacked += len(plain)
+            yield from self._open(member._replace(data=plain), layers, wrappings)
+        except InflateError as error:
+            self.unpacked, error.unpacked = self.unpacked + error.unpacked, 0
+            if min(self._bytes_left, self._members_left, _MAX_WASTED * self._limit - self.unpacked) < 0:
+                raise
+            yield member._replace(failure=str(error))
+
+    def _counted(self, plain: Plain, *, is_packed: bool) -> Plain:
+        self._bytes_left -= len(plain.data)
+        if self._bytes_left < 0:
+            raise InflateError(f"{'inflates to more' if is_packed else 'is larger'} than {self._limit} bytes")
+        return plain
+
+    def _zip_members(self, data: bytes) -> Iterator[tuple[str, Callable[[], bytes]]]:
         with open_archive(io.BytesIO(data)) as archive:
             members = [member for member in archive.infolist() if not is_folder(member)]
             self._members_left -= len(members)
             if self._members_left < 0:
                 raise InflateError(f"is a zip archive of more than {MAX_ZIP_MEMBERS} files")
             for member in members:
-                plain = _read_member(archive, member, self._limit)
-                self._unpacked += len(plain)
-                yield member.filename, plain
+                yield member.filename, functools.partial(_read_member, archive, member, self._limit)
+
+    def _tar_members(self, data: bytes) -> Iterator[tuple[str, Callable[[], bytes]]]:
+        try:
+            for name, plain in tar.members(data):
+                self._members_left -= 1
+                if self._members_left < 0:
+                    raise InflateError(f"is a tar archive of more than {MAX_ZIP_MEMBERS} files")
+                yield name, functools.partial(bytes, plain)
+        except tar.TarError as error:
+            raise InflateError(f"is a tar archive that cannot be read: {error}") from error
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> bytes:
@@ -148,16 +204,10 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) 
             # The size in the directory is the writer's word; reading stops one byte past the limit whatever it says.
             plain = file.read(limit + 1)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise InflateError(f"is a zip archive that cannot be read: {error}") from error
+        raise InflateError(f"cannot be read: {error}") from error
     if len(plain) > limit:
-        raise _refusal(f"inflates to more than {limit} bytes", limit)
+        raise refusal(f"inflates to more than {limit} bytes", limit)
     return plain
-
-
-def _refusal(why: str, unpacked: int) -> InflateError:
-    error = InflateError(why)
-    error.unpacked = unpacked
-    return error
 
 
 def _descend(layers: int) -> None:
@@ -165,47 +215,6 @@ def _descend(layers: int) -> None:
         raise InflateError(f"is compressed more than {MAX_LAYERS} times over")
 
 
-def _is_zlib(data: bytes) -> bool:
-    """RFC 1950 section 2.2: method 8 and a check value. HTTP calls this 'deflate'; no JSON text begins so."""
-    return len(data) > 2 and data[0] == 0x78 and int.from_bytes(data[:2], "big") % 31 == 0
-
-
-def _inflate(data: bytes, limit: int) -> tuple[bytes, list[str]]:
-    output = bytearray()
-    position = 0
-    for members in range(MAX_GZIP_MEMBERS):
-        if members and not data.startswith(GZIP_MAGIC, position):
-            return bytes(output), _notes_on(data[position:])
-        try:
-            position = _inflate_member(data, position, output, limit)
-        except zlib.error as error:
-            if members:
-                return bytes(output), [f"bytes after the end of the compressed data were ignored: {error}"]
-            raise _refusal(f"is damaged compressed data: {error}", len(output)) from error
-    raise _refusal(f"has more than {MAX_GZIP_MEMBERS} compressed parts one after the other", len(output))
-
-
-def _notes_on(rest: bytes) -> list[str]:
-    """Padding with zeros is legitimate on tapes and in block transfers; anything else is noted."""
-    return [f"{len(rest)} bytes after the end of the compressed data were ignored"] if rest.strip(b"\0") else []
-
-
-def _inflate_member(data: bytes, position: int, output: bytearray, limit: int) -> int:
-    """Inflate the member at ``position`` into ``output``; return where it ends.
-
-    It is fed in pieces: zlib hands back a copy of all that it has not used, each time.
-    """
-    inflater = zlib.decompressobj(47)  # gzip or zlib, by its header
-    pending = b""
-    while not inflater.eof:
-        if not pending:
-            pending = data[position : position + _CHUNK]
-            position += len(pending)
-        piece = inflater.decompress(pending, _CHUNK)
-        if not pending and not piece:
-            raise _refusal("ends in the middle of the compressed data", len(output))
-        output += piece
-        if len(output) > limit:
-            raise _refusal(f"inflates to more than {limit} bytes", limit)
-        pending = inflater.unconsumed_tail
-    return position - len(inflater.unused_data)
+def _unwrap(why: str, wrappings: int) -> None:
+    if wrappings == 0:
+        raise InflateError(why)

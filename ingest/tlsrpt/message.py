@@ -6,29 +6,35 @@ TLS-Report headers. Every part that could be a report is offered to the reader.
 
 import datetime as dt
 import email
-import email.message
 import email.policy
 import re
 from collections.abc import Iterator
 
 import msgspec
 
-from . import fields, names
-from .document import Document, NotAReport, may_hold_report
-from .report import MAX_ROWS, Hints, Report, read
+from . import fields, inflate, kinds, names, parts, signed
+from .document import Document, NotAReport, may_hold_report, refused
+from .parts import MAX_HEADER_BYTES, Part
+from .report import MAX_ROWS, Defect, Hints, Report, read
 
-# Limits on the wrapping, far above any real report mail (the largest seen has 8 parts and 90 header lines).
-MAX_PARTS = 1_000
-MAX_LINES = 400_000
-MAX_HEADER_BYTES = 256 * 1024
+__all__ = ["MAX_HEADER_BYTES", "MAX_UNREAD", "ReportMail", "hints_from", "read_mail", "subject"]
+
 # Each part may be a bomb of its own, and trying it costs time.
 MAX_UNREAD = 20
 # What was unpacked in vain, in limits: a mail may hold a damaged report of the greatest size and another, but not 200 bombs.
 _MAX_WASTED = 2
-_MAX_VALUE = 2_000
+# Mails within mails are parsed anew, up to one limit together.
+_MAX_PARSED = 1
+# How deep they may be: a forwarded mail in base64 that holds an archive of mails is two deep.
+MAX_DEPTH = 5
+# Files, texts and mails that are looked into, of all archives and parts together.
+MAX_OPENED = 1_000
+# Kinds of parts that are named when nothing is found.
+_MAX_KINDS = 5
+# Reasons that are given for one part, and for a whole mail.
+_MAX_REASONS = 3
 # RFC 8460 section 5.1: sender "!" policy-domain "!" begin "!" end ["!" unique-id] "." extension
 _FILE_NAME = re.compile(r"^[^!]*!(?P<domain>[^!]+)!(?P<start>\d{1,11})!(?P<end>\d{1,11})(?:!|\.|$)")
-_END_OF_HEADER = re.compile(rb"\r?\n\r?\n")
 
 
 class ReportMail(msgspec.Struct, frozen=True):
@@ -48,52 +54,38 @@ def read_mail(message: bytes, limit: int) -> ReportMail:
 
     Raises NotAReport with the reason when there is none.
     """
-    mail = _parse(message)
-    domain = _header(mail, "TLS-Report-Domain")
-    reports: list[tuple[Report, Document]] = []
-    refusals: list[str] = []
-    held = wasted = 0
-    rows = MAX_ROWS
-    for part, data in _candidates(mail):
-        name = _file_name(part)
-        if len(refusals) >= MAX_UNREAD:
-            break
-        if held >= limit or rows <= 0:
-            refusals.append(f"{_describe(part, name)} was not read: the mail has too much in it before")
-            break
-        try:
-            found = read(data, limit - held, hints_from(domain, name), rows)
-            held += sum(len(document.text) for _, document in found.reports)
-            rows -= sum(report.weight for report, _ in found.reports)
-            reports.extend(found.reports)
-            refusals.extend(f"{_describe(part, name)} {refusal}" for refusal in found.refusals)
-        except NotAReport as refusal:
-            refusals.append(f"{_describe(part, name)} {refusal}")
-            wasted += refusal.unpacked
-            if wasted > _MAX_WASTED * limit:
-                refusals[-1] += " (and what follows was not read: unpacking cost too much)"
-                break
-    unread = "; ".join(refusals[:3])
-    if not reports:
-        raise NotAReport(unread or f"no report is attached; the mail has {_inventory(mail)}")
-    return ReportMail(tuple(reports), _header(mail, "TLS-Report-Submitter"), _value(mail, "From"), unread)
+    search = _Search(limit)
+    mail = search.parse(kinds.without_preamble(message))
+    try:
+        search.look_through(mail, search.only_domain_in(mail), 0)
+    except _EnoughError as enough:
+        search.refusals[_MAX_REASONS - 1 :] = [str(enough)]
+    if not search.reports:
+        raise NotAReport(search.why_nothing_was_found())
+    unread = "; ".join(search.refusals[:_MAX_REASONS])
+    return ReportMail(tuple(search.reports), search.submitter(), parts.value(mail, "From"), unread)
 
 
 def subject(message: bytes) -> str:
     """The Subject, as it stands, for people who look through quarantine; ``""`` when it cannot be had."""
-    header = message[: _header_length(message)]
+    mail = kinds.without_preamble(message)
+    header = mail[: parts.header_length(mail)]
     if len(header) > MAX_HEADER_BYTES:
         return ""
-    return _value(email.message_from_bytes(header, policy=email.policy.compat32), "Subject")
+    return parts.value(email.message_from_bytes(header, policy=email.policy.compat32), "Subject")
 
 
 def hints_from(domain_header: str, file_name: str) -> Hints:
     """What a TLS-Report-Domain header and a file name say, for a report that is silent itself."""
     header_domain = _domain(domain_header)
-    match = _FILE_NAME.match(file_name.rpartition("/")[2])
+    match = _FILE_NAME.match(_base_name(file_name))
     if not match:
         return Hints(header_domain)
     return Hints(header_domain, _domain(match["domain"]), _moment(match["start"]), _moment(match["end"]))
+
+
+def _base_name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _moment(seconds: str) -> dt.datetime | None:
@@ -108,91 +100,188 @@ def _domain(text: str) -> str:
         return ""
 
 
-def _header_length(message: bytes) -> int:
-    end = _END_OF_HEADER.search(message)
-    return end.start() if end else len(message)
+class _EnoughError(Exception):
+    """The search ends here. The text says why."""
 
 
-def _parse(message: bytes) -> email.message.Message:
-    """Parse with compat32: policy.default needs 20 s for a 640 KB Subject of encoded words."""
-    if message.count(b"\n--") > MAX_PARTS:
-        raise NotAReport(f"the mail has more than {MAX_PARTS} parts")
-    if max(message.count(b"\n"), message.count(b"\r")) > MAX_LINES:
-        raise NotAReport(f"the mail has more than {MAX_LINES} lines")
-    if _header_length(message) > MAX_HEADER_BYTES:
-        raise NotAReport(f"the mail's header is larger than {MAX_HEADER_BYTES} bytes")
-    try:
-        return email.message_from_bytes(message, policy=email.policy.compat32)
-    except RecursionError as error:
-        raise NotAReport("the mail's parts are nested too deeply") from error
+class _Leaf(msgspec.Struct):
+    """A part with content: the domain that the headers around it give, and how many mails deep it is."""
+
+    part: Part
+    domain: str
+    depth: int
+
+    def __str__(self) -> str:
+        name = parts.file_name(self.part)
+        return f"the part {self.part.get_content_type()}{f' ({name})' if name else ''}"
 
 
-def _leaves(mail: email.message.Message) -> Iterator[email.message.Message]:
-    """The parts that hold content, forwarded messages included."""
+class _Search:
+    """A search for reports in a mail and the mails within it: what it has found, and what it may still cost."""
+
+    def __init__(self, limit: int) -> None:
+        self.reports: list[tuple[Report, Document]] = []
+        self.refusals: list[str] = []
+        self._unopened: list[str] = []
+        self._submitter = ""
+        self._kinds: list[str] = []
+        self._limit = limit
+        self._held = self._wasted = self._parsed = self._opened = 0
+        self._rows = MAX_ROWS
+        self._budget = parts.Budget()
+
+    def parse(self, mail: bytes) -> Part:
+        """The parts of a mail. Raises NotAReport."""
+        parsed = self._budget.parse(mail)
+        for part in _all(parsed) if not self._submitter else ():
+            if submitter := parts.words(part, "TLS-Report-Submitter"):
+                self._submitter = submitter
+                break
+        return parsed
+
+    def look_through(self, mail: Part, domain: str, depth: int) -> None:
+        """Read what is in a mail that is ``depth`` mails deep; ``domain`` is what the surroundings give. Raises _EnoughError.
+
+        The innermost header counts: in a digest of forwarded reports each message has its own.
+        """
+        domains: dict[tuple[Part, ...], str] = {}
+        for part, messages in parts.leaves(mail):
+            if messages not in domains:
+                domains[messages] = next(filter(None, map(self._domain_header, reversed(messages))), domain)
+            self._look_at(_Leaf(part, domains[messages], depth))
+
+    def only_domain_in(self, mail: Part) -> str:
+        """The TLS-Report-Domain of all parts that have one, if they agree: programs move attachments out of messages."""
+        if found := self._domain_header(mail):
+            return found
+        every = {self._domain_header(part) for part in _all(mail)} - {""}
+        return every.pop() if len(every) == 1 else ""
+
+    def submitter(self) -> str:
+        """TLS-Report-Submitter of the mail or, in a forwarded one, of the message inside; a domain is in A-labels."""
+        found = self._submitter
+        return found if found.isascii() else _domain(found) or found.encode("ascii", "replace").decode()
+
+    def why_nothing_was_found(self) -> str:
+        """The reason for quarantine."""
+        if self.refusals:
+            return "; ".join((self.refusals + self._unopened)[:_MAX_REASONS])
+        return "; ".join([f"no report is attached; the mail has {self._inventory()}", *self._unopened[:_MAX_REASONS]])
+
+    def _domain_header(self, part: Part) -> str:
+        return parts.words(part, "TLS-Report-Domain")
+
+    def _look_at(self, leaf: _Leaf) -> None:
+        if len(self._kinds) < _MAX_KINDS:
+            self._kinds.append(leaf.part.get_content_type())
+        data = parts.content(leaf.part)
+        if not kinds.begins_plainly(data) and parts.stands_as_it_is(leaf.part):
+            data = parts.as_written(leaf.part)
+        if whole := kinds.mail_in(data) or parts.with_visible_boundary(leaf.part, data):
+            self._refuse(self._look_into(whole, leaf), leaf)
+        elif kinds.is_signed_cms(data):
+            self._refuse(self._read(inflate.Plain("", data), leaf), leaf)
+        elif leaf.part.get_content_type().startswith("application/tlsrpt") or may_hold_report(data):
+            self._unpack(data, leaf)
+        elif why := kinds.unopened(data):
+            self._unopened.append(f"{leaf} {why}")
+
+    def _unpack(self, data: bytes, leaf: _Leaf) -> None:
+        if self._held >= self._limit or self._rows <= 0:
+            raise _EnoughError(f"{leaf} was not read: the mail has too much in it before")
+        refusals: list[NotAReport] = []
+        opened, reports = self._opened, len(self.reports)
+        unpacking = inflate.Unpacking(self._limit - self._held)
+        try:
+            for plain in unpacking.documents(data):
+                refusals += self._read(plain, leaf)
+        except inflate.InflateError as error:
+            refusals.append(_refusal(str(error), error.unpacked))
+        wasted = unpacking.slow
+        if len(self.reports) > reports:
+            wasted += sum(refusal.unpacked for refusal in refusals)
+            refusals = [refusal for refusal in refusals if refusal.meant]
+        else:
+            wasted += max(unpacking.unpacked, sum(refusal.unpacked for refusal in refusals))
+            nothing = "has nothing in it" if self._opened == opened else "has no report in it"
+            refusals = refusals or [NotAReport(nothing)]
+        self._refuse(refusals, leaf, wasted)
+
+    def _read(self, plain: inflate.Plain, leaf: _Leaf) -> list[NotAReport]:
+        """Read something unpacked: a report, a mail, a signed mail. What could not be read is returned."""
+        self._opened += 1
+        if self._opened > MAX_OPENED:
+            raise _EnoughError(f"{leaf} was not read to its end: the mail has more than {MAX_OPENED} things in it")
+        if plain.failure:
+            return [NotAReport(refused(plain, NotAReport(plain.failure)))]
+        if mail := kinds.mail_in(plain.data):
+            return self._look_into(mail, leaf)
+        try:
+            if kinds.is_signed_cms(plain.data):
+                return self._look_into(signed.content(plain.data), leaf)
+            found = read(plain.data, self._limit - self._held, self._hints(plain, leaf), self._rows)
+        except signed.SignedError as error:
+            return [_refusal(str(error), len(plain.data))]
+        except NotAReport as refusal:
+            return [_refusal(refused(plain, refusal), refusal.unpacked, meant=refusal.meant)]
+        self._held += sum(len(document.text) for _, document in found.reports)
+        self._rows -= sum(report.weight for report, _ in found.reports)
+        self.reports += [_from(plain, report, document) for report, document in found.reports]
+        return [_refusal(refused(plain, refusal), refusal.unpacked) for refusal in found.refusals]
+
+    def _hints(self, plain: inflate.Plain, leaf: _Leaf) -> Hints:
+        """The name of a file in an archive says as much as that of an attachment."""
+        name = plain.name if _FILE_NAME.match(_base_name(plain.name)) else parts.file_name(leaf.part)
+        return hints_from(leaf.domain, name)
+
+    def _look_into(self, mail: bytes, leaf: _Leaf) -> list[NotAReport]:
+        self._parsed += len(mail)
+        if leaf.depth == MAX_DEPTH:
+            return [NotAReport(f"is a mail within more than {MAX_DEPTH} others")]
+        if self._parsed > _MAX_PARSED * self._limit:
+            return [NotAReport("was not read: the mails within are too large together")]
+        try:
+            parsed = self.parse(mail)
+        except NotAReport as refusal:
+            return [NotAReport(f"was not read: {refusal}")]
+        self.look_through(parsed, leaf.domain, leaf.depth + 1)
+        return []
+
+    def _refuse(self, refusals: list[NotAReport], leaf: _Leaf, wasted: int = 0) -> None:
+        """Note what could not be read, after ``wasted`` bytes were unpacked in vain. Raises _EnoughError when it is too much."""
+        self.refusals += [f"{leaf} {refusal}" for refusal in refusals[:_MAX_REASONS]]
+        self._wasted += wasted
+        if self._wasted > _MAX_WASTED * self._limit:
+            raise _EnoughError("what follows was not read: unpacking cost too much")
+        if len(self.refusals) >= MAX_UNREAD:
+            raise _EnoughError("what follows was not read: too much before it cannot be read")
+
+    def _inventory(self) -> str:
+        if len(self._kinds) > 1:
+            return "the parts " + ", ".join(self._kinds)
+        return f"only {self._kinds[0]}" if self._kinds else "no parts"
+
+
+def _all(mail: Part) -> Iterator[Part]:
+    """The parts of a mail, those within come after those around them."""
     waiting = [mail]
-    while waiting:
-        part = waiting.pop(0)
-        waiting[:0] = _children(part)
-        if not part.is_multipart():
-            yield part
+    for part in waiting:
+        yield part
+        waiting += parts.children(part)
 
 
-def _children(part: email.message.Message) -> list[email.message.Message]:
-    """The parts within. Of text, get_payload is not asked: it would decode it, and fails over a charset with a NUL in it."""
-    inside = part.get_payload() if part.is_multipart() else []
-    return [child for child in inside if isinstance(child, email.message.Message)]
+def _refusal(why: str, unpacked: int, *, meant: bool = True) -> NotAReport:
+    refusal = NotAReport(why)
+    refusal.unpacked, refusal.meant = unpacked, meant
+    return refusal
 
 
-def _candidates(mail: email.message.Message) -> Iterator[tuple[email.message.Message, bytes]]:
-    for part in _leaves(mail):
-        data = _content(part)
-        if _may_be_report(part, data):
-            yield part, data
-
-
-def _content(part: email.message.Message) -> bytes:
-    """A part's bytes with the transfer encoding undone."""
-    payload = part.get_payload(decode=True)
-    return payload if isinstance(payload, bytes) else b""
-
-
-def _may_be_report(part: email.message.Message, data: bytes) -> bool:
-    if part.get_content_type().startswith("application/tlsrpt"):
-        return True
-    return may_hold_report(data)
-
-
-def _file_name(part: email.message.Message) -> str:
-    """Content-Disposition's filename, else Content-Type's name."""
-    raw = str(part.get("Content-Disposition", "")) + str(part.get("Content-Type", ""))
-    if len(raw) > _MAX_VALUE:  # decoding encoded words is the expensive part of a hostile header
-        return ""
-    try:
-        return part.get_filename("") or ""
-    except (UnicodeError, LookupError, ValueError, TypeError):  # unknown charsets and broken RFC 2231 parts
-        return ""
-
-
-def _value(mail: email.message.Message, name: str) -> str:
-    """A header as text on one line, cut to a sane length."""
-    return " ".join(str(mail.get(name, "") or "").encode("ascii", "replace").decode("ascii").split())[:_MAX_VALUE]
-
-
-def _header(mail: email.message.Message, name: str) -> str:
-    """A header of the mail or, in a forwarded one, of the message inside."""
-    waiting = [mail]
-    while waiting:
-        part = waiting.pop(0)
-        if part.get(name):
-            return _value(part, name)
-        waiting.extend(_children(part))
-    return ""
-
-
-def _describe(part: email.message.Message, name: str) -> str:
-    return f"the part {part.get_content_type()}{f' ({name})' if name else ''}"
-
-
-def _inventory(mail: email.message.Message) -> str:
-    kinds = [part.get_content_type() for part in _leaves(mail)][:5]
-    return "the parts " + ", ".join(kinds) if len(kinds) > 1 else f"only {kinds[0]}" if kinds else "no parts"
+def _from(plain: inflate.Plain, report: Report, document: Document) -> tuple[Report, Document]:
+    """A report with what was odd about its packing, and its document with the name it has in an archive."""
+    if not plain.name and not plain.notes:
+        return report, document
+    defects = (*(Defect("", note) for note in plain.notes), *report.defects)
+    notes = (*plain.notes, *document.notes)
+    return msgspec.structs.replace(report, defects=defects), msgspec.structs.replace(
+        document, name=plain.name, notes=notes
+    )

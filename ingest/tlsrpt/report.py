@@ -5,14 +5,14 @@ mean it and noted as a defect; one bad entry or detail never costs the rest of i
 """
 
 import datetime as dt
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from . import fields, names, vocabulary
+from . import fields, vocabulary
 from .document import Document, NotAReport, documents_in
+from .domains import HEADER, Inferred, defect_of, inferred_domain
 from .fields import Defect, Notes
 
 __all__ = [
@@ -20,16 +20,12 @@ __all__ = [
     "Document",
     "FailureDetail",
     "Hints",
-    "Inferred",
     "NotAReport",
     "PolicyEntry",
     "Reading",
     "Report",
-    "domain_within",
-    "failure_day",
     "read",
     "read_reports",
-    "report_day",
     "without_header",
 ]
 
@@ -39,18 +35,6 @@ MAX_ENTRIES = 10_000
 # and to store a report costs as much as some of them.
 MAX_ROWS = 100_000
 _ROWS_OF_A_REPORT = 50
-_LONGEST_OF_ONE_DAY = dt.timedelta(hours=36)
-
-# Where the domain of an entry comes from that does not name it; the first that gives one counts.
-HEADER, FILE_NAME, REPORT_ID, OTHER_ENTRIES, NOWHERE = "header", "file-name", "report-id", "other-entries", "nowhere"
-DOMAIN_SOURCES = {
-    HEADER: "the TLS-Report-Domain header",
-    FILE_NAME: "the file name",
-    REPORT_ID: "the report id",
-    OTHER_ENTRIES: "the report's other entries",
-}
-# tlsrpt-reporter: 2026-11-10T00:00:00Z_idx1_example.com; Google: 2026-11-10T00:00:00Z_example.com; Microsoft: 133...+example.com.
-_DOMAIN_IN_ID = re.compile(r"(?:Z_idx\d+_|Z_|\A\d{15,20}\+)(?P<domain>[^\s_+@]+\.[^\s_+@]+)\Z")
 
 
 class FailureDetail(msgspec.Struct, frozen=True):
@@ -71,7 +55,7 @@ class PolicyEntry(msgspec.Struct, frozen=True):
     """One member of ``policies``: what happened to sessions under one policy.
 
     ``policy_domain`` is ``""`` when neither the entry nor its surroundings name one; ``domain_source`` says where it comes from
-    when the entry does not name it (HEADER, FILE_NAME, REPORT_ID, OTHER_ENTRIES, or NOWHERE), and is ``""`` when it does.
+    when the entry does not name it (see ``domains``), and is ``""`` when it does.
     ``policy_strings`` and ``mx_hosts`` are empty when absent. Counts are ``None`` when absent or unreadable, never a guess.
     """
 
@@ -90,13 +74,6 @@ class PolicyEntry(msgspec.Struct, frozen=True):
         """Failures in the summary that no detail explains: ``max(0, total - sum of details)``. Totals are never corrected."""
         explained = sum(detail.failed_sessions or 0 for detail in self.details)
         return max(0, (self.failed_sessions or 0) - explained)
-
-
-class Inferred(msgspec.Struct, frozen=True):
-    """The domain of entries that name none, and where it comes from (a key of DOMAIN_SOURCES, or NOWHERE)."""
-
-    domain: str = ""
-    source: str = NOWHERE
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -178,7 +155,7 @@ def without_header(report: Report) -> Report:
     inferred = report.domain_without_header
     if all(entry.domain_source != HEADER for entry in report.entries):
         return report
-    what, domain = _missing_domain(inferred)
+    what, domain = defect_of(inferred)
     where = "policies[].policy.policy-domain"
     defect = Defect(where, f"the TLS-Report-Domain header is not covered by the signature; {what}", domain or "")
     entries = tuple(
@@ -188,31 +165,6 @@ def without_header(report: Report) -> Report:
         for entry in report.entries
     )
     return msgspec.structs.replace(report, entries=entries, defects=(*report.defects, defect))
-
-
-def report_day(start: dt.datetime, end: dt.datetime) -> tuple[dt.date, bool]:
-    """The UTC day a report belongs to, and whether its range is too long to lie in one.
-
-    The day holds most of the range, of two that hold the same the earlier; 23:59:59Z and the next day's 00:00:00Z are the
-    same end. Senders that work at intervals drift by seconds or minutes, and a local day with a change of the clock has
-    25 hours, so this holds up to 36 hours. Longer ranges (Stalwart can send weekly) are marked and counted on their first
-    day, their failures on the last (see ``failure_day``); nothing is spread by invention. A range that ends before it
-    begins (SocketLabs) counts on its start day.
-    """
-    length = end - start
-    if length > _LONGEST_OF_ONE_DAY:
-        return start.date(), True
-    before_the_middle = start + max(length - dt.timedelta.resolution, dt.timedelta(0)) // 2
-    return before_the_middle.date(), False
-
-
-def failure_day(start: dt.datetime, end: dt.datetime) -> dt.date:
-    """The UTC day on which a report's failures count: the report's, or of a long range the last.
-
-    A fault may have begun as late as that, and would be held to be over too early if it counted on the first day.
-    """
-    day, is_long = report_day(start, end)
-    return (end - dt.timedelta.resolution).date() if is_long else day
 
 
 def _report(document: Document, hints: Hints, rows: int) -> Report:
@@ -226,7 +178,7 @@ def _report(document: Document, hints: Hints, rows: int) -> Report:
         raise NotAReport(f"has {has} policies and failure details, and only {rows} more are read of one mail or file")
     organization = fields.short_text(value, "organization-name", notes)
     report_id = fields.short_text(value, "report-id", notes)
-    without_header = _inferred_domain(hints, report_id, policies)
+    without_header = inferred_domain(hints.file_domain, report_id, policies)
     inferred = Inferred(hints.header_domain, HEADER) if hints.header_domain else without_header
     return Report(
         organization=organization,
@@ -292,9 +244,13 @@ def _entries(policies: object, inferred: Inferred, notes: Notes) -> Iterator[Pol
             notes.add(where, "is no object and was left out", entry)
 
 
+_POLICY_FIELDS = {"policy-type", "policy-domain", "policy-string", "mx-host", "mx-host-pattern"}
+_SUMMARY_FIELDS = {"total-successful-session-count", "total-failure-session-count"}
+
+
 def _entry(entry: dict[str, Any], where: str, inferred: Inferred, notes: Notes) -> PolicyEntry:
-    policy = fields.table(entry, "policy", where, notes)
-    summary = fields.table(entry, "summary", where, notes)
+    policy, flat_policy = fields.flat_table(entry, "policy", _POLICY_FIELDS, where, notes)
+    summary, flat_summary = fields.flat_table(entry, "summary", _SUMMARY_FIELDS, where, notes)
     inside = f"{where}.policy."
     # Some letters of other scripts have two in lower case.
     policy_type = fields.short_text(policy, "policy-type", notes, inside).strip().lower()[: fields.MAX_SHORT_TEXT]
@@ -312,12 +268,9 @@ def _entry(entry: dict[str, Any], where: str, inferred: Inferred, notes: Notes) 
         policy_strings=fields.policy_lines(policy, inside, notes),
         mx_hosts=fields.texts(policy, "mx-host", inside, notes, alias="mx-host-pattern"),
         details=tuple(_details(details, f"{where}.failure-details", notes)),
-        extra=fields.rest(entry, {"policy", "summary", "failure-details"})
-        | _nested(
-            "policy",
-            fields.rest(policy, {"policy-type", "policy-domain", "policy-string", "mx-host", "mx-host-pattern"}),
-        )
-        | _nested("summary", fields.rest(summary, {"total-successful-session-count", "total-failure-session-count"})),
+        extra=fields.rest(entry, {"policy", "summary", "failure-details"} | flat_policy | flat_summary)
+        | _nested("policy", fields.rest(policy, _POLICY_FIELDS))
+        | _nested("summary", fields.rest(summary, _SUMMARY_FIELDS)),
         domain_source=domain_source,
     )
 
@@ -331,49 +284,8 @@ def _policy_domain(policy: dict[str, Any], inside: str, inferred: Inferred, note
     domain = fields.domain(policy, "policy-domain", inside, notes)
     if domain:
         return domain, ""
-    notes.add(f"{inside}policy-domain", *_missing_domain(inferred))
+    notes.add(f"{inside}policy-domain", *defect_of(inferred))
     return inferred.domain, inferred.source
-
-
-def _missing_domain(inferred: Inferred) -> tuple[str, str | None]:
-    if inferred.source == NOWHERE:
-        return "missing, and nothing else names the domain", None
-    return f"missing; taken from {DOMAIN_SOURCES[inferred.source]}", inferred.domain
-
-
-def _inferred_domain(hints: Hints, report_id: str, policies: object) -> Inferred:
-    """What names the domain when neither entry nor header does: the file's name, the report's id, its other entries."""
-    if hints.file_domain:
-        return Inferred(hints.file_domain, FILE_NAME)
-    named = _domains_of_recipients(policies) if isinstance(policies, list) else ()
-    return domain_within(report_id, named)
-
-
-def domain_within(report_id: str, named: Iterable[str]) -> Inferred:
-    """The domain that a report names itself, in its id or in its other entries (``named``), for entries without one."""
-    # An id that was cut ends anywhere.
-    match = _DOMAIN_IN_ID.search(report_id) if len(report_id) < fields.MAX_SHORT_TEXT else None
-    if match and (domain := _name(match["domain"])):
-        return Inferred(domain, REPORT_ID)
-    others = set(named)
-    return Inferred(others.pop(), OTHER_ENTRIES) if len(others) == 1 else Inferred()
-
-
-def _domains_of_recipients(policies: list[Any]) -> Iterator[str]:
-    """The domains that entries name, but for those of DANE: they name the MX host (RFC 8460 section 1.1)."""
-    for entry in policies[:MAX_ENTRIES]:
-        policy = entry.get("policy") if isinstance(entry, dict) else None
-        if isinstance(policy, dict) and policy.get("policy-type") != vocabulary.TLSA:
-            domain = policy.get("policy-domain")
-            if isinstance(domain, str) and (name := _name(domain)):
-                yield name
-
-
-def _name(text: str) -> str:
-    try:
-        return names.domain_name(text)
-    except ValueError:
-        return ""
 
 
 def _details(details: object, where: str, notes: Notes) -> Iterator[FailureDetail]:

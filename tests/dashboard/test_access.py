@@ -26,7 +26,7 @@ from dashboard.export import Filters
 from dashboard.queries import fleet, quarantine, reports
 from dashboard.queries.reports import Cause, ReportFilter
 from dashboard.queries.selection import ALL_DAYS, EVERYTHING, TRUSTED, UNPROVEN, Scope, Window
-from ingest import database, intake, models, operator_word
+from ingest import database, intake, models, overrides
 from ingest.settings import Settings
 from tests import stored
 from tests.dashboard import world
@@ -308,8 +308,8 @@ def add_more(filled: Filled) -> None:
     stored.store_report(writing, several, filled.settings)
     given = dt.datetime.combine(filled.today - dt.timedelta(days=9), dt.time(9), dt.UTC)
     for domain in ("customer0.example", "second.example"):
-        accepted = operator_word.AcceptedCause("starttls-not-supported", "", f"told-of-{domain.partition('.')[0]}")
-        operator_word.give(writing, domain, accepted, f"said of {domain}", "operator", given)
+        accepted = overrides.AcceptedCause("starttls-not-supported", "", f"told-of-{domain.partition('.')[0]}")
+        overrides.give(writing, domain, accepted, f"said of {domain}", "operator", given)
     with writing.begin() as connection:
         row = models.quarantine.c
         asked_for = sa.select(sa.func.min(row.message_digest)).scalar_subquery()
@@ -373,6 +373,7 @@ def arguments(filled: Filled, domain: str, keys: list[str]) -> dict[str, list[An
         "same_id": ["x"],
         "lane": [TRUSTED, UNPROVEN],
         "policy_type": ["sts", "tlsa"],
+        "result_type": ["certificate-expired", "starttls-not-supported"],
         "wanted": [
             ReportFilter(),
             ReportFilter(domain=domain),
@@ -425,7 +426,7 @@ def test_the_queries_are_found() -> None:
         "domain.causes",
         "quarantine.content",
     } <= set(QUERIES)
-    assert {"evidence.evidence_of", "evidence.domains_of", "operator_word.every_word"} <= set(QUERIES)
+    assert {"evidence.evidence_of", "evidence.domains_of", "overrides.every_override"} <= set(QUERIES)
 
 
 @pytest.mark.parametrize("name", sorted(QUERIES))

@@ -178,7 +178,7 @@ def test_reporters_of_a_domain(filled: Filled) -> None:
     assert list(rows["trust"].unique()) == ["verified", "imported", "unverified", "unauthenticated"]
     assert rows.loc["google.example", "reports"] == 13
     assert rows.loc["microsoft.example", "failed_sessions"] == 7
-    assert rows.loc["google.example", "signer"] == "sender.example"
+    assert rows.loc["google.example", "signer"] == "google.com"
 
 
 def test_policies_seen_and_by_whom(filled: Filled) -> None:
@@ -285,7 +285,7 @@ def test_one_report_has_what_was_sent(filled: Filled) -> None:
 
 def test_one_report_has_its_evidence(filled: Filled) -> None:
     (way,) = reports.deliveries(filled.engine, EVERYTHING, MAIN, _key(filled, "google.example")).to_dict("records")
-    assert (way["dkim"], way["signer"], way["selector"]) == ("verified", "sender.example", "s1")
+    assert (way["dkim"], way["signer"], way["selector"]) == ("verified", "google.com", "s1")
     assert way["key_record"] == "v=DKIM1; p=abc"
 
 

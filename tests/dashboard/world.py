@@ -35,6 +35,9 @@ TESTING = ["version: STSv1", "mode: testing", "mx: mx1.receiver.example", "mx: m
 ENFORCE = ["version: STSv1", "mode: enforce", "mx: mx.second.example", "max_age: 1209600"]
 
 
+WELL_KNOWN = {"google.example": "google.com", "microsoft.example": "microsoft.com"}
+
+
 @dataclasses.dataclass(frozen=True)
 class Sent:
     """A report as it was sent, and how it came."""
@@ -44,6 +47,11 @@ class Sent:
     came: dt.datetime
     bare: bool = False  # a file without a mail around it
     contradicted: bool = False  # by another one with more sessions, which counts
+
+    @property
+    def signer(self) -> str:
+        """Two well-known reporters, whatever they call themselves here, and one service that signs for all others."""
+        return WELL_KNOWN.get(self.report["organization-name"], "sender.example")
 
     @property
     def day(self) -> dt.date:
@@ -158,7 +166,11 @@ def fill(engine: sa.Engine, settings: Settings, today: dt.date) -> list[Sent]:
     everything = world(today)
     stored.store_reports(
         engine,
-        [stored.submission(one.report, settings, trust=one.trust, came=one.came) for one in everything if not one.bare],
+        [
+            stored.submission(one.report, settings, trust=one.trust, came=one.came, signer=one.signer)
+            for one in everything
+            if not one.bare
+        ],
     )
     for one in everything:
         if one.bare:

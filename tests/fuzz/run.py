@@ -23,13 +23,14 @@ PLACE = ROOT / ".cache" / "fuzz"
 SHARES = {
     "inflate": 2_500,
     "records": 2_000,
-    "mailbox": 1_500,
+    "mailbox": 1_250,
     "trace": 1_000,
     "dkim": 1_000,
     "policy": 600,
     "report": 500,
     "mail": 400,
     "upload": 300,
+    "recognition": 250,
     "data": 150,
     "dialogue": 50,
 }

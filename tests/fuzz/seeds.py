@@ -1,16 +1,19 @@
 """Where fuzzing begins: valid inputs of every kind, made from the golden inputs, and words that the parsers know."""
 
+import bz2
 import datetime as dt
 import functools
+import gzip
 import io
 import json
+import lzma
 import zipfile
 from collections.abc import Iterable
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from tests import signing
-from tests.goldens import INPUTS, POLICY
+from tests import forms, signing
+from tests.goldens import INPUTS, POLICY, tarred
 from tests.support import CORPUS
 
 NOW = dt.datetime(2026, 3, 15, 12, tzinfo=dt.UTC)
@@ -30,6 +33,13 @@ MAIL_WORDS = [
         b"idna",
         b"rot13",
     ),
+    *(
+        b"base-64",
+        b"message/rfc822\r\nContent-Transfer-Encoding: base64",
+        b"application/pkcs7-mime",
+        b"--b1\r\nContent-",
+    ),
+    *(b"\xef\xbb\xbf", b"H4sIAAAA", b"From: a\r\nTo: b\r\n\r\n", b"=3D", b"=\r\n", b"\nend\n", b"=?utf-8?q?=C3=BC?="),
     *(b"TLS-Report-Domain: ", b"TLS-Report-Submitter: ", b"From: ", b"Subject: ", b"=?utf-8?b?", b"=?x?q?=00?="),
     *(
         b"\r\n\r\n",
@@ -89,6 +99,11 @@ JSON_WORDS = [
         b".",
         b"*.",
     ),
+]
+PACKED_WORDS = [
+    *(b"\x1f\x8b\x08", b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"x\x9c", b"BZh91AY&SY", b"\xfd7zXZ\0"),
+    *(b"\x28\xb5\x2f\xfd", b"ustar\000", b"L", b"x", b"30 path=", b"\x80", b"H4sIAAAA", b"begin 644 a\n", b"\nend\n"),
+    *(b"\x30\x80", b"\xa0\x80", b"\x24\x80", b"\x04\x03", b"\0\0", b"\x84\xff\xff\xff\xff", b"\xff\xfe\0\0"),
 ]
 DKIM_WORDS = [
     *(b"DKIM-Signature:", b" v=1;", b" a=ed25519-sha256;", b" a=rsa-sha256;", b" a=rsa-sha1;", b" c=relaxed/simple;"),
@@ -218,6 +233,18 @@ def named(*endings: str) -> list[bytes]:
     return [data for data in (*found, *(path.read_bytes() for path in paths[:200])) if len(data) <= MAX_SEED]
 
 
+def mail_forms() -> list[bytes]:
+    """A report mail in each form that is read, and what is only named."""
+    named_only = [forms.forward(forms.part(data, kind, "a")) for data, kind, _ in forms.UNOPENED.values()]
+    return [data for data in (*forms.MAILS.values(), *named_only) if len(data) <= MAX_SEED]
+
+
+def document_forms() -> list[bytes]:
+    """A report document in each form, and signed messages, which only a mail's reader opens."""
+    wrapped = [forms.signed(forms.der(0x04, forms.ENTITY)), forms.signed(forms.IN_PIECES, indefinite=True)]
+    return [data for data in (*forms.bare_documents(), *wrapped) if len(data) <= MAX_SEED]
+
+
 @functools.cache
 def signed_mails() -> list[bytes]:
     """Report mails whose signature holds under KEY, one a style."""
@@ -250,7 +277,7 @@ def dialogues() -> list[bytes]:
 
 @functools.cache
 def mailboxes() -> list[bytes]:
-    """mbox and zip, as people keep them."""
+    """mbox, zip and tar, plain and compressed, as people keep them; Apple Mail's files, and UTF-16."""
     mails = [INPUTS[name] for name in ("google-usual.eml", "line-feeds-only.eml", "none-human-only.eml")]
     mbox = b"".join(b"From a@b Sat Mar 14 10:00:00 2026\n" + mail + b"\n>From here\n\n" for mail in mails)
     archives = []
@@ -263,7 +290,11 @@ def mailboxes() -> list[bytes]:
     outer = io.BytesIO()
     with zipfile.ZipFile(outer, "w") as archive:
         archive.writestr(zipfile.ZipInfo("inner.zip"), archives[1])
-    return [mbox, mbox.replace(b"\n", b"\r\n"), *archives, outer.getvalue()]
+    tape = tarred(**{"a.eml": mails[0], "b.mbox": mbox, "c.json": INPUTS["bom-utf8.json"], "n" * 120: b"{}"})
+    packed = [lzma.compress(tape), bz2.compress(tape), gzip.compress(tape, mtime=0), lzma.compress(mbox)]
+    apple = b"%d \n" % len(mails[0]) + mails[0] + b"<?xml version='1.0'?>"
+    wide = mails[0].decode().encode("utf-16")
+    return [mbox, mbox.replace(b"\n", b"\r\n"), *archives, outer.getvalue(), tape, *packed, apple, wide]
 
 
 def policy_files() -> list[bytes]:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from ingest import mailbox, models, trace
+from ingest import file_formats, mail_dates, mailbox, models, recognition, trace
 from ingest.authentication import (
     FAILED,
     UNDETERMINED,
@@ -90,8 +90,8 @@ def unpacked(data: bytes) -> None:
     may_hold_report(data)
     total = 0
     try:
-        for _, plain, _ in inflate.documents(data, LIMIT):
-            total += len(plain)
+        for plain in inflate.documents(data, LIMIT):
+            total += len(plain.data)
     except inflate.InflateError as error:
         assert str(error)
     assert total <= LIMIT
@@ -350,8 +350,17 @@ def mailbox_file(data: bytes) -> None:
             assert found.reason
             continue
         assert len(found.data) <= 64 * 1024
-        moment = mailbox.arrival_time(found.data)
+        moment = mail_dates.arrival_time(found.data)
         assert moment is None or 1990 <= moment.year < 2100
+
+
+def recognised(data: bytes) -> None:
+    """What no report was read from is something, as a mail and as a file."""
+    names = ("a.eml", "a.json.gz", "a!b.example!1773446400!1773532799.zip", "a.msg", "a.tar", "")
+    name = names[(data[0] if data else 0) % len(names)]
+    kinds = {recognition.notification(data[1:]), recognition.of_mail(data[1:]), recognition.of_file(data[1:], name)}
+    assert kinds - {None} <= set(recognition.Kind)
+    assert file_formats.format_of(data[1:], name).explanation
 
 
 def _before(prefixes: str, found: Sequence[bytes]) -> list[bytes]:
@@ -359,7 +368,7 @@ def _before(prefixes: str, found: Sequence[bytes]) -> list[bytes]:
 
 
 def _all() -> dict[str, Target]:
-    mails, files = seeds.named(".eml"), seeds.named(".json", ".gz")
+    mails, files = [*seeds.named(".eml"), *seeds.mail_forms()], [*seeds.named(".json", ".gz"), *seeds.document_forms()]
     wraps = trace.for_mail(sender="a", helo="b", peer="::1", hostname="c", protocol="ESMTPS", recipient="d", now=NOW)
     mail_words, json_words = seeds.encoded(seeds.MAIL_WORDS), seeds.encoded(seeds.JSON_WORDS)
     archives = [one for one in seeds.mailboxes() if one.startswith(b"PK")]
@@ -375,10 +384,8 @@ def _all() -> dict[str, Target]:
     signed = _before("\0\1\2\3\4\5", [*seeds.signed_mails(), *mails])
     return {
         "mail": Target(mail, mails, mail_words + json_words),
-        "report": Target(report, _before(" gGzZa", seeds.named(".json")), json_words),
-        "inflate": Target(
-            unpacked, [*files, *archives], [b"\x1f\x8b\x08", b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"x\x9c"]
-        ),
+        "report": Target(report, _before(" gGzZa", [*seeds.named(".json"), *seeds.document_forms()]), json_words),
+        "inflate": Target(unpacked, [*files, *archives], seeds.PACKED_WORDS),
         "dkim": Target(dkim, signed, seeds.encoded(seeds.DKIM_WORDS)),
         "policy": Target(policy_file, seeds.policy_files(), seeds.encoded(seeds.POLICY_WORDS)),
         "records": Target(records, seeds.records(), seeds.encoded(seeds.RECORD_WORDS)),
@@ -389,6 +396,9 @@ def _all() -> dict[str, Target]:
             dialogue.converse, [b"\0\5" + one for one in seeds.dialogues()], seeds.encoded(seeds.SMTP_WORDS)
         ),
         "mailbox": Target(mailbox_file, _before("\0\1\2\3\4\5\6\7", [*seeds.mailboxes(), *mails, *files]), mail_words),
+        "recognition": Target(
+            recognised, _before("\0\1\2\3\4\5", [*seeds.mailboxes(), *mails, *files]), mail_words + json_words
+        ),
     }
 
 

@@ -10,14 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.tlsrpt.inflate import MAX_GZIP_MEMBERS, MAX_ZIP_MEMBERS, InflateError, documents
+from ingest.tlsrpt import kinds
+from ingest.tlsrpt.inflate import MAX_GZIP_MEMBERS, MAX_ZIP_MEMBERS, InflateError, Plain, documents
 from tests.goldens import packed, zipped
 
 LIMIT = 100_000
 
 
 def plain(data: bytes, limit: int = LIMIT) -> list[bytes]:
-    return [content for _, content, _ in documents(data, limit)]
+    """Raises what hinders, in a file of an archive too."""
+    found = list(documents(data, limit))
+    for failure in (one.failure for one in found if one.failure):
+        raise InflateError(failure)
+    return [one.data for one in found]
 
 
 def nest(inner: bytes, layers: int) -> bytes:
@@ -39,7 +44,7 @@ def other_method() -> bytes:
     st.lists(st.sampled_from([packed, zlib.compress, lambda data: zipped(x=data)]), max_size=3),
 )
 def test_what_was_packed_comes_out(data: bytes, layers: list) -> None:  # type: ignore[type-arg]
-    if data[:1] in (b"\x1f", b"\x78", b"P"):  # looks packed itself
+    if kinds.is_packed(data):
         data = b"{" + data
     whole = data
     for layer in layers:
@@ -142,9 +147,9 @@ def test_refusals_say_why(data: bytes, reason: str) -> None:
     ],
 )
 def test_what_follows_a_whole_member_is_noted(after: bytes, notes: list[str]) -> None:
-    ((_, content, found),) = documents(packed(b"{}") + after, LIMIT)
-    assert content == b"{}"
-    assert [note.partition(":")[0] for note in found] == notes
+    (found,) = documents(packed(b"{}") + after, LIMIT)
+    assert found.data == b"{}"
+    assert [note.partition(":")[0] for note in found.notes] == notes
 
 
 def test_a_bomb_costs_its_limit_only() -> None:
@@ -171,4 +176,4 @@ def test_a_document_larger_than_a_chunk_is_whole() -> None:
 
 def test_an_archive_whose_file_has_no_name_is_read() -> None:
     """Python 3.11's ZipInfo.is_dir raises IndexError on it (found by fuzzing). A name ends at its first NUL."""
-    assert list(documents(zipped(Q=b"{}").replace(b"Q", b"\0"), 100)) == [("", b"{}", [])]
+    assert list(documents(zipped(Q=b"{}").replace(b"Q", b"\0"), 100)) == [Plain("", b"{}", (), "a zip archive")]

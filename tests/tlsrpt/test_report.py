@@ -12,22 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.tlsrpt import document, figures, message
+from ingest.tlsrpt.domains import FILE_NAME, HEADER, NOWHERE, REPORT_ID
 from ingest.tlsrpt.fields import MAX_DEFECTS
 from ingest.tlsrpt.message import MAX_UNREAD, read_mail
-from ingest.tlsrpt.report import (
-    FILE_NAME,
-    HEADER,
-    MAX_ENTRIES,
-    NOWHERE,
-    REPORT_ID,
-    Hints,
-    NotAReport,
-    PolicyEntry,
-    failure_day,
-    read_reports,
-    report_day,
-    without_header,
-)
+from ingest.tlsrpt.ranges import failure_day, report_day
+from ingest.tlsrpt.report import MAX_ENTRIES, Hints, NotAReport, PolicyEntry, read_reports, without_header
 from tests import goldens
 from tests.goldens import detail, entry, mail, multipart, packed, part, report, text, zipped
 

@@ -1,7 +1,7 @@
 """One world for each verdict, as signed mails of real senders' habits, for a test that sends them through the SMTP door.
 
 Every world is a domain of its own, about which senders report every day of the last weeks. ``mails`` writes them as of today, so
-what a world shows it shows today. Faults lie so that the figures are the same when midnight passes between sending and asking.
+what a world shows it shows today. Faults lie so that the verdicts are the same when midnight passes between sending and asking.
 """
 
 import datetime as dt
@@ -60,6 +60,7 @@ MAILRU = Sender("Mail.ru", "tls-rpt-noreply@mail.ru", 3, 5)
 STRANGER = Sender("Stranger Ltd.", "reports@stranger.example", 4, 50, began=3)
 FORGER = Sender("Microsoft Corporation", "tlsrpt-noreply@microsoft.com", 0, 3_000)
 PROVEN = _WINDOW * (GOOGLE.sessions + MICROSOFT.sessions)  # Mail.ru quotes no policy, so its sessions prove nothing
+_SINCE_SWITCH = 10 * (GOOGLE.sessions + MICROSOFT.sessions)  # twelve days ago, without the newest two
 
 
 class Trouble(msgspec.Struct, frozen=True):
@@ -75,7 +76,8 @@ class Trouble(msgspec.Struct, frozen=True):
 class World(msgspec.Struct, frozen=True):
     """A domain, what happens to it, and what must be said about it today: the verdict, ``sessions`` that count, ``refused`` ones.
 
-    ``policies`` are (days ago, lines) from the oldest to the newest; None: there is no policy.
+    ``policies`` are (days ago, lines) from the oldest to the newest; None: there is no policy. ``grows``: sessions that the next
+    complete day adds, where figures begin with the switch.
     """
 
     domain: str
@@ -86,6 +88,7 @@ class World(msgspec.Struct, frozen=True):
     troubles: tuple[Trouble, ...] = ()
     sessions: int = PROVEN
     refused: int = 0
+    grows: int = 0
 
     def policy(self, days_ago: int) -> tuple[str, ...] | None:
         """The lines that were published on that day."""
@@ -97,32 +100,38 @@ WORLDS = (
     World(
         "policy-broken.example",
         POLICY_BROKEN,
-        "In testing; on one day Microsoft could not fetch the policy for 4 sessions.",
-        troubles=(Trouble(7, MICROSOFT, "sts-policy-fetch-error", 4),),
-        sessions=PROVEN - 4,
+        "In testing; on three days of the last week Microsoft could not fetch the policy for 4 sessions.",
+        troubles=tuple(Trouble(ago, MICROSOFT, "sts-policy-fetch-error", 4) for ago in (6, 5, 4)),
+        sessions=PROVEN - 12,
     ),
     World(
         "insufficient-evidence.example",
         INSUFFICIENT,
         "In testing and clean, but only Google's reports prove anything. Somebody sends unsigned mail in Microsoft's name: 3,000 "
-        "clean sessions a day, which count for nothing.",
+        "clean sessions a day, which count for nothing. The window reaches back for the 299 sessions.",
         senders=(GOOGLE, MAILRU, FORGER),
-        sessions=_WINDOW * GOOGLE.sessions,
+        sessions=15 * GOOGLE.sessions,
     ),
     World(
         "not-ready.example",
         NOT_READY,
-        "In testing; a certificate on mx2 was renewed late, and all three senders met it. Mail.ru lists its one session twice.",
+        "In testing; a certificate on mx2 was renewed late, and all three senders met it. Mail.ru is a newcomer: its session is "
+        "said beside the verdict.",
         troubles=(
-            Trouble(9, GOOGLE, "certificate-expired", 2, MX[1]),
-            Trouble(8, MICROSOFT, "certificate-expired", 3, MX[1]),
-            Trouble(8, MAILRU, "certificate-expired", 1, MX[1]),
+            Trouble(4, GOOGLE, "certificate-expired", 2, MX[1]),
+            Trouble(3, MICROSOFT, "certificate-expired", 3, MX[1]),
+            Trouble(3, MAILRU, "certificate-expired", 1, MX[1]),
         ),
-        refused=6,
+        refused=5,
     ),
     World("ready.example", READY, "In testing, and nothing failed but DANE."),
     World(
-        "enforcing.example", ENFORCING, "Enforcing since 12 days, and nothing failed.", ((DAYS, TESTING), (12, ENFORCE))
+        "enforcing.example",
+        ENFORCING,
+        "Enforcing since 12 days, and nothing failed.",
+        ((DAYS, TESTING), (12, ENFORCE)),
+        sessions=_SINCE_SWITCH,
+        grows=PROVEN // _WINDOW,
     ),
     World(
         "enforcing-refusing.example",
@@ -135,6 +144,8 @@ WORLDS = (
             Trouble(8, MICROSOFT, "certificate-host-mismatch", 4, MX[1]),
             Trouble(2, GOOGLE, "starttls-not-supported", 3, MX[0]),
         ),
+        sessions=_SINCE_SWITCH,
+        grows=PROVEN // _WINDOW,
         refused=7,
     ),
     World(
@@ -142,6 +153,7 @@ WORLDS = (
         WITHDRAWN,
         "Enforcing once; since 18 days the policy says mode none.",
         ((DAYS, ENFORCE), (18, NONE)),
+        sessions=0,
     ),
 )
 

@@ -118,7 +118,7 @@ def test_what_nothing_vouches_for_moves_the_verdict_in_neither_direction(world: 
             trust=trust,
         )
     after = world.verdict()
-    assert (before.name, codes(before)) == (INSUFFICIENT, ["too-few-reporters", "too-few-sessions"])
+    assert (before.name, codes(before)) == (INSUFFICIENT, ["too-few-reporters"])
     assert after == before
     world.settings = world.settings.model_copy(update={"trust_uploads": True})
     assert (world.verdict() == before) == (trust == UNVERIFIED)
@@ -149,13 +149,14 @@ def test_only_listed_signers_prove_and_name_the_policy(world: World) -> None:
     assert (fooled.name, fooled.current.policy.mx) == (READY, ("mx9.receiver.example",))  # type: ignore[union-attr]
     world.settings = world.settings.model_copy(update={"verdict_signers": ("google.com",)})
     found = world.verdict()
-    assert (found.name, found.sessions, codes(found)) == (INSUFFICIENT, 280, ["too-few-reporters", "too-few-sessions"])
+    # The window reaches back as far as the sessions need it: 299 of 20 a day.
+    assert (found.name, found.sessions, codes(found)) == (INSUFFICIENT, 300, ["too-few-reporters"])
     assert found.current is not None
     assert (found.current.policy.mx, found.current.since) == (("mx1.receiver.example",), ON - 30 * DAY)
     assert [one.organization for one in found.propagation] == ["Google Inc."]
     # Whoever is not listed does not name a policy for want of others either, neither now nor long ago.
     world.settings = world.settings.model_copy(update={"verdict_signers": ("nobody.example",)})
-    assert (world.verdict().current, codes(world.verdict())) == (None, ["policy-unknown"])
+    assert (world.verdict().current, codes(world.verdict())) == (None, ["no-known-voice"])
     assert world.verdict(ON + 200 * DAY).current is None
     world.settings = world.settings.model_copy(update={"verdict_signers": ("example",)})  # and all below it
     assert world.verdict(ON + 200 * DAY).current is not None
@@ -175,6 +176,11 @@ def test_a_policy_host_that_is_down(world: World) -> None:
     world.clean(ON - 30 * DAY, ON - DAY)
     fetch = entry(0, 4, detail("sts-policy-fetch-error", 4, receiving_mx_hostname=...), policy_string=...)
     world.report(ON - 6 * DAY, "microsoft.com", fetch)
+    found = world.verdict()
+    assert found.name == READY
+    assert [reason.code for reason in found.reasons if not reason.blocking] == ["few-policy-failures"]
+    for ago in (5, 4):
+        world.report(ON - ago * DAY, "microsoft.com", fetch)
     assert (world.verdict().name, codes(world.verdict())) == (POLICY_BROKEN, ["policy-failures"])
 
 
@@ -183,7 +189,7 @@ def test_a_verdict_for_a_past_day_uses_what_had_arrived_by_then(world: World) ->
     past = ON - 10 * DAY
     assert world.verdict(past).name == READY
     late = entry(5, 3, detail("certificate-expired", 3), policy_string=TESTING)
-    world.report(past - 6 * DAY, "google.com", late, came=dt.datetime.combine(past + DAY, dt.time(0, 0, 1), dt.UTC))
+    world.report(past - 3 * DAY, "google.com", late, came=dt.datetime.combine(past + DAY, dt.time(0, 0, 1), dt.UTC))
     assert world.verdict(past).name == READY
     assert world.verdict(past + DAY).name == NOT_READY
 
@@ -192,7 +198,7 @@ def test_another_policy_restarts_the_clock(world: World) -> None:
     world.clean(ON - 30 * DAY, ON - 11 * DAY, policy_string=OTHER)
     world.clean(ON - 10 * DAY, ON - DAY)
     found = world.verdict()
-    assert (found.name, codes(found)) == (INSUFFICIENT, ["too-few-days"])
+    assert (found.name, codes(found)) == (INSUFFICIENT, ["clean-days"])
     assert [lack.by for lack in found.missing] == [ON + 6 * DAY]
 
 
@@ -258,14 +264,17 @@ def test_the_command(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert said.output.startswith("receiver.example: ready\nYes: this domain's policy may go to enforce.")
     said = run(world, monkeypatch, "SECOND.example.", "--on", str(ON))
     assert said.exit_code == 1
-    assert "3 x certificate-expired at mx1.receiver.example: enforce would refuse them; seen by 1 of 2" in said.output
+    assert "  certificate-expired at mx1.receiver.example: 3 sessions failed on 2026-03-26.\n" in said.output
+    assert "Enforce refused them. Seen by 1 of 2 reporters: Google Inc. 3 (google.com). Suspected: " in said.output
+    assert "Next: Repair certificate-expired at mx1.receiver.example (3 sessions)." in said.output
+    assert "    To go back to testing: starttally policy next second.example\n" in said.output
     said = run(world, monkeypatch, "--on", str(ON))
     assert said.exit_code == 0
     first, second = (line.split() for line in said.output.splitlines()[1:])
-    assert first[:5] == ["second.example", "enforcing-refusing", "enforce", "568", "3"]
-    assert second[:7] == ["receiver.example", "ready", "testing", "560", "0", "0.53%", "2"]
+    assert first[:5] == ["second.example", "enforcing-refusing", "enforce", "1,128", "3"]
+    assert second[:7] == ["receiver.example", "ready", "testing", "560", "0", "0.54", "%"]
     data = json.loads(run(world, monkeypatch, "second.example", "--json", "--on", str(ON)).output)
-    assert (data["verdict"], data["refused_sessions"], data["window_start"]) == ("enforcing-refusing", 3, "2026-03-15")
+    assert (data["verdict"], data["refused_sessions"], data["window_start"]) == ("enforcing-refusing", 3, "2026-03-01")
     assert data["policy"]["policy"]["mode"] == "enforce"
     assert [one["policy_domain"] for one in json.loads(run(world, monkeypatch, "--json", "--on", str(ON)).output)] == [
         "second.example",

@@ -44,14 +44,18 @@ def test_ready_goes_to_enforce_for_a_day_and_knows_the_way_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("served", "says"), [(604_800, "by 2026-04-07 at the latest."), (None, "when their max_age ends.")]
+    ("served", "says"),
+    [
+        (604_800, "caches of the older one may refuse until 2026-04-04."),
+        (None, "until their max_age ends, which nobody quoted."),
+    ],
 )
 def test_until_when_caches_refuse_is_told_as_far_as_it_is_known(served: int | None, says: str) -> None:
     older = aged(served)
     change = ON - dt.timedelta(days=4)
     bad = entry(ON - dt.timedelta(days=1), MICROSOFT, 5, failure("certificate-expired", 2), policy=older)
     entries = (*daily(last=change, policy=older), *daily(change + dt.timedelta(days=1), signers=[GOOGLE]), bad)
-    quotes = tuple(Sighting(one.day, one.organization, one.reporter, one.policy) for one in entries if one.policy)
+    quotes = tuple(Sighting(one.day, one.voice, one.policy) for one in entries if one.policy)
     assert step(rules.ENFORCING_REFUSING, *entries, sightings=quotes).words.endswith(says)
 
 
@@ -83,17 +87,16 @@ def test_a_host_of_the_policy_in_force_is_tested(spelling: str) -> None:
 
 
 def test_the_operators_word_vouches_for_a_host_and_it_is_announced_all_the_same() -> None:
-    found = step(rules.READY, *daily(), mx=(MX1, MX2, MX7), mx_hosts=(MX7,))
+    found = step(rules.NOT_READY, *daily(), mx=(MX1, MX2, MX7), mx_hosts=(MX7,))
+    assert published(found) == ("testing", (MX1, MX2, MX7), WEEK)
     assert found.unvouched == ()
     assert found.remarks[0].startswith(f"Untested: {MX7}.")
 
 
 @pytest.mark.parametrize("asked", [(), (MX1, MX2)])
 def test_no_policy_leaves_out_a_host_that_the_operator_named(asked: tuple[str, ...]) -> None:
-    found = step(rules.READY, *daily(), mx=asked, mx_hosts=(MX1, MX7))
-    assert published(found)[1] == (MX1, MX2, MX7)
-    assert found.way_back is not None
-    assert policy.parse(found.way_back.policy_text).mx == (MX1, MX2, MX7)
+    found = step(rules.NOT_READY, *daily(), mx=asked, mx_hosts=(MX1, MX7))
+    assert published(found)[:2] == ("testing", (MX1, MX2, MX7))
     assert found.remarks[0] == f"{MX7} is added, because you named it as an MX host."
     assert found.remarks[1].startswith(f"Untested: {MX7}.")
     assert found.unvouched == ()
@@ -120,7 +123,7 @@ def test_other_hosts_are_tested_while_the_verdict_waits(named: bool) -> None:
     changes: dict[str, Any] = {"mx_hosts": (MX7,)} if named else {"mx": (MX1, MX2, MX7)}
     for expected, entries in (
         (rules.NOT_READY, [*daily(), bad]),
-        (rules.INSUFFICIENT, daily(signers=[GOOGLE])),
+        (rules.NOT_READY if named else rules.INSUFFICIENT, daily(signers=[GOOGLE])),
     ):
         found = step(expected, *entries, **changes)
         assert published(found) == ("testing", (MX1, MX2, MX7), WEEK)
@@ -128,7 +131,8 @@ def test_other_hosts_are_tested_while_the_verdict_waits(named: bool) -> None:
         assert found.unvouched == ()
         assert "In testing nothing is refused" in found.remarks[-1]
     aged_none = msgspec.structs.replace(TESTING, max_age=None)
-    assert published(step(rules.INSUFFICIENT, *daily(signers=[GOOGLE], policy=aged_none), **changes))[2] == WEEK
+    waits = rules.NOT_READY if named else rules.INSUFFICIENT
+    assert published(step(waits, *daily(signers=[GOOGLE], policy=aged_none), **changes))[2] == WEEK
 
 
 def test_a_host_can_join_when_the_policy_is_old_enough() -> None:
@@ -165,12 +169,15 @@ def test_what_caches_go_on_refusing_needs_no_new_policy() -> None:
     change = ON - dt.timedelta(days=4)
     old = daily(last=change, policy=ENFORCE)
     bad = entry(ON - dt.timedelta(days=1), MICROSOFT, 5, failure("certificate-expired", 2), policy=ENFORCE)
-    for now, says in ((TESTING, "in testing already: publish nothing"), (NONE, "withdrawn already")):
+    for now, says in (
+        (TESTING, "Nothing is to be published again"),
+        (NONE, "withdrawn already: go on serving its file"),
+    ):
         entries = (*old, *daily(change + dt.timedelta(days=1), signers=[GOOGLE], policy=now), bad)
         quotes = tuple(Sighting(one.day, one.voice, one.policy) for one in entries if one.policy)
         found = step(rules.ENFORCING_REFUSING, *entries, sightings=quotes)
         assert (found.publication, says in found.words) == (None, True)
-        assert found.words.startswith("Repair the causes")
+        assert found.words.startswith("Repair certificate-expired at mx1.receiver.example (2 sessions).")
 
 
 def test_without_a_policy_the_hosts_must_be_named() -> None:
@@ -194,10 +201,35 @@ def test_who_has_to_wait_publishes_nothing() -> None:
     assert step(rules.NOT_READY, *daily(), entry(END, GOOGLE, 5, failure("certificate-expired", 2))).publication is None
 
 
-def test_withdrawn_says_until_when_the_file_is_served() -> None:
+def test_withdrawn_says_until_when_the_file_is_served_and_then_to_delete_it() -> None:
     from dashboard.evidence import ServedPolicy
 
-    before = ServedPolicy(ENFORCE, END - dt.timedelta(days=60), END)
+    day = dt.timedelta(days=1)
+    before = ServedPolicy(ENFORCE, END - 60 * day, END)
+    lately = {"served": (before,), "since": END}
+    found = step(rules.WITHDRAWN, *daily(END, policy=NONE), **lately)
+    assert found.words.startswith(f"Keep serving the policy file until {END + 7 * day}, the last day")
+    assert (
+        "afterwards delete it: the TXT record at _mta-sts.receiver.example, and after it the policy file" in found.words
+    )
+    # Caches quote it longer than it could be fetched: that lasted until the change.
     found = step(rules.WITHDRAWN, *daily(policy=NONE), served=(before,))
-    assert found.words.endswith(f"until {END + dt.timedelta(days=7)}.")
-    assert step(rules.WITHDRAWN, *daily(policy=NONE), served=()).words.endswith("older policy.")
+    assert found.words.startswith("Delete it: ")
+    assert found.words.endswith("The last day on which the file had to be served was 2026-01-08.")
+    ageless = step(rules.WITHDRAWN, *daily(policy=NONE), served=())
+    assert ageless.words.startswith("Keep serving the policy file for as long as the largest max_age")
+    assert ageless.publication is None
+
+
+def test_before_two_weeks_of_enforce_max_age_stays() -> None:
+    change = ON - dt.timedelta(days=6)
+    entries = (*daily(last=change - dt.timedelta(days=1)), *daily(change, policy=ENFORCE))
+    quotes = tuple(Sighting(one.day, one.voice, one.policy) for one in entries if one.policy)
+    found = step(rules.ENFORCING, *entries, sightings=quotes)
+    assert found.publication is None
+    assert found.words == (
+        "Wait until 2026-04-10, when 14 complete days since the switch are known, and keep max_age as it is."
+    )
+    other = step(rules.ENFORCING, *entries, sightings=quotes, mx_hosts=(MX1,), mx=(MX1, MX2, MX7))
+    assert published(other) == ("enforce", (MX1, MX2, MX7), WEEK)
+    assert other.words.startswith("Publish the other mx lines")

@@ -33,9 +33,7 @@ def test_the_day_that_is_named_comes_true(successful: int) -> None:
         found = on_day(BEGIN + number * DAY, entries)
         if found.name == READY:
             break
-        untils = [lack.by for lack in found.missing]
-        assert all(untils)
-        named.add(max(day for day in untils if day))
+        named.add(found.ready_on)
     assert named == {found.on}
 
 
@@ -79,6 +77,8 @@ def test_one_voice_lacks_another_one() -> None:
     found = on_day(ON, daily(BEGIN, signers=[GOOGLE], successful=40))
     lack = lacks(found)["too-few-reporters"]
     assert (lack.have, lack.need, lack.by, lack.options, lack.probe) == (1, 2, None, ("--reporters 1",), True)
+    assert found.ready_on is None
+    assert on_day(ON, daily(BEGIN)).ready_on is None
     three = on_day(ON, daily(BEGIN, signers=[GOOGLE], successful=40), thresholds=Thresholds(reporters=3))
     assert lacks(three)["too-few-reporters"].probe is False
     none = on_day(ON, daily(BEGIN, successful=0))

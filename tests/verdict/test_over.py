@@ -8,7 +8,20 @@ import pytest
 
 from dashboard.evidence import Acceptance, Entry, Policy, Repair, Sighting
 from dashboard.verdict import ENFORCING, ENFORCING_REFUSING, INSUFFICIENT, NOT_READY, READY, Reason, Verdict, decide
-from tests.verdict.worlds import END, ENFORCE, GOOGLE, MAILRU, MICROSOFT, ON, TESTING, daily, entry, evidence, failure
+from tests.verdict.worlds import (
+    END,
+    ENFORCE,
+    GOOGLE,
+    MAILRU,
+    MICROSOFT,
+    ON,
+    TESTING,
+    daily,
+    days,
+    entry,
+    evidence,
+    failure,
+)
 
 DAY = dt.timedelta(days=1)
 BAD = dt.date(2026, 3, 1)
@@ -78,6 +91,14 @@ def test_clean_sessions_must_outweigh_the_share_that_failed() -> None:
     also = entry(BAD, MICROSOFT, 0, failure("certificate-expired", 20))
     assert on_day(BAD + 17 * DAY, *month(), rare, also).name == NOT_READY
     assert on_day(BAD + 6 * DAY, *month(), also).name == INSUFFICIENT
+
+
+def test_overlapping_details_are_no_more_than_the_total_when_they_are_over() -> None:
+    # Mail.ru: two details for one failed session.
+    twice = entry(BAD, MAILRU, 9, failure("certificate-expired"), failure("validation-failure"), failed=1)
+    clean = [entry(BAD + number * DAY, MAILRU, 20) for number in range(1, 8)]
+    found = on_day(BAD + 8 * DAY, *month(), twice, *clean)
+    assert (found.name, found.refused, reason(found, "refused-until").figure) == (INSUFFICIENT, 1, 1)
 
 
 def test_a_fault_that_comes_back_begins_anew() -> None:
@@ -229,7 +250,7 @@ def test_a_change_of_the_hosts_after_the_fault_begins_the_clock() -> None:
     change = BAD + 4 * DAY
     entries = [one for one in month(other) if one.day < change]
     lost = [
-        entry(change - DAY, voice, 0, failure("sts-policy-fetch-error", 9, mx=""), policy=None)
+        entry(change - 3 * DAY, voice, 0, failure("sts-policy-fetch-error", 9, mx=""), policy=None)
         for voice in (GOOGLE, MICROSOFT)
     ]
     entries += [one for one in month() if one.day >= change]
@@ -255,3 +276,18 @@ def test_who_leaves_out_the_mode_quotes_nothing() -> None:
     found = on_day(BAD + 3 * DAY, *month(), expired(BAD, MAILRU, policy=modeless))
     assert (found.name, found.mode, found.refused, found.reporters) == (NOT_READY, "testing", 10, 2)
     assert reason(found, "policy-not-quoted").figure == 30
+
+
+def test_one_sender_whose_caches_alternate_moves_nothing() -> None:
+    """Google's caches hold testing and enforce in turn, for weeks; Microsoft enforces."""
+    mixed = [
+        entry(day, GOOGLE, 20, policy=ENFORCE if number % 3 else TESTING)
+        for number, day in enumerate(days(SWITCH, dt.date(2026, 4, 20)))
+    ]
+    steady = [one for one in switched() if one.voice == MICROSOFT or one.day < SWITCH]
+    entries = [*steady, *mixed]
+    for after in range(1, 40):
+        day = SWITCH + after * DAY
+        found = on_day(day, *entries, **quoting(*(one for one in entries if one.day < day)))
+        # On the day of the switch Google's first cache still said testing; Microsoft had changed.
+        assert (found.name, found.current and found.current.mode_since) == (ENFORCING, SWITCH), after

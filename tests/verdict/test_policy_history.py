@@ -44,22 +44,29 @@ def seen(**reporters: str) -> Evidence:
         # a large sender has a cache for each machine
         ({"a": "TTTBBB"}, "enforce", 3),
         ({"a": "TTTBBEBE"}, "enforce", 3),
-        # rolled back after two days, while b keeps the newer policy: believed when it is quoted alone for three days
-        ({"a": "TTTEETT", "b": "TTTTEEE"}, "enforce", 3),
-        ({"a": "TTTEETTT", "b": "TTTTEEEE"}, "testing", 5),
-        ({"a": "TTTEEBBTT"}, "enforce", 3),
-        ({"a": "TTTEEBBTTT"}, "testing", 5),
+        # rolled back after two days, while b keeps the newer policy: believed when it is quoted alone for five days
+        ({"a": "TTTEETTTT", "b": "TTTTEEEEE"}, "enforce", 3),
+        ({"a": "TTTEETTTTT", "b": "TTTTEEEEEE"}, "testing", 5),
+        ({"a": "TTTEEBBTTTT"}, "enforce", 3),
+        ({"a": "TTTEEBBTTTTT"}, "testing", 5),
+        # ... or for two days by two voices
+        ({"a": "TTTEET", "b": "TTTEET"}, "enforce", 3),
+        ({"a": "TTTEETT", "b": "TTTEETT"}, "testing", 5),
+        ({"a": "TTTEETT", "b": "TTTTEEETT"}, "testing", 5),
+        ({"a": "TTTE" + "T" * 4 + "E" * 9, "b": "T" * 9 + "E" * 8}, "enforce", 3),
         # one sender whose caches alternate
         ({"a": "TTT" + "ET" * 10}, "enforce", 3),
         ({"a": "TTT" + "ETT" * 7}, "enforce", 3),
         ({"a": "TTT" + "EETT" * 6, "b": "T" * 27}, "enforce", 3),
         ({"a": "TTT" + "EEETTT" * 3 + "E"}, "enforce", 3),
         ({"a": "TTT" + "EEETTT" * 4}, "enforce", 3),
-        ({"a": "TTT" + "EEETTT" * 4 + "T"}, "testing", 24),
+        ({"a": "TTT" + "EEETTT" * 4 + "T"}, "enforce", 3),
+        ({"a": "TTT" + "EEEEETTTTT" * 2 + "EE"}, "enforce", 3),
+        ({"a": "TTT" + "EEEEETTTTT" * 3}, "enforce", 3),
         ({"a": "BBBT"}, "testing", 0),
         # back to testing for long, and to enforce again
-        ({"a": "TTT" + "E" * 5 + "T" * 16 + "EE"}, "testing", 8),
-        ({"a": "TTT" + "E" * 5 + "T" * 16 + "EEE"}, "enforce", 24),
+        ({"a": "TTT" + "E" * 5 + "T" * 16 + "EEEE"}, "testing", 8),
+        ({"a": "TTT" + "E" * 5 + "T" * 16 + "EEEEE"}, "enforce", 24),
         # the id was changed for one sender only: it holds all the same
         ({"a": "T" * 5 + "E" * 35, "b": "T" * 40, "c": "T" * 40}, "enforce", 5),
         # a new reporter with an old cache changes nothing

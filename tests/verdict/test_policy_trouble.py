@@ -97,6 +97,13 @@ def test_what_was_broken_and_is_over_holds_up_the_clock() -> None:
     assert judge(*daily(LONG), *broken, acceptances=(word,)).name == READY
 
 
+def test_three_days_of_one_voice_lie_within_a_week() -> None:
+    spread = [lost(20), lost(17), lost(13)]
+    assert judge(*daily(LONG), *spread).name == READY
+    found = judge(*daily(LONG), lost(20), lost(17), lost(14))
+    assert (found.name, reason(found, "clean-days").since) == (INSUFFICIENT, ON - 13 * DAY)
+
+
 def test_repaired_errors_no_longer_break() -> None:
     broken = [lost(2), lost(2, MICROSOFT)]
     assert judge(*daily(LONG), *broken).name == POLICY_BROKEN
@@ -144,6 +151,17 @@ def test_a_report_that_holds_both_is_no_absence() -> None:
     # Nor are two reports of one day, one of which quotes it.
     apart = [msgspec.structs.replace(one, report="other") for one in both]
     assert judge(*daily(LONG), *apart).name == READY
+
+
+def test_a_report_that_quotes_nothing_and_finds_none_is_no_absence() -> None:
+    known = [one for one in daily(LONG) if one.voice != GOOGLE or one.day < ON - 7 * DAY]
+    mixed = [
+        one
+        for ago in range(1, 8)
+        for one in (entry(ON - ago * DAY, GOOGLE, 20, policy=None, report=str(ago)), absent(ago, report=str(ago)))
+    ]
+    assert judge(*known, *mixed).name == READY
+    assert judge(*known, *(one for one in mixed if one.policy_type != "sts")).name == POLICY_BROKEN
 
 
 def test_accepted_and_repaired_absences() -> None:

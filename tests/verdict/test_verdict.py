@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dashboard import verdict, verdict_words
+from dashboard import reason_words, verdict
 from dashboard.evidence import Acceptance, Entry, Policy, Sighting, StatedPolicy, Thresholds
 from dashboard.verdict import (
     ENFORCING,
@@ -236,8 +236,8 @@ def test_what_caches_refuse_after_a_roll_back(now: Policy) -> None:
     reason = found.reasons[0]
     assert (reason.code, reason.figure, reason.until) == ("refused-by-older-policy", 3, ON + DAY)
     assert reason.names == ("Microsoft Corporation",)
-    assert "3 sessions" in verdict_words.reason(reason)
-    assert verdict_words.reason(reason).endswith(f"Their caches hold it until {ON + DAY} at the latest.")
+    assert "3 sessions" in reason_words.in_words(reason, found)
+    assert reason_words.in_words(reason, found).endswith(f"their caches may hold it until {ON + DAY}.")
 
 
 def test_it_is_over_when_the_newest_days_are_clean() -> None:
@@ -255,9 +255,12 @@ def test_it_is_over_when_the_newest_days_are_clean() -> None:
 def test_an_older_policy_of_unknown_age() -> None:
     ageless = msgspec.structs.replace(ENFORCE, max_age=None)
     refused = entry(ON - 2 * DAY, MICROSOFT, 5, failure("certificate-expired", 3), policy=ageless)
-    (reason, *_) = rolled_back(refused, old=ageless).reasons
+    found = rolled_back(refused, old=ageless)
+    (reason, *_) = found.reasons
     assert (reason.code, reason.until) == ("refused-by-older-policy", None)
-    assert verdict_words.reason(reason).endswith("(Microsoft Corporation).")
+    assert reason_words.in_words(reason, found).endswith(
+        "(Microsoft Corporation): their caches hold it for as long as its max_age, which nobody quoted."
+    )
 
 
 def test_the_newest_days_accuse_and_do_not_prove() -> None:

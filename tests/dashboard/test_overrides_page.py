@@ -1,4 +1,4 @@
-"""The operator's word on a page: forms that change a real verdict, who may use them, and strangers' text in them."""
+"""Overrides on a page: forms that change a real verdict, who may use them, and strangers' text in them."""
 
 import datetime as dt
 from collections.abc import Callable, Iterator
@@ -12,9 +12,18 @@ from dashboard.evidence import NO_MX
 from dashboard.queries.selection import Scope
 from dashboard.views import acts
 from dashboard.views.visit import Visit
-from ingest import database, operator_word
+from ingest import database, overrides
 from ingest import settings as settings_module
-from ingest.operator_word import AcceptedCause, EnteredPolicy, MxHosts, OwnThresholds, Word
+from ingest.overrides import (
+    AcceptedCause,
+    BelievedVoice,
+    DismissedVoice,
+    EnteredPolicy,
+    MxHosts,
+    Override,
+    OwnThresholds,
+    RepairedCause,
+)
 from tests.reports import detail, entry
 from tests.support import ROOT
 from tests.verdict.test_from_the_database import DAY, ENFORCE, TESTING, World
@@ -51,7 +60,7 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     def run(scope: str = "*", user: str = "alice", domain: str = DOMAIN) -> AppTest:
         monkeypatch.setenv("TEST_SCOPE", scope)
         monkeypatch.setenv("TEST_USER", user)
-        app = AppTest.from_file(str(ROOT / "tests" / "dashboard" / "word_page.py"), default_timeout=60)
+        app = AppTest.from_file(str(ROOT / "tests" / "dashboard" / "override_page.py"), default_timeout=60)
         app.query_params["domain"] = domain
         return app.run()
 
@@ -80,12 +89,12 @@ def said(app: AppTest) -> str:
     return "\n".join(str(element.value) for kind in kinds for element in kind)
 
 
-def words(world: World) -> list[Word]:
-    return operator_word.words(world.engine)
+def given(world: World) -> list[Override]:
+    return overrides.given(world.engine)
 
 
 # The forms in their order: each has a note of its own.
-ACCEPT, THRESHOLDS, POLICY = 0, 1, 2
+ACCEPT, REPAIRED, VOICE, THRESHOLDS, POLICY = range(5)
 
 
 def test_a_cause_is_accepted_and_taken_back(world: World, open_page: Open) -> None:
@@ -97,23 +106,24 @@ def test_a_cause_is_accepted_and_taken_back(world: World, open_page: Open) -> No
     write(app, "text_input", "Note", "they know about it")
     press(app, "Accept this cause")
     assert app.title[0].value == "ready"
-    what = "Accepted: Certificate expired at mx1.receiver.example, reported by Google Inc."
+    what = "Accepted: Certificate expired at mx1.receiver.example, reported by google.com"
     assert app.success[0].value == "Kept. The verdict now: **Ready for enforce**."
     assert said(app).count(what) == 2, "what was done, and what is in force"
     assert "they know about it" in said(app)
-    assert f"By alice, since {TODAY} (today), until {TODAY + 30 * DAY}" in said(app)
+    covers = f"covers 1 session of 1 voice since {TODAY - 5 * DAY}"
+    assert f"By alice, since {TODAY} (today), until {TODAY + 30 * DAY}; {covers}" in said(app)
     assert "No cause stands against the switch now." in said(app)
-    (word,) = words(world)
-    assert word.content == AcceptedCause("certificate-expired", "mx1.receiver.example", "Google Inc.")
+    (word,) = given(world)
+    assert word.content == AcceptedCause("certificate-expired", "mx1.receiver.example", "google.com")
     assert (word.author, word.until) == ("alice", TODAY + 30 * DAY)
     write(app, "text_input", "Why (may stay empty)", "it was ours")
-    press(app, "Take this word back")
+    press(app, "Take this override back")
     assert app.title[0].value == "not-ready"
     assert app.success[0].value == "Taken back. The verdict now: **Not ready for enforce**."
     assert "None is in force." in said(app)
     row = app.dataframe[0].value.iloc[0]
     assert (row["how"], row["by"], row["why"]) == ("Taken back", "alice", "it was ours")
-    assert app.expander[0].label == "Past words (1)"
+    assert app.expander[0].label == "Past overrides (1)"
 
 
 def test_a_cause_without_a_host_for_good(world: World, open_page: Open) -> None:
@@ -127,7 +137,7 @@ def test_a_cause_without_a_host_for_good(world: World, open_page: Open) -> None:
     write(app, "text_input", "Note", "x")
     control(app, "segmented_control", "Holds for").set_value("")  # type: ignore[attr-defined]
     press(app, "Accept this cause")
-    (word,) = words(world)
+    (word,) = given(world)
     assert (word.content, word.until) == (AcceptedCause("starttls-not-supported", NO_MX), None)
     assert "until taken back" in said(app)
 
@@ -136,24 +146,65 @@ def test_a_note_is_needed(world: World, open_page: Open) -> None:
     app = press(open_page(), "Accept this cause")
     assert "This was not kept." in said(app)
     assert "a note is needed" in said(app)
-    assert words(world) == []
+    assert given(world) == []
+
+
+def test_a_cause_was_repaired(world: World, open_page: Open) -> None:
+    app = open_page()
+    control(app, "date_input", "Repaired on (UTC)").set_value(TODAY - 4 * DAY)  # type: ignore[attr-defined]
+    write(app, "text_input", "Note", "renewed", REPAIRED)
+    press(app, "It was repaired")
+    assert app.title[0].value == "insufficient-evidence", "14 clean days are to come"
+    assert f"Repaired on {TODAY - 4 * DAY}: Certificate expired at mx1.receiver.example" in said(app)
+    (override,) = given(world)
+    assert override.content == RepairedCause(TODAY - 4 * DAY, "certificate-expired", "mx1.receiver.example")
+    assert override.until is None
+
+
+def test_a_reporter_is_believed_and_dismissed(world: World, open_page: Open) -> None:
+    one = detail("starttls-not-supported", 1)
+    world.report(TODAY - 5 * DAY, "new.example", entry(5, 1, one, policy_string=TESTING))
+    app = open_page()
+    assert control(app, "selectbox", "Reporter").options == [  # type: ignore[attr-defined]
+        "new.example: new",
+        "google.com (Google Inc.): known",
+        "microsoft.com (Microsoft Corporation): known",
+    ]
+    write(app, "text_input", "Note", "our customer", VOICE)
+    press(app, "Believe it")
+    assert "Believed: new.example" in said(app)
+    assert control(app, "selectbox", "Reporter").options[-1] == "new.example: known"  # type: ignore[attr-defined]
+    write(app, "selectbox", "Reporter", "new.example")
+    write(app, "text_input", "Note", "after all not", VOICE)
+    press(app, "Dismiss it")
+    assert "new.example: dismissed" in control(app, "selectbox", "Reporter").options  # type: ignore[attr-defined]
+    assert [override.content for override in given(world)] == [
+        BelievedVoice("new.example"),
+        DismissedVoice("new.example"),
+    ]
 
 
 def test_thresholds_are_set(world: World, open_page: Open) -> None:
     app = open_page()
-    write(app, "number_input", "Refused at most, %", 2.5)
+    write(app, "text_input", "Refused at most", "2.5%")
     write(app, "number_input", "Independent reporters", 1)
     write(app, "text_input", "Note", "a small domain", THRESHOLDS)
     press(app, "Set these thresholds")
-    (word,) = words(world)
+    (word,) = given(world)
     assert (word.content, word.until) == (OwnThresholds(bound=0.025, reporters=1), None)
     assert "Own thresholds: at most 2.5 % refused, 1 independent reporter" in said(app)
     # The form shows what holds now; what is not changed is not said again.
-    assert control(app, "number_input", "Refused at most, %").value == 2.5  # type: ignore[attr-defined]
+    assert control(app, "text_input", "Refused at most").value == "2.5 %"  # type: ignore[attr-defined]
     write(app, "text_input", "Note", "x", THRESHOLDS)
     press(app, "Set these thresholds")
     assert "no threshold is given" in said(app)
-    assert len(words(world)) == 1
+    write(app, "text_input", "Confidence", "much")
+    press(app, "Set these thresholds")
+    assert "'much' is no share: write it as 0.02 or 2%" in said(app)
+    assert len(given(world)) == 1
+    write(app, "text_input", "Confidence", "0.9")
+    press(app, "Set these thresholds")
+    assert [override.content for override in given(world)][1:] == [OwnThresholds(confidence=0.9)]
 
 
 def test_a_policy_is_entered(world: World, open_page: Open) -> None:
@@ -168,9 +219,9 @@ def test_a_policy_is_entered(world: World, open_page: Open) -> None:
     assert "Senders can read it: mode enforce." in said(app)
     write(app, "text_input", "Note", "switched today", POLICY)
     press(app, "Enter it")
-    assert app.title[0].value == "enforcing-refusing"
-    assert "The verdict now: **Mail is being refused**." in said(app)
-    (word,) = words(world)
+    assert app.title[0].value == "enforcing", "what failed before the switch is history"
+    assert "The verdict now: **Enforcing**." in said(app)
+    (word,) = given(world)
     assert word.content == EnteredPolicy("\n".join(ENFORCE), ("mx1.receiver.example",))
 
 
@@ -179,7 +230,7 @@ def test_mx_hosts_alone(world: World, open_page: Open) -> None:
     write(app, "text_area", "MX hosts, one a line (may stay empty)", "mx1.receiver.example\nmx2.receiver.example")
     write(app, "text_input", "Note", "x", POLICY)
     press(app, "Enter it")
-    (word,) = words(world)
+    (word,) = given(world)
     assert word.content == MxHosts(("mx1.receiver.example", "mx2.receiver.example"))
 
 
@@ -187,13 +238,13 @@ def test_who_may_see_a_domain_may_speak_about_it(world: World, open_page: Open) 
     app = open_page(scope=f"{DOMAIN} *.other.example", user="customer@example.com")
     write(app, "text_input", "Note", "known")
     press(app, "Accept this cause")
-    (word,) = words(world)
+    (word,) = given(world)
     assert word.author == "customer@example.com"
 
 
 def test_about_other_domains_nothing_is_shown_and_nothing_can_be_said(world: World, open_page: Open) -> None:
-    operator_word.give(
-        world.engine, DOMAIN, AcceptedCause("x", organization="Secret"), "secret", "operator", dt.datetime.now(dt.UTC)
+    overrides.give(
+        world.engine, DOMAIN, AcceptedCause("x", voice="Secret"), "secret", "operator", dt.datetime.now(dt.UTC)
     )
     app = open_page(scope="other.example", user="customer@example.com")
     assert "Secret" not in said(app)
@@ -219,9 +270,10 @@ def test_hostile_text_stays_text(world: World, open_page: Open) -> None:
     one = detail(evil, 3, receiving_mx_hostname=evil)
     world.report(TODAY - 6 * DAY, "evil.example", entry(5, 3, one, policy_string=TESTING), trust="verified")
     now = dt.datetime.now(dt.UTC)
-    operator_word.give(world.engine, DOMAIN, AcceptedCause("x", "y", evil), evil, evil, now)
-    gone = operator_word.give(world.engine, DOMAIN, AcceptedCause(evil), evil, evil, now)
-    operator_word.withdraw(world.engine, DOMAIN, gone, evil, evil, now)
+    overrides.give(world.engine, DOMAIN, BelievedVoice("evil.example"), evil, evil, now)
+    overrides.give(world.engine, DOMAIN, AcceptedCause("x", "y", evil), evil, evil, now)
+    gone = overrides.give(world.engine, DOMAIN, AcceptedCause(evil), evil, evil, now)
+    overrides.withdraw(world.engine, DOMAIN, gone, evil, evil, now)
     app = open_page()
     assert not app.exception
     hostile = [

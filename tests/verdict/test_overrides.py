@@ -14,16 +14,27 @@ from typer.testing import CliRunner
 from dashboard import export, verdicts
 from dashboard.cli import app
 from dashboard.evidence import NO_MX
-from dashboard.operator_word import EXPIRED, IN_FORCE, REPLACED, TAKEN_BACK, state
-from dashboard.queries import operator_word as queries
+from dashboard.overrides import EXPIRED, IN_FORCE, REPLACED, TAKEN_BACK, state, with_overrides
+from dashboard.queries import overrides as queries
 from dashboard.queries.evidence import evidence_of
 from dashboard.queries.selection import EVERYTHING, Scope
-from dashboard.verdict import ENFORCING, ENFORCING_REFUSING, INSUFFICIENT, NOT_READY, POLICY_BROKEN, READY
+from dashboard.verdict import ENFORCING, ENFORCING_REFUSING, INSUFFICIENT, NOT_READY, POLICY_BROKEN, READY, decide
 from dashboard.verdict_words import sentence
-from ingest import database, models, operator_word
-from ingest.operator_word import AcceptedCause, Content, EnteredPolicy, MxHosts, NotFound, OwnThresholds, Refused
+from ingest import database, models, overrides
+from ingest.overrides import (
+    AcceptedCause,
+    BelievedVoice,
+    Content,
+    DismissedVoice,
+    EnteredPolicy,
+    MxHosts,
+    NotFound,
+    OwnThresholds,
+    Refused,
+    RepairedCause,
+)
 from tests.reports import detail, entry
-from tests.verdict.test_from_the_database import DAY, ENFORCE, ON, OTHER, TESTING, World, codes, world
+from tests.verdict.test_from_the_database import DAY, ENFORCE, ON, OTHER, SIGNERS, TESTING, World, codes, world
 
 __all__ = ["world"]
 
@@ -37,11 +48,17 @@ def at(day: dt.date, hour: int = 12, minute: int = 0, second: int = 0) -> dt.dat
 
 def give(world: World, content: Content, now: dt.datetime | None = None, **more: Any) -> str:
     arguments = {"domain": DOMAIN, "note": "known", "who": "alice"} | more
-    return operator_word.give(world.engine, content=content, now=now or at(ON), **arguments)
+    return overrides.give(world.engine, content=content, now=now or at(ON), **arguments)
 
 
 def take_back(world: World, key: str, now: dt.datetime, who: str = "bob", note: str = "") -> int:
-    return operator_word.withdraw(world.engine, DOMAIN, key, note, who, now)
+    return overrides.withdraw(world.engine, DOMAIN, key, note, who, now)
+
+
+def states(world: World) -> list[str]:
+    """Of the overrides given, oldest first."""
+    given = overrides.given(world.engine)
+    return [state(override, given, ON) for override in given]
 
 
 def file(lines: Iterable[str]) -> str:
@@ -75,12 +92,12 @@ def test_an_accepted_cause_no_longer_blocks(world: World) -> None:
     [
         (AcceptedCause(result_type="certificate-expired"), False),
         (AcceptedCause(mx_host="mx1.receiver.example"), False),
-        (AcceptedCause(organization="Google Inc."), False),
-        (AcceptedCause("certificate-expired", "mx1.receiver.example", "Google Inc."), False),
+        (AcceptedCause(voice="google.com"), False),
+        (AcceptedCause("certificate-expired", "mx1.receiver.example", "google.com"), False),
         (AcceptedCause("certificate-host-mismatch"), True),
         (AcceptedCause("certificate-expired", "mx2.receiver.example"), True),
         (AcceptedCause("certificate-expired", NO_MX), True),
-        (AcceptedCause("certificate-expired", "mx1.receiver.example", "Microsoft Corporation"), True),
+        (AcceptedCause("certificate-expired", "mx1.receiver.example", "microsoft.com"), True),
     ],
 )
 def test_what_it_covers(world: World, accepted: AcceptedCause, blocks: bool) -> None:
@@ -102,9 +119,12 @@ def test_failures_without_a_host_are_accepted_apart_from_those_with_one(world: W
 def test_an_unusable_policy_can_be_accepted_too(world: World) -> None:
     world.clean(ON - 30 * DAY, ON - DAY)
     fetch = entry(0, 4, detail("sts-policy-fetch-error", 4, receiving_mx_hostname=...), policy_string=...)
-    world.report(ON - 6 * DAY, "microsoft.com", fetch)
+    for ago in (4, 5, 6):
+        world.report(ON - ago * DAY, "microsoft.com", fetch)
     assert world.verdict().name == POLICY_BROKEN
-    give(world, AcceptedCause("sts-policy-fetch-error", organization="Microsoft Corporation"))
+    give(world, AcceptedCause("sts-policy-fetch-error", voice="google.com"))
+    assert world.verdict().name == POLICY_BROKEN
+    give(world, AcceptedCause("sts-policy-fetch-error", voice="microsoft.com"))
     assert world.verdict().name == READY
 
 
@@ -118,13 +138,95 @@ def test_refused_mail_that_was_accepted_is_not_called_delivered(world: World) ->
     assert "their sessions are refused all the same" in sentence(found)
 
 
+def test_a_row_that_names_an_organisation_is_read_as_its_voice(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY)
+    failing(world, detail("certificate-expired", 1))
+    earlier = {"policy_domain": DOMAIN, "kind": "accept", "given_at": at(ON)}
+    names = ["Google LLC", "mail.Google.com", "Microsoft Corporation", "Some Mailer GmbH", "!?"]
+    with world.engine.begin() as connection:
+        for number, name in enumerate(names):
+            content = json.dumps({"result_type": "certificate-expired", "organization": name})
+            connection.execute(
+                sa.insert(models.operator_word).values(earlier | {"word_key": str(number), "content": content})
+            )
+    read = [override.content for override in overrides.given(world.engine)]
+    voices = ["google.com", "google.com", "microsoft.com", "some mailer", "!?"]
+    assert read == [AcceptedCause("certificate-expired", "", voice) for voice in voices]
+    assert world.verdict().name == READY
+    for number in (0, 1):
+        take_back(world, str(number), at(ON, 13))
+    assert world.verdict().name == NOT_READY, "what is left is about others"
+
+
+def test_a_voice_known_by_its_name_is_accepted_under_its_domain_too(world: World) -> None:
+    """Somebody accepted what a file without a signature said; since then the same sender's signed mail ties its name."""
+    world.clean(ON - 60 * DAY, ON - DAY)
+    for ago in range(60, 0, -1):
+        world.report(ON - ago * DAY, "mailer.example", entry(5, 0, policy_string=TESTING))
+    failing(world, detail("certificate-expired", 1), signer="mailer.example")
+    (evidence,) = evidence_of(world.engine, EVERYTHING, [DOMAIN], ON, verdicts.thresholds(world.settings))
+    tied = msgspec.structs.replace(evidence, aliases={"some mailer": "mailer.example"})
+    give(world, AcceptedCause("certificate-expired", voice="some mailer"))
+    (given,) = overrides.given(world.engine)
+    limits = verdicts.thresholds(world.settings)
+    assert [decide(with_overrides(one, [given], limits)).name for one in (evidence, tied)] == [NOT_READY, READY]
+
+
+# Repaired causes
+
+
+def test_what_was_repaired_no_longer_blocks_and_blocks_again_later(world: World) -> None:
+    world.clean(ON - 60 * DAY, ON - DAY)
+    failing(world, detail("certificate-expired", 1), day=ON - 4 * DAY)
+    assert world.verdict().name == NOT_READY
+    repair = give(world, RepairedCause(ON - 5 * DAY, "certificate-expired", "mx1.receiver.example"))
+    assert world.verdict().name == NOT_READY, "it failed after that day"
+    give(world, RepairedCause(ON - 4 * DAY, "certificate-expired", "mx2.receiver.example"), at(ON, 13))
+    assert world.verdict().name == NOT_READY, "another host"
+    give(world, RepairedCause(ON - 4 * DAY, "certificate-expired", "mx1.receiver.example"), at(ON, 14))
+    found = world.verdict()
+    assert (found.name, codes(found), remarks(found)["repaired-sessions"]) == (INSUFFICIENT, ["clean-days"], 1)
+    failing(world, detail("certificate-expired", 1), day=ON - 2 * DAY)
+    assert world.verdict().name == NOT_READY
+    assert states(world) == [REPLACED, IN_FORCE, IN_FORCE]
+    assert take_back(world, repair, at(ON, 15)) == 1
+
+
+# Voices
+
+
+def test_a_newcomer_is_believed_and_dismissed(world: World) -> None:
+    world.clean(ON - 30 * DAY, ON - DAY)
+    failing(world, detail("certificate-expired", 1), signer="new.example")
+    before = world.verdict()
+    assert (before.name, [one.voice for one in before.newcomers]) == (READY, ["new.example"])
+    give(world, BelievedVoice("new.example"), at(ON, 1))
+    assert (world.verdict().name, world.verdict().newcomers) == (NOT_READY, ())
+    dismissed = give(world, DismissedVoice("new.example"), at(ON, 2))
+    assert (world.verdict().name, world.verdict().newcomers) == (READY, ())
+    give(world, DismissedVoice("google.com"), at(ON, 3))
+    assert codes(world.verdict()) == ["too-few-reporters"], "a known voice can be dismissed as well"
+    assert states(world) == [REPLACED, IN_FORCE, IN_FORCE]
+    take_back(world, dismissed, at(ON, 4))
+    give(world, BelievedVoice("google.com"), at(ON, 5))
+    assert world.verdict().name == NOT_READY, "believed again"
+
+
+def test_a_word_about_a_voice_holds_for_one_domain(world: World) -> None:
+    for name in (DOMAIN, "other.example"):
+        world.clean(ON - 30 * DAY, ON - DAY, policy_domain=name)
+    give(world, DismissedVoice("google.com"))
+    assert [world.verdict(domain=name).name for name in (DOMAIN, "other.example")] == [INSUFFICIENT, READY]
+
+
 # Thresholds
 
 
 def test_thresholds_of_a_domain(world: World) -> None:
     world.clean(ON - 30 * DAY, ON - DAY, ["google.com"])
+    give(world, OwnThresholds(bound=0.001))
     assert codes(world.verdict()) == ["too-few-reporters", "too-few-sessions"]
-    give(world, OwnThresholds(bound=0.02))
+    give(world, OwnThresholds(bound=0.02), at(ON, 12, 30))
     assert codes(world.verdict()) == ["too-few-reporters"]
     give(world, OwnThresholds(reporters=1), at(ON, 13))
     found = world.verdict()
@@ -132,8 +234,9 @@ def test_thresholds_of_a_domain(world: World) -> None:
     assert [one.names for one in found.reasons if one.code == "own-thresholds"] == [("bound", "reporters")]
     give(world, OwnThresholds(bound=0.001, window_days=7, late_days=0, confidence=0.99), at(ON, 14))
     found = world.verdict()
-    assert (found.name, found.window.start, found.window.end) == (INSUFFICIENT, ON - 7 * DAY, ON - DAY)
-    assert found.bound == pytest.approx(1 - (1 - 0.99) ** (1 / 140))
+    # As far back as there is evidence, because a week is not enough.
+    assert (found.name, found.window.start, found.window.end) == (INSUFFICIENT, ON - 30 * DAY, ON - DAY)
+    assert found.bound == pytest.approx(1 - (1 - 0.99) ** (1 / 600))
 
 
 def test_the_confidence_is_said(world: World) -> None:
@@ -174,8 +277,12 @@ def test_a_bound_next_to_nothing_is_no_accident(world: World) -> None:
 
 def test_a_policy_entered_by_hand_outranks_what_reports_still_quote(world: World) -> None:
     world.clean(ON - 30 * DAY, ON - DAY)
-    failing(world, detail("certificate-expired", 1))
     give(world, EnteredPolicy(file(ENFORCE)), at(ON - 2 * DAY))
+    assert world.verdict().name == ENFORCING
+    # What failed before the switch is history; what fails after it while caches still say testing will be refused.
+    failing(world, detail("certificate-expired", 1), day=ON - 4 * DAY)
+    assert world.verdict().name == ENFORCING
+    failing(world, detail("certificate-expired", 1), day=ON - DAY)
     found = world.verdict()
     assert (found.name, found.mode, remarks(found)["stated-policy"]) == (ENFORCING_REFUSING, "enforce", 2)
     assert found.current is not None
@@ -186,7 +293,7 @@ def test_a_policy_with_other_hosts_begins_the_count_anew(world: World) -> None:
     world.clean(ON - 30 * DAY, ON - DAY)
     give(world, EnteredPolicy(file(OTHER)), at(ON - 3 * DAY))
     found = world.verdict()
-    assert codes(found) == ["too-few-days", "too-few-reporters", "too-few-sessions"]
+    assert codes(found) == ["clean-days", "too-few-reporters", "too-few-sessions"]
     assert found.current is not None
     assert found.current.since == ON - 3 * DAY
 
@@ -205,10 +312,12 @@ def test_hosts_that_the_entered_policy_does_not_cover(world: World) -> None:
     world.clean(ON - 30 * DAY, ON - DAY)
     give(world, MxHosts(("mx1.receiver.example", "Backup.receiver.example.")))
     found = world.verdict()
-    assert (found.name, found.mx_without_evidence) == (READY, ("backup.receiver.example", "mx1.receiver.example"))
+    assert (found.name, found.mx_without_evidence) == (NOT_READY, ("backup.receiver.example", "mx1.receiver.example"))
+    assert (codes(found), found.mx_missing) == (["mx-missing"], ("backup.receiver.example",))
     give(world, EnteredPolicy(file(TESTING)), at(ON, 13))
-    (fault,) = [reason for reason in world.verdict().reasons if reason.blocking]
-    assert (world.verdict().name, "backup.receiver.example" in fault.names[0]) == (POLICY_BROKEN, True)
+    assert (world.verdict().name, codes(world.verdict())) == (NOT_READY, ["mx-missing"])
+    give(world, EnteredPolicy(file(ENFORCE)), at(ON, 13, 30))
+    assert (world.verdict().name, codes(world.verdict())) == (POLICY_BROKEN, ["mx-missing"])
     give(world, EnteredPolicy(file(TESTING), ("mx1.receiver.example",)), at(ON, 14))
     assert world.verdict().name == READY, "the hosts named with the newer policy count"
 
@@ -263,14 +372,19 @@ def test_taking_back_leaves_the_days_before_as_they_were(world: World) -> None:
     past = [world.verdict(ON - ago * DAY) for ago in range(7, 2, -1)]
     assert take_back(world, key, at(ON - 2 * DAY, 0), note="it was ours") == 1
     assert [world.verdict(ON - ago * DAY) for ago in range(7, 2, -1)] == past
-    assert [world.verdict(ON - ago * DAY).name for ago in (3, 2, 1, 0)] == [READY, NOT_READY, NOT_READY, NOT_READY]
+    assert [world.verdict(ON - ago * DAY).name for ago in (3, 2, 1, 0)] == [
+        READY,
+        INSUFFICIENT,
+        INSUFFICIENT,
+        INSUFFICIENT,
+    ]
 
 
 def test_a_word_ends_after_its_last_day(world: World) -> None:
     world.clean(ON - 40 * DAY, ON - DAY)
     failing(world, detail("certificate-expired", 1), day=ON - 8 * DAY)
     give(world, EXPIRED_AT_MX1, at(ON - 4 * DAY), until=ON - 2 * DAY)
-    assert [world.verdict(ON - ago * DAY).name for ago in (5, 4, 2, 1)] == [NOT_READY, READY, READY, NOT_READY]
+    assert [world.verdict(ON - ago * DAY).name for ago in (5, 4, 2, 1)] == [NOT_READY, READY, READY, INSUFFICIENT]
     for content in (OwnThresholds(reporters=1), EnteredPolicy(file(ENFORCE))):
         give(world, content, at(ON - 4 * DAY, 13), until=ON - 2 * DAY)
     on, after = world.verdict(ON - 2 * DAY), world.verdict(ON - DAY)
@@ -295,23 +409,23 @@ def test_taking_back_brings_the_word_before_it_back(world: World) -> None:
 
 def test_words_are_added_and_never_changed(world: World) -> None:
     key = give(world, EXPIRED_AT_MX1, note=" not\0 ours\ud800 " + "x" * 2_000, who="al\0ice", until=ON + 9 * DAY)
-    (before,) = operator_word.words(world.engine)
+    (before,) = overrides.given(world.engine)
     assert (before.note, before.author) == ("not\ufffd ours? " + "x" * 989, "al\ufffdice")
     assert (before.domain, before.kind, before.given_at, before.until) == (DOMAIN, "accept", at(ON), ON + 9 * DAY)
     assert before.content == EXPIRED_AT_MX1
-    assert operator_word.withdraw(world.engine, "other.example", key, "", "mallory", at(ON, 13)) == 0
+    assert overrides.withdraw(world.engine, "other.example", key, "", "mallory", at(ON, 13)) == 0
     assert take_back(world, key, at(ON, 13), note="wrong host") == 1
     assert take_back(world, key, at(ON, 14), who="mallory") == 0
-    (after,) = operator_word.words(world.engine)
+    (after,) = overrides.given(world.engine)
     assert (after.withdrawn_at, after.withdrawn_by, after.withdrawal_note) == (at(ON, 13), "bob", "wrong host")
     assert msgspec.structs.replace(after, withdrawn_at=None, withdrawn_by="", withdrawal_note="") == before
     give(world, EXPIRED_AT_MX1, at(ON, 16))
-    assert len(operator_word.words(world.engine)) == 2
+    assert len(overrides.given(world.engine)) == 2
 
 
 def test_the_same_act_twice_is_one_word(world: World) -> None:
     assert give(world, EXPIRED_AT_MX1) == give(world, EXPIRED_AT_MX1)
-    assert len(operator_word.words(world.engine, DOMAIN)) == 1
+    assert len(overrides.given(world.engine, DOMAIN)) == 1
 
 
 @pytest.mark.parametrize(
@@ -319,18 +433,25 @@ def test_the_same_act_twice_is_one_word(world: World) -> None:
     [
         (AcceptedCause(), {}, "every failure"),
         (AcceptedCause("x" * 256), {}, "longer"),
+        (AcceptedCause("x", voice=" "), {}, "name a voice"),
+        (AcceptedCause("x", voice="x" * 256), {}, "name a voice"),
+        (RepairedCause(ON), {}, "every failure"),
+        (RepairedCause(ON + DAY, "x"), {}, "not there yet"),
+        (RepairedCause(ON, "x" * 256), {}, "longer"),
+        (BelievedVoice(""), {}, "name a voice"),
+        (DismissedVoice("x" * 256), {}, "name a voice"),
         (AcceptedCause(mx_host="x" * 254), {}, "longer"),
         (EXPIRED_AT_MX1, {"note": "  "}, "a note is needed"),
         (EXPIRED_AT_MX1, {"until": ON - DAY}, "must not lie before today"),
         (EXPIRED_AT_MX1, {"domain": ""}, "a policy domain"),
         (OwnThresholds(), {}, "no threshold"),
-        (OwnThresholds(bound=1.0), {}, "bound 1.0: input should be less than 1"),
-        (OwnThresholds(bound=float("nan")), {}, "bound nan"),
+        (OwnThresholds(bound=1.0), {}, "bound 100 %: input should be less than 1"),
+        (OwnThresholds(bound=float("nan")), {}, "bound nan %"),
         (OwnThresholds(reporters=0), {}, "reporters 0"),
         (OwnThresholds(window_days=91), {}, "window days 91"),
         (OwnThresholds(late_days=15), {}, "late days 15"),
-        (OwnThresholds(confidence=0.4), {}, "confidence 0.4"),
-        (OwnThresholds(confidence=1.0), {}, "confidence 1.0"),
+        (OwnThresholds(confidence=0.4), {}, "confidence 40 %"),
+        (OwnThresholds(confidence=1.0), {}, "confidence 100 %"),
         (EnteredPolicy(""), {}, "no policy file"),
         (EnteredPolicy("<html>404</html>"), {}, "no policy file"),
         (EnteredPolicy("mode: testing\n" + "x" * 65_536), {}, "larger than 65536"),
@@ -343,11 +464,11 @@ def test_the_same_act_twice_is_one_word(world: World) -> None:
 def test_what_cannot_be_a_word(world: World, content: Content, more: dict[str, Any], reason: str) -> None:
     with pytest.raises(Refused, match=reason):
         give(world, content, **more)
-    assert operator_word.words(world.engine) == []
+    assert overrides.given(world.engine) == []
 
 
 def test_there_is_an_end_to_words(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operator_word, "MOST_IN_FORCE", 2)
+    monkeypatch.setattr(overrides, "MOST_IN_FORCE", 2)
     keys = [give(world, EXPIRED_AT_MX1, at(ON, hour)) for hour in (1, 2)]
     with pytest.raises(Refused, match="take some back"):
         give(world, EXPIRED_AT_MX1, at(ON, 3))
@@ -361,25 +482,25 @@ def test_a_kind_of_a_later_version_is_passed_over(world: World) -> None:
     with world.engine.begin() as connection:
         later = {"word_key": "0" * 32, "kind": "probe", "content": "[1]", "given_at": at(ON), "policy_domain": DOMAIN}
         connection.execute(sa.insert(models.operator_word).values(later))
-    assert [word.kind for word in operator_word.words(world.engine)] == ["accept"]
+    assert [word.kind for word in overrides.given(world.engine)] == ["accept"]
     assert world.verdict().name == INSUFFICIENT
 
 
 def test_a_word_is_found_by_the_beginning_of_its_number(world: World) -> None:
     key = give(world, EXPIRED_AT_MX1)
-    assert operator_word.find(world.engine, f" {key[:8].upper()} ").key == key
+    assert overrides.find(world.engine, f" {key[:8].upper()} ").key == key
     give(world, EXPIRED_AT_MX1, at(ON, 13))
-    for beginning, words in (("", "several words"), ("%", "no word begins")):
+    for beginning, words in (("", "several overrides"), ("%", "no override begins")):
         with pytest.raises(NotFound, match=words):
-            operator_word.find(world.engine, beginning)
+            overrides.find(world.engine, beginning)
 
 
 def test_a_database_that_is_away_is_said_to_be() -> None:
     engine = database.open_engine("postgresql://starttally@127.0.0.1:1/x")
     for ask in (
-        lambda: operator_word.withdraw(engine, DOMAIN, "0", "", "alice", at(ON)),
-        lambda: operator_word.words(engine),
-        lambda: operator_word.give(engine, DOMAIN, EXPIRED_AT_MX1, "x", "alice", at(ON)),
+        lambda: overrides.withdraw(engine, DOMAIN, "0", "", "alice", at(ON)),
+        lambda: overrides.given(engine),
+        lambda: overrides.give(engine, DOMAIN, EXPIRED_AT_MX1, "x", "alice", at(ON)),
     ):
         with pytest.raises(database.DatabaseAway):
             ask()
@@ -395,7 +516,7 @@ def test_words_about_foreign_domains_are_not_seen(world: World) -> None:
     give(world, MxHosts(("mx.other.example",)), domain="other.example")
     for scope, seen in ((Scope(("other.example",)), 0), (Scope(("*.example",)), 1), (Scope(()), 0), (EVERYTHING, 1)):
         assert len(queries.in_force(world.engine, scope, DOMAIN, ON)) == seen
-        assert len(queries.every_word(world.engine, scope, DOMAIN, 9)) == seen
+        assert len(queries.every_override(world.engine, scope, DOMAIN, 9)) == seen
         assert world.verdict(scope=scope).mode == ("enforce" if seen else "")
 
 
@@ -408,7 +529,7 @@ def test_states_of_past_words(world: World) -> None:
     give(world, MxHosts(("mx1.example",)), at(ON - 4 * DAY))
     give(world, EnteredPolicy(file(TESTING), ("mx2.example",)), at(ON - 3 * DAY))
     in_force = queries.in_force(world.engine, EVERYTHING, DOMAIN, ON)
-    words = queries.every_word(world.engine, EVERYTHING, DOMAIN, 99)
+    words = queries.every_override(world.engine, EVERYTHING, DOMAIN, 99)
     states = [(word.kind, state(word, in_force, ON)) for word in reversed(words)]
     assert states == [
         ("accept", EXPIRED),
@@ -418,7 +539,7 @@ def test_states_of_past_words(world: World) -> None:
         ("mx-hosts", REPLACED),
         ("policy", IN_FORCE),
     ]
-    assert queries.every_word(world.engine, EVERYTHING, DOMAIN, 2) == words[:2]
+    assert queries.every_override(world.engine, EVERYTHING, DOMAIN, 2) == words[:2]
 
 
 # Exports
@@ -444,7 +565,7 @@ Said = Callable[..., Any]
 def said(world: World, monkeypatch: pytest.MonkeyPatch) -> Said:
     """Runs a command over the world's database."""
     monkeypatch.setenv("STARTTALLY_DATABASE_URL", world.settings.database_url)
-    monkeypatch.setattr("dashboard.word_cli.os_user", lambda: "alice")
+    monkeypatch.setattr("dashboard.override_cli.os_user", lambda: "alice")
 
     def run(*arguments: str, code: int = 0, typed: str | None = None) -> Any:
         answer = CliRunner().invoke(app, list(arguments), input=typed)
@@ -458,67 +579,86 @@ def test_a_word_on_the_command_line(world: World, said: Said) -> None:
     today = dt.datetime.now(dt.UTC).date()
     world.clean(today - 30 * DAY, today - DAY)
     failing(world, detail("certificate-expired", 1), day=today - 5 * DAY)
-    assert said("word", "list") == "no word is in force\n"
-    cause = ["--result-type", "certificate-expired", "--mx", "MX1.receiver.example.", "--reporter", "Google Inc."]
+    assert said("override", "list") == "no override is in force\n"
+    cause = ["certificate-expired", "--mx", "MX1.receiver.example.", "--voice", "Google Inc."]
     until = str(today + 3 * DAY)
-    given = said("word", "accept", "Receiver.example", *cause, "--note", "they know", "--until", until)
-    what = "Accepted: certificate-expired at mx1.receiver.example, reported by Google Inc."
-    key = given.split()[1]
+    given = said("override", "accept", "Receiver.example", *cause, "--note", "they know", "--until", until)
+    what = "Accepted: certificate-expired at mx1.receiver.example, reported by google.com"
+    key = given.split("kept: ")[1].split()[0]
+    covers = f"covers 1 session of 1 voice since {today - 5 * DAY}"
     assert given == (
+        "'Google Inc.' is the reporter google.com\n"
         f"kept: {key}  {what}\n"
+        f"    {covers}\n"
         "verdict of receiver.example today: not-ready (565 sessions, 1 would be refused) "
         "-> ready (565 sessions, 0 would be refused)\n"
     ).replace("not-ready (565", "not-ready (566")
     assert said("verdict", DOMAIN).startswith("receiver.example: ready\n")
-    line = f"{key}  receiver.example  {what}\n    in force, since {today} until {until}, by alice: they know\n"
-    assert said("word", "list") == said("word", "list", "receiver.example") == said("word", "list", "--all") == line
-    assert said("word", "list", "other.example") == "no word is in force\n"
-    back = said("word", "withdraw", key[:6], "--note", "repaired")
+    line = f"{key}  receiver.example  {what}\n    in force, since {today} until {until}, by alice: they know\n    {covers}\n"
+    assert (
+        said("override", "list")
+        == said("override", "list", "receiver.example")
+        == said("override", "list", "--all")
+        == line
+    )
+    assert said("override", "list", "other.example") == "no override is in force\n"
+    back = said("override", "withdraw", key[:6], "--note", "repaired")
     assert back.startswith(f"taken back: {key}  {what}\nverdict of receiver.example today: ready")
-    assert said("word", "list") == "no word is in force\n"
-    assert "    taken back, since" in said("word", "list", "--all")
-    assert said("word", "list", "--all").endswith("by alice: repaired\n")
-    assert "taken back before" in said("word", "withdraw", key, code=2)
+    assert said("override", "list") == "no override is in force\n"
+    assert "    taken back, since" in said("override", "list", "--all")
+    assert said("override", "list", "--all").endswith("by alice: repaired\n")
+    assert "taken back before" in said("override", "withdraw", key, code=2)
     said("verdict", DOMAIN, code=1)
 
 
 def test_thresholds_hosts_and_a_policy_on_the_command_line(world: World, said: Said) -> None:
     today = dt.datetime.now(dt.UTC).date()
     world.clean(today - 30 * DAY, today - DAY, ["google.com"])
-    own = ["--bound", "0.02", "--reporters", "1", "--window-days", "13", "--late-days", "1", "--confidence", "0.9"]
-    given = said("word", "thresholds", DOMAIN, *own, "--note", "small")
+    own = ["--bound", "2%", "--reporters", "1", "--window-days", "13", "--late-days", "1", "--confidence", "0.9"]
+    given = said("override", "thresholds", DOMAIN, *own, "--note", "small")
     assert (
         "Own thresholds: at most 2 % refused, 1 independent reporter, 13 complete days, the newest 1 left out, "
         "at 90 % confidence"
     ) in given
-    assert "insufficient-evidence (280 sessions, 0 would be refused) -> ready (260 sessions" in given
-    given = said("word", "policy", DOMAIN, "-", "--note", "served now", typed=file(ENFORCE))
+    assert "insufficient-evidence (300 sessions, 0 would be refused) -> ready (260 sessions" in given
+    given = said("override", "policy", DOMAIN, "-", "--note", "served now", typed=file(ENFORCE))
     assert "-> enforcing (" in given
     assert "mode: enforce\nmx: mx1.receiver.example\nmax_age: 1209600\n" in said("policy", "next", DOMAIN)
-    given = said("word", "policy", DOMAIN, "-", "--mx", "mx9.receiver.example", "--note", "x", typed=file(ENFORCE))
+    given = said("override", "policy", DOMAIN, "-", "--mx", "mx9.receiver.example", "--note", "x", typed=file(ENFORCE))
     assert "policy-broken" in given
     assert "the policy is faulty: no mx line covers the MX host mx9.receiver.example" in given
-    given = said("word", "mx", DOMAIN, "mx1.receiver.example", "mx2.receiver.example", "--note", "x")
+    given = said("override", "mx", DOMAIN, "mx1.receiver.example", "mx2.receiver.example", "--note", "x")
     assert "MX hosts: mx1.receiver.example, mx2.receiver.example" in given
-    listed = said("word", "list")
-    assert [line.split("  ")[2].partition(":")[0] for line in listed.splitlines()[::2]] == [
+    listed = said("override", "list")
+    assert [line.split("  ")[2].partition(":")[0] for line in listed.splitlines()[::3]] == [
         "Own thresholds",
         "Policy entered by hand",
         "MX hosts",
     ]
-    assert said("word", "list", "--all").count("replaced by a newer one") == 1
+    assert said("override", "list", "--all").count("replaced by a newer one") == 1
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
         ["accept", DOMAIN, "--note", "x"],
-        ["accept", DOMAIN, "--mx", "mx1.example"],
-        ["accept", "not a domain", "--mx", "mx1.example", "--note", "x"],
-        ["accept", DOMAIN, "--mx", "mx1.example", "--note", "x", "--until", "tomorrow"],
-        ["accept", DOMAIN, "--mx", "mx1.example", "--note", "x", "--until", "2020-01-01"],
+        ["accept", DOMAIN, "", "--note", "x"],
+        ["accept", DOMAIN, "certificate-expired"],
+        ["accept", DOMAIN, "certificate-expired", "--voice", "Nobody Inc.", "--note", "x"],
+        ["accept", "not a domain", "certificate-expired", "--note", "x"],
+        ["accept", DOMAIN, "certificate-expired", "--note", "x", "--until", "tomorrow"],
+        ["accept", DOMAIN, "certificate-expired", "--note", "x", "--until", "2020-01-01"],
+        ["repaired", DOMAIN, "certificate-expired", "--note", "x"],
+        ["repaired", DOMAIN, "certificate-expired", "--on", "2999-01-01", "--note", "x"],
+        ["repaired", DOMAIN, "certificate-expired", "--on", "20260301", "--note", "x"],
+        ["repaired", DOMAIN, "certificate-expired", "--on", "2026-03-01"],
+        ["believe", DOMAIN, "", "--note", "x"],
+        ["believe", DOMAIN, "Nobody Inc.", "--note", "x"],
+        ["dismiss", DOMAIN, "google.com"],
         ["thresholds", DOMAIN, "--note", "x"],
         ["thresholds", DOMAIN, "--bound", "2", "--note", "x"],
+        ["thresholds", DOMAIN, "--bound", "a little", "--note", "x"],
+        ["thresholds", DOMAIN, "--confidence", "100%", "--note", "x"],
         ["policy", DOMAIN, "no-such-file", "--note", "x"],
         ["mx", DOMAIN, "192.0.2.1", "--note", "x"],
         ["withdraw", "0"],
@@ -526,18 +666,75 @@ def test_thresholds_hosts_and_a_policy_on_the_command_line(world: World, said: S
     ],
 )
 def test_wrong_words_on_the_command_line(world: World, said: Said, arguments: list[str]) -> None:
-    said("word", *arguments, code=2)
-    assert operator_word.words(world.engine) == []
+    said("override", *arguments, code=2)
+    assert overrides.given(world.engine) == []
 
 
 def test_a_policy_that_is_no_text(world: World, said: Said) -> None:
     with open("policy", "wb") as target:  # noqa: PTH123
         target.write(b"mode: testing\nmx: \xff\n")
-    assert "UTF-8" in said("word", "policy", DOMAIN, "policy", "--note", "x", code=2)
+    assert "UTF-8" in said("override", "policy", DOMAIN, "policy", "--note", "x", code=2)
 
 
 def test_hostile_text_on_the_command_line(world: World, said: Said) -> None:
-    give(world, AcceptedCause("\x1b[31mred", organization="evil\nreporter\u202e"), note="\x1b]0;x\x07", who="e\x1bve")
-    shown = said("word", "list", "--all")
+    give(world, AcceptedCause("\x1b[31mred", voice="evil\nreporter\u202e"), note="\x1b]0;x\x07", who="e\x1bve")
+    shown = said("override", "list", "--all")
     assert "\x1b" not in shown
     assert "evil\\nreporter\\u202e" in shown
+
+
+def test_a_result_type_that_does_not_exist_is_refused_with_the_nearest(world: World, said: Said) -> None:
+    failing(world, detail("sts-policy-fetch-err", 1))
+    refused = said("override", "accept", DOMAIN, "certificate-expird", "--note", "x", code=2)
+    assert "the nearest is certificate-expired" in refused
+    refused = said("override", "repaired", DOMAIN, "mx-not-in-plan", "--on", "2026-03-01", "--note", "x", code=2)
+    assert "the nearest is mx-not-in-policy" in refused
+    # Those of no report, other spellings, and what a sender has invented.
+    for name, kept in (
+        ("unexplained", "unexplained"),
+        ("no-policy-found", "no-policy-found"),
+        (" Certificate_Expired", "certificate-expired"),
+        ("sts-policy-fetch-err", "sts-policy-fetch-err"),
+    ):
+        said("override", "accept", DOMAIN, name, "--note", "x")
+        assert [one.content for one in overrides.given(world.engine)][-1:] == [AcceptedCause(kept)]
+    said("override", "accept", "other.example", "sts-policy-fetch-err", "--note", "x", code=2)
+
+
+def test_repaired_on_the_command_line(world: World, said: Said) -> None:
+    today = dt.datetime.now(dt.UTC).date()
+    world.clean(today - 30 * DAY, today - DAY)
+    failing(world, detail("certificate-expired", 1), detail("certificate-expired", 1), day=today - 4 * DAY)
+    bad = str(today - 4 * DAY)
+    given = said("override", "repaired", DOMAIN, "certificate-expired", "--on", bad, "--note", "renewed")
+    assert f"Repaired on {bad}: certificate-expired\n    covers 2 sessions of 1 voice since {bad}\n" in given
+    assert "not-ready (567 sessions, 2 would be refused) -> insufficient-evidence (" in given
+    failing(world, detail("certificate-expired", 1), day=today - DAY)
+    assert f"covers 2 sessions of 1 voice since {bad}\n" in said("override", "list", DOMAIN)
+    assert said("verdict", DOMAIN, code=1).startswith("receiver.example: not-ready\n")
+
+
+def test_voices_on_the_command_line(world: World, said: Said) -> None:
+    today = dt.datetime.now(dt.UTC).date()
+    world.clean(today - 30 * DAY, today - DAY)
+    failing(world, detail("certificate-expired", 1), day=today - 4 * DAY, signer="new.example")
+    given = said("override", "believe", DOMAIN, "TLS <tls@mail.New.example>", "--note", "our customer")
+    assert given.startswith("'TLS <tls@mail.New.example>' is the reporter new.example\nkept: ")
+    assert f"Believed: new.example\n    covers 6 sessions of 1 voice since {today - 4 * DAY}\n" in given
+    assert "ready (560 sessions, 0 would be refused) -> not-ready (566 sessions, 1 would be refused)" in given
+    assert "-> ready (" in said("override", "dismiss", DOMAIN, "new.example", "--note", "not ours")
+    assert said("override", "list").count("Believed") == 0
+    assert "is the reporter google.com" in said("override", "dismiss", DOMAIN, "Google Inc.", "--note", "x")
+    given = said("override", "believe", DOMAIN, "silent.example", "--note", "x")
+    assert "covers nothing that has been reported" in given
+
+
+def test_a_name_that_a_sender_chose_is_no_voice(world: World, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    today = dt.datetime.now(dt.UTC).date()
+    monkeypatch.setitem(SIGNERS, "stranger.example", "Trusted Mail Ltd.")
+    world.clean(today - 3 * DAY, today - DAY, ["stranger.example"])
+    refused = said("override", "believe", DOMAIN, "Trusted Mail", "--note", "x", code=2)
+    assert "stranger.example" in refused
+    assert overrides.given(world.engine) == []
+    said("override", "believe", DOMAIN, "stranger.example", "--note", "x")
+    assert [one.content for one in overrides.given(world.engine)] == [BelievedVoice("stranger.example")]

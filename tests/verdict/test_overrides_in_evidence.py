@@ -5,13 +5,13 @@ import datetime as dt
 import msgspec
 import pytest
 
-from dashboard import operator_word
+from dashboard import overrides
 from dashboard.evidence import NO_MX, Acceptance, Evidence, ServedPolicy, Sighting, Thresholds
-from dashboard.operator_word import heard, percent, policy_of, what
+from dashboard.overrides import percent, policy_of, what, with_overrides
 from dashboard.queries.selection import Scope
 from dashboard.verdict import decide
 from dashboard.weighing import sessions_needed
-from ingest.operator_word import AcceptedCause, Content, EnteredPolicy, MxHosts, OwnThresholds, Word
+from ingest.overrides import AcceptedCause, Content, EnteredPolicy, MxHosts, Override, OwnThresholds
 
 DAY = dt.timedelta(days=1)
 ON = dt.date(2026, 3, 31)
@@ -25,9 +25,9 @@ TEXTS = {
 POLICIES = {name: policy_of(text, ())[0] for name, text in TEXTS.items()}
 
 
-def word(content: Content, day: dt.date = STATED, **more: object) -> Word:
+def override(content: Content, day: dt.date = STATED, **more: object) -> Override:
     given = dt.datetime.combine(day, dt.time(9), dt.UTC)
-    return msgspec.structs.replace(Word("receiver.example", str(day), content, "why", "alice", given), **more)
+    return msgspec.structs.replace(Override("receiver.example", str(day), content, "why", "alice", given), **more)
 
 
 def quoted(*said: tuple[str, int, str]) -> Evidence:
@@ -42,7 +42,7 @@ def quoted(*said: tuple[str, int, str]) -> Evidence:
 
 def mode_in_force(evidence: Evidence, stated: str) -> str:
     """The text that the verdict takes for the policy in force, and a star when it is the entered one."""
-    found = decide(heard(evidence, [word(EnteredPolicy(TEXTS[stated]))], Thresholds()))
+    found = decide(with_overrides(evidence, [override(EnteredPolicy(TEXTS[stated]))], Thresholds()))
     assert found.current is not None
     (name,) = [name for name, policy in POLICIES.items() if policy == found.current.policy]
     return name + ("*" if found.current.stated else "")
@@ -60,7 +60,7 @@ def mode_in_force(evidence: Evidence, stated: str) -> str:
         ("enforce", [("a", 20, "testing"), ("a", 8, "enforce"), ("a", 2, "testing")], "enforce*"),
         (
             "enforce",
-            [("a", 20, "testing"), ("a", 8, "enforce"), *(("a", ago, "testing") for ago in (4, 3, 2))],
+            [("a", 20, "testing"), ("a", 8, "enforce"), *(("a", ago, "testing") for ago in (6, 5, 4, 3, 2))],
             "testing",
         ),
         ("enforce", [("a", 20, "testing"), ("a", 8, "enforce"), ("a", 2, "other")], "other"),
@@ -83,8 +83,8 @@ def test_which_policy_counts(stated: str, said: list[tuple[str, int, str]], in_f
 
 
 def test_what_is_overtaken_is_said() -> None:
-    found = heard(
-        quoted(("a", 20, "enforce"), ("a", 2, "other")), [word(EnteredPolicy(TEXTS["enforce"]))], Thresholds()
+    found = with_overrides(
+        quoted(("a", 20, "enforce"), ("a", 2, "other")), [override(EnteredPolicy(TEXTS["enforce"]))], Thresholds()
     )
     assert (found.stated, found.overtaken and found.overtaken.day) == (None, STATED)
     reasons = {reason.code: reason for reason in decide(found).reasons}
@@ -93,7 +93,7 @@ def test_what_is_overtaken_is_said() -> None:
 
 def test_acceptances_keep_their_days() -> None:
     until = ON + DAY
-    found = heard(quoted(), [word(AcceptedCause("x", NO_MX, "y"), until=until)], Thresholds())
+    found = with_overrides(quoted(), [override(AcceptedCause("x", NO_MX, "y"), until=until)], Thresholds())
     assert found.acceptances == (Acceptance(STATED, until, "x", NO_MX, "y"),)
 
 
@@ -140,8 +140,8 @@ def test_a_long_mode_is_cut_as_in_reports() -> None:
 
 
 def test_a_word_that_is_not_in_force_yet_has_no_later_ones() -> None:
-    later = word(MxHosts(("a.b",)), ON)
-    assert operator_word.state(word(MxHosts(("a.c",))), [later], ON) == operator_word.IN_FORCE
+    later = override(MxHosts(("a.b",)), ON)
+    assert overrides.state(override(MxHosts(("a.c",))), [later], ON) == overrides.IN_FORCE
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A page with nothing but the operator's word about ``?domain=``, for a user of choice: run by AppTest and by a browser."""
+"""A page with nothing but the overrides of ``?domain=``, for a user of choice: run by AppTest and by a browser."""
 
 import datetime as dt
 import os
@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard import verdicts
 from dashboard.queries.selection import Scope
-from dashboard.views import operator_word
+from dashboard.views import overrides
 from dashboard.views.visit import Visit, open_engine
 from ingest import settings as settings_module
 
@@ -26,4 +26,4 @@ domain = st.query_params["domain"]
 rules = verdicts.thresholds(settings), verdicts.trusts(settings)
 _, found = visit.read(verdicts.case_of, domain, visit.today, *rules)
 st.title(found.name)
-operator_word.render(visit, domain, found)
+overrides.render(visit, domain, found)

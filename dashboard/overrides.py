@@ -1,0 +1,277 @@
+"""Overrides in a verdict's evidence, in words, and as commands. Pure: SQL is in ``queries.overrides``."""
+
+import collections
+import datetime as dt
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
+
+from ingest.mtasts.faults import ERROR
+from ingest.mtasts.lint import lint
+from ingest.mtasts.policy import mx_key
+from ingest.overrides import (
+    ACCEPT,
+    BELIEVE,
+    DISMISS,
+    REPAIRED,
+    SHARES,
+    AcceptedCause,
+    BelievedVoice,
+    Content,
+    DismissedVoice,
+    EnteredPolicy,
+    MxHosts,
+    Override,
+    OwnThresholds,
+    RepairedCause,
+)
+from ingest.rows import short_digest
+from ingest.shares import percent as percent
+
+from .causes import Cause
+from .evidence import NO_MX, Acceptance, Evidence, Policy, Repair, StatedPolicy, Thresholds
+from .policy_changes import key_of
+from .policy_history import current_policy
+
+_LONGEST_MODE = 32
+_MOST_NAMED = 8
+IN_FORCE, REPLACED, TAKEN_BACK, EXPIRED = "in force", "replaced by a newer one", "taken back", "expired"
+
+
+def thresholds_of(overrides: Iterable[Override], usual: Thresholds) -> Thresholds:
+    """The thresholds of a domain for which ``overrides`` are in force, oldest first; of two about one the newer counts."""
+    own: dict[str, float] = {}
+    for override in overrides:
+        if isinstance(override.content, OwnThresholds):
+            own |= _given(override.content)
+    return msgspec.structs.replace(usual, **own)
+
+
+def with_overrides(evidence: Evidence, overrides: Sequence[Override], usual: Thresholds) -> Evidence:
+    """The evidence with the ``overrides`` in force on its day, oldest first; ``usual`` are the thresholds of the settings.
+
+    Of two overrides about one voice, or about the repair of one cause, the newer counts. A stated policy outranks what reports
+    quote, until a sender has changed from it or from an older one to another.
+    """
+    acceptances: list[Acceptance] = []
+    repairs: dict[tuple[str, str], Repair] = {}
+    believed: dict[str, dt.date] = {}
+    dismissed: dict[str, dt.date] = {}
+    own: set[str] = set()
+    for override in overrides:
+        match override.content:
+            case AcceptedCause() as cause:
+                acceptances.append(acceptance_of(evidence, override, cause))
+            case RepairedCause() as cause:
+                repairs[cause.result_type, cause.mx_host] = repair_of(override, cause)
+            case BelievedVoice(voice) | DismissedVoice(voice):
+                name = resolved(evidence, voice)
+                believed.pop(name, None)
+                dismissed.pop(name, None)
+                (believed if isinstance(override.content, BelievedVoice) else dismissed)[name] = override.since
+            case OwnThresholds() as thresholds:
+                own |= _given(thresholds).keys()
+    evidence = msgspec.structs.replace(
+        evidence,
+        acceptances=tuple(acceptances),
+        repairs=tuple(repairs.values()),
+        believed=believed,
+        dismissed=dismissed,
+        thresholds=thresholds_of(overrides, usual),
+        own_thresholds=tuple(sorted(name.replace("_", " ") for name in own)),
+        mx_hosts=_mx_hosts(overrides),
+    )
+    stated = _stated(overrides)
+    gone = stated is not None and _overtaken(stated, evidence)
+    return msgspec.structs.replace(evidence, stated=None if gone else stated, overtaken=stated if gone else None)
+
+
+def acceptance_of(evidence: Evidence, override: Override, cause: AcceptedCause) -> Acceptance:
+    """An accepted cause as evidence has it."""
+    voice = resolved(evidence, cause.voice)
+    return Acceptance(override.since, override.until, cause.result_type, cause.mx_host, voice)
+
+
+def repair_of(override: Override, cause: RepairedCause) -> Repair:
+    """A repaired cause as evidence has it."""
+    return Repair(override.since, cause.day, cause.result_type, cause.mx_host)
+
+
+def resolved(evidence: Evidence, voice: str) -> str:
+    """The voice of an override: the signer, where that was known by a name alone when the override was given."""
+    return evidence.aliases.get(voice, voice)
+
+
+def _given(thresholds: OwnThresholds) -> dict[str, float]:
+    return {name: value for name, value in msgspec.structs.asdict(thresholds).items() if value is not None}
+
+
+def _mx_hosts(overrides: Sequence[Override]) -> tuple[str, ...]:
+    """Those named last, alone or with a policy."""
+    for override in reversed(overrides):
+        if isinstance(override.content, MxHosts):
+            return override.content.hosts
+        if isinstance(override.content, EnteredPolicy) and override.content.mx_hosts:
+            return override.content.mx_hosts
+    return ()
+
+
+def _stated(overrides: Sequence[Override]) -> StatedPolicy | None:
+    for override in reversed(overrides):
+        if isinstance(override.content, EnteredPolicy):
+            # Hosts that the policy lacks are a matter of the verdict: under testing they only keep it from enforce.
+            policy, faults = policy_of(override.content.text, ())
+            return StatedPolicy(policy, override.since, faults)
+    return None
+
+
+def policy_of(text: str, hosts: Sequence[str]) -> tuple[Policy, tuple[str, ...]]:
+    """What a policy file says, and in words what makes senders ignore it or refuse mail to one of the MX ``hosts``."""
+    read = lint(text.encode(), hosts)
+    faults = [fault for fault in read.faults if fault.severity == ERROR]
+    policy = Policy(read.mode[:_LONGEST_MODE], read.mx, short_digest(*mx_key(read)), read.max_age)
+    return policy, tuple(f"line {fault.line}: {fault.text}" if fault.line else fault.text for fault in faults)
+
+
+def _overtaken(stated: StatedPolicy, evidence: Evidence) -> bool:
+    """Whether the policy that reports show came after the stated one."""
+    now = current_policy(msgspec.structs.replace(evidence.known, stated=None))
+    if now is None:
+        return False
+    if key_of(now.policy) == key_of(stated.policy):
+        # The same but for its age: a newer text was never quoted before.
+        quoted = [old.first_day for old in evidence.served if old.policy == now.policy]
+        return now.policy.max_age != stated.policy.max_age and min(quoted, default=stated.day) > stated.day
+    return now.mode_since > stated.day and _changed_to(key_of(now.policy), evidence, stated.day)
+
+
+def _changed_to(key: tuple[str, str], evidence: Evidence, day: dt.date) -> bool:
+    """Whether a sender that had quoted something else quotes ``key`` after ``day``: who is heard for the first time may
+    have an old policy in its cache.
+    """
+    quoted: dict[str, set[dt.date]] = collections.defaultdict(set)
+    other: dict[str, set[dt.date]] = collections.defaultdict(set)
+    for seen in evidence.sightings:
+        (quoted if key_of(seen.policy) == key else other)[seen.voice].add(seen.day)
+    return any(
+        later > day and any(earlier < later for earlier in other[reporter])
+        for reporter, days in list(quoted.items())
+        for later in days
+    )
+
+
+def state(override: Override, in_force: Sequence[Override], today: dt.date) -> str:
+    """IN_FORCE, or why not (any more): REPLACED, TAKEN_BACK, EXPIRED. ``in_force`` are the domain's overrides in force, oldest
+    first.
+    """
+    if override.withdrawn_at is not None:
+        return TAKEN_BACK
+    if override.until is not None and override.until < today:
+        return EXPIRED
+    later = in_force[in_force.index(override) + 1 :] if override in in_force else ()
+    return REPLACED if _is_replaced(override.content, later) else IN_FORCE
+
+
+def _is_replaced(content: Content, later: Sequence[Override]) -> bool:
+    newer = [override.content for override in later]
+    match content:
+        case OwnThresholds():
+            names = {name for one in newer if isinstance(one, OwnThresholds) for name in _given(one)}
+            return _given(content).keys() <= names
+        case EnteredPolicy():
+            return any(isinstance(one, EnteredPolicy) for one in newer)
+        case MxHosts():
+            return bool(_mx_hosts(later))
+        case BelievedVoice(voice) | DismissedVoice(voice):
+            return any(isinstance(one, BelievedVoice | DismissedVoice) and one.voice == voice for one in newer)
+        case RepairedCause(_, result_type, mx_host):
+            same = (result_type, mx_host)
+            return any(isinstance(one, RepairedCause) and (one.result_type, one.mx_host) == same for one in newer)
+    return False
+
+
+def what(content: Content, named: Callable[[str], str] = str) -> str:
+    """An override's content in one sentence; ``named`` puts a result type into words. Text from reports is in it as it is."""
+    match content:
+        case AcceptedCause(_, _, voice):
+            return f"Accepted: {_failure(content, named)}{f', reported by {voice}' if voice else ''}"
+        case RepairedCause(day):
+            return f"Repaired on {day}: {_failure(content, named)}"
+        case BelievedVoice(voice):
+            return f"Believed: {voice}"
+        case DismissedVoice(voice):
+            return f"Dismissed: {voice}"
+        case OwnThresholds():
+            return f"Own thresholds: {', '.join(_threshold(name, value) for name, value in _given(content).items())}"
+        case EnteredPolicy():
+            return _entered(content)
+    return f"MX hosts: {_names(content.hosts)}"
+
+
+def _failure(cause: AcceptedCause | RepairedCause, named: Callable[[str], str]) -> str:
+    failure = named(cause.result_type) if cause.result_type else "any failure"
+    if cause.mx_host == NO_MX:
+        return f"{failure} without an MX host"
+    return f"{failure} at {cause.mx_host}" if cause.mx_host else failure
+
+
+def _entered(entered: EnteredPolicy) -> str:
+    policy, faults = policy_of(entered.text, ())
+    hosts = f"; MX hosts {_names(entered.mx_hosts)}" if entered.mx_hosts else ""
+    age = f", max_age {policy.max_age}" if policy.max_age is not None else ""
+    broken = " (faulty)" if faults else ""
+    return f"Policy entered by hand{broken}: mode {policy.mode or 'unknown'}, mx {_names(policy.mx) or '-'}{age}{hosts}"
+
+
+def _threshold(name: str, value: float) -> str:
+    written = percent(value) if name in SHARES else str(value)
+    return _THRESHOLDS[name].format(written, s="" if value == 1 else "s")
+
+
+_THRESHOLDS: Mapping[str, str] = {
+    "bound": "at most {} refused",
+    "reporters": "{} independent reporter{s}",
+    "window_days": "{} complete day{s}",
+    "late_days": "the newest {} left out",
+    "confidence": "at {} confidence",
+}
+
+
+def _names(hosts: Sequence[str]) -> str:
+    more = f" and {len(hosts) - _MOST_NAMED} more" if len(hosts) > _MOST_NAMED else ""
+    return ", ".join(hosts[:_MOST_NAMED]) + more
+
+
+def accept_command(domain: str, cause: Cause) -> str:
+    """The command that accepts a cause, for a shell; of a single voice, when only one saw it. Text from reports is in it,
+    quoted for the shell: the caller makes it fit for its place, as with all commands here.
+    """
+    voice = ["--voice", *cause.voices] if len(cause.voices) == 1 else []
+    return _command(ACCEPT, domain, cause.result_type, *_mx_option(cause), *voice)
+
+
+def repaired_command(domain: str, cause: Cause) -> str:
+    """The command that says a cause was repaired on the last day on which it was seen."""
+    return _command(REPAIRED, domain, cause.result_type, *_mx_option(cause), "--on", str(cause.last_day))
+
+
+def believe_command(domain: str, voice: str) -> str:
+    """The command that lets the verdict rest on a voice, too."""
+    return _command(BELIEVE, domain, voice)
+
+
+def dismiss_command(domain: str, voice: str) -> str:
+    """The command that leaves a voice out of the verdict."""
+    return _command(DISMISS, domain, voice)
+
+
+def _mx_option(cause: Cause) -> list[str]:
+    return ["--mx", cause.mx_host or NO_MX]
+
+
+def _command(name: str, domain: str, subject: str, *options: str) -> str:
+    if subject.startswith("-"):
+        # A sender's result type must not be taken for an option.
+        return f'starttally override {name} {shlex.join(options)} --note "..." -- {shlex.join((domain, subject))}'
+    return f'{shlex.join(("starttally", "override", name, domain, subject, *options))} --note "..."'

@@ -1,0 +1,96 @@
+"""What holds for any evidence: the verdict never fails, its figures agree, and strangers move nothing."""
+
+import datetime as dt
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dashboard import verdict_words
+from dashboard.evidence import Acceptance, Entry, Evidence, Probe, Repair, Sighting, StatedPolicy, Voice
+from dashboard.verdict import READY, URGENCY, decide, reasons_text
+from tests.verdict.worlds import ENFORCE, GOOGLE, MAILRU, MICROSOFT, NONE, ON, OTHER, TESTING, entry, evidence, failure
+
+DAY = dt.timedelta(days=1)
+STRANGERS = ("stranger.example", "other.example")
+POLICIES = [TESTING, ENFORCE, NONE, OTHER, msgspec.structs.replace(TESTING, mode=""), None]
+TYPES = ["certificate-expired", "sts-policy-fetch-error", "dnssec-invalid", "new-type", "sts-policy-invalid"]
+HOSTS = ["", "mx1.receiver.example", "mx9.receiver.example", "elsewhere.example", "mta-sts.receiver.example", "x"]
+
+failures = st.builds(failure, st.sampled_from(TYPES), st.integers(0, 9), st.sampled_from(HOSTS))
+
+
+@st.composite
+def entries(draw: st.DrawFn, voices: tuple[str, ...]) -> Entry:
+    """An entry of a report of one of the voices, about one of the last forty days."""
+    policy_type = draw(st.sampled_from(["sts", "sts", "sts", "no-policy-found", "tlsa", "new"]))
+    day = ON - draw(st.integers(0, 40)) * DAY
+    more: dict[str, Any] = {}
+    if draw(st.booleans()):
+        more["failed"] = draw(st.sampled_from([None, 0, 3, 50]))
+        more["unexplained"] = draw(st.integers(0, 3))
+    if draw(st.integers(0, 9)) == 0:
+        more |= {"long_range": True, "failure_day": min(ON, day + 6 * DAY)}
+    policy = draw(st.sampled_from(POLICIES)) if policy_type == "sts" else None
+    made = draw(st.lists(failures, max_size=2))
+    sessions = draw(st.sampled_from([0, 1, 60, 400]))
+    return entry(day, draw(st.sampled_from(voices)), sessions, *made, policy=policy, policy_type=policy_type, **more)
+
+
+@st.composite
+def domains(draw: st.DrawFn) -> Evidence:
+    """Any evidence of known voices, with words of the operator and a probe."""
+    reports = draw(st.lists(entries((GOOGLE, MICROSOFT, MAILRU)), max_size=40))
+    quotes = tuple(Sighting(one.day, one.voice, one.policy) for one in reports if one.policy)
+    more: dict[str, Any] = {}
+    if draw(st.integers(0, 4)) == 0:
+        more["stated"] = StatedPolicy(draw(st.sampled_from([TESTING, ENFORCE, NONE])), ON - 9 * DAY)
+    if draw(st.integers(0, 4)) == 0:
+        more["probe"] = Probe(ON, policy=draw(st.sampled_from([TESTING, ENFORCE, None])), text_ok=draw(st.booleans()))
+    if draw(st.integers(0, 4)) == 0:
+        more["acceptances"] = (Acceptance(ON - 20 * DAY, result_type=draw(st.sampled_from(TYPES))),)
+        more["repairs"] = (Repair(ON, ON - 5 * DAY, draw(st.sampled_from(TYPES))),)
+    return evidence(*reports, sightings=quotes, **more)
+
+
+@settings(max_examples=300, deadline=None)
+@given(domains())
+def test_any_evidence_has_one_verdict_and_figures_that_agree(known: Evidence) -> None:
+    found = decide(known)
+    assert found.name in URGENCY
+    in_window = [day for day in found.daily if found.window.holds(day.day)]
+    assert found.sessions == sum(one.sessions for one in found.by_reporter) == sum(day.sessions for day in in_window)
+    assert found.refused == sum(one.refused for one in found.by_reporter) == sum(day.refused for day in in_window)
+    assert 0 <= found.refused <= found.sessions
+    assert all(cause.first_day <= cause.last_day <= known.on for cause in found.causes)
+    if found.name == READY:
+        assert (found.refused, found.mode) == (0, "testing")
+        assert found.bound <= known.thresholds.bound
+        assert not any(cause.blocks for cause in found.causes)
+    for reason in found.reasons:
+        assert verdict_words.reason(reason)
+    assert reasons_text(found)
+    assert list(verdict_words.lines(found))
+    assert msgspec.json.encode(found)
+
+
+@settings(max_examples=200, deadline=None)
+@given(domains(), st.lists(entries(STRANGERS), min_size=1, max_size=30))
+def test_strangers_move_nothing(known: Evidence, strange: list[Entry]) -> None:
+    before = decide(known)
+    quotes = tuple(Sighting(one.day, one.voice, one.policy) for one in strange if one.policy)
+    reported = {name: tuple(one.day for one in strange if one.voice == name) for name in STRANGERS}
+    after = decide(
+        msgspec.structs.replace(
+            known,
+            entries=(*known.entries, *strange),
+            sightings=(*known.sightings, *quotes),
+            reported={**known.reported, **reported},
+            voices={**known.voices, **{name: Voice(name, name, known=False) for name in STRANGERS}},
+        )
+    )
+    said = {"reasons": before.reasons, "newcomers": (), "with_newcomers": ""}
+    assert msgspec.structs.replace(after, **said) == before
+    codes = [one.code.replace("-by-known", "") for one in after.reasons if not one.code.startswith("newcomers")]
+    assert codes == [one.code for one in before.reasons]
