@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from . import figures, picture, run
+from .lives import world
 from .run import RULES, Outcome
 from .worlds import DAYS
 
@@ -137,7 +138,7 @@ def _print_failing(outcomes: Sequence[Outcome], most: int) -> None:
 def _show(seed: int, number: int) -> int:
     """One world, every day: the truth, the verdict and its reasons."""
     (outcome,) = run.together(seed, [number], step=1)
-    print(run.world(seed, number))
+    print(world(seed, number))
     for due in outcome.due:
         print(due)
     for day in outcome.days:

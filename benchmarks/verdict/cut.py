@@ -1,8 +1,8 @@
 """One domain's evidence for many days: the rows are read once, and cut to what had arrived by each day.
 
 ``dashboard.queries.evidence`` asks the database anew for every day, which costs most of a simulation. Here its own reading makes
-the entries, and its own ``Speakers``, ``fold`` and ``heard`` are asked for each day; only what had arrived is selected in Python.
-``tests/verdict/test_simulation.py`` holds the result against the pipeline's, evidence for evidence.
+the entries, and its own ``Speakers``, ``fold`` and ``with_overrides`` are asked for each day; only what had arrived is selected
+in Python. ``tests/verdict/test_simulation.py`` holds the result against the pipeline's, evidence for evidence.
 """
 
 import collections
@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from dashboard.evidence import Entry, Evidence, Policy, Sighting, Thresholds
-from dashboard.operator_word import heard
+from dashboard.overrides import with_overrides
 from dashboard.queries import evidence as queries
 from dashboard.queries import voices
 from dashboard.queries.selection import EVERYTHING
@@ -84,12 +84,13 @@ class Stored:
         evidence = Evidence(
             domain=self.domain,
             on=day,
-            entries=self._cut_entries(keys, speakers, begin),
+            entries=self._cut_entries(keys, speakers, begin, speakers.known(day, thresholds.signers)),
             voices=queries._voices(speakers, day, thresholds),
             first_day=begin,
+            aliases=speakers.aliases,
             **self._history(keys, speakers, begin),
         )
-        evidence = heard(evidence, (), thresholds)
+        evidence = with_overrides(evidence, (), thresholds)
         quoted = [old for old in self._quoted(keys, speakers) if evidence.is_known(old.voice)]
         return queries._with_served(evidence, quoted)
 
@@ -98,12 +99,14 @@ class Stored:
         loaded = {row.voice for row in rows if row.loaded}
         lately: Sequence[Any] = [row for row in rows if row.day >= day - voices._HISTORY]
         # A name is tied by the first of its rows, and rows that say the same of it tie it alike.
-        names = {(row.voice, row.organization, row.contact_info): row for row in reversed(lately)}
+        names = {(row.voice, row.organization, row.signer, row.contact_info): row for row in reversed(lately)}
         distinct = sorted(names.values(), key=_in_order)
         return voices.Speakers(lately, loaded, voices._ties(distinct, voices.Speakers(lately, loaded), day))
 
-    def _cut_entries(self, keys: Collection[str], speakers: voices.Speakers, begin: dt.date) -> tuple[Entry, ...]:
-        standings = self._standings(keys, speakers, begin)
+    def _cut_entries(
+        self, keys: Collection[str], speakers: voices.Speakers, begin: dt.date, known: Collection[str]
+    ) -> tuple[Entry, ...]:
+        standings = self._standings(keys, speakers, begin, known)
         entries = []
         for row, entry in self._entries:
             if row.key not in keys or row.failure_day < begin:
@@ -121,13 +124,17 @@ class Stored:
             entries.append(entry if voice == entry.voice else msgspec.structs.replace(entry, voice=voice))
         return tuple(entries)
 
-    def _standings(self, keys: Collection[str], speakers: voices.Speakers, begin: dt.date) -> Mapping[Any, Any]:
+    def _standings(
+        self, keys: Collection[str], speakers: voices.Speakers, begin: dt.date, known: Collection[str]
+    ) -> Mapping[Any, Any]:
         groups: dict[str, list[Copy]] = collections.defaultdict(list)
         for row in self._copied:
             if row.key in keys and row.failure_day >= begin:
                 groups[row.same_id].append(msgspec.structs.replace(row.copy, voice=speakers.resolve(row.voice)))
         several = [group for group in groups.values() if len(group) > 1]
-        return {key: standing for group in several for key, standing in fold(group, EVIDENCE).items()}
+        return {
+            key: standing for group in several for key, standing in fold(group, EVIDENCE, known.__contains__).items()
+        }
 
     def _history(self, keys: Collection[str], speakers: voices.Speakers, begin: dt.date) -> dict[str, Any]:
         """Sightings and reported days, in the pipeline's order."""

@@ -1,5 +1,7 @@
 """What happens to a domain: eleven kinds of life, and who lies about it. docs/verdict.md says what each is."""
 
+from typing import Any
+
 import msgspec
 import numpy as np
 
@@ -171,7 +173,12 @@ def _switch(plain: World, rng: np.random.Generator) -> dict[str, object]:
         first = int(rng.integers(2, 40))
         after = (_fault(plain, rng, first, first + int(rng.integers(1, 30))),)
     roll_back = int(rng.integers(4, 50)) if rng.random() < _ROLL_BACK_SHARE else None
-    told = {"switch": "advised" if advised else "blind", "faults": before, "after": after, "roll_back": roll_back}
+    told: dict[str, Any] = {
+        "switch": "advised" if advised else "blind",
+        "faults": before,
+        "after": after,
+        "roll_back": roll_back,
+    }
     if advised:
         return told
     switched = msgspec.structs.replace(plain, **told).switched(day)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -51,13 +52,19 @@ HOST = worlds.Host("mx1.receiver.example", 1.0)
 TESTING, ENFORCE = Policy(0, "testing", (HOST.name,)), Policy(30, "enforce", (HOST.name,))
 
 
-def invented(**changes: object) -> World:
+def invented(**changes: Any) -> World:
     """A quiet world with one host and two listed senders of 100 sessions a day."""
-    quiet = {"number": 0, "kind": "invented", "domain": "quiet.example", "hosts": (HOST,), "senders": (SENDER, OTHER)}
-    return World(**(quiet | {"policies": (TESTING,), "fetch_errors": 0.0} | changes))  # type: ignore[arg-type]
+    quiet: dict[str, Any] = {
+        "number": 0,
+        "kind": "invented",
+        "domain": "quiet.example",
+        "hosts": (HOST,),
+        "senders": (SENDER, OTHER),
+    }
+    return World(**(quiet | {"policies": (TESTING,), "fetch_errors": 0.0} | changes))
 
 
-def judged(monkeypatch: pytest.MonkeyPatch, step: int = 4, **changes: object) -> Outcome:
+def judged(monkeypatch: pytest.MonkeyPatch, step: int = 4, **changes: Any) -> Outcome:
     """The outcome of an invented world."""
     monkeypatch.setattr(run, "world", lambda _seed, _number: invented(**changes))
     (outcome,) = run.together(SEED, [0], step)
@@ -163,7 +170,7 @@ def test_reports_of_another_rhythm_have_the_same_sessions(rhythm: str, least: in
         {"forger": "alarming", "forger_door": "https"},
     ],
 )
-def test_copies_and_forgeries_change_no_verdict(monkeypatch: pytest.MonkeyPatch, changes: dict[str, object]) -> None:
+def test_copies_and_forgeries_change_no_verdict(monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]) -> None:
     plain, other = judged(monkeypatch), judged(monkeypatch, **changes)
     assert names(plain) == names(other)
     assert other.reports > plain.reports or "archive" in changes
@@ -294,7 +301,7 @@ def calling(name: str) -> Callable[[Evidence], Verdict]:
 def test_a_rule_that_trusts_strangers_is_caught(monkeypatch: pytest.MonkeyPatch, claim: str) -> None:
     they = Strangers(claim, ONE_STRANGER, 26, 50, 14)
     lives = (TESTING, Policy(90, "enforce", (HOST.name,)))
-    worlds_ = {"strangers": they, "policies": lives}
+    worlds_: dict[str, Any] = {"strangers": they, "policies": lives}
     assert figures.moved([judged(monkeypatch, **worlds_)], OURS).of > 0
     monkeypatch.setattr(run, "say", trusting)
     assert figures.moved([judged(monkeypatch, **worlds_)], OURS).count > 0
@@ -302,7 +309,7 @@ def test_a_rule_that_trusts_strangers_is_caught(monkeypatch: pytest.MonkeyPatch,
 
 def test_false_proof_of_strangers_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     few = tuple(msgspec.structs.replace(one, volume=2.0) for one in (SENDER, OTHER))
-    changes = {"senders": few, "strangers": Strangers("clean", ONE_STRANGER, 30, 55, 0)}
+    changes: dict[str, Any] = {"senders": few, "strangers": Strangers("clean", ONE_STRANGER, 30, 55, 0)}
     careful = judged(monkeypatch, **changes)
     assert not any(one.moved[OURS] for one in careful.days if one.moved and one.day < 60)
     monkeypatch.setattr(run, "say", trusting)
