@@ -4,6 +4,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from ingest.operator_word import MxHosts
 
 from dashboard import verdicts
 from dashboard.next_step import next_step
@@ -18,7 +19,6 @@ from dashboard.verdict import (
     Verdict,
 )
 from ingest.intake import EVIDENCE
-from ingest.operator_word import MxHosts
 from tests.reports import detail, entry
 from tests.verdict.signed_post import (
     BEGAN,
