@@ -83,7 +83,7 @@ reliability: .venv/.development ## put the promises of docs/reliability.md to th
 	@mkdir -p "$(CACHE)/home" "$(TEST_TMPDIR)"
 	@$(TESTS) $(VENV)/python -m benchmarks.reliability $(if $(LONG),--long)
 
-simulate: .venv/.development ## put the verdict beside the truth in 2,000 invented worlds; OPTIONS="--worlds 200 --jobs 2 ..."
+simulate: .venv/.development ## put the verdict beside the truth in 4,000 invented worlds; OPTIONS="--worlds 100 --jobs 2 ..."
 	@mkdir -p "$(CACHE)/home" "$(TEST_TMPDIR)"
 	@$(TESTS) $(VENV)/python -m benchmarks.verdict $(OPTIONS)
 

@@ -1,5 +1,6 @@
-"""Is the verdict right? Worlds with known truth through the real rows and queries, beside three simple rules of others.
+"""Is the verdict right? Worlds with known truth through the real rows, beside three rivals on the same worlds.
 
-``worlds`` invents a domain and its life, ``reports`` lets its senders write, ``truth`` says what enforce would really have
-refused, ``run`` stores and judges, ``rules`` are the others, ``figures`` counts, ``picture`` draws.
+``lives`` invents a domain and what happens to it (``worlds``: what it is made of), ``reports`` lets its senders write
+(``documents``) and ``visitors`` those who lie, ``truth`` says what enforce would really refuse, ``run`` stores and judges,
+``cut`` makes the evidence of each day, ``rules`` are the rivals, ``figures`` counts, ``picture`` draws.
 """

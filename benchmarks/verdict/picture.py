@@ -11,7 +11,7 @@ _DAYS = 30
 _STYLES = ("ours", "a", "b", "c")
 _HEAD = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"
   width="{width}" height="{height}" role="img" aria-labelledby="t d">
-  <title id="t">The verdict beside three simple rules</title>
+  <title id="t">The verdict beside three rivals</title>
   <desc id="d">{description}</desc>
   <style>
     .ground {{ fill: #f7f9fb; stroke: #d5dde5; }}
@@ -46,12 +46,12 @@ _DESCRIPTION = (
 Points = list[tuple[float, float]]  # both 0 to 1
 
 
-def drawn(found: Sequence[Outcome]) -> str:
+def drawn(outcomes: Sequence[Outcome]) -> str:
     """The SVG text."""
     head = _HEAD.format(
         width=_WIDTH, height=_HEIGHT, inner_width=_WIDTH - 1, inner_height=_HEIGHT - 1, description=_DESCRIPTION
     )
-    charts = [*_legend(), *_by_rate(found, 0), *_until_ready(found, 1), *_until_alarm(found, 2)]
+    charts = [*_legend(), *_by_rate(outcomes, 0), *_until_ready(outcomes, 1), *_until_alarm(outcomes, 2)]
     return head + "\n".join(f"  {line}" for line in charts) + "\n</svg>\n"
 
 
@@ -62,9 +62,9 @@ def _legend() -> Iterator[str]:
         yield _text(x + 42, 30, rule, "left")
 
 
-def _by_rate(found: Sequence[Outcome], place: int) -> Iterator[str]:
+def _by_rate(outcomes: Sequence[Outcome], place: int) -> Iterator[str]:
     """Worlds of one constant rate, side by side: the bound lies between two of them."""
-    shares = figures.false_ready_by_rate(found)
+    shares = figures.false_ready_by_rate(outcomes)
     rates = list(shares)
     steps = max(len(rates) - 1, 1)
     yield from _frame(place, "Says “ready” at a true refusal rate of")
@@ -79,16 +79,16 @@ def _by_rate(found: Sequence[Outcome], place: int) -> Iterator[str]:
         yield _line(place, style, [(number / steps, shares[rate][rule].value) for number, rate in enumerate(rates)])
 
 
-def _until_ready(found: Sequence[Outcome], place: int) -> Iterator[str]:
+def _until_ready(outcomes: Sequence[Outcome], place: int) -> Iterator[str]:
     yield from _frame(place, "Clean domains called “ready”, by day")
     yield from _day_axis(place)
-    yield from _shares(place, lambda rule: figures.to_ready(found, rule, enough=True))
+    yield from _shares(place, lambda rule: figures.to_ready(outcomes, rule))
 
 
-def _until_alarm(found: Sequence[Outcome], place: int) -> Iterator[str]:
+def _until_alarm(outcomes: Sequence[Outcome], place: int) -> Iterator[str]:
     yield from _frame(place, "Alarms, by days since mail is refused")
     yield from _day_axis(place)
-    yield from _shares(place, lambda rule: figures.to_alarm(found, rule))
+    yield from _shares(place, lambda rule: figures.to_alarm(outcomes, rule))
 
 
 def _shares(place: int, delays: Callable[[int], figures.Delays]) -> Iterator[str]:

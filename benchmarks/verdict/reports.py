@@ -1,56 +1,76 @@
 """What a world's senders see and write: sessions drawn day by day, reports as JSON documents, and the truth beside them."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from .truth import Truth
-from .worlds import DAYS, Fault, Policy, Sender, World
-
-FIRST = dt.date(2026, 1, 5)  # a Monday
-_FORGERS_NAME = "Google Inc."
-_ELSEWHERE = ["version: STSv1", "mode: enforce", "mx: mx.forger.example", "max_age: 604800"]
+from . import visitors
+from .documents import FIRST, Written, dane_entry, detail, document, entry, moment, rewritten
+from .truth import GONE, REFUSED, UNFETCHED, Truth
+from .worlds import DAYS, LISTED, Fault, Policy, Sender, World
 
 Counts = np.ndarray[Any, np.dtype[np.int64]]
 Shares = np.ndarray[Any, np.dtype[np.float64]]
 
-
-class Written(msgspec.Struct, frozen=True):
-    """A report as it arrives. ``signer`` is "" when nothing vouches for it; ``door`` is smtp or https."""
-
-    document: bytes
-    came: dt.datetime
-    signer: str
-    door: str = "smtp"
+# Of a sender that is not listed, what it wrote after this day is told by a known voice.
+_HEARD_FROM = 31
+_MAIL_BEFORE_ARCHIVE_ENDS = 10  # days of overlap between archive and live mail
 
 
-class _Seen(msgspec.Struct):
-    """One sender's sessions, (days, hosts) each: all of them, the failed ones by fault, those a cached old policy refuses."""
+class _Group(msgspec.Struct):
+    """A day's sessions of one sender under one policy (None: it found none); ``failed`` are (result type, host, sessions)."""
 
-    sessions: Counts
-    failed: list[tuple[Fault, Counts]]
-    stale: Counts
-    unfetched: Counts  # days
+    policy: Policy | None
+    successful: int = 0
+    failed: list[tuple[str, str, int]] = []
+    unfetched: int = 0
+
+    @property
+    def failures(self) -> int:
+        return sum(count for *_, count in self.failed)
+
+
+class _Report(msgspec.Struct):
+    """What a report says: ``first`` and ``last`` are hours since the first day."""
+
+    first: int
+    last: int
+    groups: list[_Group]
 
 
 def life(seed: int, world: World) -> tuple[list[Written], Truth]:
-    """All reports of a world in the order of days, and what was true."""
-    rng = np.random.default_rng([seed, world.number, 1])
-    active = _active(world, rng)
+    """All reports of a world in the order of arrival, and what was true."""
+    active = _active(world, np.random.default_rng([seed, world.number, 1]))
     truth = Truth(world)
     written: list[Written] = []
     for number, sender in enumerate(world.senders):
+        # A generator of its own: another policy changes nothing of what the others meet.
+        rng = np.random.default_rng([seed, world.number, 10 + number])
         expected = _expected(world, sender)
-        seen = _look(world, number, expected, active, rng)
-        refused = sum(count for _, count in seen.failed)
-        truth.add(expected, _refused_share(world, number, active), refused, proves=sender.quotes_policy)
-        truth.add_turned_away(_turned_away(world, sender, refused, seen.stale))
-        written += _reports(world, number, seen, rng)
-    written += _forgeries(world, rng)
-    written += _strangers(world, np.random.default_rng([seed, world.number, 3]))
+        shares = [
+            share[:, None] * _touches(fault, number, len(world.hosts))
+            for fault, share in zip(world.faults, active, strict=True)
+        ]
+        sessions, failed = _draw(expected, shares, rng)
+        truth.add(
+            expected,
+            shares,
+            sum((count.sum(axis=1) for count in failed), np.zeros(DAYS, np.int64)),
+            proves=sender.quotes_policy,
+        )
+        days = [
+            _groups(world, number, day, sessions[day], [count[day] for count in failed], seed) for day in range(DAYS)
+        ]
+        for day, groups in enumerate(days):
+            _remember(truth, day, groups)
+        written += _sent(
+            world, sender, _reports(sender, days, rng), truth, np.random.default_rng([seed, world.number, 30 + number])
+        )
+    written += visitors.forgeries(world, np.random.default_rng([seed, world.number, 4]))
+    written += visitors.strangers(world, np.random.default_rng([seed, world.number, 3]))
     return sorted(written, key=lambda one: one.came), truth
 
 
@@ -72,15 +92,8 @@ def _expected(world: World, sender: Sender) -> Shares:
     weights = np.array([host.weight for host in world.hosts])
     used = np.array([[host.first <= day < host.last for host in world.hosts] for day in range(DAYS)])
     week = np.where(days % 7 >= 5, sender.weekend, 1.0)
-    found: Shares = sender.volume * week * weights * used
-    return found
-
-
-def _turned_away(world: World, sender: Sender, refused: Counts | int, stale: Counts) -> Counts:
-    """Sessions that the sender really refused, by day: those that failed while the policy in its cache said enforce."""
-    enforces = [(quoted := _quoted(world, sender, day)) is not None and quoted.mode == "enforce" for day in range(DAYS)]
-    found: Counts = (refused + stale).sum(axis=1) * np.array(enforces)
-    return found
+    expected: Shares = sender.volume * week * weights * used
+    return expected
 
 
 def _touches(fault: Fault, sender: int, hosts: int) -> Shares:
@@ -89,164 +102,180 @@ def _touches(fault: Fault, sender: int, hosts: int) -> Shares:
     return np.ones(hosts) if fault.host is None else np.eye(hosts)[fault.host]
 
 
-def _refused_share(world: World, sender: int, active: list[Shares]) -> Shares:
-    """The chance that enforce refuses a session of that day and host."""
-    passes = np.ones((DAYS, len(world.hosts)))
-    for fault, share in zip(world.faults, active, strict=True):
-        passes *= 1 - share[:, None] * _touches(fault, sender, len(world.hosts))
-    return 1 - passes
-
-
-def _look(world: World, number: int, expected: Shares, active: list[Shares], rng: np.random.Generator) -> _Seen:
+def _draw(expected: Shares, shares: Sequence[Shares], rng: np.random.Generator) -> tuple[Counts, list[Counts]]:
+    """Sessions, and those that each fault fails; both (days, hosts)."""
     sessions = rng.poisson(expected)
     left = sessions.copy()
     failed = []
-    for fault, share in zip(world.faults, active, strict=True):
-        hit = rng.binomial(left, share[:, None] * _touches(fault, number, len(world.hosts)))
+    for share in shares:
+        hit = rng.binomial(left, share)
         left = left - hit
-        failed.append((fault, hit))
-    stale = np.zeros_like(left)
-    for day in range(DAYS):
-        quoted = _quoted(world, world.senders[number], day)
-        if quoted is not None:
-            outside = np.array([host.name not in quoted.mx for host in world.hosts])
-            stale[day] = left[day] * outside
-    unfetched = np.zeros(DAYS, np.int64)
-    if (down := world.policy_fault) and (
-        number % 2 == 0 or len(world.senders) == 1
-    ):  # the others have it in their caches
-        unfetched[down.first : down.last] = rng.binomial((left - stale).sum(axis=1), down.share)[down.first : down.last]
-    return _Seen(sessions, failed, stale, unfetched)
+        failed.append(hit)
+    return sessions, failed
 
 
-def _quoted(world: World, sender: Sender, day: int) -> Policy | None:
-    """The policy in the sender's cache: it may be some days old."""
-    return world.policy_on(max(day - sender.cache_days, 0))
-
-
-def _reports(world: World, number: int, seen: _Seen, rng: np.random.Generator) -> Iterator[Written]:
+def _groups(world: World, number: int, day: int, sessions: Counts, failed: Sequence[Counts], seed: int) -> list[_Group]:
+    """A sender's day, by the policies in its caches."""
+    if not sessions.sum():
+        return []
     sender = world.senders[number]
-    for day in range(DAYS):
-        lost, late = rng.random() < world.loss, rng.random() < world.late
-        hours = rng.uniform(*sender.delay) + (24 * rng.uniform(1, 5) if late else 0)
-        if lost or not seen.sessions[day].sum():
-            continue
-        policies = list(_entries(world, sender, seen, day, rng))
-        came = dt.datetime.combine(FIRST, dt.time(), dt.UTC) + dt.timedelta(days=day + 1, hours=hours)
-        yield Written(
-            _document(world, sender.organization, day, policies, sender.ends_at_midnight), came, sender.signer
-        )
+    ages = (sender.caches[day % len(sender.caches)],) if sender.takes_turns else sender.caches
+    quoted = [world.cached(age, day) for age in ages]
+    policies = list(dict.fromkeys(quoted))
+    rng = np.random.default_rng([seed, world.number, 100 + number, day])
+    weights = [quoted.count(policy) / len(quoted) for policy in policies]
+    groups = []
+    hosts, kept = sessions - sum(failed), list(failed)
+    for place, policy in enumerate(policies):
+        is_last = place == len(policies) - 1
+        part = 1.0 if is_last else weights[place] / sum(weights[place:])
+        mine = hosts if is_last else rng.binomial(hosts, part)
+        lost = kept if is_last else [rng.binomial(count, part) for count in kept]
+        hosts, kept = hosts - mine, [count - other for count, other in zip(kept, lost, strict=True)]
+        if mine.sum() or any(count.sum() for count in lost):
+            groups.append(_group(world, policy, mine, lost))
+    _unfetch(world, number, day, groups, rng)
+    return groups
 
 
-def _entries(world: World, sender: Sender, seen: _Seen, day: int, rng: np.random.Generator) -> Iterator[Any]:
-    quoted = _quoted(world, sender, day)
-    total = int(seen.sessions[day].sum())
-    if quoted is None:
-        yield _entry({"policy-type": "no-policy-found", "policy-domain": world.domain}, total, 0, [])
+def _group(world: World, policy: Policy | None, clean: Counts, failed: Sequence[Counts]) -> _Group:
+    if policy is None:  # nothing is asked of a session, so nothing fails
+        return _Group(None, int(clean.sum() + sum(count.sum() for count in failed)), [])
+    rows = [
+        (fault.result_type, world.hosts[host].name, int(count[host]))
+        for fault, count in zip(world.faults, failed, strict=True)
+        for host in map(int, np.flatnonzero(count))
+    ]
+    stale = [n for n, host in enumerate(world.hosts) if host.name not in policy.mx and clean[n]]
+    rows += [("validation-failure", world.hosts[n].name, int(clean[n])) for n in stale]
+    return _Group(policy, int(clean.sum() - sum(clean[n] for n in stale)), rows)
+
+
+def _unfetch(world: World, number: int, day: int, groups: list[_Group], rng: np.random.Generator) -> None:
+    """Sessions that could not fetch the policy: half of the senders while its host is down, a single one now and then."""
+    group = next((group for group in groups if group.policy is not None and group.successful), None)
+    if group is None:
         return
-    unfetched = int(seen.unfetched[day])
-    details = _details(world, sender, seen, day)
-    failed = int(sum(count[day].sum() for _, count in seen.failed) + seen.stale[day].sum())
-    policy: dict[str, Any] = {"policy-type": "sts", "policy-domain": world.domain}
-    if sender.quotes_policy:
-        policy |= {"policy-string": quoted.lines}
-    if sender.mx_host_as_string:
-        policy |= {"mx-host": quoted.mx[0]}
-    if total > unfetched:
-        yield _entry(policy, total - unfetched - failed, failed, details)
-    if unfetched:
-        row = {"result-type": "sts-policy-fetch-error", "failed-session-count": unfetched}
-        yield _entry({"policy-type": "sts", "policy-domain": world.domain}, 0, unfetched, [row])
+    down = world.policy_fault
+    if down and down.first <= day < down.last and (number % 2 == 0 or len(world.senders) == 1):
+        group.unfetched = int(rng.binomial(group.successful, down.share))
+    elif rng.random() < world.fetch_errors:
+        group.unfetched = max(1, int(rng.binomial(group.successful, rng.uniform(0, 0.05))))
+    group.successful -= group.unfetched
+
+
+def _remember(truth: Truth, day: int, groups: Sequence[_Group]) -> None:
+    down = truth.world.policy_fault
+    for group in groups:
+        if group.policy is None:
+            truth.without[day] += group.successful if truth.world.policies else 0
+        elif group.policy.mode == "enforce":
+            truth.turned_away[day] += group.failures
+        if down and down.first <= day < down.last:
+            truth.unfetched[day] += group.unfetched
+
+
+def _reports(sender: Sender, days: Sequence[list[_Group]], rng: np.random.Generator) -> Iterator[_Report]:
+    """A report for each day, hour or week with sessions."""
+    if sender.rhythm == "week":
+        for first in range(0, DAYS - 6, 7):
+            yield _Report(first * 24, (first + 7) * 24, _merged(days[first : first + 7]))
+        return
+    for day, groups in enumerate(days):
+        if sender.rhythm == "day":
+            yield _Report(day * 24, (day + 1) * 24, groups)
+            continue
+        hours: list[list[_Group]] = [[] for _ in range(24)]
+        for group in groups:
+            for hour, count in enumerate(rng.multinomial(group.successful, [1 / 24] * 24)):
+                if count:
+                    hours[hour].append(_Group(group.policy, int(count), []))
+            if group.failed or group.unfetched:
+                hours[int(rng.integers(24))].append(_Group(group.policy, 0, group.failed, group.unfetched))
+        for hour, own in enumerate(hours):
+            yield _Report(day * 24 + hour, day * 24 + hour + 1, _merged([own]))
+
+
+def _merged(parts: Sequence[Sequence[_Group]]) -> list[_Group]:
+    """The groups of some days or hours, by policy."""
+    merged: dict[Policy | None, _Group] = {}
+    for group in (group for part in parts for group in part):
+        total = merged.setdefault(group.policy, _Group(group.policy, 0, []))
+        total.successful += group.successful
+        total.unfetched += group.unfetched
+        total.failed = [*total.failed, *group.failed]
+    return list(merged.values())
+
+
+def _sent(
+    world: World, sender: Sender, reports: Iterator[_Report], truth: Truth, rng: np.random.Generator
+) -> Iterator[Written]:
+    """The reports on their way: lost, late, resent, rewritten, by both doors, in the archive."""
+    for report in reports:
+        draws = rng.random(4)
+        if not report.groups or draws[0] < world.loss:
+            continue
+        entries = list(_entries(world, sender, report, rng))
+        text = document(world.domain, sender, report.first, report.last, entries)
+        hours = rng.uniform(*sender.delay) if sender.rhythm == "day" else rng.uniform(0.2, 2)
+        came = moment(report.last + hours + (24 * rng.uniform(1, 5) if draws[1] < world.late else 0))
+        is_mailed = report.first >= (world.archive - _MAIL_BEFORE_ARCHIVE_ENDS) * 24
+        if is_mailed:
+            yield Written(text, came, sender.signer)
+            _tell(truth, sender, report, came)
+            if sender.both_doors:
+                yield Written(text, came + dt.timedelta(minutes=1), "", "https")
+            if draws[2] < world.resent:
+                yield Written(text, came + dt.timedelta(hours=rng.uniform(0.2, 72)), sender.signer)
+        if report.first < world.archive * 24:
+            yield Written(rewritten(text) if draws[3] < world.rewritten else text, came, "", "load")
+        elif draws[3] < world.rewritten:
+            door = str(rng.choice(["smtp", "https"]))
+            signer = sender.signer if door == "smtp" else ""
+            yield Written(rewritten(text), came + dt.timedelta(hours=rng.uniform(0.2, 48)), signer, door)
+
+
+def _tell(truth: Truth, sender: Sender, report: _Report, came: dt.datetime) -> None:
+    """What a report by a known voice tells of, and when."""
+    day = (report.last - 1) // 24
+    arrived = (came.date() - FIRST).days
+    if sender.signer not in LISTED and not truth.world.archive and arrived < _HEARD_FROM:
+        return
+    for group in report.groups:
+        if group.policy is None and truth.world.policies and sender.quotes_policy:
+            truth.told.append((GONE, day, arrived))
+        if group.policy and group.policy.mode == "enforce" and group.failed:
+            truth.told.append((REFUSED, day, arrived))
+        if group.unfetched:
+            truth.told.append((UNFETCHED, day, arrived))
+
+
+def _entries(world: World, sender: Sender, report: _Report, rng: np.random.Generator) -> Iterator[Any]:
+    total = 0
+    for group in report.groups:
+        total += group.successful + group.failures + group.unfetched
+        if group.policy is None:
+            yield entry({"policy-type": "no-policy-found", "policy-domain": world.domain}, group.successful, 0, [])
+            continue
+        policy: dict[str, Any] = {"policy-type": "sts", "policy-domain": world.domain}
+        if sender.quotes_policy:
+            policy |= {"policy-string": group.policy.lines}
+        if sender.mx_host_as_string:
+            policy |= {"mx-host": group.policy.mx[0]}
+        if group.successful or group.failures:
+            yield entry(policy, group.successful, group.failures, _details(sender, group))
+        if group.unfetched:
+            row = {"result-type": "sts-policy-fetch-error", "failed-session-count": group.unfetched}
+            unread = {"policy-type": "sts", "policy-domain": world.domain}
+            yield entry(unread, 0, group.unfetched, [row])
     if sender.dane:
-        yield _dane_entry(world, total, day, rng)
+        yield dane_entry(world, total, report.first // 24, rng)
 
 
-def _dane_entry(world: World, total: int, day: int, rng: np.random.Generator) -> Any:
-    """The same sessions once more, under the TLSA records (Microsoft, Halon)."""
-    fault = world.dane_fault
-    failed = int(rng.binomial(total, fault.share)) if fault and fault.first <= day < fault.last else 0
-    policy = {"policy-type": "tlsa", "policy-string": ["3 1 1 ABCDEF"], "policy-domain": world.domain}
-    rows = [_detail("tlsa-invalid", world.hosts[0].name, failed)] if failed else []
-    return _entry(policy, total - failed, failed, rows)
-
-
-def _details(world: World, sender: Sender, seen: _Seen, day: int) -> list[Any]:
+def _details(sender: Sender, group: _Group) -> list[Any]:
     if sender.details == "missing":
         return []
-    rows = [
-        _detail(fault.result_type, world.hosts[host].name, int(count[day, host]))
-        for fault, count in [*seen.failed, (_STALE, seen.stale)]
-        for host in np.flatnonzero(count[day])
-    ]
+    rows = [detail(*row) for row in group.failed]
     if sender.details == "overlapping":
         rows += [row | {"result-type": "validation-failure"} for row in rows]
     return rows
-
-
-_STALE = Fault("validation-failure", 1.0, 0, DAYS)
-
-
-def _detail(result_type: str, host: str, sessions: int) -> dict[str, Any]:
-    return {"result-type": result_type, "receiving-mx-hostname": host, "failed-session-count": sessions}
-
-
-def _entry(policy: dict[str, Any], successful: int, failed: int, details: list[Any]) -> dict[str, Any]:
-    summary = {"total-successful-session-count": successful, "total-failure-session-count": failed}
-    return {"policy": policy, "summary": summary} | ({"failure-details": details} if details else {})
-
-
-def _document(world: World, organization: str, day: int, policies: list[Any], ends_at_midnight: bool = False) -> bytes:
-    start = FIRST + dt.timedelta(days=day)
-    end = f"{start + dt.timedelta(days=1)}T00:00:00Z" if ends_at_midnight else f"{start}T23:59:59Z"
-    return msgspec.json.encode(
-        {
-            "organization-name": organization,
-            "date-range": {"start-datetime": f"{start}T00:00:00Z", "end-datetime": end},
-            "contact-info": "tls-reports@sender.example",
-            "report-id": f"{start}_{world.domain}_{organization}",
-            "policies": policies,
-        }
-    )
-
-
-def _forgeries(world: World, rng: np.random.Generator) -> Iterator[Written]:
-    """Every day, in a known reporter's name: all is well, by thousands; or certificates have expired under another policy."""
-    if not world.forger:
-        return
-    for day in range(int(rng.integers(0, 60)), DAYS):
-        policy: dict[str, Any] = {"policy-type": "sts", "policy-domain": world.domain}
-        if world.forger == "clean":
-            quoted = world.policy_on(day)
-            policy |= {"policy-string": quoted.lines} if quoted else {}
-            entry = _entry(policy, 3_000, 0, [])
-        else:
-            row = _detail("certificate-expired", world.hosts[0].name, 50)
-            entry = _entry(policy | {"policy-string": _ELSEWHERE}, 0, 50, [row])
-        came = dt.datetime.combine(FIRST, dt.time(9), dt.UTC) + dt.timedelta(days=day + 1)
-        yield Written(_document(world, _FORGERS_NAME, day, [entry]), came, "", world.forger_door)
-
-
-def _strangers(world: World, rng: np.random.Generator) -> Iterator[Written]:
-    """A signed report of each stranger about every day of theirs, an hour after it."""
-    they = world.strangers
-    if they is None:
-        return
-    for day in range(they.first, they.last):
-        quoted = world.policy_on(day)
-        lies_from = they.first + they.patience
-        truthful = they.claim == "clean" or day < lies_from
-        arrives = max(day, lies_from) if they.at_once else day
-        lines = (quoted.lines if quoted else None) if truthful else _claimed(world, they.claim, quoted)
-        policy: dict[str, Any] = {"policy-type": "sts", "policy-domain": world.domain}
-        policy |= {"policy-string": lines} if lines else {}
-        for signer in they.signers:
-            sessions = 3_000 if they.claim == "clean" else int(rng.integers(5, 40))
-            came = dt.datetime.combine(FIRST, dt.time(1), dt.UTC) + dt.timedelta(days=arrives + 1)
-            yield Written(_document(world, f"Stranger {signer}", day, [_entry(policy, sessions, 0, [])]), came, signer)
-
-
-def _claimed(world: World, claim: str, quoted: Policy | None) -> list[str]:
-    hosts = tuple(host.name for host in world.hosts)
-    if claim == "hosts":
-        return Policy(0, quoted.mode if quoted else "testing", ("mx.stranger.example",)).lines
-    return Policy(0, claim, () if claim == "none" else quoted.mx if quoted else hosts).lines

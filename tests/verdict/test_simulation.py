@@ -1,52 +1,78 @@
-"""The simulator's own arithmetic, its rules of others, and a short form of it: some worlds of each kind, the same every time."""
+"""The simulator's own arithmetic, its rivals, that its shortcut is the pipeline, and a short form of it with controls that fail."""
 
 import datetime as dt
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
-from benchmarks.verdict import figures, picture, reports, rules, run
-from benchmarks.verdict.figures import Delays, Share
-from benchmarks.verdict.reports import FIRST
+from benchmarks.verdict import __main__ as command
+from benchmarks.verdict import cut, figures, picture, reports, rules, run, worlds
+from benchmarks.verdict.documents import FIRST, Written
+from benchmarks.verdict.figures import Delays, Rate, Share
+from benchmarks.verdict.lives import CLAIMS, MIX, world
+from benchmarks.verdict.rules import date
 from benchmarks.verdict.run import Outcome
-from benchmarks.verdict.worlds import DAYS, MIX, STRANGER_SIGNERS, Fault, Policy, Strangers, World, world
-from ingest import settings
+from benchmarks.verdict.truth import GONE, REFUSED
+from benchmarks.verdict.worlds import DAYS, Fault, Policy, Sender, Strangers, World
+from dashboard import verdicts
+from dashboard.evidence import Evidence
+from dashboard.queries.evidence import evidence_of
+from dashboard.queries.selection import EVERYTHING
+from dashboard.verdict import ENFORCING, READY, Verdict, decide
 
 SEED = 7
-OURS, NO_STS, SUCCESS, WAITING = range(4)
+OURS, NO_FAILURE, SUCCESS, GATE = range(4)
+LIMITS = verdicts.thresholds(run.usual_settings())
+ONE_STRANGER = ("stranger1.example",)
 
 
 def chosen() -> list[int]:
     """Numbers of the first worlds of each kind."""
-    wanted = dict.fromkeys(MIX, 2) | {"constant": 8, "enforce": 8, "clean": 4, "edge": 4}
-    found: dict[str, list[int]] = {kind: [] for kind in MIX}
+    wanted = dict.fromkeys(MIX, 1) | {"constant": 6, "switch": 8, "clean": 2, "start-stop": 6, "edge": 2}
+    numbers: dict[str, list[int]] = {kind: [] for kind in MIX}
     for number in range(1_000):
         kind = world(SEED, number).kind
-        if len(found[kind]) < wanted[kind]:
-            found[kind].append(number)
-    assert {kind: len(numbers) for kind, numbers in found.items()} == wanted
-    return [number for numbers in found.values() for number in numbers]
+        if len(numbers[kind]) < wanted[kind]:
+            numbers[kind].append(number)
+    assert {kind: len(some) for kind, some in numbers.items()} == wanted
+    return [number for some in numbers.values() for number in some]
 
 
 @pytest.fixture(scope="module")
 def outcomes() -> list[Outcome]:
-    return run.together(SEED, chosen(), step=8, phase=0)
+    return run.together(SEED, chosen(), step=6)
 
 
-def invented(**changes: object) -> World:
-    """A quiet world with one host and two senders of 100 sessions a day."""
-    plain = next(one for one in (world(SEED, n) for n in range(100)) if one.kind == "clean" and len(one.senders) >= 2)
-    senders = tuple(
-        msgspec.structs.replace(
-            one, volume=100.0, weekend=1.0, cache_days=0, quotes_policy=True, dane=False, details="exact"
-        )
-        for one in plain.senders[:2]
-    )
-    host = msgspec.structs.replace(plain.hosts[0], weight=1.0)
-    quiet = {"hosts": (host,), "senders": senders, "loss": 0.0, "late": 0.0, "forger": "", "dane_fault": None}
-    quiet["strangers"] = None
-    return msgspec.structs.replace(plain, **(quiet | {"policies": (Policy(0, "testing", (host.name,)),)} | changes))
+SENDER = Sender("Google Inc.", "google.com", 100.0, 1.0, (10.0, 12.0), (0,), False, False, True, "exact", False, False)
+OTHER = msgspec.structs.replace(SENDER, organization="Microsoft Corporation", signer="microsoft.com")
+HOST = worlds.Host("mx1.receiver.example", 1.0)
+TESTING, ENFORCE = Policy(0, "testing", (HOST.name,)), Policy(30, "enforce", (HOST.name,))
+
+
+def invented(**changes: Any) -> World:
+    """A quiet world with one host and two listed senders of 100 sessions a day."""
+    quiet: dict[str, Any] = {
+        "number": 0,
+        "kind": "invented",
+        "domain": "quiet.example",
+        "hosts": (HOST,),
+        "senders": (SENDER, OTHER),
+    }
+    return World(**(quiet | {"policies": (TESTING,), "fetch_errors": 0.0} | changes))
+
+
+def judged(monkeypatch: pytest.MonkeyPatch, step: int = 4, **changes: Any) -> Outcome:
+    """The outcome of an invented world."""
+    monkeypatch.setattr(run, "world", lambda _seed, _number: invented(**changes))
+    (outcome,) = run.together(SEED, [0], step)
+    return outcome
+
+
+def names(outcome: Outcome) -> dict[int, str]:
+    return {one.day: one.verdict for one in outcome.days}
 
 
 def test_a_world_and_its_reports_are_the_same_every_time() -> None:
@@ -57,155 +83,266 @@ def test_a_world_and_its_reports_are_the_same_every_time() -> None:
 def test_the_truth_of_a_fault() -> None:
     fault = Fault("certificate-expired", 0.5, first=50, last=60)
     written, truth = reports.life(SEED, invented(faults=(fault,)))
-    assert truth.rate_lately(51) == pytest.approx(0.5)
-    assert (truth.rate_lately(50), truth.rate_lately(61)) == (0.0, 0.0)
-    # Span of day 56: days 40 to 53, four of them with the fault.
-    assert truth.span_rate(56) == pytest.approx(0.5 * 4 / 14)
+    # The week after day 43 has it on one day, that after 49 on all, that after 56 on three; on day 49 nobody can know.
+    assert [truth.coming(day) for day in (43, 49, 56, 59)] == pytest.approx([0.5 / 7, 0.5, 1.5 / 7, 0.0])
+    assert [truth.coming(day, day - 3) for day in (49, 52, 53)] == pytest.approx([0.0, 0.0, 0.5 * 6 / 7])
     assert [truth.is_clean(day) for day in (49, 50, 75, 76)] == [True, False, False, True]
-    failed = [one for one in written if b"certificate-expired" in one.document]
-    assert len(failed) == 20
+    assert [truth.is_calm(day) for day in (49, 50, 64, 65)] == [True, False, False, True]
+    assert all(truth.is_quiet(day) for day in range(DAYS))  # in testing nobody is refused
+    assert len([one for one in written if b"certificate-expired" in one.document]) == 20
     assert truth.refused.sum() == pytest.approx(0.5 * 10 * 200, rel=0.1)
+    assert [(one.last, one.plenty) for one in truth.repairs()] == [(59, True)]
+
+
+def test_alarms_that_are_due() -> None:
+    fault = Fault("certificate-expired", 0.5, first=50, last=60)
+    _, truth = reports.life(SEED, invented(policies=(TESTING, ENFORCE), faults=(fault,)))
+    assert [(one.why, one.first, one.told) for one in truth.due()] == [(REFUSED, 50, 51)]
+    assert [truth.is_quiet(day) for day in (49, 50, 64, 65)] == [True, False, False, True]
+    slow = msgspec.structs.replace(SENDER, caches=(5,))
+    _, truth = reports.life(SEED, invented(senders=(slow, OTHER), gone=(70, 80)))
+    assert [(one.why, one.first, one.told) for one in truth.due()] == [(GONE, 70, 71)]
+    assert [day for day in range(DAYS) if truth.without[day] > 150] == list(range(77, 80))  # a week from its cache
+    assert not truth.is_quiet(89)
 
 
 def test_one_senders_fault_is_a_part_of_the_truth() -> None:
     _, truth = reports.life(SEED, invented(faults=(Fault("certificate-expired", 0.5, 50, 60, sender=1),)))
-    assert truth.rate_lately(51) == pytest.approx(0.25)
-
-
-def test_a_new_set_of_hosts_begins_a_new_span() -> None:
-    before, after = Policy(0, "testing", ("mx1.receiver.example",)), Policy(40, "testing", ("mx9.receiver.example",))
-    faulty = invented(policies=(before, after), faults=(Fault("certificate-expired", 1.0, 0, 40),))
-    _, truth = reports.life(SEED, faulty)
-    assert [truth.span_rate(day) for day in (40, 42, 43, 56)] == [0.0] * 4
-    assert (truth.span_rate(39), truth.earliest(39), truth.earliest(40)) == (1.0, 16, 56)
+    assert truth.coming(51) == pytest.approx(0.25)
 
 
 def test_what_a_sender_cannot_report_is_true_all_the_same() -> None:
     lost = invented(loss=1.0, faults=(Fault("certificate-expired", 1.0, 0, DAYS),))
     written, truth = reports.life(SEED, lost)
-    assert (written, truth.span_rate(30)) == ([], 1.0)
+    assert (written, truth.coming(30)) == ([], 1.0)
 
 
-def test_enough_to_see() -> None:
-    _, truth = reports.life(SEED, invented())
-    assert [truth.enough(day) for day in (3, 4, 5)] == [False, True, True]
-    # Two who say under which policy, with too few sessions; a third with many that quotes none.
-    first, second = invented().senders
-    few = [msgspec.structs.replace(one, volume=10.0) for one in (first, second)]
-    mute = msgspec.structs.replace(first, quotes_policy=False, signer="mute.example")
-    for senders, enough in (((first, mute), False), ((*few, mute), False), ((first, second), True)):
-        assert reports.life(SEED, invented(senders=senders))[1].enough(30) == enough
+def test_enough_to_see_means_known_voices() -> None:
+    assert [reports.life(SEED, invented())[1].enough(day) for day in (3, 4, 5)] == [False, True, True]
+    unlisted = tuple(msgspec.structs.replace(one, signer=f"{n}.example") for n, one in enumerate((SENDER, OTHER)))
+    assert [reports.life(SEED, invented(senders=unlisted))[1].enough(day) for day in (30, 31)] == [False, True]
 
 
-def test_mail_is_refused_by_what_is_in_caches() -> None:
-    quiet = invented()
-    slow = msgspec.structs.replace(quiet.senders[1], cache_days=7)
-    (host,) = (one.name for one in quiet.hosts)
-    lives = [Policy(day, mode, (host,)) for day, mode in ((0, "testing"), (30, "enforce"), (60, "testing"))]
-    fault = Fault("certificate-expired", 1.0, 50, 70)
-    for senders, last in ((quiet.senders, 59), ((quiet.senders[0], slow), 66)):
-        _, truth = reports.life(SEED, invented(senders=senders, policies=tuple(lives), faults=(fault,)))
-        refused = [day for day in range(DAYS) if truth.mail_is_refused(day)]
-        assert refused == list(range(52, last + 3))
-        assert [truth.nothing_is_refused(day) for day in (49, 50, last + 16, last + 17)] == [True, False, False, True]
+def documents(written: Sequence[Written]) -> list[dict[str, object]]:
+    return [msgspec.json.decode(one.document) for one in written]
 
 
-def verdicts_of(monkeypatch: pytest.MonkeyPatch, listed: bool = False, **changes: object) -> dict[int, str]:
-    """What is said about an invented world, every fourth day."""
-    monkeypatch.setattr(run, "world", lambda _seed, _number: invented(**changes))
-    (outcome,) = run.together(SEED, [0], step=4, phase=0, listed=listed)
-    return {one.day: one.verdict for one in outcome.days if one.regular}
+def modes(document: dict[str, object]) -> list[str]:
+    text = msgspec.json.encode(document).decode()
+    return [mode for mode in ("testing", "enforce") if f"mode: {mode}" in text]
 
 
-@pytest.mark.parametrize("claim", ["none", "hosts", "enforce"])
-@pytest.mark.parametrize(("patience", "at_once"), [(0, False), (30, True)])
-def test_a_stranger_names_no_other_policy(
-    monkeypatch: pytest.MonkeyPatch, claim: str, patience: int, at_once: bool
+def test_a_fleet_quotes_two_policies_in_turn() -> None:
+    fleet = msgspec.structs.replace(SENDER, caches=(0, 4))
+    lives = (TESTING, ENFORCE)
+    both = documents(reports.life(SEED, invented(senders=(fleet,), policies=lives))[0])
+    assert [modes(one) for one in both[29:35]] == [["testing"], *[["testing", "enforce"]] * 4, ["enforce"]]
+    turns = msgspec.structs.replace(fleet, takes_turns=True)
+    alone = documents(reports.life(SEED, invented(senders=(turns,), policies=lives))[0])
+    assert [modes(one)[0] for one in alone[30:35]] == ["enforce", "testing", "enforce", "testing", "enforce"]
+
+
+def total(written: Sequence[Written]) -> int:
+    found = 0
+    for one in documents(written):
+        for entry in one["policies"]:  # type: ignore[attr-defined]
+            found += sum(entry["summary"].values())
+    return found
+
+
+@pytest.mark.parametrize(("rhythm", "least", "most"), [("week", 17, 17), ("hour", 1_500, 3_000)])
+def test_reports_of_another_rhythm_have_the_same_sessions(rhythm: str, least: int, most: int) -> None:
+    days = reports.life(SEED, invented(senders=(msgspec.structs.replace(SENDER, volume=30.0),)))[0]
+    other = msgspec.structs.replace(SENDER, volume=30.0, rhythm=rhythm)
+    written = reports.life(SEED, invented(senders=(other,)))[0]
+    assert least <= len(written) <= most
+    assert total(written) == total(days[:119] if rhythm == "week" else days)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"resent": 1.0},
+        {"rewritten": 1.0},
+        {"senders": (msgspec.structs.replace(SENDER, both_doors=True), OTHER)},
+        {"archive": DAYS + 1, "rewritten": 1.0},
+        {"forger": "clean", "forger_door": "wrong"},
+        {"forger": "alarming", "forger_door": "https"},
+    ],
+)
+def test_copies_and_forgeries_change_no_verdict(monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]) -> None:
+    plain, other = judged(monkeypatch), judged(monkeypatch, **changes)
+    assert names(plain) == names(other)
+    assert other.reports > plain.reports or "archive" in changes
+
+
+def test_the_cut_evidence_is_the_pipelines() -> None:
+    some = [number for number in range(60) if (one := world(SEED, number)).strangers or one.archive or one.gone][:6]
+    some += [number for number in range(200) if world(SEED, number).kind in ("mx-change", "switch")][:4]
+    lives = [world(SEED, number) for number in some]
+    written = {one.domain: reports.life(SEED, one)[0] for one in lives}
+    signers = {one.domain: one.strangers.signers if one.strangers else () for one in lives}
+    without = {name: [one for one in all_ if one.signer not in signers[name]] for name, all_ in written.items()}
+    domains, days = list(written), (0, 1, 7, 31, 64, 95, 119)
+    with run.database_of(written.values()) as engine, run.database_of(without.values()) as alone:
+        stored = cut.read(engine, domains, date(DAYS))
+        for day in days:
+            pipeline = evidence_of(engine, EVERYTHING, domains, date(day), LIMITS, as_of_then=True)
+            assert [stored[name].on(date(day), LIMITS) for name in domains] == pipeline
+            # Cut from what has the strangers' reports, held against a database that never had them.
+            pipeline = evidence_of(alone, EVERYTHING, domains, date(day), LIMITS, as_of_then=True)
+            assert [stored[name].on(date(day), LIMITS, signers[name]) for name in domains] == pipeline
+
+
+def test_the_operator_switches_on_the_verdicts_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = judged(monkeypatch, step=1, switch="advised")
+    assert outcome.switched == 18  # asked every other day: ready on day 17
+    assert {name for day, name in names(outcome).items() if day > 18} == {ENFORCING}
+    before, after = invented(switch="advised"), invented(switch="advised").switched(18)
+    mails = [[one for one in reports.life(SEED, which)[0] if one.came.date() <= date(18)] for which in (before, after)]
+    assert mails[0] == mails[1]
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+@pytest.mark.parametrize(("domains", "at_once"), [(1, False), (1, True), (5, False)])
+def test_strangers_move_nothing_in_two_weeks_and_a_half(
+    monkeypatch: pytest.MonkeyPatch, claim: str, domains: int, at_once: bool
 ) -> None:
-    they = Strangers(claim, ("stranger.example",), 40, DAYS, patience, at_once)
-    assert {name for day, name in verdicts_of(monkeypatch, strangers=they).items() if day >= 20} == {"ready"}
+    signers = tuple(f"stranger{n}.example" for n in range(domains))
+    they = Strangers(claim, signers, 40, 58, 14, at_once)
+    outcome = judged(monkeypatch, step=2, strangers=they)
+    days = [one for one in outcome.days if 40 <= one.day < 68]
+    assert len(days) == 14
+    assert not any(one.moved[OURS] or one.figures_moved for one in days)
+    if claim == "refused":
+        assert any(one.moved[NO_FAILURE] for one in days)
 
 
-def test_a_patient_stranger_names_another_policy_for_two_weeks(monkeypatch: pytest.MonkeyPatch) -> None:
-    they = Strangers("none", ("stranger.example",), 40, DAYS, 20)
-    found = verdicts_of(monkeypatch, strangers=they)
-    assert [day for day, name in found.items() if day >= 20 and name != "ready"] == [64, 68, 72]
-
-
-def test_no_stranger_hides_an_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
-    (host,) = (one.name for one in invented().hosts)
-    lives = Policy(0, "testing", (host,)), Policy(30, "enforce", (host,))
-    fault = Fault("certificate-expired", 0.2, 60, DAYS)
-    for claim in ("testing", "none", "hosts"):
-        they = Strangers(claim, STRANGER_SIGNERS, 38, DAYS, 20)
-        found = verdicts_of(monkeypatch, kind="enforce", policies=lives, faults=(fault,), strangers=they)
-        assert {name for day, name in found.items() if day >= 62} == {"enforcing-refusing"}
-
-
-def test_strangers_prove_what_they_like_unless_signers_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    few = tuple(msgspec.structs.replace(one, volume=2.0) for one in invented().senders)
-    they = Strangers("clean", STRANGER_SIGNERS, 30, DAYS, 0)
-    fooled = verdicts_of(monkeypatch, senders=few, strangers=they)
-    assert (fooled[28], fooled[40]) == ("insufficient-evidence", "ready")
-    listed = verdicts_of(monkeypatch, listed=True, senders=few, strangers=they)
-    assert {name for day, name in listed.items() if day >= 4} == {"insufficient-evidence"}
-
-
-def test_shares_and_delays() -> None:
-    assert str(Share(1, 20)) == "1/20 = 5.00% (0.13%-24.87%)"
-    assert (Share(0, 0).value, str(Share(0, 0)), Share(3, 3).interval[1]) == (0.0, "0/0", 1.0)
-    known = Delays((1, None, 0, 3, 9))
-    assert (known.never, known.later_than(3)) == (Share(1, 5), Share(2, 5))
-    assert str(known).startswith("median 1, p90 9, on already 1, never 1/5")
-    assert str(Delays((None,))) == "never (1 worlds)"
+def rivals(rows: Sequence[tuple[int, int, int, int, int, bool]], **gate: object) -> rules.Others:
+    """Rows are: day, day of arrival, successes, failures, sts failures among them, testing quoted."""
+    known: dict[str, object] = {"checks": [True] * DAYS, "modes": ["testing"] * DAYS}
+    stored = cut.Stored("quiet.example", (), (), ())
+    others = rules.Others(stored, **(known | gate))  # type: ignore[arg-type]
+    others.take(rows)
+    return others
 
 
 @pytest.mark.parametrize(
     ("failed", "sts", "testing", "ready", "alarm"),
     [
-        (0, 0, True, (True, True, True), (False, False)),
-        (1, 0, True, (True, False, True), (False, True)),
-        (0, 1, True, (False, True, True), (True, False)),
-        (0, 0, False, (True, True, False), (False, False)),
+        (0, 0, True, (True, True, True), (False, False, False)),
+        (1, 0, True, (False, False, True), (True, True, False)),
+        (1, 1, True, (False, False, False), (True, True, True)),
+        (0, 0, False, (False, False, True), (False, False, False)),
     ],
 )
-def test_the_rules_of_others(
-    failed: int, sts: int, testing: bool, ready: tuple[bool, ...], alarm: tuple[bool, ...]
-) -> None:
-    on = FIRST + dt.timedelta(days=60)
-    long_ago, yesterday = on.toordinal() - 14, on.toordinal() - 1
-    rows = [(long_ago, long_ago + 1, 50, 0, 0, testing), (yesterday, yesterday + 1, 49, failed, sts, testing)]
-    others = rules.Others(rows)
-    assert tuple(others.ready(on).values()) == ready
-    assert tuple(others.alarm(on).values()) == (*alarm, False)
-    assert not any(others.ready(on - dt.timedelta(days=1)).values())
-    # What has not arrived is not known; without any report nothing is.
-    late = rules.Others([rows[0], (yesterday, yesterday + 2, 49, 9, 9, testing)])
-    assert not any(late.alarm(on).values())
-    assert not any(rules.Others([]).ready(on).values())
+def test_the_rivals(failed: int, sts: int, testing: bool, ready: tuple[bool, ...], alarm: tuple[bool, ...]) -> None:
+    rows = [(46, 47, 50, 0, 0, testing), (59, 60, 49, failed, sts, testing)]
+    assert (rivals(rows).ready(60), rivals(rows).alarm(60)) == (ready, alarm)
+    assert rivals(rows).ready(59)[:2] == (False, False)
+    # What has not arrived is not known.
+    late = rivals([rows[0], (59, 62, 49, 9, 9, testing)])
+    assert late.alarm(60) == (False, False, False)
 
 
-def test_ours_keeps_its_promise_where_the_others_do_not(outcomes: list[Outcome]) -> None:
+def test_the_gate_has_a_live_check_and_a_longer_clock_without_reports() -> None:
+    assert [rivals([]).ready(day)[2] for day in (27, 28)] == [False, True]
+    assert rivals([], checks=[False] * DAYS).ready(60) == (False, False, False)
+    assert rivals([], checks=[False] * DAYS).alarm(60) == (False, False, True)
+    switched = ["testing"] * 50 + ["enforce"] * 5 + ["testing"] * 65
+    again = rivals([(day, day + 1, 9, 0, 0, True) for day in range(DAYS - 1)], modes=switched)
+    assert [again.ready(day)[2] for day in (49, 52, 68, 69)] == [True, False, False, True]
+
+
+def test_shares_rates_and_delays() -> None:
+    assert str(Share(1, 20)) == "1/20 = 5.00% (0.13%-24.87%)"
+    assert (Share(0, 0).value, str(Share(0, 0)), Share(3, 3).interval[1]) == (0.0, "0/0", 1.0)
+    assert str(Rate(3, 2.0)) == "1.50 (3 in 2 years)"
+    assert Rate(0, 0.0).value == 0.0
+    known = Delays((1, None, 0, 3, 9))
+    assert (known.never, known.later_than(3)) == (Share(1, 5), Share(2, 5))
+    assert str(known) == "median 1, p90 9; never 1 of 5"
+    assert (str(Delays((None,))), Delays(()).median) == ("never (of 1)", None)
+
+
+def test_ours_meets_its_goals_where_the_rivals_do_not(outcomes: list[Outcome]) -> None:
     false_ready = [figures.false_ready(outcomes, rule) for rule in range(4)]
-    assert false_ready[OURS].of >= 100
-    assert false_ready[OURS].value <= 0.05
-    assert all(share.value > false_ready[OURS].value for share in false_ready[1:])
-    late = [figures.late_alarms(outcomes, rule) for rule in range(4)]
+    assert false_ready[OURS].of >= 80
+    assert false_ready[OURS].value <= 0.01
+    assert min(false_ready[SUCCESS].value, false_ready[GATE].value) > 0.05
+    late = [figures.late_alarms(outcomes, rule, (REFUSED,)) for rule in range(4)]
     assert late[OURS].of >= 3
     assert late[OURS].count == 0
-    assert all(share.count > 0 for share in late[1:])
-    assert figures.false_alarms(outcomes, OURS).count == 0
+    assert late[GATE].count > 0
+    assert figures.false_alarms(outcomes, OURS).value <= 1 < figures.false_alarms(outcomes, NO_FAILURE).value
+    again = figures.to_ready_again(outcomes, OURS)
+    assert (again.median, again.never.count) == (figures.REPAIRED_TO_READY, 0)
 
 
-def test_clean_worlds_become_ready_on_the_first_possible_day(outcomes: list[Outcome]) -> None:
-    assert set(figures.to_ready(outcomes, OURS, enough=True).days) == {16}
-    assert set(figures.to_ready(outcomes, WAITING, enough=True).days) == {14}
+def test_clean_worlds_become_ready_on_the_first_possible_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = judged(monkeypatch, kind="clean")
+    assert figures.to_ready([outcome], OURS).days == (16,)
+    assert figures.to_ready([outcome], NO_FAILURE).days == (14,)
+    assert not figures.why_withheld([outcome], enough=True)
 
 
-def test_the_worlds_tell_a_careless_rule_from_a_careful_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def trusting(evidence: Evidence) -> Verdict:
+    """The planted rule that trusts strangers: every voice is known."""
+    known = {name: msgspec.structs.replace(voice, known=True) for name, voice in evidence.voices.items()}
+    return decide(msgspec.structs.replace(evidence, voices=known))
+
+
+def calling(name: str) -> Callable[[Evidence], Verdict]:
+    """A rule that always says the same."""
+    return lambda evidence: msgspec.structs.replace(decide(evidence), name=name)
+
+
+@pytest.mark.parametrize("claim", [claim for claim in CLAIMS if claim not in ("clean", "testing")])
+def test_a_rule_that_trusts_strangers_is_caught(monkeypatch: pytest.MonkeyPatch, claim: str) -> None:
+    they = Strangers(claim, ONE_STRANGER, 26, 50, 14)
+    lives = (TESTING, Policy(90, "enforce", (HOST.name,)))
+    worlds_: dict[str, Any] = {"strangers": they, "policies": lives}
+    assert figures.moved([judged(monkeypatch, **worlds_)], OURS).of > 0
+    monkeypatch.setattr(run, "say", trusting)
+    assert figures.moved([judged(monkeypatch, **worlds_)], OURS).count > 0
+
+
+def test_false_proof_of_strangers_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = tuple(msgspec.structs.replace(one, volume=2.0) for one in (SENDER, OTHER))
+    changes: dict[str, Any] = {"senders": few, "strangers": Strangers("clean", ONE_STRANGER, 30, 55, 0)}
+    careful = judged(monkeypatch, **changes)
+    assert not any(one.moved[OURS] for one in careful.days if one.moved and one.day < 60)
+    monkeypatch.setattr(run, "say", trusting)
+    assert any(one.moved[OURS] for one in judged(monkeypatch, **changes).days if one.moved)
+
+
+def test_careless_sleepy_and_jumpy_rules_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    fault = Fault("certificate-expired", 0.2, 50, 60)
+    lives = (TESTING, ENFORCE)
+    monkeypatch.setattr(run, "say", calling(READY))
+    careless = [judged(monkeypatch, faults=(fault,))]
+    assert figures.false_ready(careless, OURS).value == 1.0
+    assert {line.name for line in figures.table(careless) if not line.is_met} >= {"false ready, days"}
+    monkeypatch.setattr(run, "say", calling(ENFORCING))
+    sleepy = [judged(monkeypatch, faults=(fault,), policies=lives)]
+    assert figures.late_alarms(sleepy, OURS, (REFUSED,)) == Share(1, 1)
+    assert figures.to_ready_again([judged(monkeypatch, faults=(fault,))], OURS).days == (None,)
+    monkeypatch.setattr(run, "say", calling("enforcing-refusing"))
+    jumpy = [judged(monkeypatch, faults=(fault,), policies=lives)]
+    assert figures.false_alarms(jumpy, OURS).count == 2  # before the fault and after it
+    assert [why for why, _, _ in figures.failing(jumpy)] == ["false alarm"]
+
+
+def forgetting(evidence: Evidence) -> Verdict:
+    """The planted rule that reads successes alone."""
+    entries = [msgspec.structs.replace(one, failed=0, failures=(), unexplained=0) for one in evidence.entries]
+    return decide(msgspec.structs.replace(evidence, entries=tuple(entries)))
+
+
+def test_a_rule_that_reads_successes_alone_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     edge = [number for number in chosen() if world(SEED, number).kind in ("edge", "constant")]
-    monkeypatch.setattr(run, "usual_settings", lambda: settings.load(verdict_bound=0.5, verdict_window_days=2))
-    assert figures.false_ready(run.together(SEED, edge, step=16, phase=0), OURS).value > 0.05
+    monkeypatch.setattr(run, "say", forgetting)
+    assert figures.false_ready(run.together(SEED, edge, step=10), OURS).value > 0.05
 
 
 def test_every_kind_of_verdict_comes_about(outcomes: list[Outcome]) -> None:
@@ -218,14 +355,41 @@ def test_the_picture_and_the_table_show_every_rule(outcomes: list[Outcome]) -> N
     svg = picture.drawn(outcomes)
     assert all(rule in svg for rule in run.RULES)
     assert svg.count('class="ours"') == 4
-    assert all(len(cells) == 4 for _, cells in figures.table(outcomes))
+    assert all(len(line.figures) == 4 for line in figures.table(outcomes))
 
 
 def test_outcomes_can_be_kept(outcomes: list[Outcome]) -> None:
     assert msgspec.json.decode(msgspec.json.encode(outcomes), type=list[Outcome]) == outcomes
 
 
+def test_a_run_goes_on_where_it_stopped_and_writes_the_page(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("simulation")
+    page, kept, svg = folder / "page.md", folder / "kept.jsonl", folder / "picture.svg"
+    page.write_text("before\n<!-- simulation: begin -->\nold\n<!-- simulation: end -->\nafter\n")
+    monkeypatch.setattr(run, "world", lambda _seed, number: invented(number=number, domain=f"w{number}.example"))
+    options = ["x", "--seeds", "4", "--step", "20", "--results", str(kept), "--docs", str(page), "--picture", str(svg)]
+    monkeypatch.setattr("sys.argv", [*options, "--worlds", "1"])
+    command.main()
+    monkeypatch.setattr("sys.argv", [*options, "--worlds", "2", "--failing", "1"])
+    command.main()
+    assert "1 of 1 worlds" in capsys.readouterr().err.splitlines()[-1]
+    assert len(kept.read_bytes().splitlines()) == 2
+    text = page.read_text()
+    assert text.startswith("before\n<!-- simulation: begin -->\n2 worlds")
+    assert text.endswith("<!-- simulation: end -->\nafter\n")
+    assert svg.read_text().startswith("<svg")
+    monkeypatch.setattr("sys.argv", ["x", "--show", "4:0"])
+    assert command.main() == 0
+    assert "ready: enough-evidence" in capsys.readouterr().out
+
+
 def test_volumes_are_heavy_tailed() -> None:
-    volumes = np.array([sender.volume for number in range(400) for sender in world(SEED, number).senders])
+    volumes = np.array([one.volume for n in range(400) for one in worlds.senders(np.random.default_rng(n))])
     assert 5 < np.median(volumes) < 40
     assert volumes.max() > 1_000
+
+
+def test_the_first_day_is_a_monday() -> None:
+    assert (FIRST.weekday(), date(1) - FIRST) == (0, dt.timedelta(days=1))
