@@ -45,8 +45,8 @@ def thresholds_of(overrides: Iterable[Override], usual: Thresholds) -> Threshold
 def with_overrides(evidence: Evidence, overrides: Sequence[Override], usual: Thresholds) -> Evidence:
     """The evidence with the ``overrides`` in force on its day, oldest first; ``usual`` are the thresholds of the settings.
 
-    Of two overrides about one voice, or about the repair of one cause, the newer counts. A stated policy outranks what reports
-    quote, until a sender has changed from it or from an older one to another.
+    Of two overrides about one voice, or about the repair of one cause, the newer counts. The policy that was entered is left to
+    ``with_stated_policy``, for which it must be known who counts.
     """
     acceptances: list[Acceptance] = []
     repairs: dict[tuple[str, str], Repair] = {}
@@ -66,7 +66,7 @@ def with_overrides(evidence: Evidence, overrides: Sequence[Override], usual: Thr
                 (believed if isinstance(override.content, BelievedVoice) else dismissed)[name] = override.since
             case OwnThresholds() as thresholds:
                 own |= _given(thresholds).keys()
-    evidence = msgspec.structs.replace(
+    return msgspec.structs.replace(
         evidence,
         acceptances=tuple(acceptances),
         repairs=tuple(repairs.values()),
@@ -76,8 +76,15 @@ def with_overrides(evidence: Evidence, overrides: Sequence[Override], usual: Thr
         own_thresholds=tuple(sorted(name.replace("_", " ") for name in own)),
         mx_hosts=_mx_hosts(overrides),
     )
+
+
+def with_stated_policy(evidence: Evidence, overrides: Sequence[Override]) -> Evidence:
+    """The evidence, complete with every policy that known voices have quoted, and with the policy that was entered last.
+
+    It outranks what reports quote, until a known voice has changed from it or from an older one to another.
+    """
     stated = _stated(overrides)
-    gone = stated is not None and _overtaken(stated, evidence)
+    gone = stated is not None and _overtaken(stated, evidence.known)
     return msgspec.structs.replace(evidence, stated=None if gone else stated, overtaken=stated if gone else None)
 
 
@@ -129,8 +136,8 @@ def policy_of(text: str, hosts: Sequence[str]) -> tuple[Policy, tuple[str, ...]]
 
 
 def _overtaken(stated: StatedPolicy, evidence: Evidence) -> bool:
-    """Whether the policy that reports show came after the stated one."""
-    now = current_policy(msgspec.structs.replace(evidence.known, stated=None))
+    """Whether the policy that known voices show came after the stated one."""
+    now = current_policy(msgspec.structs.replace(evidence, stated=None))
     if now is None:
         return False
     if key_of(now.policy) == key_of(stated.policy):

@@ -17,7 +17,7 @@ from ingest.sql import chunks
 from ingest.tlsrpt.vocabulary import STS
 
 from ..evidence import Entry, Evidence, Failure, Policy, ServedPolicy, Sighting, Thresholds, Voice
-from ..overrides import thresholds_of, with_overrides
+from ..overrides import thresholds_of, with_overrides, with_stated_policy
 from .frames import total
 from .overrides import in_force_from
 from .selection import Scope
@@ -86,7 +86,7 @@ def evidence_from(
         )
         evidence = with_overrides(evidence, overrides.get(domain, ()), thresholds)
         quoted = [old for old in served[domain] if evidence.is_known(old.voice)]
-        found.append(_with_served(evidence, quoted))
+        found.append(with_stated_policy(_with_served(evidence, quoted), overrides.get(domain, ())))
     return found
 
 

@@ -1,7 +1,5 @@
 """What the operator says beside what signed mail says: who overtakes a stated policy."""
 
-import pytest
-
 from dashboard.verdict import ENFORCING, READY
 from ingest.overrides import EnteredPolicy
 from tests.verdict.signed_post import (
@@ -45,10 +43,6 @@ def test_a_stranger_that_changes_does_not(post: Post) -> None:
     assert headline(post.verdict()) == before
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="who changed is looked for among all voices, not among known ones: a stranger's change overtakes the stated policy",
-)
 def test_a_stranger_that_changes_to_what_a_known_voice_has_cached_does_not(post: Post) -> None:
     """Microsoft is heard for the first time and quotes what it may have in its cache: that alone overtakes nothing."""
     post.daily([GOOGLE], ON - 60 * DAY, ON - 25 * DAY)
@@ -61,9 +55,6 @@ def test_a_stranger_that_changes_to_what_a_known_voice_has_cached_does_not(post:
     assert headline(post.verdict()) == before
 
 
-@pytest.mark.xfail(
-    strict=True, reason="from the database, policies served before are not known yet when the operator's word is heard"
-)
 def test_a_longer_age_overtakes_the_stated_policy(post: Post) -> None:
     """The operator entered the first step of the ladder, and has published the next one since: `policy next` must not print it
     again.
