@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from dashboard import verdicts
 from dashboard.verdict import Verdict
-from ingest import authentication, intake, loading, models, operator_word, store, trace
+from ingest import authentication, intake, loading, models, overrides, store, trace
 from ingest.dkim_keys import Keys
 from ingest.intake import Decoded
 from ingest.settings import Settings
@@ -201,10 +201,10 @@ class Post:
         (found,) = verdicts.verdicts(self.engine, chosen, [DOMAIN], on, on + DAY)
         return found
 
-    def override(self, content: operator_word.Content, day: dt.date) -> None:
+    def override(self, content: overrides.Content, day: dt.date) -> None:
         """The operator says something that holds from that day on."""
         noon = dt.datetime.combine(day, dt.time(12), dt.UTC)
-        operator_word.give(self.engine, DOMAIN, content, "known to the operator", "test", noon)
+        overrides.give(self.engine, DOMAIN, content, "known to the operator", "test", noon)
 
     def rows(self, *columns: str) -> list[tuple[Any, ...]]:
         """What is stored of the reports, in the order of these columns."""

@@ -4,7 +4,6 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from ingest.operator_word import MxHosts
 
 from dashboard import verdicts
 from dashboard.next_step import next_step
@@ -19,6 +18,7 @@ from dashboard.verdict import (
     Verdict,
 )
 from ingest.intake import EVIDENCE
+from ingest.overrides import MxHosts
 from tests.reports import detail, entry
 from tests.verdict.signed_post import (
     BEGAN,

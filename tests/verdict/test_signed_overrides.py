@@ -1,9 +1,9 @@
 """What the operator says beside what signed mail says: who overtakes a stated policy."""
 
 import pytest
-from ingest.operator_word import EnteredPolicy
 
 from dashboard.verdict import ENFORCING, READY
+from ingest.overrides import EnteredPolicy
 from tests.verdict.signed_post import (
     BEGAN,
     DAY,
