@@ -163,10 +163,16 @@ def test_a_late_fault_of_a_week_is_not_over_by_days_of_that_week(post: Post) -> 
 
 
 @pytest.mark.parametrize("lines", [TESTING, ENFORCE], ids=["testing", "enforce"])
-@pytest.mark.parametrize("together", [True, False], ids=["in one report", "in reports of its own"])
-def test_sts_and_no_policy_found_in_one_report(post: Post, together: bool, lines: tuple[str, ...]) -> None:
-    """Some of a sender's machines could not look: that is no absence, on however many days."""
-    quoting = entry(20, 0, policy_string=list(lines))
+@pytest.mark.parametrize(
+    ("together", "quotes"),
+    [(True, True), (True, False), (False, False)],
+    ids=["in one report", "in one report that quotes nothing", "in reports of its own"],
+)
+def test_sts_and_no_policy_found_in_one_report(
+    post: Post, together: bool, quotes: bool, lines: tuple[str, ...]
+) -> None:
+    """Some of a sender's machines could not look: that is no absence, on however many days, whether the others quote or not."""
+    quoting = entry(20, 0, policy_string=list(lines) if quotes else ...)
     none = entry(5, 0, policy_type="no-policy-found", policy_string=...)
     post.daily([MICROSOFT], BEGAN, ON - DAY, policy_string=list(lines))
     post.daily([GOOGLE], BEGAN, ON - 6 * DAY, policy_string=list(lines))

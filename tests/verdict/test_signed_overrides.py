@@ -1,7 +1,7 @@
-"""What the operator says beside what signed mail says: who overtakes a stated policy."""
+"""What the operator says beside what signed mail says: who overtakes a stated policy, and whom it believes."""
 
-from dashboard.verdict import ENFORCING, READY
-from ingest.overrides import EnteredPolicy
+from dashboard.verdict import ENFORCING, INSUFFICIENT, READY
+from ingest.overrides import BelievedVoice, DismissedVoice, EnteredPolicy
 from tests.verdict.signed_post import (
     BEGAN,
     DAY,
@@ -13,6 +13,7 @@ from tests.verdict.signed_post import (
     STRANGER,
     TESTING,
     Post,
+    Sender,
     headline,
     remarks_of,
 )
@@ -66,3 +67,21 @@ def test_a_longer_age_overtakes_the_stated_policy(post: Post) -> None:
     found = post.verdict()
     assert found.current is not None
     assert (found.current.policy.max_age, "stated-policy-overtaken" in remarks_of(found)) == (604_800, True)
+
+
+def test_a_stranger_is_believed_and_dismissed_by_its_domain(post: Post) -> None:
+    """It calls itself as Google does: what is said about its voice is said about nobody else."""
+    alias = Sender("Google Inc.", STRANGER.address)
+    post.daily([GOOGLE], BEGAN, ON - DAY)
+    post.daily([alias], ON - 14 * DAY, ON - DAY)
+    before = post.verdict()
+    assert (before.name, before.with_newcomers) == (INSUFFICIENT, READY)
+    post.override(BelievedVoice("stranger.example"), ON - DAY)
+    believed = post.verdict()
+    assert (believed.name, believed.reporters, believed.newcomers) == (READY, 2, ())
+    # On the day before the operator said so, nothing had changed.
+    assert post.verdict(ON - 2 * DAY).name == INSUFFICIENT
+    post.override(DismissedVoice("stranger.example"), ON)
+    dismissed = post.verdict()
+    assert (dismissed.name, dismissed.newcomers, dismissed.with_newcomers) == (INSUFFICIENT, (), "")
+    assert dismissed.sessions == before.sessions

@@ -1,10 +1,12 @@
 """Strangers who really sign, from the mail to the verdict: they stand beside the headline with their figures and move nothing."""
 
 import datetime as dt
+import re
 from typing import Any
 
 import pytest
 
+from dashboard import verdict_words
 from dashboard.verdict import (
     ENFORCING,
     ENFORCING_REFUSING,
@@ -65,6 +67,11 @@ def test_a_stranger_is_no_second_voice(post_on_both: Post) -> None:
     assert (newcomer.sessions, newcomer.refused) == ((ON - before.window.start).days * 4_000, 0)
     assert (newcomer.first_day, newcomer.last_day) == (before.window.start, ON - DAY)
     assert after.with_newcomers == READY
+    told = "\n".join(verdict_words.lines(after))
+    assert f"Stranger Ltd. (stranger.example, signed by stranger.example): {newcomer.sessions:,} sessions" in told
+    assert "With them the verdict would be ready." in told
+    assert "override believe receiver.example stranger.example" in told
+    assert "override dismiss receiver.example stranger.example" in told
     remark = next(reason for reason in after.reasons if reason.code == "newcomers")
     assert (remark.figure, remark.names, remark.voices) == (
         newcomer.sessions,
@@ -118,8 +125,13 @@ def test_strangers_with_two_weeks_of_patience(post: Post, count: int, lines: tup
     assert after[0].with_newcomers == (POLICY_BROKEN if lines == TESTING else ENFORCING_REFUSING)
     accusation = next(reason for reason in after[0].reasons if reason.code == "newcomers-refused")
     assert (accusation.figure, len(accusation.voices)) == (count * 4 * 50, count)
-    if lines == ENFORCE:  # no sentence says that nothing was refused
+    if lines == ENFORCE:  # no sentence says that nothing was refused, without saying by whose word
         assert blocking(after[0]) == ["nothing-refused-by-known"]
+        calming = [
+            line for line in verdict_words.lines(after[0]) if re.search(r"\b(none|no mail|nothing)\b.*refused", line)
+        ]
+        assert calming
+        assert [line for line in calming if "known reporter" not in line] == []
 
 
 @pytest.mark.parametrize(
