@@ -284,7 +284,7 @@ def test_the_answer_stands_in_its_order(open_page: Open, filled_today: Filled) -
     assert [title for title in order if title in wanted] == wanted
     text = said(app)
     assert "Mail is being turned away now" in text
-    assert "28 of 658 sessions, on 7 of 7 days with reports." in text
+    assert "Refused on 7 of 7 days with reports, newest days included." in text
     assert "mode: testing\n" in text  # the way back, to paste
     assert "_mta-sts.second.example. 3600 IN TXT" in text
 
