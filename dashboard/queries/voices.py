@@ -13,7 +13,7 @@ from ingest import reporters, trace, voices
 from ingest.intake import EVIDENCE
 from ingest.models import delivery, report
 
-# A voice is heard when it has reported on so many days, the first of them so long ago; after so long a silence it is new again.
+# A voice is heard when it has reported on so many days, over so long a time; after so long a silence it is new again.
 HEARD_DAYS, HEARD_FOR, SILENT_FOR = 10, dt.timedelta(days=30), dt.timedelta(days=90)
 # Nothing older makes a voice heard: who was heard before and lapsed is heard anew.
 _HISTORY = dt.timedelta(days=400)
@@ -64,7 +64,8 @@ def _is_heard(days: Sequence[tuple[dt.date, dt.datetime]], on: dt.date) -> bool:
         return False
     pauses = [later for earlier, later in itertools.pairwise(arrivals) if later - earlier > SILENT_FOR]
     since = pauses[-1] if pauses else arrivals[0]
-    return sum(arrived >= since for arrived in arrivals) >= HEARD_DAYS and on - since >= HEARD_FOR
+    # Thirty days between the first and the last: a stranger's two weeks do not ripen while it is silent.
+    return sum(arrived >= since for arrived in arrivals) >= HEARD_DAYS and arrivals[-1] - since >= HEARD_FOR
 
 
 class Speakers:
@@ -100,8 +101,9 @@ def _ties(rows: Iterable[Any], speakers: Speakers, on: dt.date) -> Mapping[str, 
     found: dict[str, str] = {}
     signed = [row for row in rows if row.signer]
     signers = {row.voice for row in signed}
+    acquainted = {voice for voice in signers if speakers.by_voice[voice].is_acquainted(on)}
     for row in signed:
-        if not speakers.by_voice[row.voice].is_acquainted(on):
+        if row.voice not in acquainted:
             continue
         contact = voices.registrable(voices.domain_of_address(row.contact_info))
         if contact in ("", row.voice):

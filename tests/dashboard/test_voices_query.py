@@ -159,8 +159,11 @@ def test_an_upload_makes_nobody_known(post: Post) -> None:
 
 
 def test_heard_and_lapsed(post: Post) -> None:
-    post.daily([MAILER], ON - 31 * DAY, ON - DAY)
-    assert of(post, ON - DAY) == {"mailer.example": NEW}
+    post.daily([MAILER], ON - 31 * DAY, ON - 18 * DAY)
+    assert of(post) == {"mailer.example": NEW}, "two weeks do not ripen in silence"
+    post.daily([MAILER], ON - 17 * DAY, ON - 2 * DAY)
+    assert of(post) == {"mailer.example": NEW}
+    post.send(MAILER, ON - DAY, CLEAN)
     assert of(post) == {"mailer.example": HEARD}
     assert of(post, ON + 90 * DAY) == {"mailer.example": HEARD}
     assert of(post, ON + 91 * DAY) == {"mailer.example": NEW}
