@@ -57,6 +57,7 @@ def fold(
     ranked = sorted(copies, key=lambda copy: _rank(copy, trusted))
     classes = [members for alike in _by_figures(ranked) for members in _classes(alike)]
     voices_of_classes = _voices_of(classes, is_known)
+    classes = [_own_first(members, voice, trusted) for members, voice in zip(classes, voices_of_classes, strict=True)]
     speaking: dict[str, list[list[Copy]]] = collections.defaultdict(list)
     for members, voice in zip(classes, voices_of_classes, strict=True):
         if members[0].trust in trusted:
@@ -117,6 +118,13 @@ def _voices_of(classes: Sequence[Sequence[Copy]], is_known: Callable[[str], bool
         voice = next((copy.voice for copy in named if is_known(copy.voice)), named[0].voice)
         found.append(voice if voices.is_domain(voice) else signed.get(members[0].claim, voice))
     return found
+
+
+def _own_first(members: Sequence[Copy], voice: str, trusted: Sequence[str]) -> list[Copy]:
+    """A class of copies in which one of its voice's own stands for all: equal figures leave room for other policies, and what a
+    stranger quotes in its copy is not the sender's word.
+    """
+    return sorted(members, key=lambda copy: (copy.trust not in trusted, copy.voice != voice))  # stable: else by rank
 
 
 # Where a domain that is inferred comes from, the most credible first.
