@@ -57,6 +57,7 @@ def fold(
     ranked = sorted(copies, key=lambda copy: _rank(copy, trusted))
     classes = [members for alike in _by_figures(ranked) for members in _classes(alike)]
     voices_of_classes = _voices_of(classes, is_known)
+    classes = [_own_first(members, voice, trusted) for members, voice in zip(classes, voices_of_classes, strict=True)]
     speaking: dict[str, list[list[Copy]]] = collections.defaultdict(list)
     for members, voice in zip(classes, voices_of_classes, strict=True):
         if members[0].trust in trusted:
@@ -119,6 +120,13 @@ def _voices_of(classes: Sequence[Sequence[Copy]], is_known: Callable[[str], bool
     return found
 
 
+def _own_first(members: Sequence[Copy], voice: str, trusted: Sequence[str]) -> list[Copy]:
+    """A class of copies in which one of its voice's own stands for all: equal figures leave room for other policies, and what a
+    stranger quotes in its copy is not the sender's word.
+    """
+    return sorted(members, key=lambda copy: (copy.trust not in trusted, copy.voice != voice))  # stable: else by rank
+
+
 # Where a domain that is inferred comes from, the most credible first.
 _SOURCES = (HEADER, FILE_NAME, REPORT_ID, OTHER_ENTRIES, NOWHERE)
 
@@ -139,7 +147,7 @@ def displaced(copies: Iterable[Inferred], trusted: Sequence[str] = EVIDENCE) -> 
     found: dict[Key, Key] = {}
     for inferred in ranked:
         copy = inferred.copy
-        original = next((other for other in standing if _same_sender(copy, other)), None)
+        original = next((other for other in standing if _same_sender(copy, other, trusted)), None)
         if original is None or original.key[0] == copy.key[0]:
             standing.append(copy)
         else:
@@ -153,5 +161,12 @@ def _rank_of_inferred(
     return one.copy.trust not in trusted, _SOURCES.index(one.source), _rank(one.copy, trusted)
 
 
-def _same_sender(copy: Copy, other: Copy) -> bool:
-    return copy.voice == other.voice or (copy.claim == other.claim and not (copy.signer and other.signer))
+def _same_sender(copy: Copy, other: Copy, trusted: Sequence[str]) -> bool:
+    """One voice; or the same claim, where one of them is not signed and not trusted: a stranger that signs a copy of what the
+    operator loaded moves it to no other domain.
+    """
+    if copy.voice == other.voice:
+        return True
+    both_signed = bool(copy.signer and other.signer)
+    both_trusted = copy.trust in trusted and other.trust in trusted
+    return copy.claim == other.claim and not both_signed and not both_trusted

@@ -188,8 +188,8 @@ class Settings(BaseSettings):
     verdict_reporters: int = Field(2, ge=1, le=100, description="Independent reporters that a verdict of ready needs.")
     verdict_signers: Names = Field(
         (),
-        description="Domains (with their subdomains) whose signed reports can prove that a policy is ready and say which "
-        "policy is in force, such as google.com,microsoft.com; those of others can only block. Empty believes every signer.",
+        description="The domains (with their subdomains) whose reports verdicts rest on, such as google.com,microsoft.com; then "
+        "nobody else is known but whom you believe. Empty: well-known reporters, whom you load, who has reported for a month.",
     )
     trust_uploads: bool = Field(
         False, description="Let uploads over HTTPS count as evidence, although nothing proves who sent them."
