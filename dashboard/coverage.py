@@ -23,6 +23,7 @@ from ingest.tlsrpt.vocabulary import NO_POLICY_FOUND, STS, TLSA
 from .evidence import Entry, Evidence, Failure
 from .failures import Reading, failures_of
 from .overrides import acceptance_of, policy_of, repair_of, resolved
+from .phrases import counted
 from .policy_changes import key_of
 from .policy_history import current_policy
 
@@ -43,9 +44,8 @@ class Coverage(msgspec.Struct, frozen=True):
         """What is covered, as the end of a sentence."""
         if not self.voices:
             return "covers nothing that has been reported"
-        sessions = f"{self.sessions:,} session{'' if self.sessions == 1 else 's'}"
-        voices = f"{len(self.voices):,} voice{'' if len(self.voices) == 1 else 's'}"
-        return f"covers {sessions} of {voices} since {'before ' if self.since_before else ''}{self.since}"
+        what = f"{counted(self.sessions, 'session')} of {counted(len(self.voices), 'voice')}"
+        return f"covers {what} since {'before ' if self.since_before else ''}{self.since}"
 
 
 def coverage(evidence: Evidence, override: Override) -> Coverage:

@@ -44,7 +44,7 @@ def policy_next(
     from .verdict_words import sentence  # here, as in _decided
 
     found, step = _decided(policy_domain(domain), mx or ())
-    typer.echo(f"{one_line(found.domain)}: {found.name}\n{sentence(found)}\nNext: {step.words}")
+    typer.echo(f"{one_line(found.domain)}: {found.name}\n{sentence(found)}\nNext: {one_line(step.words, _LONGEST)}")
     for remark in step.remarks:
         typer.echo(f"- {one_line(remark, _LONGEST)}")
     if step.unvouched and not force:

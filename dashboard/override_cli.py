@@ -37,6 +37,7 @@ from .coverage import coverage
 from .evidence import NO_MX, Evidence
 from .override_subjects import typed_result_type, typed_voice
 from .overrides import IN_FORCE, state, what
+from .phrases import counted
 from .queries.selection import EVERYTHING
 from .verdict_cli import day_of, policy_domain
 
@@ -241,7 +242,7 @@ class _Case:
             return "none without a report about it"
         found = decide(self.evidence)
         refused = found.refused + found.refused_lately
-        return f"{found.name} ({found.sessions:,} sessions, {refused:,} would be refused)"
+        return f"{found.name} ({counted(found.sessions, 'session')}, {refused:,} would be refused)"
 
 
 def _give(domain: str, content_of: Callable[[_Case], Content], note: str, until: str = "") -> None:

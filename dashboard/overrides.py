@@ -2,7 +2,6 @@
 
 import collections
 import datetime as dt
-import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
@@ -11,10 +10,6 @@ from ingest.mtasts.faults import ERROR
 from ingest.mtasts.lint import lint
 from ingest.mtasts.policy import mx_key
 from ingest.overrides import (
-    ACCEPT,
-    BELIEVE,
-    DISMISS,
-    REPAIRED,
     SHARES,
     AcceptedCause,
     BelievedVoice,
@@ -29,7 +24,6 @@ from ingest.overrides import (
 from ingest.rows import short_digest
 from ingest.shares import percent as percent
 
-from .causes import Cause
 from .evidence import NO_MX, Acceptance, Evidence, Policy, Repair, StatedPolicy, Thresholds
 from .policy_changes import key_of
 from .policy_history import current_policy
@@ -51,8 +45,8 @@ def thresholds_of(overrides: Iterable[Override], usual: Thresholds) -> Threshold
 def with_overrides(evidence: Evidence, overrides: Sequence[Override], usual: Thresholds) -> Evidence:
     """The evidence with the ``overrides`` in force on its day, oldest first; ``usual`` are the thresholds of the settings.
 
-    Of two overrides about one voice, or about the repair of one cause, the newer counts. A stated policy outranks what reports
-    quote, until a sender has changed from it or from an older one to another.
+    Of two overrides about one voice, or about the repair of one cause, the newer counts. The policy that was entered is left to
+    ``with_stated_policy``, for which it must be known who counts.
     """
     acceptances: list[Acceptance] = []
     repairs: dict[tuple[str, str], Repair] = {}
@@ -72,7 +66,7 @@ def with_overrides(evidence: Evidence, overrides: Sequence[Override], usual: Thr
                 (believed if isinstance(override.content, BelievedVoice) else dismissed)[name] = override.since
             case OwnThresholds() as thresholds:
                 own |= _given(thresholds).keys()
-    evidence = msgspec.structs.replace(
+    return msgspec.structs.replace(
         evidence,
         acceptances=tuple(acceptances),
         repairs=tuple(repairs.values()),
@@ -82,8 +76,15 @@ def with_overrides(evidence: Evidence, overrides: Sequence[Override], usual: Thr
         own_thresholds=tuple(sorted(name.replace("_", " ") for name in own)),
         mx_hosts=_mx_hosts(overrides),
     )
+
+
+def with_stated_policy(evidence: Evidence, overrides: Sequence[Override]) -> Evidence:
+    """The evidence, complete with every policy that known voices have quoted, and with the policy that was entered last.
+
+    It outranks what reports quote, until a known voice has changed from it or from an older one to another.
+    """
     stated = _stated(overrides)
-    gone = stated is not None and _overtaken(stated, evidence)
+    gone = stated is not None and _overtaken(stated, evidence.known)
     return msgspec.structs.replace(evidence, stated=None if gone else stated, overtaken=stated if gone else None)
 
 
@@ -135,8 +136,8 @@ def policy_of(text: str, hosts: Sequence[str]) -> tuple[Policy, tuple[str, ...]]
 
 
 def _overtaken(stated: StatedPolicy, evidence: Evidence) -> bool:
-    """Whether the policy that reports show came after the stated one."""
-    now = current_policy(msgspec.structs.replace(evidence.known, stated=None))
+    """Whether the policy that known voices show came after the stated one."""
+    now = current_policy(msgspec.structs.replace(evidence, stated=None))
     if now is None:
         return False
     if key_of(now.policy) == key_of(stated.policy):
@@ -241,37 +242,3 @@ _THRESHOLDS: Mapping[str, str] = {
 def _names(hosts: Sequence[str]) -> str:
     more = f" and {len(hosts) - _MOST_NAMED} more" if len(hosts) > _MOST_NAMED else ""
     return ", ".join(hosts[:_MOST_NAMED]) + more
-
-
-def accept_command(domain: str, cause: Cause) -> str:
-    """The command that accepts a cause, for a shell; of a single voice, when only one saw it. Text from reports is in it,
-    quoted for the shell: the caller makes it fit for its place, as with all commands here.
-    """
-    voice = ["--voice", *cause.voices] if len(cause.voices) == 1 else []
-    return _command(ACCEPT, domain, cause.result_type, *_mx_option(cause), *voice)
-
-
-def repaired_command(domain: str, cause: Cause) -> str:
-    """The command that says a cause was repaired on the last day on which it was seen."""
-    return _command(REPAIRED, domain, cause.result_type, *_mx_option(cause), "--on", str(cause.last_day))
-
-
-def believe_command(domain: str, voice: str) -> str:
-    """The command that lets the verdict rest on a voice, too."""
-    return _command(BELIEVE, domain, voice)
-
-
-def dismiss_command(domain: str, voice: str) -> str:
-    """The command that leaves a voice out of the verdict."""
-    return _command(DISMISS, domain, voice)
-
-
-def _mx_option(cause: Cause) -> list[str]:
-    return ["--mx", cause.mx_host or NO_MX]
-
-
-def _command(name: str, domain: str, subject: str, *options: str) -> str:
-    if subject.startswith("-"):
-        # A sender's result type must not be taken for an option.
-        return f'starttally override {name} {shlex.join(options)} --note "..." -- {shlex.join((domain, subject))}'
-    return f'{shlex.join(("starttally", "override", name, domain, subject, *options))} --note "..."'

@@ -107,9 +107,10 @@ def _classes(alike: Sequence[Copy]) -> Iterable[list[Copy]]:
 
 def _voices_of(classes: Sequence[Sequence[Copy]], is_known: Callable[[str], bool]) -> list[str]:
     """The voice of each class: of its signer where it has one. A class told by a name alone joins the signed one that uses the
-    same name: Stalwart gives no contact address, so the file saved from its mail names no domain.
+    same name, if its signer is known: Stalwart gives no contact address, so the file saved from its mail names no domain.
     """
-    signed = {copy.claim: copy.voice for members in classes for copy in members if copy.signer}
+    signers = [copy for members in classes for copy in members if copy.signer and is_known(copy.voice)]
+    signed = {copy.claim: copy.voice for copy in signers}
     found = []
     for members in classes:
         named = sorted(members, key=lambda copy: not copy.signer)  # stable: the signer's first

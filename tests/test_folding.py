@@ -135,6 +135,20 @@ def test_a_strangers_signature_under_a_copy_takes_nothing_over() -> None:
     assert {standing.voice for standing in service.values()} == {"stranger.example"}
 
 
+@pytest.mark.parametrize("figures", ["same", "more"])
+def test_a_strangers_signature_takes_no_name_over(figures: str) -> None:
+    """Who gives no contact address is told by its name alone, and anybody may sign with that name."""
+    nameless = ("", "mail server")
+    file = copy("file", voice="mail server", claim=nameless, refused=3)
+    stranger = copy("forged", trust=VERIFIED, signer="stranger.example", claim=nameless, figures=figures, sessions=99)
+    found = {key[1]: one for key, one in fold([file, stranger], EVIDENCE, {"mail server"}.__contains__).items()}
+    assert found["file"].voice == "mail server"
+    assert not found["file"].contradicted
+    assert {one.voice for one in found.values() if one.counts} >= {"mail server"}
+    heard = fold([file, stranger], EVIDENCE, {"mail server", "stranger.example"}.__contains__)
+    assert heard[file.key].voice == "stranger.example"
+
+
 def inferred(name: str, domain: str, source: str, **given: object) -> Inferred:
     return Inferred(copy(name, domain=domain, **given), source)  # type: ignore[arg-type]
 

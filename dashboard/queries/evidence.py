@@ -17,7 +17,7 @@ from ingest.sql import chunks
 from ingest.tlsrpt.vocabulary import STS
 
 from ..evidence import Entry, Evidence, Failure, Policy, ServedPolicy, Sighting, Thresholds, Voice
-from ..overrides import thresholds_of, with_overrides
+from ..overrides import thresholds_of, with_overrides, with_stated_policy
 from .frames import total
 from .overrides import in_force_from
 from .selection import Scope
@@ -86,12 +86,14 @@ def evidence_from(
         )
         evidence = with_overrides(evidence, overrides.get(domain, ()), thresholds)
         quoted = [old for old in served[domain] if evidence.is_known(old.voice)]
-        found.append(_with_served(evidence, quoted))
+        found.append(with_stated_policy(_with_served(evidence, quoted), overrides.get(domain, ())))
     return found
 
 
 def _with_served(evidence: Evidence, quoted: Sequence["_Quoted"]) -> Evidence:
-    """The evidence with every policy that known voices ever quoted, oldest first; if that is long ago, as sightings, too."""
+    """The evidence with every policy that known voices ever quoted, oldest first; if all of that is long ago, as sightings, too,
+    whatever newcomers quote now.
+    """
     first: dict[Policy, dt.date] = {}
     last: dict[Policy, dt.date] = {}
     for old in quoted:
@@ -100,8 +102,10 @@ def _with_served(evidence: Evidence, quoted: Sequence["_Quoted"]) -> Evidence:
     served = tuple(
         ServedPolicy(policy, day, last[policy]) for policy, day in sorted(first.items(), key=lambda one: one[1])
     )
-    sightings = evidence.sightings or tuple(Sighting(old.last_day, old.voice, old.policy) for old in quoted)
-    return msgspec.structs.replace(evidence, served=served, sightings=sightings)
+    if any(evidence.is_known(seen.voice) for seen in evidence.sightings):
+        return msgspec.structs.replace(evidence, served=served)
+    long_ago = (Sighting(old.last_day, old.voice, old.policy) for old in quoted)
+    return msgspec.structs.replace(evidence, served=served, sightings=(*long_ago, *evidence.sightings))
 
 
 def _voices(speakers: Speakers, on: dt.date, thresholds: Thresholds) -> Mapping[str, Voice]:

@@ -24,6 +24,7 @@ from ingest.shares import NoShare, percent, read_share
 from .. import verdicts
 from ..causes import Cause
 from ..evidence import NO_MX, Evidence, Thresholds
+from ..phrases import counted
 from ..plain import plain, visible
 from ..verdict import Verdict
 from .override_acts import control_key, give, refused, result_type_words
@@ -84,8 +85,7 @@ def _chosen_cause(causes: Sequence[Cause], label: str, key: str) -> int:
 
 def _cause(cause: Cause) -> str:
     host = visible(cause.mx_host, 80) or "no MX host named"
-    plural = "session" if cause.sessions == 1 else "sessions"
-    return f"{result_type_words(cause.result_type)}, {host}: {cause.sessions:,} {plural}"
+    return f"{result_type_words(cause.result_type)}, {host}: {counted(cause.sessions, 'session')}"
 
 
 def _voices(visit: Visit, evidence: Evidence, verdict: Verdict) -> None:

@@ -58,6 +58,7 @@ MICROSOFT = Sender("Microsoft Corporation", "tlsrpt-noreply@microsoft.com", 2, 1
 MAILRU = Sender("Mail.ru", "tls-rpt-noreply@mail.ru", 3, 5)
 # With a domain and a key of its own; anybody can have these.
 STRANGER = Sender("Stranger Ltd.", "reports@stranger.example", 4, 50, began=3)
+SECOND = Sender("Second Voice Ltd.", "tlsrpt@second.example", 5, 4_000, began=14)
 FORGER = Sender("Microsoft Corporation", "tlsrpt-noreply@microsoft.com", 0, 3_000)
 PROVEN = _WINDOW * (GOOGLE.sessions + MICROSOFT.sessions)  # Mail.ru quotes no policy, so its sessions prove nothing
 _SINCE_SWITCH = 10 * (GOOGLE.sessions + MICROSOFT.sessions)  # twelve days ago, without the newest two
@@ -107,9 +108,9 @@ WORLDS = (
     World(
         "insufficient-evidence.example",
         INSUFFICIENT,
-        "In testing and clean, but only Google's reports prove anything. Somebody sends unsigned mail in Microsoft's name: 3,000 "
-        "clean sessions a day, which count for nothing. The window reaches back for the 299 sessions.",
-        senders=(GOOGLE, MAILRU, FORGER),
+        "In testing and clean, but only Google's reports prove anything. Somebody sends unsigned mail in Microsoft's name, 3,000 "
+        "clean sessions a day, and a stranger signs 4,000 a day for two weeks. The window reaches back for the 299 sessions.",
+        senders=(GOOGLE, MAILRU, FORGER, SECOND),
         sessions=15 * GOOGLE.sessions,
     ),
     World(
@@ -128,8 +129,10 @@ WORLDS = (
     World(
         "enforcing.example",
         ENFORCING,
-        "Enforcing since 12 days, and nothing failed.",
+        "Enforcing since 12 days, and nothing failed. A stranger signs that 40 sessions were refused.",
         ((DAYS, TESTING), (12, ENFORCE)),
+        senders=(GOOGLE, MICROSOFT, MAILRU, SECOND),
+        troubles=(Trouble(5, SECOND, "certificate-expired", 40, MX[0]),),
         sessions=_SINCE_SWITCH,
         grows=PROVEN // _WINDOW,
     ),
@@ -160,7 +163,7 @@ WORLDS = (
 
 def keys() -> Mapping[str, Records]:
     """The DKIM keys of the senders, as their DNS has them."""
-    signers = (GOOGLE, MICROSOFT, MAILRU, STRANGER)
+    signers = (GOOGLE, MICROSOFT, MAILRU, STRANGER, SECOND)
     return {
         f"{signing.SELECTOR}._domainkey.{one.domain}": txt(signing.record(signing.rsa_key(number=one.number)))
         for one in signers
@@ -249,6 +252,12 @@ def _stranger(world: World, sender: Sender, day: dt.date, _policy: Lines, troubl
     return _report(sender, day, f"{day}_{world.domain}", entry)
 
 
+def _second(world: World, sender: Sender, day: dt.date, policy: Lines, troubles: list[Trouble]) -> dict[str, Any]:
+    """Writes as RFC 8460 has it, and quotes the policy in force: nothing but its domain tells it from an honest sender."""
+    quoted = {"policy_string": list(policy)} if policy else {}
+    return _report(sender, day, f"{day}_{world.domain}", _entry(world, sender, policy, troubles, **quoted))
+
+
 def _entry(world: World, sender: Sender, policy: Lines, troubles: list[Trouble], **quoted: Any) -> dict[str, Any]:
     """What happened under the policy; without one, what happened all the same."""
     met = [one for one in troubles if one.host]
@@ -275,4 +284,10 @@ def _report(sender: Sender, day: dt.date, report_id: str, *entries: Any, **chang
     )
 
 
-_WRITERS = {"Google Inc.": _google, "Microsoft Corporation": _microsoft, "Mail.ru": _mailru, "Stranger Ltd.": _stranger}
+_WRITERS = {
+    "Google Inc.": _google,
+    "Microsoft Corporation": _microsoft,
+    "Mail.ru": _mailru,
+    "Stranger Ltd.": _stranger,
+    "Second Voice Ltd.": _second,
+}

@@ -8,10 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from dashboard.cli import app
+from dashboard.commands_to_run import accept_command, believe_command, dismiss_command, repaired_command
 from dashboard.coverage import coverage
 from dashboard.evidence import NO_MX, Evidence, Voice
 from dashboard.override_subjects import typed_result_type, typed_voice
-from dashboard.overrides import accept_command, believe_command, dismiss_command, repaired_command
 from dashboard.verdict import Cause, decide
 from ingest.overrides import (
     AcceptedCause,

@@ -315,6 +315,20 @@ def test_the_next_step(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "- Untested: mx9.receiver.example." in forced.stdout
 
 
+def test_the_next_step_shows_what_a_stranger_wrote_and_does_not_do_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    today = dt.datetime.now(dt.UTC).date()
+    world.clean(today - 30 * DAY, today - DAY)
+    evil = detail("evil\x1b[2J\u202e", 3)
+    world.report(today - 5 * DAY, "google.com", entry(5, 3, evil, policy_string=TESTING))
+    monkeypatch.setenv("STARTTALLY_DATABASE_URL", world.settings.database_url)
+    for arguments in (("policy", "next", "receiver.example"), ("verdict", "receiver.example")):
+        answer = CliRunner().invoke(app, list(arguments))
+        assert (answer.exit_code, "evil" in answer.output) == (1, True)
+        assert not {"\x1b", "\u202e"} & set(answer.output)
+
+
 def test_the_command_on_an_empty_database(settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     url = settings_for().database_url
     database.upgrade(url)

@@ -209,7 +209,8 @@ def test_a_newcomer_is_believed_and_dismissed(world: World) -> None:
     assert states(world) == [REPLACED, IN_FORCE, IN_FORCE]
     take_back(world, dismissed, at(ON, 4))
     give(world, BelievedVoice("google.com"), at(ON, 5))
-    assert world.verdict().name == NOT_READY, "believed again"
+    found = world.verdict()
+    assert (found.name, found.reporters) == (NOT_READY, 3), "believed again, both"
 
 
 def test_a_word_about_a_voice_holds_for_one_domain(world: World) -> None:
@@ -623,7 +624,8 @@ def test_thresholds_hosts_and_a_policy_on_the_command_line(world: World, said: S
     assert "insufficient-evidence (300 sessions, 0 would be refused) -> ready (260 sessions" in given
     given = said("override", "policy", DOMAIN, "-", "--note", "served now", typed=file(ENFORCE))
     assert "-> enforcing (" in given
-    assert "mode: enforce\nmx: mx1.receiver.example\nmax_age: 1209600\n" in said("policy", "next", DOMAIN)
+    # Since today: max_age is raised after two clean weeks of it.
+    assert "and keep max_age as it is." in said("policy", "next", DOMAIN, code=1)
     given = said("override", "policy", DOMAIN, "-", "--mx", "mx9.receiver.example", "--note", "x", typed=file(ENFORCE))
     assert "policy-broken" in given
     assert "the policy is faulty: no mx line covers the MX host mx9.receiver.example" in given
@@ -738,3 +740,33 @@ def test_a_name_that_a_sender_chose_is_no_voice(world: World, said: Said, monkey
     assert overrides.given(world.engine) == []
     said("override", "believe", DOMAIN, "stranger.example", "--note", "x")
     assert [one.content for one in overrides.given(world.engine)] == [BelievedVoice("stranger.example")]
+
+
+def test_an_override_for_a_domain_without_reports(world: World, said: Said) -> None:
+    given = said("override", "mx", "new-domain.example", "mx1.new-domain.example", "--note", "to come")
+    assert given.endswith(
+        "    covers nothing that has been reported\n"
+        "verdict of new-domain.example today: none without a report about it, as before\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [(NO_MX, NO_MX), ("MX1.Receiver.example.", "mx1.receiver.example"), ("[192.0.2.1]", "[192.0.2.1]")],
+)
+def test_hosts_as_typed(world: World, said: Said, typed: str, kept: str) -> None:
+    """As reports have them: also what is no host name."""
+    said("override", "accept", DOMAIN, "certificate-expired", "--mx", typed, "--note", "x")
+    assert [one.content for one in overrides.given(world.engine)] == [AcceptedCause("certificate-expired", kept)]
+
+
+def test_every_override_in_force_says_what_it_covers(world: World, said: Said) -> None:
+    today = dt.datetime.now(dt.UTC).date()
+    for name in ("b.example", "a.example"):
+        world.clean(today - 3 * DAY, today - DAY, ["google.com"], policy_domain=name)
+        give(world, DismissedVoice("google.com"), domain=name)
+    gone = give(world, AcceptedCause("x"), domain="a.example")
+    overrides.withdraw(world.engine, "a.example", gone, "", "bob", at(ON, 13))
+    listed = [line.strip() for line in said("override", "list", "--all").splitlines()]
+    covers = f"covers 60 sessions of 1 voice since {today - 3 * DAY}"
+    assert [line for line in listed if line.startswith("covers")] == [covers, covers]

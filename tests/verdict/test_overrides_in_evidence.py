@@ -7,7 +7,7 @@ import pytest
 
 from dashboard import overrides
 from dashboard.evidence import NO_MX, Acceptance, Evidence, ServedPolicy, Sighting, Thresholds
-from dashboard.overrides import percent, policy_of, what, with_overrides
+from dashboard.overrides import percent, policy_of, what, with_overrides, with_stated_policy
 from dashboard.queries.selection import Scope
 from dashboard.verdict import decide
 from dashboard.weighing import sessions_needed
@@ -42,7 +42,7 @@ def quoted(*said: tuple[str, int, str]) -> Evidence:
 
 def mode_in_force(evidence: Evidence, stated: str) -> str:
     """The text that the verdict takes for the policy in force, and a star when it is the entered one."""
-    found = decide(with_overrides(evidence, [override(EnteredPolicy(TEXTS[stated]))], Thresholds()))
+    found = decide(with_stated_policy(evidence, [override(EnteredPolicy(TEXTS[stated]))]))
     assert found.current is not None
     (name,) = [name for name, policy in POLICIES.items() if policy == found.current.policy]
     return name + ("*" if found.current.stated else "")
@@ -83,8 +83,8 @@ def test_which_policy_counts(stated: str, said: list[tuple[str, int, str]], in_f
 
 
 def test_what_is_overtaken_is_said() -> None:
-    found = with_overrides(
-        quoted(("a", 20, "enforce"), ("a", 2, "other")), [override(EnteredPolicy(TEXTS["enforce"]))], Thresholds()
+    found = with_stated_policy(
+        quoted(("a", 20, "enforce"), ("a", 2, "other")), [override(EnteredPolicy(TEXTS["enforce"]))]
     )
     assert (found.stated, found.overtaken and found.overtaken.day) == (None, STATED)
     reasons = {reason.code: reason for reason in decide(found).reasons}

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dashboard import verdict_words
-from dashboard.verdict import ENFORCING, READY, URGENCY
+from dashboard.verdict import ENFORCING, ENFORCING_REFUSING, READY, URGENCY
 from ingest import models
 from tests.nameserver import NameServer
 from tests.support import eventually, need
 from tests.test_end_to_end import TO, Installation
 from tests.verdict import door_worlds
-from tests.verdict.door_worlds import WORLDS, World
+from tests.verdict.door_worlds import SECOND, WORLDS, World
 
 if TYPE_CHECKING:
     import playwright.sync_api as playwright
@@ -65,6 +65,22 @@ def test_as_data(served: Installation, world: World) -> None:
     found = json.loads(served.run("verdict", world.domain, "--json", expect=0 if fine else 1))
     assert _figures(found["verdict"], found["sessions"], found["refused_sessions"]) in _wanted(world)
     assert found["policy_domain"] == world.domain
+
+
+@pytest.mark.parametrize(
+    ("domain", "refused", "with_them"),
+    [("insufficient-evidence.example", 0, READY), ("enforcing.example", 40, ENFORCING_REFUSING)],
+)
+def test_strangers_stand_beside_the_verdict(served: Installation, domain: str, refused: int, with_them: str) -> None:
+    """Two weeks of signed mail from one domain move nothing of what the other tests see; who, how much and what if is said."""
+    (world,) = (world for world in WORLDS if world.domain == domain)
+    found = json.loads(served.run("verdict", domain, "--json", expect=0 if world.verdict == ENFORCING else 1))
+    (newcomer,) = (one for one in found["newcomers"] if one["voice"] == SECOND.domain)
+    assert (newcomer["organization"], newcomer["signer"]) == (SECOND.organization, SECOND.domain)
+    assert newcomer["refused"] == refused
+    assert newcomer["sessions"] % SECOND.sessions == 0
+    assert (found["verdict"], found["with_newcomers"]) == (world.verdict, with_them)
+    assert SECOND.domain not in [one["voice"] for one in found["by_reporter"]]
 
 
 def test_as_a_table(served: Installation) -> None:
