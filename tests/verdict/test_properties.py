@@ -7,7 +7,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboard import verdict_words
+from dashboard import reason_words, verdict_words
 from dashboard.evidence import Acceptance, Entry, Evidence, Probe, Repair, Sighting, StatedPolicy, Voice
 from dashboard.verdict import READY, URGENCY, decide, reasons_text
 from tests.verdict.worlds import ENFORCE, GOOGLE, MAILRU, MICROSOFT, NONE, ON, OTHER, TESTING, entry, evidence, failure
@@ -69,7 +69,7 @@ def test_any_evidence_has_one_verdict_and_figures_that_agree(known: Evidence) ->
         assert found.bound <= known.thresholds.bound
         assert not any(cause.blocks for cause in found.causes)
     for reason in found.reasons:
-        assert verdict_words.reason(reason)
+        assert reason_words.in_words(reason, found)
     assert reasons_text(found)
     assert list(verdict_words.lines(found))
     assert msgspec.json.encode(found)

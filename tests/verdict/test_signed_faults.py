@@ -63,7 +63,7 @@ def refusing(sessions: int = 3, lines: Any = TESTING, **changes: Any) -> dict[st
 def test_a_voice_that_saw_a_fault_once_and_fell_silent(post: Post, last: dt.date, name: str) -> None:
     """It had reported for a month and was heard; its last report is the one with the fault."""
     post.daily(KNOWN, BEGAN, ON - DAY)
-    post.daily([MAILER], BEGAN - 20 * DAY, last - DAY)
+    post.daily([MAILER], BEGAN - 35 * DAY, last - DAY)
     post.send(MAILER, last, refusing())
     found = post.verdict()
     (cause,) = found.causes
