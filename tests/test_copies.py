@@ -1,5 +1,6 @@
 """One report is one report, by whatever ways it comes: mails, uploads and files through intake and store (decision.md section 1)."""
 
+import concurrent.futures
 import gzip
 import itertools
 import json
@@ -11,10 +12,11 @@ import sqlalchemy as sa
 
 from dashboard import export
 from dashboard.export_queries import Filters
-from ingest import intake, store, trace
+from ingest import database, intake, store, trace
 from ingest.authentication import UNSIGNED, VERIFIED, Authentication
 from ingest.intake import Decoded, Submission
 from ingest.settings import Settings
+from tests.databases import create_database
 from tests.goldens import detail, entry
 from tests.reports import CAME, mail, report_json
 from tests.stored import NOW
@@ -214,3 +216,22 @@ def test_what_went_wrong_in_the_field(engine: sa.Engine, settings: Settings) -> 
     assert (
         sorted(row[1:] for row in sums(engine) if row[0] != "nopol.example") == OF_THE_FIELD["tlsa-dropped-beside-sts"]
     )
+
+
+def test_two_workers_with_a_copy_each_see_each_other(postgresql_server: str, ways: Ways) -> None:
+    """Both write at the same time: without a lock neither would see the other's row, and both would count. The report quotes no
+    policy: the row of a common policy text would hold up the second one anyway.
+    """
+    report = report_json(entry(7, 2, policy_string=...))
+    url = create_database(postgresql_server)
+    database.upgrade(url)
+    engine = database.open_engine(url)
+    with concurrent.futures.ThreadPoolExecutor() as pool, engine.begin() as connection:
+        store.save(connection, [ways["signed mail"](report)], NOW)
+        other = pool.submit(keep, engine, [ways["upload"](report)])
+        with pytest.raises(concurrent.futures.TimeoutError):
+            other.result(0.5)
+        connection.commit()
+        assert other.result(20).duplicate == 1
+    assert sums(engine) == [("receiver.example", 7, 2)]
+    engine.dispose()

@@ -1031,7 +1031,7 @@ def _sums(engine: sa.Engine) -> tuple[int, int, int]:
     )
 
 
-@pytest.mark.skipif(not FILES, reason="needs the shared corpus")
+@pytest.mark.skipif(not FILES, reason="needs the shared corpus beside the checkout")
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CORPUS)))
 def test_the_sums_of_a_corpus_file(empty: sa.Engine, settings: Settings, path: Path) -> None:
     tally = store_file(empty, path.read_bytes(), settings, name=path.name, door=trace.LOAD)
@@ -1044,7 +1044,7 @@ def test_the_sums_of_a_corpus_file(empty: sa.Engine, settings: Settings, path: P
     assert _sums(empty) == _expected_sums(policies)
 
 
-@pytest.mark.skipif(not FILES, reason="needs the shared corpus")
+@pytest.mark.skipif(not FILES, reason="needs the shared corpus beside the checkout")
 def test_the_sums_of_the_whole_corpus(engine: sa.Engine) -> None:
     """Two pairs in it have one id, one range and other figures: the RFC's example, and a report of Microsoft's."""
     settings = settings_module.load()

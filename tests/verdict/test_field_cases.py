@@ -61,7 +61,7 @@ def _shared() -> Mapping[str, tuple[list[Any], dict[str, list[str]]]]:
     return {one.dom: (one.reports, one.wanted) for one in cases}
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="the shared cases are not there")
+@pytest.mark.skipif(not SHARED.exists(), reason="needs the shared cases beside the checkout")
 def test_the_shared_cases() -> None:
     wrong = []
     for domain, (reports, wanted) in _shared().items():
