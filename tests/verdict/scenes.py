@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
-from dashboard.evidence import Entry, Evidence, Policy, Probe, ProbedHost, Repair, Sighting, StatedPolicy, Voice
+from dashboard.evidence import Entry, Evidence, Policy, Probe, ProbedHost, Repair, Sighting, StatedPolicy
 from dashboard.verdict import Verdict, decide
 from tests.verdict.worlds import (
+    DAY,
     END,
     ENFORCE,
     GOOGLE,
@@ -23,9 +24,9 @@ from tests.verdict.worlds import (
     entry,
     evidence,
     failure,
+    with_strangers,
 )
 
-DAY = dt.timedelta(days=1)
 STRANGER = "stranger.example"
 EARLY = ON - 60 * DAY
 
@@ -34,11 +35,6 @@ def quoting(*entries: Entry, **changes: Any) -> Evidence:
     """Evidence in which each voice quotes what its entries do, and nothing before."""
     quotes = tuple(Sighting(one.day, one.voice, one.policy) for one in entries if one.policy)
     return evidence(*entries, sightings=quotes, **changes)
-
-
-def with_strangers(known: Evidence, *strangers: str) -> Evidence:
-    new = {name: Voice(name, f"{name} Ltd.", known=False, signer=name) for name in strangers}
-    return msgspec.structs.replace(known, voices={**known.voices, **new})
 
 
 def bad(day: dt.date, voice: str = GOOGLE, sessions: int = 2, policy: Policy = TESTING) -> Entry:

@@ -1,6 +1,5 @@
 """A cause in sentences: when, who saw it, what follows, how sure that is, who repairs it, and the commands beside it."""
 
-import datetime as dt
 from typing import Any
 
 import msgspec
@@ -13,8 +12,9 @@ from dashboard.next_words import next_words
 from dashboard.reasons import Missing
 from dashboard.verdict import INSUFFICIENT, NOT_READY, READY, Verdict, decide
 from ingest.tlsrpt.vocabulary import UNEXPLAINED
-from tests.verdict.scenes import bad, quoting, scene, with_strangers
+from tests.verdict.scenes import bad, quoting, scene
 from tests.verdict.worlds import (
+    DAY,
     END,
     ENFORCE,
     GOOGLE,
@@ -27,9 +27,9 @@ from tests.verdict.worlds import (
     entry,
     evidence,
     failure,
+    with_strangers,
 )
 
-DAY = dt.timedelta(days=1)
 CAUSE = scene("not-ready").causes[0]
 
 

@@ -25,9 +25,8 @@ from ingest.overrides import (
     Refused,
     RepairedCause,
 )
-from tests.verdict.worlds import ENFORCE, GOOGLE, MICROSOFT, ON, START, daily, entry, evidence, failure
+from tests.verdict.worlds import DAY, ENFORCE, GOOGLE, MICROSOFT, ON, START, daily, entry, evidence, failure
 
-DAY = dt.timedelta(days=1)
 EXPIRED, MX1 = "certificate-expired", "mx1.receiver.example"
 FILE = "version: STSv1\nmode: testing\nmx: mx1.receiver.example\nmx: mx2.receiver.example\nmax_age: 604800\n"
 

@@ -1,8 +1,5 @@
 """A failing host is held against the policy quoted beside it and the one in force, and against what operator or probe name."""
 
-import datetime as dt
-from typing import Any
-
 import msgspec
 import pytest
 
@@ -16,11 +13,10 @@ from dashboard.verdict import (
     POLICY_BROKEN,
     READY,
     WITHDRAWN,
-    Reason,
     Verdict,
-    decide,
 )
 from tests.verdict.worlds import (
+    DAY,
     END,
     ENFORCE,
     GOOGLE,
@@ -31,26 +27,15 @@ from tests.verdict.worlds import (
     OTHER,
     START,
     TESTING,
+    codes,
     daily,
     entry,
-    evidence,
     failure,
+    judge,
+    reason,
 )
 
-DAY = dt.timedelta(days=1)
 ELSEWHERE = "mx7.elsewhere.example"
-
-
-def judge(*entries: Entry, **changes: Any) -> Verdict:
-    return decide(evidence(*entries, **changes))
-
-
-def reason(found: Verdict, code: str) -> Reason:
-    return next(one for one in found.reasons if one.code == code)
-
-
-def codes(found: Verdict, *, blocking: bool = True) -> list[str]:
-    return [one.code for one in found.reasons if one.blocking is blocking]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Strangers who sign: they stand beside the headline, with figures and with what it would be, and move nothing."""
 
-import datetime as dt
 from typing import Any
 
 import msgspec
@@ -19,6 +18,7 @@ from dashboard.verdict import (
     reasons_text,
 )
 from tests.verdict.worlds import (
+    DAY,
     END,
     ENFORCE,
     GOOGLE,
@@ -27,13 +27,13 @@ from tests.verdict.worlds import (
     ON,
     OTHER,
     START,
+    codes,
     daily,
     entry,
     evidence,
     failure,
 )
 
-DAY = dt.timedelta(days=1)
 STRANGER = "stranger.example"
 
 
@@ -41,10 +41,6 @@ def judge(*entries: Entry, strangers: tuple[str, ...] = (STRANGER,), **changes: 
     known = evidence(*entries, **changes)
     new = {name: Voice(name, f"{name} Ltd.", known=False, signer=name) for name in strangers}
     return decide(msgspec.structs.replace(known, voices={**known.voices, **new}))
-
-
-def codes(found: Verdict, *, blocking: bool = True) -> list[str]:
-    return [one.code for one in found.reasons if one.blocking is blocking]
 
 
 def test_a_stranger_is_no_second_voice() -> None:

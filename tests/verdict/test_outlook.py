@@ -8,9 +8,8 @@ import pytest
 
 from dashboard.evidence import Entry, Policy, Sighting, Thresholds
 from dashboard.verdict import INSUFFICIENT, READY, Missing, Verdict, decide
-from tests.verdict.worlds import END, GOOGLE, MICROSOFT, ON, OTHER, START, TESTING, daily, days, entry, evidence
+from tests.verdict.worlds import DAY, END, GOOGLE, MICROSOFT, ON, OTHER, START, TESTING, daily, days, entry, evidence
 
-DAY = dt.timedelta(days=1)
 BEGIN = dt.date(2026, 2, 1)
 
 

@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 from dashboard.evidence import Acceptance, Entry, Policy, Repair, Sighting
-from dashboard.verdict import ENFORCING, ENFORCING_REFUSING, INSUFFICIENT, NOT_READY, READY, Reason, Verdict, decide
+from dashboard.verdict import ENFORCING, ENFORCING_REFUSING, INSUFFICIENT, NOT_READY, READY, Verdict, decide
 from tests.verdict.worlds import (
+    DAY,
     END,
     ENFORCE,
     GOOGLE,
@@ -16,14 +17,15 @@ from tests.verdict.worlds import (
     MICROSOFT,
     ON,
     TESTING,
+    codes,
     daily,
     days,
     entry,
     evidence,
     failure,
+    reason,
 )
 
-DAY = dt.timedelta(days=1)
 BAD = dt.date(2026, 3, 1)
 
 
@@ -37,14 +39,6 @@ def on_day(day: dt.date, *entries: Entry, **changes: Any) -> Verdict:
 
 def month(policy: Policy = TESTING, **changes: Any) -> list[Entry]:
     return daily(dt.date(2026, 2, 1), dt.date(2026, 4, 20), policy=policy, **changes)
-
-
-def reason(found: Verdict, code: str) -> Reason:
-    return next(one for one in found.reasons if one.code == code)
-
-
-def codes(found: Verdict) -> list[str]:
-    return [one.code for one in found.reasons if one.blocking]
 
 
 def expired(day: dt.date, voice: str = GOOGLE, successful: int = 20, sessions: int = 10, **changes: Any) -> Entry:

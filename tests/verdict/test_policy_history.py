@@ -15,9 +15,8 @@ from dashboard.policy_history import (
     propagation,
     without_new_id,
 )
-from tests.verdict.worlds import ENFORCE, NONE, ON, OTHER, TESTING
+from tests.verdict.worlds import DAY, ENFORCE, NONE, ON, OTHER, TESTING
 
-DAY = dt.timedelta(days=1)
 FIRST = ON - 40 * DAY
 POLICIES = {"T": TESTING, "E": ENFORCE, "O": OTHER, "N": NONE, "F": msgspec.structs.replace(OTHER, mode="enforce")}
 

@@ -14,11 +14,9 @@ from dashboard.verdict import (
     POLICY_BROKEN,
     READY,
     WITHDRAWN,
-    Reason,
-    Verdict,
-    decide,
 )
 from tests.verdict.worlds import (
+    DAY,
     END,
     ENFORCE,
     GOOGLE,
@@ -28,27 +26,16 @@ from tests.verdict.worlds import (
     ON,
     START,
     TESTING,
+    codes,
     daily,
     entry,
-    evidence,
     failure,
+    judge,
+    reason,
 )
 
-DAY = dt.timedelta(days=1)
 LONG = dt.date(2026, 2, 1)
 LOST = "sts-policy-fetch-error"
-
-
-def judge(*entries: Entry, **changes: Any) -> Verdict:
-    return decide(evidence(*entries, **changes))
-
-
-def reason(found: Verdict, code: str) -> Reason:
-    return next(one for one in found.reasons if one.code == code)
-
-
-def codes(found: Verdict, *, blocking: bool = True) -> list[str]:
-    return [one.code for one in found.reasons if one.blocking is blocking]
 
 
 def lost(ago: int, voice: str = GOOGLE, sessions: int = 2) -> Entry:

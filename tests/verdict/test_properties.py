@@ -1,6 +1,5 @@
 """What holds for any evidence: the verdict never fails, its figures agree, and strangers move nothing."""
 
-import datetime as dt
 from typing import Any
 
 import msgspec
@@ -10,9 +9,21 @@ from hypothesis import strategies as st
 from dashboard import reason_words, verdict_words
 from dashboard.evidence import Acceptance, Entry, Evidence, Probe, Repair, Sighting, StatedPolicy, Voice
 from dashboard.verdict import READY, URGENCY, decide, reasons_text
-from tests.verdict.worlds import ENFORCE, GOOGLE, MAILRU, MICROSOFT, NONE, ON, OTHER, TESTING, entry, evidence, failure
+from tests.verdict.worlds import (
+    DAY,
+    ENFORCE,
+    GOOGLE,
+    MAILRU,
+    MICROSOFT,
+    NONE,
+    ON,
+    OTHER,
+    TESTING,
+    entry,
+    evidence,
+    failure,
+)
 
-DAY = dt.timedelta(days=1)
 STRANGERS = ("stranger.example", "other.example")
 POLICIES = [TESTING, ENFORCE, NONE, OTHER, msgspec.structs.replace(TESTING, mode=""), None]
 TYPES = ["certificate-expired", "sts-policy-fetch-error", "dnssec-invalid", "new-type", "sts-policy-invalid"]

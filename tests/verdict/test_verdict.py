@@ -1,8 +1,5 @@
 """Each row of the decision table, and each way in which it can be got wrong."""
 
-import datetime as dt
-from typing import Any
-
 import msgspec
 import pytest
 
@@ -21,6 +18,7 @@ from dashboard.verdict import (
     decide,
 )
 from tests.verdict.worlds import (
+    DAY,
     END,
     ENFORCE,
     GOOGLE,
@@ -31,13 +29,14 @@ from tests.verdict.worlds import (
     OTHER,
     START,
     TESTING,
+    codes,
     daily,
     entry,
     evidence,
     failure,
+    judge,
 )
 
-DAY = dt.timedelta(days=1)
 REFUSED_TYPES = [
     "starttls-not-supported",
     "certificate-host-mismatch",
@@ -48,14 +47,6 @@ REFUSED_TYPES = [
 ]
 POLICY_TYPES = ["sts-policy-fetch-error", "sts-policy-invalid", "sts-webpki-invalid"]
 DANE_TYPES = ["tlsa-invalid", "dnssec-invalid", "dane-required"]
-
-
-def judge(*entries: Entry, **changes: Any) -> Verdict:
-    return decide(evidence(*entries, **changes))
-
-
-def codes(of: Verdict, *, blocking: bool = True) -> list[str]:
-    return [reason.code for reason in of.reasons if reason.blocking is blocking]
 
 
 def figure(of: Verdict, code: str) -> float:

@@ -16,8 +16,8 @@ from dashboard.verdict_words import TITLES, evidence, in_brief, lines, policy_in
 from tests.support import ROOT
 from tests.verdict.case_reports import evidence_on
 from tests.verdict.field_cases import CASES, Case, day_of
-from tests.verdict.scenes import SCENES, STRANGER, bad, scene
-from tests.verdict.worlds import ENFORCE, GOOGLE, ON, TESTING, daily
+from tests.verdict.scenes import SCENES, STRANGER, bad, quoting, scene
+from tests.verdict.worlds import ENFORCE, GOOGLE, ON, TESTING, daily, with_strangers
 from tests.verdict.worlds import evidence as of
 
 DOMAIN = "receiver.example"
@@ -196,8 +196,6 @@ def test_what_was_refused_before_a_roll_back_was_refused() -> None:
     day = dt.timedelta(days=1)
     before = daily(change - 20 * day, change - day, policy=ENFORCE, successful=200)
     entries = [*before, bad(change - day, GOOGLE, 1, ENFORCE), *daily(change, ON, successful=200)]
-    from tests.verdict.scenes import quoting
-
     found = decide(quoting(*entries, on=change + 10 * day))
     assert found.mode == "testing"
     told = "\n".join(lines(found))
@@ -216,8 +214,6 @@ def test_what_is_older_than_the_look_back_is_not_dated(first: int, words: str) -
 
 
 def test_nothing_speaks_against_it_is_not_told_while_somebody_does() -> None:
-    from tests.verdict.scenes import with_strangers
-
     accused = decide(with_strangers(of(*daily(signers=[GOOGLE]), bad(ON, STRANGER, 7)), STRANGER))
     assert sentence(accused).startswith("Known reporters tell of nothing against enforce, but")
     text = "\n".join(lines(accused))

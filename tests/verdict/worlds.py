@@ -4,9 +4,13 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from dashboard.evidence import Entry, Evidence, Failure, Policy, ServedPolicy, Sighting, Voice
+from dashboard.verdict import Reason, Verdict, decide
 from ingest.mtasts import enforcement
 
+DAY = dt.timedelta(days=1)
 ON = dt.date(2026, 3, 31)
 # 14 complete days without the newest two: see dashboard.verdict.Window.
 START, END = dt.date(2026, 3, 15), dt.date(2026, 3, 28)
@@ -63,3 +67,20 @@ def evidence(*entries: Entry, on: dt.date = ON, since: dt.date = dt.date(2026, 1
     known: dict[str, Any] = {"sightings": tuple(sightings), "reported": reported, "served": tuple(served)}
     known["voices"] = {one.voice: Voice(one.voice, one.organization, signer=one.signer) for one in entries}
     return Evidence("receiver.example", on, tuple(entries), **(known | changes))
+
+
+def with_strangers(known: Evidence, *strangers: str) -> Evidence:
+    new = {name: Voice(name, f"{name} Ltd.", known=False, signer=name) for name in strangers}
+    return msgspec.structs.replace(known, voices={**known.voices, **new})
+
+
+def judge(*entries: Entry, **changes: Any) -> Verdict:
+    return decide(evidence(*entries, **changes))
+
+
+def reason(verdict: Verdict, code: str) -> Reason:
+    return next(each for each in verdict.reasons if each.code == code)
+
+
+def codes(verdict: Verdict, *, blocking: bool = True) -> list[str]:
+    return [each.code for each in verdict.reasons if each.blocking is blocking]
