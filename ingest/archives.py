@@ -12,11 +12,8 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple, Protocol
 
-from .tlsrpt import inflate
+from .tlsrpt import inflate, kinds
 
-XZ_MAGIC = b"\xfd7zXZ\0"
-# "BZh", a level, then the magic of a block or, in an empty file, of the end.
-_BZIP2_MAGICS = (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 # xz -9 needs 65 MiB to decompress.
 _MAX_DICTIONARY = 80 * 1024 * 1024
@@ -64,12 +61,12 @@ class _Decompressor(Protocol):
 
 def is_xz_or_bzip2(start: bytes) -> bool:
     """Whether a file begins like xz or bzip2."""
-    return start.startswith(XZ_MAGIC) or (start[:3] == b"BZh" and start[4:10] in _BZIP2_MAGICS)
+    return start.startswith(kinds.XZ_MAGIC) or kinds.is_bzip2(start)
 
 
 def decompressed(file: BinaryIO, start: bytes) -> io.BufferedReader:
     """What an xz or bzip2 file holds, as a stream that cannot seek. Reading raises OSError, lzma.LZMAError or EOFError."""
-    return io.BufferedReader(_Decompressed(file, xz=start.startswith(XZ_MAGIC)), _CHUNK)
+    return io.BufferedReader(_Decompressed(file, xz=start.startswith(kinds.XZ_MAGIC)), _CHUNK)
 
 
 def first_bytes(data: bytes, size: int) -> bytes:

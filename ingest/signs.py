@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from . import archives
-from .tlsrpt import inflate
+from .tlsrpt import kinds
 
 
 class Sign(enum.IntEnum):
@@ -105,8 +105,7 @@ def is_cut_short(start: bytes) -> bool:
 
 def is_compressed(data: bytes) -> bool:
     """Whether ``data`` is one compressed file: gzip, zlib, xz, bzip2."""
-    is_zlib = data[:1] == b"\x78" and len(data) > 2 and int.from_bytes(data[:2], "big") % 31 == 0
-    return data.startswith(inflate.GZIP_MAGIC) or is_zlib or archives.is_xz_or_bzip2(data[:16])
+    return kinds.is_zlib_or_gzip(data) or archives.is_xz_or_bzip2(data[:16])
 
 
 def is_opaque(start: bytes) -> bool:
