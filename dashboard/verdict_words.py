@@ -119,7 +119,7 @@ def _waiting(verdict: Verdict) -> str:
         return "Nobody quotes a policy that can be read, so nobody knows what the sessions prove."
     lacks = ", ".join(f"{lack.have:,.0f} of {counted(lack.need, _LACKS[lack.code])}" for lack in verdict.missing)
     ready = f"; ready on {verdict.ready_on} if it stays so" if verdict.ready_on else ""
-    return f"{_so_far(verdict)}, but too little is known yet: {lacks}{ready}."
+    return f"{_so_far(verdict)} too little is known yet: {lacks}{ready}."
 
 
 _LACKS: Mapping[str, str] = {
@@ -130,13 +130,16 @@ _LACKS: Mapping[str, str] = {
 
 
 def _so_far(verdict: Verdict) -> str:
+    """What is known, with the conjunction that leads to what is not."""
+    if verdict.causes and not verdict.sessions:
+        return "No session that counts has succeeded, so"
     past = [cause for cause in verdict.causes if cause.over and cause.consequence == REFUSED]
     if past:
         last = max(cause.last_day for cause in past)
-        return f"Sessions failed until {last}, and no known reporter has met that since"
+        return f"Sessions failed until {last}, and no known reporter has met that since, but"
     if _accusing(verdict):
-        return "Known reporters tell of nothing against enforce"
-    return "Nothing speaks against enforce so far"
+        return "Known reporters tell of nothing against enforce, but"
+    return "Nothing speaks against enforce so far, but"
 
 
 def _not_ready(verdict: Verdict) -> str:

@@ -191,6 +191,13 @@ def test_the_figures_of_the_window_and_of_the_newest_days_stand_apart() -> None:
     assert evidence(scene("policy-unknown")).endswith(": no session counts.")
 
 
+def test_where_no_session_succeeded_nothing_is_said_to_speak_for_enforce() -> None:
+    case = next(case for case in CASES if case.domain == "all-failed.example")
+    assert sentence(decide(evidence_on(case.domain, case.reports, day_of(25)))).startswith(
+        "No session that counts has succeeded, so too little is known yet: 0 of 2 independent reporters, "
+    )
+
+
 def test_what_was_refused_before_a_roll_back_was_refused() -> None:
     change = ON - 20 * dt.timedelta(days=1)
     day = dt.timedelta(days=1)
