@@ -1,5 +1,6 @@
 """The program's entry: all commands, and the exit codes they end with (design.md, "Public interface")."""
 
+import datetime as dt
 import importlib.metadata
 import os
 import sys
@@ -74,7 +75,7 @@ def export(
 ) -> None:
     """Write summaries, failures, domains or reports as CSV, JSON or Parquet. Exit code 1 when DOMAIN has no report."""
     from . import export as exports
-    from . import verdicts
+    from .queries.selection import Question
 
     first = verdict_cli.day_of(since, "--since") if since else None
     last = verdict_cli.day_of(until, "--until") if until else None
@@ -82,8 +83,7 @@ def export(
     try:
         filters = msgspec.structs.replace(
             exports.Filters.read(domain, first, last),
-            thresholds=verdicts.thresholds(settings),
-            trusts=verdicts.trusts(settings),
+            question=Question.of(settings, dt.datetime.now(dt.UTC).date()),
         )
         exports.choose(kind, format)
         if output is None and format == "parquet" and sys.stdout.isatty():

@@ -14,18 +14,16 @@ from typing import Any, NamedTuple, Self
 import msgspec
 import sqlalchemy as sa
 
-from ingest.intake import EVIDENCE
 from ingest.models import failure_detail, policy_entry, report
 from ingest.mtasts import enforcement
 from ingest.sql import chunks
 from ingest.tlsrpt import names
 from ingest.tlsrpt.vocabulary import UNEXPLAINED
 
-from .evidence import Thresholds
 from .export_formats import Values
 from .queries import copies
 from .queries.evidence import evidence_from
-from .queries.selection import Scope
+from .queries.selection import EVERYTHING, Question, Scope
 from .verdict import Verdict, decide, reasons_text
 
 Rows = Generator[Values, None, None]
@@ -40,18 +38,14 @@ class ExportRefused(ValueError):
 class Filters(msgspec.Struct, frozen=True):
     """Which reports an export is about; both days are included. Raises ExportRefused when ``until`` is before ``since``.
 
-    ``domains`` are policy domains in their stored form; empty means all. ``allowed`` (the patterns of a ``Scope``) holds
-    whatever the user asks for within the domains the user may see; None is all. ``thresholds``, ``trusts`` and ``today`` (None:
-    as the clock says) are those of the verdicts.
+    ``domains`` are policy domains in their stored form; empty means all. ``question`` holds whatever the user asks for within
+    the domains that the user may see, and says how verdicts are made (None: all domains, today, by the usual thresholds).
     """
 
     domains: tuple[str, ...] = ()
     since: dt.date | None = None
     until: dt.date | None = None
-    allowed: tuple[str, ...] | None = None
-    thresholds: Thresholds = Thresholds()
-    trusts: tuple[str, ...] = EVIDENCE
-    today: dt.date | None = None
+    question: Question | None = None
 
     def __post_init__(self) -> None:
         if self.since and self.until and self.until < self.since:
@@ -63,6 +57,17 @@ class Filters(msgspec.Struct, frozen=True):
         asked = [domain] if isinstance(domain, str) else domain
         return cls(tuple(_domain(name) for name in asked if name), since, until)
 
+    @property
+    def scope(self) -> Scope:
+        """The domains that the user may see."""
+        return self.question.scope if self.question else EVERYTHING
+
+    @property
+    def judged(self) -> Question:
+        """What the verdicts are asked about: the day ``until``, from what had arrived by then; without it, today."""
+        question = self.question or Question(dt.datetime.now(dt.UTC).date())
+        return question.about(self.until) if self.until else question
+
     def conditions(self, day: sa.Column[Any] = report.c.day) -> list[sa.ColumnElement[bool]]:
         """The filters on the table ``report``, as every statement here applies them; ``day`` is the one that is asked about."""
         found: list[sa.ColumnElement[bool]] = []
@@ -72,7 +77,7 @@ class Filters(msgspec.Struct, frozen=True):
             found.append(day >= self.since)
         if self.until:
             found.append(day <= self.until)
-        found.append(Scope(self.allowed).allows(report.c.policy_domain))
+        found.append(self.scope.allows(report.c.policy_domain))
         return found
 
 
@@ -307,8 +312,6 @@ def domain_rows(connection: sa.Connection, filters: Filters) -> Rows:
 
     The verdict is that of the day ``until``, from what had arrived by then; without it, of today.
     """
-    today = filters.today or dt.datetime.now(dt.UTC).date()
-    on = filters.until or today
     domain = _by_code_points(connection, report.c.policy_domain)
     query = (
         sa.select(report.c.policy_domain, sa.func.max(report.c.day))
@@ -317,12 +320,9 @@ def domain_rows(connection: sa.Connection, filters: Filters) -> Rows:
         .order_by(domain)
     )
     newest: dict[str, dt.date] = dict(map(tuple, connection.execute(query)))
-    scope = Scope(filters.allowed)
-    for some in chunks(list(newest), _TOGETHER):
-        found = evidence_from(
-            connection, scope, some, on, filters.thresholds, as_of_then=on < today, trusts=filters.trusts
-        )
-        for evidence in found:
+    question = filters.judged
+    for domains in chunks(list(newest), _TOGETHER):
+        for evidence in evidence_from(connection, question, domains):
             verdict = decide(evidence)
             yield (*_verdict_figures(verdict), newest[verdict.domain], reasons_text(verdict))
 

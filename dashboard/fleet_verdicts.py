@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 import sqlalchemy as sa
 
-from ingest.settings import Settings
 from ingest.sql import chunks
 
-from .queries.selection import Scope
+from .queries.selection import Question
 from .verdict import URGENCY, Verdict
-from .verdicts import thresholds, trusts, verdicts
+from .verdicts import verdicts
 
 # Domains whose evidence is read together; between two of these, progress is told.
 _TOGETHER = 100
@@ -53,29 +52,27 @@ class Kept:
     def summaries(
         self,
         engine: sa.Engine,
-        scope: Scope,
-        settings: Settings,
-        today: dt.date,
+        question: Question,
         stamps: Mapping[str, Stamp],
         progress: Progress = lambda _done, _of: None,
     ) -> list[Summary]:
-        """The verdict of today about each domain of ``stamps``, most urgent first.
+        """The verdict about each domain of ``stamps``, most urgent first.
 
         ``progress`` is told how many of the domains that need it have been computed, of how many.
         """
-        database = settings.database_url
-        made_for: Stamp = (today, thresholds(settings), trusts(settings))
+        database = str(engine.url)
+        made_for: Stamp = (question.on, question.thresholds, question.trusts)
         with self._lock:
             known = {name: self._known.get((database, name)) for name in stamps}
         stale = [name for name, stamp in stamps.items() if (old := known[name]) is None or old[0] != (*made_for, stamp)]
         found = {name: old[1] for name, old in known.items() if old is not None}
         done = 0
-        for some in chunks(stale, _TOGETHER):
+        for domains in chunks(stale, _TOGETHER):
             progress(done, len(stale))
-            fresh = [_summary(one) for one in verdicts(engine, settings, some, today, today, scope)]
+            fresh = [_summary(one) for one in verdicts(engine, question, domains)]
             found |= {one.domain: one for one in fresh}
             self._keep(database, {one.domain: ((*made_for, stamps[one.domain]), one) for one in fresh})
-            done += len(some)
+            done += len(domains)
         return sorted((found[name] for name in stamps), key=lambda one: one.urgency)
 
     def _keep(self, database: str, fresh: Mapping[str, tuple[Stamp, Summary]]) -> None:

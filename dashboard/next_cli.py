@@ -15,7 +15,7 @@ from ingest.plaintext import one_line
 from ingest.policy_cli import policy_commands, print_publication
 from ingest.policy_publication import Unpublishable
 
-from .queries.selection import EVERYTHING
+from .queries.selection import Question
 from .verdict_cli import policy_domain, refuse_unknown
 
 if TYPE_CHECKING:
@@ -70,8 +70,7 @@ def _decided(domain: str, mx: Sequence[str]) -> "tuple[Verdict, Step]":
     now = dt.datetime.now(dt.UTC)
     try:
         refuse_unknown(engine, domain)
-        limits, trusts = verdicts.thresholds(settings), verdicts.trusts(settings)
-        evidence, found = verdicts.case_of(engine, EVERYTHING, domain, now.date(), limits, trusts)
+        evidence, found = verdicts.case_of(engine, Question.of(settings, now.date()), domain)
         return found, next_step(evidence, found, new_id(now), new_id(now + dt.timedelta(seconds=1)), mx)
     except sa.exc.DBAPIError as error:
         raise database.as_away(error) from error

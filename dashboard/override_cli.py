@@ -38,7 +38,7 @@ from .evidence import NO_MX, Evidence
 from .override_subjects import typed_result_type, typed_voice
 from .overrides import IN_FORCE, state, what
 from .phrases import counted
-from .queries.selection import EVERYTHING
+from .queries.selection import EVERYTHING, Question
 from .verdict_cli import day_of, policy_domain
 
 # What a verdict needs (SciPy, pandas) is imported by the functions: it would cost doors and worker 90 MiB of memory each.
@@ -274,9 +274,8 @@ def _evidence(settings: Settings, engine: sa.Engine, domains: Sequence[str]) -> 
     """Today's evidence about domains, in their order. Raises DatabaseAway."""
     from .verdicts import evidence_about
 
-    today = _now().date()
     with _reading():
-        return list(evidence_about(engine, settings, domains, today, today))
+        return list(evidence_about(engine, Question.of(settings, _now().date()), domains))
 
 
 @contextlib.contextmanager

@@ -16,10 +16,9 @@ from rich.text import Text
 from ingest import database, days, plaintext
 from ingest import settings as settings_module
 from ingest.cli import ANSWER_IS_NO, DONE, app
-from ingest.settings import Settings
 from ingest.tlsrpt import names
 
-from .queries.selection import EVERYTHING
+from .queries.selection import EVERYTHING, Question
 
 if TYPE_CHECKING:
     from rich.console import JustifyMethod
@@ -54,14 +53,15 @@ def verdict(
     today = dt.datetime.now(dt.UTC).date()
     day = day_of(on, "--on") if on else today
     name = policy_domain(domain) if domain else ""
+    question = Question.of(settings, today).about(day)
     engine = database.open_existing(settings.database_url, read_only=True)
     try:
         if name:
             refuse_unknown(engine, name)
-            (found,) = verdicts(engine, settings, [name], day, today)
+            (found,) = verdicts(engine, question, [name])
             _print_json(as_json(found)) if as_data else _explain(found)
             raise typer.Exit(DONE if is_fine(found) else ANSWER_IS_NO)
-        every = sorted(_all(engine, settings, day, today), key=urgency)
+        every = sorted(_all(engine, question), key=urgency)
         _print_json([as_json(one) for one in every]) if as_data else _table(every)
     except sa.exc.DBAPIError as error:
         raise database.as_away(error) from error
@@ -69,11 +69,11 @@ def verdict(
         engine.dispose()
 
 
-def _all(engine: sa.Engine, settings: Settings, day: dt.date, today: dt.date) -> "Iterator[Verdict]":
+def _all(engine: sa.Engine, question: Question) -> "Iterator[Verdict]":
     from .queries.evidence import domains_of
     from .verdicts import verdicts
 
-    return verdicts(engine, settings, domains_of(engine, EVERYTHING), day, today)
+    return verdicts(engine, question, domains_of(engine, question.scope))
 
 
 def day_of(text: str, option: str) -> dt.date:

@@ -7,87 +7,39 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from ingest.intake import EVIDENCE, UNAUTHENTICATED
-from ingest.settings import Settings
 from ingest.sql import chunks
 
-from .evidence import Evidence, Thresholds
+from .evidence import Evidence
 from .queries.evidence import evidence_of
-from .queries.selection import EVERYTHING, Scope
+from .queries.selection import Question
 from .verdict import ENFORCING, READY, Verdict, decide
 
 # Domains whose evidence is read together.
 _TOGETHER = 200
 
 
-def thresholds(settings: Settings) -> Thresholds:
-    """The thresholds that the settings ask for."""
-    return Thresholds(
-        window_days=settings.verdict_window_days,
-        late_days=settings.verdict_late_days,
-        lookback_days=max(settings.verdict_lookback_days, settings.verdict_window_days),
-        reporters=settings.verdict_reporters,
-        bound=settings.verdict_bound,
-        signers=settings.verdict_signers,
-    )
-
-
-def trusts(settings: Settings) -> tuple[str, ...]:
-    """Whose reports count as evidence."""
-    return (*EVIDENCE, UNAUTHENTICATED) if settings.trust_uploads else EVIDENCE
-
-
-def verdicts(
-    engine: sa.Engine,
-    settings: Settings,
-    domains: Sequence[str],
-    on: dt.date,
-    today: dt.date,
-    scope: Scope = EVERYTHING,
-) -> Iterator[Verdict]:
-    """The verdict about each domain on the day ``on``, in the order of ``domains``; for a past day from what had arrived then."""
-    for evidence in evidence_about(engine, settings, domains, on, today, scope):
+def verdicts(engine: sa.Engine, question: Question, domains: Sequence[str]) -> Iterator[Verdict]:
+    """The verdict about each domain, in the order of ``domains``."""
+    for evidence in evidence_about(engine, question, domains):
         yield decide(evidence)
 
 
-def evidence_about(
-    engine: sa.Engine,
-    settings: Settings,
-    domains: Sequence[str],
-    on: dt.date,
-    today: dt.date,
-    scope: Scope = EVERYTHING,
-) -> Iterator[Evidence]:
+def evidence_about(engine: sa.Engine, question: Question, domains: Sequence[str]) -> Iterator[Evidence]:
     """The evidence that these verdicts are made from, in the same order."""
-    limits, believed = thresholds(settings), trusts(settings)
     for together in chunks(domains, _TOGETHER):
-        yield from evidence_of(engine, scope, together, on, limits, as_of_then=on < today, trusts=believed)
+        yield from evidence_of(engine, question, together)
 
 
-def case_of(
-    engine: sa.Engine, scope: Scope, domain: str, on: dt.date, limits: Thresholds, believed: Sequence[str]
-) -> tuple[Evidence, Verdict]:
-    """The evidence about one domain as of today, ``on``, and the verdict made from it."""
-    (evidence,) = evidence_of(engine, scope, [domain], on, limits, trusts=believed)
+def case_of(engine: sa.Engine, question: Question, domain: str) -> tuple[Evidence, Verdict]:
+    """The evidence about one domain, and the verdict made from it."""
+    (evidence,) = evidence_of(engine, question, [domain])
     return evidence, decide(evidence)
 
 
-def by_day(
-    engine: sa.Engine,
-    scope: Scope,
-    domain: str,
-    today: dt.date,
-    days: int,
-    limits: Thresholds,
-    believed: Sequence[str],
-) -> list[tuple[dt.date, str]]:
+def by_day(engine: sa.Engine, question: Question, domain: str, days: int) -> list[tuple[dt.date, str]]:
     """The verdict's name on each of the last ``days`` days, oldest first, each from what had arrived by then."""
-    found = []
-    for ago in range(days - 1, -1, -1):
-        on = today - dt.timedelta(days=ago)
-        (evidence,) = evidence_of(engine, scope, [domain], on, limits, as_of_then=ago > 0, trusts=believed)
-        found.append((on, decide(evidence).name))
-    return found
+    dates = [question.on - dt.timedelta(days=ago) for ago in range(days - 1, -1, -1)]
+    return [(day, case_of(engine, question.about(day), domain)[1].name) for day in dates]
 
 
 def is_fine(verdict: Verdict) -> bool:

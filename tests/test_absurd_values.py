@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from dashboard import export, verdicts
 from dashboard.queries import domain, fleet, quarantine, reports
 from dashboard.queries.reports import Cause, ReportFilter
-from dashboard.queries.selection import ALL_DAYS, EVERYTHING, LANES, Window
+from dashboard.queries.selection import ALL_DAYS, EVERYTHING, LANES, Question, Window
 from ingest import models
 from ingest.settings import Settings
 from tests import stored
@@ -172,5 +172,5 @@ def test_no_export_overflows(absurd: sa.Engine, form: str) -> None:
 
 
 def test_no_verdict_overflows(absurd: sa.Engine, settings_for: MakeSettings) -> None:
-    (verdict,) = verdicts.verdicts(absurd, settings_for(), [MAIN], ON, ON)
+    (verdict,) = verdicts.verdicts(absurd, Question.of(settings_for(), ON), [MAIN])
     json.dumps(verdicts.as_json(verdict))

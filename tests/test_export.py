@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from dashboard import export, export_formats, export_queries
 from dashboard.export import EXPORTS, FORMATS, ExportRefused, FileNotWritable, Filters
+from dashboard.queries.selection import Question, Scope
 from ingest import database, models, trace
 from ingest import settings as settings_module
 from ingest.database import DatabaseAway
@@ -276,7 +277,7 @@ def test_a_domain_that_only_strangers_speak_about_has_no_evidence(engine: sa.Eng
 def test_the_mode_of_a_domain_is_remembered_when_nobody_reports_any_more(engine: sa.Engine, settings: Settings) -> None:
     lines = ["version: STSv1", "mode: enforce", "mx: mx1.receiver.example", "max_age: 86400"]
     store_report(engine, report_json(entry(1, policy_string=lines)), settings, trust="imported")
-    (row,) = rows(engine, "domains", Filters(today=dt.date(2026, 11, 1)))
+    (row,) = rows(engine, "domains", Filters(question=Question(dt.date(2026, 11, 1))))
     assert (row["policy_mode"], row["verdict"], row["sessions"]) == ("enforce", "enforcing", 0)
     assert row["reasons"] == "nothing-refused=0 no-recent-evidence=0"
 
@@ -492,7 +493,7 @@ def test_nothing_beyond_the_allowed_domains(
 ) -> None:
     for kind in EXPORTS:
         for asked in ((), ("receiver.example", "mx.receiver.example")):
-            found = rows(three_days, kind, Filters(asked, allowed=allowed))
+            found = rows(three_days, kind, Filters(asked, question=Question(dt.date(2026, 11, 1), Scope(allowed))))
             assert sorted({row["policy_domain"] for row in found}) == seen
 
 

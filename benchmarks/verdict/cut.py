@@ -17,7 +17,7 @@ from dashboard.evidence import Entry, Evidence, Policy, Sighting, Thresholds
 from dashboard.overrides import with_overrides
 from dashboard.queries import evidence as queries
 from dashboard.queries import voices
-from dashboard.queries.selection import EVERYTHING
+from dashboard.queries.selection import Question
 from ingest import counting, trace
 from ingest.folding import Copy, fold
 from ingest.intake import EVIDENCE
@@ -176,7 +176,7 @@ class Stored:
 
 def read(engine: sa.Engine, domains: Sequence[str], last: dt.date) -> dict[str, Stored]:
     """What is stored about each domain, for days up to ``last``."""
-    about = queries._About(EVERYTHING, domains, last + _LATER, False, EVIDENCE)
+    about = queries._About(Question(last + _LATER), domains)
     start = last - _LATER
     with engine.connect() as connection:
         policies = queries._policies(connection, about)

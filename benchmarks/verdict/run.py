@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import sqlalchemy as sa
 
-from dashboard import verdicts
+from dashboard.queries.selection import Question
 from dashboard.verdict import ENFORCING_REFUSING, POLICY_BROKEN, READY, Verdict, decide
 from ingest import database, intake, settings, store, trace
 from ingest.authentication import FAILED, UNSIGNED, VERIFIED, Authentication
@@ -128,7 +128,7 @@ def _advice(seed: int, worlds: Sequence[World]) -> Mapping[int, int]:
     ]
     with database_of(early) as engine:
         stored = cut.read(engine, [life.domain for life in worlds], date(DAYS))
-    limits = verdicts.thresholds(usual_settings())
+    limits = Question.of(usual_settings(), date(DAYS)).thresholds
     days: dict[int, int] = {}
     for life in worlds:
         asked = range(15, _LAST_ADVICE, 2)
@@ -231,7 +231,7 @@ class _Judge:
 
     def __init__(self, truth: Truth, stored: cut.Stored) -> None:
         self._truth, self._stored = truth, stored
-        self._limits = verdicts.thresholds(usual_settings())
+        self._limits = Question.of(usual_settings(), date(DAYS)).thresholds
         self._strangers = truth.world.strangers
         self._others = rules.others(stored, truth)
         self._alone = rules.others(stored, truth, self._strangers.signers) if self._strangers else self._others

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 
 from ingest import counting
 from ingest.folding import Copy, Standing, fold
-from ingest.intake import EVIDENCE
 from ingest.models import delivery, failure_detail, policy_entry, policy_text, report
 from ingest.mtasts import enforcement
 from ingest.sql import chunks
@@ -20,7 +19,7 @@ from ..evidence import Entry, Evidence, Failure, Policy, ServedPolicy, Sighting,
 from ..overrides import thresholds_of, with_overrides, with_stated_policy
 from .frames import total
 from .overrides import in_force_from
-from .selection import Scope
+from .selection import Question, Scope
 from .voices import Speakers, speakers_of
 
 # Details that differ in their host, reason or type; honest reports have a handful of each.
@@ -29,44 +28,26 @@ _LONGEST_HOST, _LONGEST_REASON = 253, 100
 Key = tuple[str, str]  # policy_domain, report_key
 
 
-def evidence_of(
-    engine: sa.Engine,
-    scope: Scope,
-    domains: Sequence[str],
-    on: dt.date,
-    thresholds: Thresholds,
-    *,
-    as_of_then: bool = False,
-    trusts: Sequence[str] = EVIDENCE,
-) -> list[Evidence]:
-    """The evidence about each of ``domains`` that the user may see, in that order, for a verdict on the day ``on``.
+def evidence_of(engine: sa.Engine, question: Question, domains: Sequence[str]) -> list[Evidence]:
+    """The evidence about each of ``domains`` that the user may see, in that order.
 
-    ``as_of_then`` leaves out what arrived after that day (UTC); for today everything that is there has arrived. Overrides are
-    those in force on that day; ``thresholds`` are what holds where they name none. Costs what these domains' rows
-    cost.
+    Overrides are those in force on the day of the question, whose thresholds hold where they name none. Costs what these
+    domains' rows cost.
     """
     with engine.connect() as connection:
-        return evidence_from(connection, scope, domains, on, thresholds, as_of_then=as_of_then, trusts=trusts)
+        return evidence_from(connection, question, domains)
 
 
-def evidence_from(
-    connection: sa.Connection,
-    scope: Scope,
-    domains: Sequence[str],
-    on: dt.date,
-    thresholds: Thresholds,
-    *,
-    as_of_then: bool = False,
-    trusts: Sequence[str] = EVIDENCE,
-) -> list[Evidence]:
+def evidence_from(connection: sa.Connection, question: Question, domains: Sequence[str]) -> list[Evidence]:
     """The same, within a connection's transaction."""
-    about = _About(scope, domains, on, as_of_then, trusts)
-    overrides = in_force_from(connection, scope, domains, on)
+    on, thresholds = question.on, question.thresholds
+    about = _About(question, domains)
+    overrides = in_force_from(connection, question.scope, domains, on)
     starts = {name: _start(on, thresholds_of(overrides.get(name, ()), thresholds)) for name in domains}
     first = min(starts.values(), default=on)
     policies = _policies(connection, about)
     speakers = speakers_of(connection, about.since(), on)
-    standings = _standings(connection, about, first, speakers, thresholds)
+    standings = _standings(connection, about, first, speakers)
     failures = _failures(connection, about, first)
     entries = _entries(connection, about, first, policies, failures, speakers, standings)
     history = _history(connection, about, first, policies, speakers)
@@ -124,26 +105,21 @@ def _start(on: dt.date, thresholds: Thresholds) -> dt.date:
 class _About:
     """The conditions that every question here has in common."""
 
-    def __init__(
-        self, scope: Scope, domains: Sequence[str], on: dt.date, as_of_then: bool, trusts: Sequence[str]
-    ) -> None:
-        self.domains = list(domains)
-        self.on = on
-        self.trusts = trusts
-        self.scope = scope
+    def __init__(self, question: Question, domains: Sequence[str]) -> None:
+        self.question = question
         came = delivery.c
         self._where = [
-            report.c.policy_domain.in_(self.domains),
-            scope.allows(report.c.policy_domain),
-            report.c.trust.in_(trusts),
-            report.c.failure_day <= on,
+            report.c.policy_domain.in_(list(domains)),
+            question.scope.allows(report.c.policy_domain),
+            report.c.trust.in_(question.trusts),
+            report.c.failure_day <= question.on,
         ]
-        if as_of_then:
-            midnight = dt.datetime.combine(on + dt.timedelta(days=1), dt.time(), dt.UTC)
+        if question.as_of_then:
+            midnight = dt.datetime.combine(question.on + dt.timedelta(days=1), dt.time(), dt.UTC)
             arrived = sa.exists().where(
                 came.policy_domain == report.c.policy_domain,
                 came.report_key == report.c.report_key,
-                came.trust.in_(trusts),
+                came.trust.in_(question.trusts),
                 came.received_at < midnight,
             )
             self._where.append(arrived)
@@ -163,7 +139,6 @@ def _standings(
     about: _About,
     first: dt.date,
     speakers: Mapping[str, Speakers],
-    thresholds: Thresholds,
 ) -> Mapping[Key, Standing]:
     """The standing of each report that has copies, among those that had arrived and with the voices as they resolve now.
 
@@ -181,8 +156,8 @@ def _standings(
         copies[each["policy_domain"], each["same_id"]].append(msgspec.structs.replace(copy, voice=voice))
     found: dict[Key, Standing] = {}
     for (domain, _), group in copies.items():
-        known = speakers[domain].known(about.on, thresholds.signers)
-        found.update(fold(group, about.trusts, known.__contains__))
+        known = speakers[domain].known(about.question.on, about.question.thresholds.signers)
+        found.update(fold(group, about.question.trusts, known.__contains__))
     return found
 
 

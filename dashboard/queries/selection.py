@@ -1,12 +1,15 @@
 """What a question is about: which domains may be seen, which days, which reports are believed."""
 
 import datetime as dt
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import sqlalchemy as sa
 
-from ingest.intake import EVIDENCE, TRUST_ORDER
+from ingest.intake import EVIDENCE, TRUST_ORDER, UNAUTHENTICATED
+from ingest.settings import Settings
+
+from ..evidence import Thresholds
 
 # Reports that count as evidence, and those that are kept apart and never move a figure (decision.md section 1).
 TRUSTED = "trusted"
@@ -50,6 +53,35 @@ class Scope(msgspec.Struct, frozen=True):
 
 
 EVERYTHING = Scope()
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What a verdict is asked about, apart from the domains: the day, what the user may see, how much evidence is enough, and
+    whose reports are believed (``trusts``). ``as_of_then`` leaves out what arrived after the day (UTC).
+    """
+
+    on: dt.date
+    scope: Scope = EVERYTHING
+    thresholds: Thresholds = Thresholds()
+    trusts: tuple[str, ...] = EVIDENCE
+    as_of_then: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings, today: dt.date, scope: Scope = EVERYTHING) -> Self:
+        """The question about today, with the thresholds that the settings ask for."""
+        thresholds = Thresholds(
+            window_days=settings.verdict_window_days,
+            late_days=settings.verdict_late_days,
+            lookback_days=max(settings.verdict_lookback_days, settings.verdict_window_days),
+            reporters=settings.verdict_reporters,
+            bound=settings.verdict_bound,
+            signers=settings.verdict_signers,
+        )
+        return cls(today, scope, thresholds, (*EVIDENCE, UNAUTHENTICATED) if settings.trust_uploads else EVIDENCE)
+
+    def about(self, day: dt.date) -> Self:
+        """The same about another day; of an earlier one only what had arrived by the end of it counts."""
+        return msgspec.structs.replace(self, on=day, as_of_then=self.as_of_then or day < self.on)
 
 
 class Window(msgspec.Struct, frozen=True):

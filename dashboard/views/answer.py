@@ -27,8 +27,7 @@ _ICONS = {
 
 def render(visit: Visit, domain: str) -> None:
     """Show the verdict about a domain and everything it rests on."""
-    rules = verdicts.thresholds(visit.settings), verdicts.trusts(visit.settings)
-    evidence, found = visit.read(verdicts.case_of, domain, visit.today, *rules)
+    evidence, found = visit.judge(verdicts.case_of, domain)
     _sentence(found)
     _figures(visit, found)
     _reasons(found)
@@ -36,7 +35,7 @@ def render(visit: Visit, domain: str) -> None:
     _evidence(visit, found)
     _newcomers(found)
     next_step.render(evidence, found)
-    history.render(visit, evidence, found, rules)
+    history.render(visit, evidence, found)
     overrides.render(visit, domain, found)
 
 

@@ -115,7 +115,7 @@ def _summaries(visit: Visit, domains: Sequence[str]) -> list[Summary]:
     names = [name for name in domains if name]
     stamps = visit.read(fleet.stamps, names)
     with st.empty():
-        return _kept().summaries(visit.engine, visit.scope, visit.settings, visit.today, stamps, _progress())
+        return _kept().summaries(visit.engine, visit.question, stamps, _progress())
 
 
 def _progress() -> Callable[[int, int], None]:

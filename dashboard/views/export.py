@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 import streamlit as st
 
-from .. import export, verdicts, wording
+from .. import export, wording
 from ..export import ExportRefused, Filters
 from ..plain import plain, stored_domain, visible
 from ..queries import reports
@@ -84,12 +84,7 @@ def _prepare(visit: Visit, asked: Asked) -> None:
         if not all(visit.read(is_known, domain) for domain in filters.domains):
             st.error("There is no report about this domain.")
             return
-        filters = msgspec.structs.replace(
-            filters,
-            allowed=visit.scope.patterns,
-            thresholds=verdicts.thresholds(visit.settings),
-            trusts=verdicts.trusts(visit.settings),
-        )
+        filters = msgspec.structs.replace(filters, question=visit.question)
         with st.status("Preparing\u2026") as status:
             rows = export.write(visit.engine, asked.kind, asked.format, filters, target, _progress(status.update))
             status.update(label=f"{rows:,} rows", state="complete")

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from .. import charts, verdict_words, verdicts
-from ..evidence import Evidence, Thresholds
+from ..evidence import Evidence
 from ..phrases import counted
 from ..plain import visible
 from ..policy_history import Seen, expiry
@@ -16,13 +16,13 @@ from .visit import Visit
 _DAYS = 60
 
 
-def render(visit: Visit, evidence: Evidence, found: Verdict, rules: tuple[Thresholds, tuple[str, ...]]) -> None:
+def render(visit: Visit, evidence: Evidence, found: Verdict) -> None:
     """Show the policy's history and the verdict's."""
     st.subheader("The policy, as senders see it")
     _caches(evidence, found)
     if found.propagation:
         _propagation(visit, found)
-    _day_by_day(visit, found.domain, rules)
+    _day_by_day(visit, found.domain)
 
 
 def _caches(evidence: Evidence, found: Verdict) -> None:
@@ -73,9 +73,9 @@ def _about(found: Verdict, seen: Seen) -> dict[str, str]:
     return causes.reports_about(found) | {"reporter": exactly(seen.organization), "since": day, "until": day}
 
 
-def _day_by_day(visit: Visit, domain: str, rules: tuple[Thresholds, tuple[str, ...]]) -> None:
+def _day_by_day(visit: Visit, domain: str) -> None:
     """The verdict of each of the last days, as it was on that day."""
-    days = visit.read(verdicts.by_day, domain, visit.today, _DAYS, *rules)
+    days = visit.judge(verdicts.by_day, domain, _DAYS)
     rows = pd.DataFrame(
         {
             "day": pd.to_datetime([day for day, _ in days]),

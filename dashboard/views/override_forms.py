@@ -21,7 +21,6 @@ from ingest.overrides import (
 )
 from ingest.shares import NoShare, percent, read_share
 
-from .. import verdicts
 from ..causes import Cause
 from ..evidence import NO_MX, Evidence, Thresholds
 from ..phrases import counted
@@ -119,7 +118,7 @@ def _known_voice(evidence: Evidence, voice: str) -> str:
 
 
 def _thresholds(visit: Visit, verdict: Verdict) -> None:
-    now, usual = verdict.thresholds, verdicts.thresholds(visit.settings)
+    now, usual = verdict.thresholds, visit.question.thresholds
     with (
         st.expander("Set thresholds of this domain", icon=":material/tune:"),
         st.form(control_key("thresholds"), border=False),

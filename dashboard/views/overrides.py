@@ -31,8 +31,7 @@ def render(visit: Visit, domain: str, verdict: Verdict) -> None:
     )
     say_what_was_done(verdict)
     in_force = visit.read(queries.in_force, domain, visit.today)
-    rules = verdicts.thresholds(visit.settings), verdicts.trusts(visit.settings)
-    evidence, _ = visit.read(verdicts.case_of, domain, visit.today, *rules)
+    evidence, _ = visit.judge(verdicts.case_of, domain)
     may = acts.allowed(visit, domain)
     shown = [override for override in in_force if state(override, in_force, visit.today) == IN_FORCE]
     for override in reversed(shown):

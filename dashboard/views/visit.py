@@ -12,10 +12,11 @@ import streamlit as st
 from ingest import database
 from ingest.settings import Settings
 
-from ..queries.selection import EVERYTHING, Scope
+from ..queries.selection import EVERYTHING, Question, Scope
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Q = TypeVar("Q", Scope, Question)
 
 # Long enough that ten people on one page cost one query, short enough that a new report is soon seen.
 _FRESH_SECONDS = 10
@@ -39,13 +40,29 @@ class Visit(msgspec.Struct):
 
         The cache is shared by all users, so its key holds the database and what this user may see.
         """
+        return self._fresh(query, self.scope, *arguments, **options)
+
+    def judge(
+        self, query: Callable[Concatenate[sa.Engine, Question, P], R], *arguments: P.args, **options: P.kwargs
+    ) -> R:
+        """The same of a function of ``verdicts``, about today."""
+        return self._fresh(query, self.question, *arguments, **options)
+
+    @property
+    def question(self) -> Question:
+        """What a verdict for this user is asked about, today."""
+        return Question.of(self.settings, self.today, self.scope)
+
+    def _fresh(
+        self, query: Callable[Concatenate[sa.Engine, Q, P], R], asked_about: Q, *arguments: P.args, **options: P.kwargs
+    ) -> R:
         name = f"{query.__module__}.{query.__qualname__}"
-        asked = repr((self.scope, arguments, sorted(options.items())))
+        asked = repr((asked_about, arguments, sorted(options.items())))
         answer: R = _cached(
             name,
             self.settings.database_url,
             asked,
-            _ask=lambda: query(self.engine, self.scope, *arguments, **options),
+            _ask=lambda: query(self.engine, asked_about, *arguments, **options),
         )
         return answer
 

@@ -23,7 +23,6 @@ visit = Visit(
     os.environ.get("TEST_USER", ""),
 )
 domain = st.query_params["domain"]
-rules = verdicts.thresholds(settings), verdicts.trusts(settings)
-_, found = visit.read(verdicts.case_of, domain, visit.today, *rules)
+_, found = visit.judge(verdicts.case_of, domain)
 st.title(found.name)
 overrides.render(visit, domain, found)

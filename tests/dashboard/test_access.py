@@ -21,11 +21,10 @@ from streamlit.testing.v1 import AppTest
 import dashboard.queries
 from dashboard import access, export
 from dashboard.access import Refused
-from dashboard.evidence import Thresholds
 from dashboard.export import Filters
 from dashboard.queries import fleet, quarantine, reports
 from dashboard.queries.reports import Cause, ReportFilter
-from dashboard.queries.selection import ALL_DAYS, EVERYTHING, TRUSTED, UNPROVEN, Scope, Window
+from dashboard.queries.selection import ALL_DAYS, EVERYTHING, TRUSTED, UNPROVEN, Question, Scope, Window
 from ingest import database, intake, models, overrides
 from ingest.settings import Settings
 from tests import stored
@@ -245,7 +244,7 @@ def test_one_rule_for_pages_and_exports(patterns: tuple[str, ...], seen: set[str
     assert by_scope == (names if seen is None else seen)
     assert {name for name in names if Scope(patterns).holds(name)} == by_scope
     shared = Scope(patterns).allows(models.report.c.policy_domain)
-    assert str(Filters(allowed=patterns).conditions()[-1]) == str(shared)
+    assert str(Filters(question=Question(dt.date(2026, 3, 1), Scope(patterns))).conditions()[-1]) == str(shared)
     engine.dispose()
 
 
@@ -346,9 +345,21 @@ def every_query() -> Iterator[tuple[str, Callable[..., Any]]]:
     for module_info in pkgutil.iter_modules(dashboard.queries.__path__):
         module = importlib.import_module(f"dashboard.queries.{module_info.name}")
         for name, function in inspect.getmembers(module, inspect.isfunction):
-            asks = list(inspect.signature(function).parameters)[:2] == ["engine", "scope"]
-            if asks and function.__module__ == module.__name__ and not name.startswith("_"):
+            own = function.__module__ == module.__name__ and not name.startswith("_")
+            asks = list(inspect.signature(function).parameters)[:2]
+            if own and asks == ["engine", "scope"]:
                 yield f"{module_info.name}.{name}", function
+            if own and asks == ["engine", "question"]:
+                yield f"{module_info.name}.{name}", asked_by_scope(function)
+
+
+def asked_by_scope(query: Callable[..., Any]) -> Callable[..., Any]:
+    """A query of evidence with the scope where the others have it."""
+
+    def ask(engine: sa.Engine, scope: Scope, domains: list[str], on: dt.date, as_of_then: bool) -> Any:
+        return query(engine, Question(on, scope, trusts=intake.TRUST_ORDER, as_of_then=as_of_then), domains)
+
+    return ask
 
 
 QUERIES = dict(every_query())
@@ -387,9 +398,7 @@ def arguments(filled: Filled, domain: str, keys: list[str]) -> dict[str, list[An
         "reason": [""],
         "digest": messages,
         "on": [filled.today],
-        "thresholds": [Thresholds()],
         "as_of_then": [False, True],
-        "trusts": [intake.TRUST_ORDER],
         "longest": [None],
         "offset": [0],
         "day": [filled.today],
@@ -452,7 +461,7 @@ def test_every_figure_is_made_of_the_own_domains(filled_more: Filled, own_only: 
 def test_every_export_is_made_of_the_own_domains(filled_more: Filled, own_only: sa.Engine, kind: str) -> None:
     targets = io.BytesIO(), io.BytesIO()
     for engine, target in zip((filled_more.engine, own_only), targets, strict=True):
-        export.write(engine, kind, "csv", Filters(allowed=OWN), target)
+        export.write(engine, kind, "csv", Filters(question=Question(filled_more.today, Scope(OWN))), target)
     assert targets[0].getvalue() == targets[1].getvalue()
 
 
@@ -514,7 +523,9 @@ def test_a_report_about_one_domain_is_shown_whole(filled_more: Filled) -> None:
 @pytest.mark.parametrize("asked", [(), ("second.example",), ("receiver.example",)])
 def test_no_export_tells_of_a_foreign_domain(filled_more: Filled, kind: str, asked: tuple[str, ...]) -> None:
     target = io.BytesIO()
-    export.write(filled_more.engine, kind, "csv", Filters(domains=asked, allowed=OWN), target)
+    export.write(
+        filled_more.engine, kind, "csv", Filters(asked, question=Question(filled_more.today, Scope(OWN))), target
+    )
     said = target.getvalue().decode()
     assert told(said, secrets_of(filled_more, Scope(OWN))) == []
     found = {row["policy_domain"] for row in csv.DictReader(io.StringIO(said))}

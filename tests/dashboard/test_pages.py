@@ -16,7 +16,7 @@ from dashboard import fleet_verdicts, verdict, verdict_words, verdicts
 from dashboard.queries import fleet, quarantine, reports
 from dashboard.queries.evidence import domains_of
 from dashboard.queries.reports import ReportFilter
-from dashboard.queries.selection import EVERYTHING, Scope
+from dashboard.queries.selection import EVERYTHING, Question, Scope
 from dashboard.views import acts
 from dashboard.views import domains as domains_page
 from dashboard.views.visit import Visit
@@ -140,7 +140,7 @@ def test_the_table_of_domains(open_page: Open, filled_today: Filled) -> None:
     engine, settings = filled_today.engine, Settings(database_url=filled_today.url)
     names = [name for name in domains_of(engine, EVERYTHING) if name]
     today = filled_today.today
-    expected = {one.domain: one for one in verdicts.verdicts(engine, settings, names, today, today)}
+    expected = {one.domain: one for one in verdicts.verdicts(engine, Question.of(settings, today), names)}
     for name in (MAIN, "second.example", "customer0.example"):
         one, row = expected[name], rows.loc[name]
         assert verdict_words.TITLES[one.name] in row["verdict"]
@@ -183,7 +183,7 @@ def test_a_verdict_is_computed_again_when_something_changed(
     kept, engine, today = fleet_verdicts.Kept(), filled_today.engine, filled_today.today
     stamps = fleet.stamps(engine, EVERYTHING, [MAIN, "second.example"])
     for changed in ({}, {}, {MAIN: ("another",)}):
-        kept.summaries(engine, EVERYTHING, Settings(database_url=filled_today.url), today, stamps | changed)
+        kept.summaries(engine, Question.of(Settings(database_url=filled_today.url), today), stamps | changed)
     assert sorted(weighed) == [MAIN, MAIN, "second.example"]
 
 

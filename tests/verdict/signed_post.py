@@ -15,6 +15,7 @@ import msgspec
 import sqlalchemy as sa
 
 from dashboard import verdicts
+from dashboard.queries.selection import Question
 from dashboard.verdict import Verdict
 from ingest import authentication, intake, loading, models, overrides, store, trace
 from ingest.dkim_keys import Keys
@@ -198,7 +199,7 @@ class Post:
         """The verdict on that day, from what had arrived by its end."""
         self.store()
         chosen = self.settings.model_copy(update=settings)
-        (found,) = verdicts.verdicts(self.engine, chosen, [DOMAIN], on, on + DAY)
+        (found,) = verdicts.verdicts(self.engine, Question.of(chosen, on + DAY).about(on), [DOMAIN])
         return found
 
     def override(self, content: overrides.Content, day: dt.date) -> None:

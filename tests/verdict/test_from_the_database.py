@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from dashboard import verdicts
 from dashboard.cli import app
 from dashboard.queries.evidence import domains_of, evidence_of
-from dashboard.queries.selection import EVERYTHING, Scope
+from dashboard.queries.selection import EVERYTHING, Question, Scope
 from dashboard.verdict import ENFORCING_REFUSING, INSUFFICIENT, NOT_READY, POLICY_BROKEN, READY, Verdict
 from dashboard.verdict_cli import UnknownDomain
 from ingest import database
@@ -61,7 +61,7 @@ class World:
                 self.report(first + number * DAY, signer, entry(20, 0, **({"policy_string": TESTING} | changes)))
 
     def verdict(self, on: dt.date = ON, domain: str = "receiver.example", scope: Scope = EVERYTHING) -> Verdict:
-        (found,) = verdicts.verdicts(self.engine, self.settings, [domain], on, ON, scope)
+        (found,) = verdicts.verdicts(self.engine, Question.of(self.settings, ON, scope).about(on), [domain])
         return found
 
 
@@ -237,13 +237,11 @@ def test_several_domains_at_once_are_each_their_own(world: World) -> None:
     for name in ("a.example", "b.example"):
         world.clean(ON - 30 * DAY, ON - DAY, policy_domain=name)
     world.report(ON - 4 * DAY, "google.com", entry(1, 1, detail(), policy_domain="b.example", policy_string=TESTING))
-    limits = verdicts.thresholds(world.settings)
-    together = evidence_of(world.engine, EVERYTHING, ["b.example", "a.example"], ON, limits)
-    alone = [evidence_of(world.engine, EVERYTHING, [name], ON, limits)[0] for name in ("b.example", "a.example")]
+    question = Question.of(world.settings, ON)
+    together = evidence_of(world.engine, question, ["b.example", "a.example"])
+    alone = [evidence_of(world.engine, question, [name])[0] for name in ("b.example", "a.example")]
     assert together == alone
-    assert [
-        one.name for one in verdicts.verdicts(world.engine, world.settings, ["a.example", "b.example"], ON, ON)
-    ] == [
+    assert [one.name for one in verdicts.verdicts(world.engine, question, ["a.example", "b.example"])] == [
         READY,
         NOT_READY,
     ]

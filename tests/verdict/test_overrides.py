@@ -17,7 +17,7 @@ from dashboard.evidence import NO_MX
 from dashboard.overrides import EXPIRED, IN_FORCE, REPLACED, TAKEN_BACK, state, with_overrides
 from dashboard.queries import overrides as queries
 from dashboard.queries.evidence import evidence_of
-from dashboard.queries.selection import EVERYTHING, Scope
+from dashboard.queries.selection import EVERYTHING, Question, Scope
 from dashboard.verdict import ENFORCING, ENFORCING_REFUSING, INSUFFICIENT, NOT_READY, POLICY_BROKEN, READY, decide
 from dashboard.verdict_words import sentence
 from ingest import database, models, overrides
@@ -164,11 +164,11 @@ def test_a_voice_known_by_its_name_is_accepted_under_its_domain_too(world: World
     for ago in range(60, 0, -1):
         world.report(ON - ago * DAY, "mailer.example", entry(5, 0, policy_string=TESTING))
     failing(world, detail("certificate-expired", 1), signer="mailer.example")
-    (evidence,) = evidence_of(world.engine, EVERYTHING, [DOMAIN], ON, verdicts.thresholds(world.settings))
+    (evidence,) = evidence_of(world.engine, Question.of(world.settings, ON), [DOMAIN])
     tied = msgspec.structs.replace(evidence, aliases={"some mailer": "mailer.example"})
     give(world, AcceptedCause("certificate-expired", voice="some mailer"))
     (given,) = overrides.given(world.engine)
-    limits = verdicts.thresholds(world.settings)
+    limits = Question.of(world.settings, ON).thresholds
     assert [decide(with_overrides(one, [given], limits)).name for one in (evidence, tied)] == [NOT_READY, READY]
 
 
@@ -252,17 +252,15 @@ def test_the_confidence_is_said(world: World) -> None:
 def test_a_longer_window_of_one_domain_does_not_change_its_neighbours(world: World) -> None:
     for name in ("a.example", "b.example"):
         world.clean(ON - 60 * DAY, ON - DAY, policy_domain=name)
-    limits = verdicts.thresholds(world.settings)
+    question = Question.of(world.settings, ON)
 
     def of(*domains: str) -> list[Any]:
-        return evidence_of(world.engine, EVERYTHING, domains, ON, limits)
+        return evidence_of(world.engine, question, domains)
 
     before = of("a.example")
     give(world, OwnThresholds(window_days=45), domain="b.example")
     assert of("a.example", "b.example") == [*before, *of("b.example")]
-    found = {
-        one.domain: one for one in verdicts.verdicts(world.engine, world.settings, ["a.example", "b.example"], ON, ON)
-    }
+    found = {one.domain: one for one in verdicts.verdicts(world.engine, question, ["a.example", "b.example"])}
     assert (found["a.example"].sessions, found["b.example"].sessions) == (14 * 40, 45 * 40)
 
 
@@ -345,8 +343,7 @@ def test_a_word_counts_from_the_day_on_which_it_was_given(world: World) -> None:
     give(world, EXPIRED_AT_MX1, at(given, 23, 59, 59))
     names = {ago: world.verdict(ON - ago * DAY).name for ago in range(8)}
     assert names == {ago: READY if ago <= 6 else NOT_READY for ago in range(8)}
-    limits = verdicts.thresholds(world.settings), verdicts.trusts(world.settings)
-    assert verdicts.by_day(world.engine, EVERYTHING, DOMAIN, ON, 8, *limits) == [
+    assert verdicts.by_day(world.engine, Question.of(world.settings, ON), DOMAIN, 8) == [
         (ON - ago * DAY, names[ago]) for ago in range(7, -1, -1)
     ]
 
@@ -550,8 +547,7 @@ def test_the_export_of_domains_has_them(world: World) -> None:
     world.clean(ON - 30 * DAY, ON - DAY, ["google.com"])
     give(world, OwnThresholds(bound=0.02, reporters=1))
     target = io.BytesIO()
-    limits = verdicts.thresholds(world.settings)
-    filters = msgspec.structs.replace(export.Filters(), thresholds=limits, today=ON)
+    filters = export.Filters(question=Question.of(world.settings, ON))
     export.write(world.engine, "domains", "json", filters, target)
     (row,) = json.loads(target.getvalue())
     assert (row["verdict"], row["reasons"]) == (READY, "enough-evidence=0.01064 own-thresholds=2")

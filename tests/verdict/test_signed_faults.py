@@ -7,7 +7,7 @@ import pytest
 
 from dashboard import verdicts
 from dashboard.next_step import next_step
-from dashboard.queries.selection import EVERYTHING
+from dashboard.queries.selection import Question
 from dashboard.verdict import (
     ENFORCING,
     ENFORCING_REFUSING,
@@ -17,7 +17,6 @@ from dashboard.verdict import (
     READY,
     Verdict,
 )
-from ingest.intake import EVIDENCE
 from ingest.overrides import MxHosts
 from tests.reports import detail, entry
 from tests.verdict.signed_post import (
@@ -191,7 +190,7 @@ def test_sts_and_no_policy_found_in_one_report(
 
 def published(post: Post, found: Verdict) -> str:
     """The policy file that the next step prints, "" when there is none."""
-    evidence, _ = verdicts.case_of(post.engine, EVERYTHING, DOMAIN, ON, verdicts.thresholds(post.settings), EVIDENCE)
+    evidence, _ = verdicts.case_of(post.engine, Question.of(post.settings, ON), DOMAIN)
     step = next_step(evidence, found, "2", "3")
     return step.publication.policy_text if step.publication else ""
 

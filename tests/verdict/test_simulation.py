@@ -17,15 +17,14 @@ from benchmarks.verdict.rules import date
 from benchmarks.verdict.run import Outcome
 from benchmarks.verdict.truth import GONE, REFUSED
 from benchmarks.verdict.worlds import DAYS, Fault, Policy, Sender, Strangers, World
-from dashboard import verdicts
 from dashboard.evidence import Evidence
 from dashboard.queries.evidence import evidence_of
-from dashboard.queries.selection import EVERYTHING
+from dashboard.queries.selection import Question
 from dashboard.verdict import ENFORCING, READY, Verdict, decide
 
 SEED = 7
 OURS, NO_FAILURE, SUCCESS, GATE = range(4)
-LIMITS = verdicts.thresholds(run.usual_settings())
+LIMITS = Question.of(run.usual_settings(), date(DAYS)).thresholds
 ONE_STRANGER = ("stranger1.example",)
 
 
@@ -187,10 +186,11 @@ def test_the_cut_evidence_is_the_pipelines() -> None:
     with run.database_of(written.values()) as engine, run.database_of(without.values()) as alone:
         stored = cut.read(engine, domains, date(DAYS))
         for day in days:
-            pipeline = evidence_of(engine, EVERYTHING, domains, date(day), LIMITS, as_of_then=True)
+            question = Question(date(day), thresholds=LIMITS, as_of_then=True)
+            pipeline = evidence_of(engine, question, domains)
             assert [stored[name].on(date(day), LIMITS) for name in domains] == pipeline
             # Cut from what has the strangers' reports, held against a database that never had them.
-            pipeline = evidence_of(alone, EVERYTHING, domains, date(day), LIMITS, as_of_then=True)
+            pipeline = evidence_of(alone, question, domains)
             assert [stored[name].on(date(day), LIMITS, signers[name]) for name in domains] == pipeline
 
 
