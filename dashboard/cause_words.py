@@ -162,9 +162,9 @@ def sentences(cause: Cause, verdict: Verdict) -> Iterator[str]:
     """A cause for a terminal: its head, then what there is to know. Without its commands."""
     apart = beside(cause)
     yield f"{title(cause)}: {when(cause, verdict)}" + (f" ({apart})." if apart else ".")
-    said = [consequence(cause, verdict), seen(cause)]
+    parts = [consequence(cause, verdict), seen(cause)]
     if not cause.over:
-        said.append(fault(cause))
-    yield " ".join(part for part in said if part)
+        parts.append(fault(cause))
+    yield " ".join(part for part in parts if part)
     if who := repairer(cause):
         yield " ".join(part for part in (f"To repair: {who}.", mx_line(cause)) if part)

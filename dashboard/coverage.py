@@ -66,21 +66,21 @@ def _covered(evidence: Evidence, override: Override) -> Iterator[tuple[str, dt.d
     match content:
         case AcceptedCause():
             acceptance = acceptance_of(evidence, override, content)
-            yield from _failed(evidence, lambda one, what, mx: acceptance.covers(evidence.on, what, mx, one.voice))
+            yield from _failed(evidence, lambda entry, what, mx: acceptance.covers(evidence.on, what, mx, entry.voice))
         case RepairedCause():
             repair = repair_of(override, content)
-            yield from _failed(evidence, lambda one, what, mx: repair.covers(evidence.on, what, mx, one.failed_on))
+            yield from _failed(evidence, lambda entry, what, mx: repair.covers(evidence.on, what, mx, entry.failed_on))
         case MxHosts(hosts):
             named = {normalised(host) for host in hosts}
-            yield from _failed(evidence, lambda _one, _what, mx: normalised(mx) in named)
+            yield from _failed(evidence, lambda _entry, _what, mx: normalised(mx) in named)
         case BelievedVoice(voice) | DismissedVoice(voice):
             name = resolved(evidence, voice)
-            yield from _all(one for one in evidence.entries if one.voice == name)
+            yield from _all(entry for entry in evidence.entries if entry.voice == name)
         case EnteredPolicy(text):
             key = key_of(policy_of(text, ())[0])
-            yield from _all(one for one in evidence.entries if one.policy and key_of(one.policy) == key)
+            yield from _all(entry for entry in evidence.entries if entry.policy and key_of(entry.policy) == key)
         case _:
-            yield from _all(one for one in evidence.known.entries if one.policy_type == STS)
+            yield from _all(entry for entry in evidence.known.entries if entry.policy_type == STS)
 
 
 def _all(entries: Iterator[Entry]) -> Iterator[tuple[str, dt.date, int]]:
@@ -103,7 +103,7 @@ def _failed(evidence: Evidence, covers: _Covers) -> Iterator[tuple[str, dt.date,
         failed = sum(
             failure.sessions
             for failure in failures_of(entry)
-            if _is_covered(entry, failure, {name for one, name in read_as if one == failure}, covers)
+            if _is_covered(entry, failure, {name for other, name in read_as if other == failure}, covers)
         )
         # Details may overlap (RFC 8460 section 4).
         failed = failed if entry.failed is None else min(failed, entry.failed)

@@ -172,11 +172,11 @@ def write_file(
 def file_name(kind: str, format: str, filters: Filters) -> str:  # noqa: A002
     """A name for the download, such as ``starttally-failures-example.com-2026-03-01-2026-03-14.csv``."""
     choose(kind, format)
-    about = list(filters.domains[:1]) if len(filters.domains) < 2 else [f"{len(filters.domains)}-domains"]
+    subject = list(filters.domains[:1]) if len(filters.domains) < 2 else [f"{len(filters.domains)}-domains"]
     days = [f"{word}{day}" for word, day in (("from-", filters.since), ("to-", filters.until)) if day]
     if filters.since and filters.until:
         days = [str(filters.since), str(filters.until)]
-    return re.sub(r"[^A-Za-z0-9.-]", "_", "-".join(["starttally", kind, *about, *days]))[:200] + f".{format}"
+    return re.sub(r"[^A-Za-z0-9.-]", "_", "-".join(["starttally", kind, *subject, *days]))[:200] + f".{format}"
 
 
 def choose(kind: str, format: str) -> tuple[Export, type[Writer]]:  # noqa: A002

@@ -70,15 +70,15 @@ class Filters(msgspec.Struct, frozen=True):
 
     def conditions(self, day: sa.Column[Any] = report.c.day) -> list[sa.ColumnElement[bool]]:
         """The filters on the table ``report``, as every statement here applies them; ``day`` is the one that is asked about."""
-        found: list[sa.ColumnElement[bool]] = []
+        conditions: list[sa.ColumnElement[bool]] = []
         if self.domains:
-            found.append(report.c.policy_domain.in_(self.domains))
+            conditions.append(report.c.policy_domain.in_(self.domains))
         if self.since:
-            found.append(day >= self.since)
+            conditions.append(day >= self.since)
         if self.until:
-            found.append(day <= self.until)
-        found.append(self.scope.allows(report.c.policy_domain))
-        return found
+            conditions.append(day <= self.until)
+        conditions.append(self.scope.allows(report.c.policy_domain))
+        return conditions
 
 
 def _domain(name: str) -> str:
@@ -97,9 +97,14 @@ Key = tuple[str, str]
 
 def report_rows(connection: sa.Connection, filters: Filters) -> Rows:
     """One row for each report and policy domain, by day, domain, reporter and report id; copies of it are no rows."""
-    came = ("door", "trust", "signer", "policies")
-    said = ("received_at", "policy_domain", "organization", "report_id", "range_start", "range_end")
-    columns = [*(report.c[name] for name in (*said, *came)), copies.SUCCESSFUL, copies.FAILED, report.c.contradicted]
+    arrival = ("door", "trust", "signer", "policies")
+    identity = ("received_at", "policy_domain", "organization", "report_id", "range_start", "range_end")
+    columns = [
+        *(report.c[name] for name in (*identity, *arrival)),
+        copies.SUCCESSFUL,
+        copies.FAILED,
+        report.c.contradicted,
+    ]
     for rows in _reports(connection, filters, columns, report.c.day, [report.c.report_id], report.c.counts):
         yield from map(tuple, rows)
 
@@ -145,11 +150,11 @@ def summary_rows(connection: sa.Connection, filters: Filters) -> Rows:
         _parts(connection, filters, report.c.day, [long], _COUNTS[:1]),
         _parts(connection, filters, report.c.failure_day, [long], _COUNTS[1:]),
     )
-    for about, parts in itertools.groupby(heapq.merge(*streams, key=_about), key=_about):
+    for heading, parts in itertools.groupby(heapq.merge(*streams, key=_heading), key=_heading):
         groups: dict[tuple[str, ...], Sums] = {}
         for part in parts:
             _add_report(groups, part)
-        yield from _grouped(about, groups)
+        yield from _grouped(heading, groups)
 
 
 Sums = list[int | None]
@@ -168,7 +173,7 @@ class _Part(NamedTuple):
     counted: frozenset[str]
 
 
-def _about(part: _Part) -> tuple[dt.date, str, str]:
+def _heading(part: _Part) -> tuple[dt.date, str, str]:
     return part.day, part.domain, part.organization
 
 
@@ -192,23 +197,25 @@ def _parts(
 
 def _add_report(groups: dict[tuple[str, ...], Sums], part: _Part) -> None:
     """Add a report to the sums of (policy type, mode, trust). One without entries counts too: its sender saw nothing."""
-    own: dict[tuple[str, ...], Sums] = {} if part.entries else {("", "", part.trust): [part.reports, None, None, 0]}
+    of_report: dict[tuple[str, ...], Sums] = (
+        {} if part.entries else {("", "", part.trust): [part.reports, None, None, 0]}
+    )
     for _position, policy_type, policy_mode, *counts in part.entries:
-        sums = own.setdefault((policy_type, policy_mode, part.trust), [part.reports, None, None, 0])
+        sums = of_report.setdefault((policy_type, policy_mode, part.trust), [part.reports, None, None, 0])
         wanted = (count if name in part.counted else None for name, count in zip(_COUNTS, counts, strict=True))
         sums[1:] = map(_plus, sums[1:], wanted)
-    for group, sums in own.items():
+    for group, sums in of_report.items():
         groups[group] = list(map(_plus, groups[group], sums)) if group in groups else sums
 
 
-def _plus(one: int | None, other: int | None) -> int | None:
+def _plus(count: int | None, other: int | None) -> int | None:
     """The sum of what is there: a missing count is not zero."""
-    return other if one is None else one if other is None else one + other
+    return other if count is None else count if other is None else count + other
 
 
-def _grouped(about: tuple[Any, ...], groups: dict[tuple[str, ...], Sums]) -> Iterator[Values]:
+def _grouped(heading: tuple[Any, ...], groups: dict[tuple[str, ...], Sums]) -> Iterator[Values]:
     for group, sums in sorted(groups.items()):
-        yield (*about, *group, *(None if count is None else min(count, BIGINT_MAX) for count in sums))
+        yield (*heading, *group, *(None if count is None else min(count, BIGINT_MAX) for count in sums))
 
 
 def _of(table: sa.Table, keys: Sequence[Key]) -> sa.ColumnElement[bool]:
@@ -221,14 +228,14 @@ def _entries(
     """The policy entries of some reports in their order: position, policy type, mode and ``columns``."""
     entry = policy_entry.c
     named = (entry.position, entry.policy_type, entry.policy_mode, *columns)
-    found: dict[Key, list[Sequence[Any]]] = collections.defaultdict(list)
+    entries_of: dict[Key, list[Sequence[Any]]] = collections.defaultdict(list)
     for row in connection.execute(
         sa.select(entry.policy_domain, entry.report_key, *named).where(_of(policy_entry, keys))
     ):
-        found[row[0], row[1]].append(row[2:])
-    for entries in found.values():
+        entries_of[row[0], row[1]].append(row[2:])
+    for entries in entries_of.values():
         entries.sort(key=_position)
-    return found
+    return entries_of
 
 
 def _position(row: Sequence[Any]) -> int:
@@ -263,22 +270,22 @@ def failure_rows(connection: sa.Connection, filters: Filters) -> Rows:
     columns = [*(report.c[name] for name in names_in_order), size_of_details.label("size")]
     failed = [report.c.accuses, unexplained | explained]
     for rows in _reports(connection, filters, columns, report.c.failure_day, [report.c.report_id], *failed):
-        for some in _not_too_large(rows):
-            yield from _failures_of(connection, some)
+        for together in _not_too_large(rows):
+            yield from _failures_of(connection, together)
 
 
 def _not_too_large(rows: Iterable[sa.Row[Any]]) -> Iterator[list[sa.Row[Any]]]:
     """Reports whose details fit into memory together. One report alone always does: the reader has limits."""
-    some: list[sa.Row[Any]] = []
+    together: list[sa.Row[Any]] = []
     total = 0
     for row in rows:
-        if some and total + (row.size or 0) > _CHARACTERS_TOGETHER:
-            yield some
-            some, total = [], 0
-        some.append(row)
+        if together and total + (row.size or 0) > _CHARACTERS_TOGETHER:
+            yield together
+            together, total = [], 0
+        together.append(row)
         total += row.size or 0
-    if some:
-        yield some
+    if together:
+        yield together
 
 
 def _failures_of(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> Iterator[Values]:
@@ -287,11 +294,11 @@ def _failures_of(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> Iter
     details = _details(connection, keys)
     for day, domain, organization, report_id, trust, key, _size in map(tuple, rows):
         for position, policy_type, policy_mode, unexplained in entries.get((domain, key), []):
-            about = (day, domain, organization, report_id, policy_type, policy_mode, trust)
+            heading = (day, domain, organization, report_id, policy_type, policy_mode, trust)
             if unexplained:
-                yield (*about, UNEXPLAINED, unexplained, enforcement.refuses(policy_type, UNEXPLAINED), *_NO_TEXTS)
+                yield (*heading, UNEXPLAINED, unexplained, enforcement.refuses(policy_type, UNEXPLAINED), *_NO_TEXTS)
             for detail in details.get((domain, key, position), []):
-                yield (*about, *detail[1:])
+                yield (*heading, *detail[1:])
 
 
 def _details(connection: sa.Connection, keys: Sequence[Key]) -> Mapping[tuple[str, str, int], list[Sequence[Any]]]:
@@ -299,12 +306,12 @@ def _details(connection: sa.Connection, keys: Sequence[Key]) -> Mapping[tuple[st
     detail = failure_detail.c
     columns = (detail.position, detail.result_type, detail.failed_sessions, detail.refused, *_DETAIL_TEXTS)
     query = sa.select(detail.policy_domain, detail.report_key, detail.entry_position, *columns)
-    found: dict[tuple[str, str, int], list[Sequence[Any]]] = collections.defaultdict(list)
+    details_of: dict[tuple[str, str, int], list[Sequence[Any]]] = collections.defaultdict(list)
     for row in connection.execute(query.where(_of(failure_detail, keys))):
-        found[row[0], row[1], row[2]].append(row[3:])
-    for details in found.values():
+        details_of[row[0], row[1], row[2]].append(row[3:])
+    for details in details_of.values():
         details.sort(key=_position)
-    return found
+    return details_of
 
 
 def domain_rows(connection: sa.Connection, filters: Filters) -> Rows:

@@ -32,13 +32,13 @@ def sessions_of(rows: pd.DataFrame, lane: str, policy_type: str) -> Sessions:
     return Sessions(*(float(chosen[f"{name}_sessions"].sum()) for name in ("successful", "failed", "refused")))
 
 
-def heard_of(heard: pd.DataFrame, lane: str) -> tuple[int, int]:
-    """Domains and reporters of one lane; ``heard`` is that of ``fleet.heard``."""
-    chosen = heard[heard["lane"] == lane]
+def heard_of(reporters: pd.DataFrame, lane: str) -> tuple[int, int]:
+    """Domains and reporters of one lane; ``reporters`` are the rows of ``fleet.heard``."""
+    chosen = reporters[reporters["lane"] == lane]
     return int(chosen["domains"].sum()), int(chosen["reporters"].sum())
 
 
-def counted_apart(totals: pd.DataFrame, heard: pd.DataFrame) -> list[str]:
+def counted_apart(totals: pd.DataFrame, reporters: pd.DataFrame) -> list[str]:
     """Sentences about what the main figures leave out: other policy types, and reports that nothing vouches for."""
     dane, nothing = sessions_of(totals, TRUSTED, TLSA), sessions_of(totals, TRUSTED, NO_POLICY_FOUND)
     known = totals["policy_type"].isin([STS, TLSA, NO_POLICY_FOUND])
@@ -48,12 +48,12 @@ def counted_apart(totals: pd.DataFrame, heard: pd.DataFrame) -> list[str]:
     parts += [_counts("without a policy", nothing)] if nothing.total else []
     parts += [f"{wording.sessions(other)} under other policy types"] if other else []
     sentences = [f"Counted apart: {'; '.join(parts)}."] if parts else []
-    domains, reporters = heard_of(heard, UNPROVEN)
+    domains, unknown = heard_of(reporters, UNPROVEN)
     if domains:
-        said = sessions_of(totals, UNPROVEN, STS)
+        unproven = sessions_of(totals, UNPROVEN, STS)
         sentences.append(
-            f"Not counted, because nothing vouches for them: reports of {reporters:,} reporters about {domains:,} "
-            f"{'domain' if domains == 1 else 'domains'} ({_counts('under MTA-STS', said)})."
+            f"Not counted, because nothing vouches for them: reports of {unknown:,} reporters about {domains:,} "
+            f"{'domain' if domains == 1 else 'domains'} ({_counts('under MTA-STS', unproven)})."
         )
     return sentences
 
@@ -121,8 +121,8 @@ _URGENCY = (wording.REFUSED_TODAY, wording.REFUSED, wording.BLOCKS)
 
 def causes_in_order(causes: pd.DataFrame, types: pd.DataFrame, of_reporters: int) -> list[Cause]:
     """What failed, what is refused today first, then what would be, then what blocks the switch; each by its sessions."""
-    found = [_cause(row, causes, of_reporters) for row in types.to_dict("records")]
-    return sorted(found, key=lambda cause: (_URGENCY.index(cause.words.consequence), -cause.refused, -cause.failed))
+    failed = [_cause(row, causes, of_reporters) for row in types.to_dict("records")]
+    return sorted(failed, key=lambda cause: (_URGENCY.index(cause.words.consequence), -cause.refused, -cause.failed))
 
 
 def _cause(row: dict[Any, Any], causes: pd.DataFrame, of_reporters: int) -> Cause:
@@ -162,9 +162,9 @@ def listed(text: str) -> list[str]:
 
 def defects(text: str) -> pd.DataFrame:
     """The noted defects of a report (JSON from the table ``report``). Columns: where, what, value."""
-    found = msgspec.json.decode(text, type=list[Defect])
+    noted = msgspec.json.decode(text, type=list[Defect])
     return pd.DataFrame(
-        {name: pd.Series([getattr(d, name) for d in found], dtype="str") for name in ("where", "what", "value")}
+        {name: pd.Series([getattr(d, name) for d in noted], dtype="str") for name in ("where", "what", "value")}
     )
 
 

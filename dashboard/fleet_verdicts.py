@@ -65,15 +65,15 @@ class Kept:
         with self._lock:
             known = {name: self._known.get((database, name)) for name in stamps}
         stale = [name for name, stamp in stamps.items() if (old := known[name]) is None or old[0] != (*made_for, stamp)]
-        found = {name: old[1] for name, old in known.items() if old is not None}
+        summaries = {name: old[1] for name, old in known.items() if old is not None}
         done = 0
         for domains in chunks(stale, _TOGETHER):
             progress(done, len(stale))
-            fresh = [_summary(one) for one in verdicts(engine, question, domains)]
-            found |= {one.domain: one for one in fresh}
-            self._keep(database, {one.domain: ((*made_for, stamps[one.domain]), one) for one in fresh})
+            fresh = [_summary(verdict) for verdict in verdicts(engine, question, domains)]
+            summaries |= {summary.domain: summary for summary in fresh}
+            self._keep(database, {summary.domain: ((*made_for, stamps[summary.domain]), summary) for summary in fresh})
             done += len(domains)
-        return sorted((found[name] for name in stamps), key=lambda one: one.urgency)
+        return sorted((summaries[name] for name in stamps), key=lambda summary: summary.urgency)
 
     def _keep(self, database: str, fresh: Mapping[str, tuple[Stamp, Summary]]) -> None:
         with self._lock:
@@ -82,20 +82,20 @@ class Kept:
             self._known |= {(database, name): entry for name, entry in fresh.items()}
 
 
-def _summary(found: Verdict) -> Summary:
+def _summary(verdict: Verdict) -> Summary:
     return Summary(
-        domain=found.domain,
-        verdict=found.name,
-        refused=found.refused + found.refused_lately,
-        sessions=found.sessions,
-        bound=found.bound if found.sessions else None,
-        mode=found.mode,
-        reporters=found.reporters,
-        last_report_day=found.last_report_day,
+        domain=verdict.domain,
+        verdict=verdict.name,
+        refused=verdict.refused + verdict.refused_lately,
+        sessions=verdict.sessions,
+        bound=verdict.bound if verdict.sessions else None,
+        mode=verdict.mode,
+        reporters=verdict.reporters,
+        last_report_day=verdict.last_report_day,
     )
 
 
-def by_verdict(found: Sequence[Summary]) -> dict[str, int]:
+def by_verdict(summaries: Sequence[Summary]) -> dict[str, int]:
     """How many domains have each verdict, most urgent first; verdicts that none has are left out."""
-    counts = {name: sum(one.verdict == name for one in found) for name in URGENCY}
+    counts = {name: sum(summary.verdict == name for summary in summaries) for name in URGENCY}
     return {name: count for name, count in counts.items() if count}

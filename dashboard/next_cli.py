@@ -43,12 +43,14 @@ def policy_next(
     """
     from .verdict_words import sentence  # here, as in _decided
 
-    found, step = _decided(policy_domain(domain), mx or ())
-    typer.echo(f"{one_line(found.domain)}: {found.name}\n{sentence(found)}\nNext: {one_line(step.words, _LONGEST)}")
+    verdict, step = _decided(policy_domain(domain), mx or ())
+    typer.echo(
+        f"{one_line(verdict.domain)}: {verdict.name}\n{sentence(verdict)}\nNext: {one_line(step.words, _LONGEST)}"
+    )
     for remark in step.remarks:
         typer.echo(f"- {one_line(remark, _LONGEST)}")
     if step.unvouched and not force:
-        typer.echo(_untested(found.domain, step.unvouched), err=True)
+        typer.echo(_untested(verdict.domain, step.unvouched), err=True)
     if step.publication is None or (step.unvouched and not force):
         raise typer.Exit(ANSWER_IS_NO)
     typer.echo("")
@@ -70,8 +72,8 @@ def _decided(domain: str, mx: Sequence[str]) -> "tuple[Verdict, Step]":
     now = dt.datetime.now(dt.UTC)
     try:
         refuse_unknown(engine, domain)
-        evidence, found = verdicts.case_of(engine, Question.of(settings, now.date()), domain)
-        return found, next_step(evidence, found, new_id(now), new_id(now + dt.timedelta(seconds=1)), mx)
+        evidence, verdict = verdicts.case_of(engine, Question.of(settings, now.date()), domain)
+        return verdict, next_step(evidence, verdict, new_id(now), new_id(now + dt.timedelta(seconds=1)), mx)
     except sa.exc.DBAPIError as error:
         raise database.as_away(error) from error
     except Unpublishable as error:

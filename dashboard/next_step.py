@@ -35,14 +35,14 @@ class Step(msgspec.Struct, frozen=True):
     unvouched: tuple[str, ...] = ()
 
 
-def next_step(evidence: Evidence, found: Verdict, policy_id: str, way_back_id: str, mx: Sequence[str] = ()) -> Step:
+def next_step(evidence: Evidence, verdict: Verdict, policy_id: str, way_back_id: str, mx: Sequence[str] = ()) -> Step:
     """The step that follows from a verdict. ``mx`` are hosts or patterns to name instead of those in force.
 
     Every MX host that the operator named is in what it publishes. Raises ingest.policy_publication.Unpublishable for hosts
     that cannot be published, or when none is known.
     """
-    hosts = _Hosts(evidence, found, mx)
-    step = _Steps(evidence, found, hosts, policy_id, way_back_id).step()
+    hosts = _Hosts(evidence, verdict, mx)
+    step = _Steps(evidence, verdict, hosts, policy_id, way_back_id).step()
     if step.publication is None:
         return step
     published = mtasts.parse(step.publication.policy_text)
@@ -54,8 +54,8 @@ def next_step(evidence: Evidence, found: Verdict, policy_id: str, way_back_id: s
 class _Hosts:
     """The MX hosts and patterns to publish, and what is known of them."""
 
-    def __init__(self, evidence: Evidence, found: Verdict, asked: Sequence[str]) -> None:
-        current = found.current.policy if found.current else None
+    def __init__(self, evidence: Evidence, verdict: Verdict, asked: Sequence[str]) -> None:
+        current = verdict.current.policy if verdict.current else None
         self._in_force = current
         self._named = evidence.mx_hosts
         chosen = tuple(asked) or (current.mx if current else ())
@@ -90,27 +90,27 @@ class _Hosts:
 class _Steps:
     """What each verdict asks for."""
 
-    def __init__(self, evidence: Evidence, found: Verdict, hosts: _Hosts, policy_id: str, way_back_id: str) -> None:
-        self._evidence, self._found, self._hosts = evidence, found, hosts
+    def __init__(self, evidence: Evidence, verdict: Verdict, hosts: _Hosts, policy_id: str, way_back_id: str) -> None:
+        self._evidence, self._verdict, self._hosts = evidence, verdict, hosts
         self._policy_id, self._way_back_id = policy_id, way_back_id
-        self._words = next_words.next_words(found).words
+        self._words = next_words.next_words(verdict).words
         self._served = largest_max_age(evidence.served)
 
     def step(self) -> Step:
-        found, words = self._found, self._words
-        current = found.current.policy if found.current else None
-        if found.name == rules.READY:
+        verdict, words = self._verdict, self._words
+        current = verdict.current.policy if verdict.current else None
+        if verdict.name == rules.READY:
             return Step(words, self._publish("enforce", DAY), self._way_back())
-        if found.name == rules.NO_POLICY:
+        if verdict.name == rules.NO_POLICY:
             return Step(words, self._publish("testing", WEEK))
-        if found.name == rules.ENFORCING_REFUSING:
+        if verdict.name == rules.ENFORCING_REFUSING:
             return self._back(current)
-        if found.name == rules.POLICY_BROKEN and current and self._hosts.names:
+        if verdict.name == rules.POLICY_BROKEN and current and self._hosts.names:
             mode = current.mode if current.mode in ("enforce", "testing") else "testing"
             return Step(f"{words} In its right form it is this.", self._publish(mode, current.max_age or WEEK))
-        if found.name == rules.ENFORCING and current:
+        if verdict.name == rules.ENFORCING and current:
             return self._longer(current)
-        if found.name in (rules.INSUFFICIENT, rules.NOT_READY) and current and current.mode == "testing":
+        if verdict.name in (rules.INSUFFICIENT, rules.NOT_READY) and current and current.mode == "testing":
             return self._still_testing(current)
         return Step(words)
 
@@ -123,7 +123,7 @@ class _Steps:
 
     def _longer(self, current: Policy) -> Step:
         age = current.max_age or 0
-        if age < next_words.TWO_WEEKS and not next_words.is_early(self._found):
+        if age < next_words.TWO_WEEKS and not next_words.is_early(self._verdict):
             longer = next(step for step in _LADDER if step > age)
             return Step(self._words, self._publish("enforce", longer), self._way_back())
         if self._hosts.changed:
@@ -144,7 +144,7 @@ class _Steps:
         return self._plan("testing", WEEK, self._way_back_id)
 
     def _plan(self, mode: str, max_age: int | None, number: str) -> Publication:
-        return plan(self._found.domain, mode, self._hosts.names, max_age, number, served_max_age=self._served)
+        return plan(self._verdict.domain, mode, self._hosts.names, max_age, number, served_max_age=self._served)
 
 
 def _as_served(policy: Policy) -> mtasts.Policy:

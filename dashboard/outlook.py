@@ -72,9 +72,9 @@ class Outlook:
 
     def voices(self, window: Window) -> int:
         """Independent voices in the window since the clock began; a probe that found all in order stands for the second one."""
-        return self._heard(Window(max(window.start, self._clock.begin), window.end))
+        return self._voices_within(Window(max(window.start, self._clock.begin), window.end))
 
-    def _heard(self, window: Window) -> int:
+    def _voices_within(self, window: Window) -> int:
         voices = sum(any(window.holds(day) for day in days) for days in self._voices.values())
         return voices + (1 if voices == 1 and self._probe_vouches else 0)
 
@@ -92,7 +92,7 @@ class Outlook:
         is_running = clock.days < clock.need
         if is_running:
             yield Missing("clean-days", clock.days, clock.need, clock.ready, since=clock.begin)
-        voices, sessions = self._heard(window) if is_running else self.voices(window), self.sessions(window)
+        voices, sessions = self._voices_within(window) if is_running else self.voices(window), self.sessions(window)
         if voices < limits.reporters:
             options = (f"--reporters {voices}",) if voices else ()
             by = self._day_of_voices(limits.reporters - voices)

@@ -78,11 +78,12 @@ def list_overrides(
         listed = [
             (override, how)
             for override in (overrides.given(engine, name) if every else in_force)
-            if (how := state(override, [one for one in in_force if one.domain == override.domain], today)) == IN_FORCE
+            if (how := state(override, [other for other in in_force if other.domain == override.domain], today))
+            == IN_FORCE
             or every
         ]
         domains = sorted({override.domain for override, how in listed if how == IN_FORCE})
-        evidence = {one.domain: one for one in _evidence(settings, engine, domains)}
+        evidence = {known.domain: known for known in _evidence(settings, engine, domains)}
     for override, how in listed:
         covers = coverage(evidence[override.domain], override).words if how == IN_FORCE else ""
         _print(override, how, covers)
@@ -149,8 +150,8 @@ def thresholds(
 ) -> None:
     """Set thresholds of this domain, instead of the settings VERDICT_*. What is not named stays as it is."""
     shares = _share(bound, "--bound"), _share(confidence, "--confidence")
-    own = OwnThresholds(shares[0], reporters, window_days, late_days, shares[1])
-    _give(domain, lambda _case: own, note, until)
+    limits = OwnThresholds(shares[0], reporters, window_days, late_days, shares[1])
+    _give(domain, lambda _case: limits, note, until)
 
 
 @override_commands.command("policy")
@@ -240,9 +241,9 @@ class _Case:
 
         if not self._is_known:
             return "none without a report about it"
-        found = decide(self.evidence)
-        refused = found.refused + found.refused_lately
-        return f"{found.name} ({counted(found.sessions, 'session')}, {refused:,} would be refused)"
+        decided = decide(self.evidence)
+        refused = decided.refused + decided.refused_lately
+        return f"{decided.name} ({counted(decided.sessions, 'session')}, {refused:,} would be refused)"
 
 
 def _give(domain: str, content_of: Callable[[_Case], Content], note: str, until: str = "") -> None:

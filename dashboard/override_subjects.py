@@ -38,6 +38,6 @@ def typed_voice(evidence: Evidence, typed: str) -> str:
     voice = evidence.aliases.get(voice, voice)
     if is_domain(voice) or (voice and voice in evidence.voices):
         return voice
-    namesakes = sorted(name for name, one in evidence.voices.items() if folded(one.organization) == voice)
+    namesakes = sorted(name for name, speaker in evidence.voices.items() if folded(speaker.organization) == voice)
     hint = f"; who calls itself so: {', '.join(namesakes)} (give the domain)" if voice and namesakes else ""
     raise Refused(f"no reporter about {evidence.domain} is known as {typed.strip()!r}{hint}")

@@ -35,11 +35,11 @@ IN_FORCE, REPLACED, TAKEN_BACK, EXPIRED = "in force", "replaced by a newer one",
 
 def thresholds_of(overrides: Iterable[Override], usual: Thresholds) -> Thresholds:
     """The thresholds of a domain for which ``overrides`` are in force, oldest first; of two about one the newer counts."""
-    own: dict[str, float] = {}
+    named: dict[str, float] = {}
     for override in overrides:
         if isinstance(override.content, OwnThresholds):
-            own |= _given(override.content)
-    return msgspec.structs.replace(usual, **own)
+            named |= _given(override.content)
+    return msgspec.structs.replace(usual, **named)
 
 
 def with_overrides(evidence: Evidence, overrides: Sequence[Override], usual: Thresholds) -> Evidence:
@@ -52,7 +52,7 @@ def with_overrides(evidence: Evidence, overrides: Sequence[Override], usual: Thr
     repairs: dict[tuple[str, str], Repair] = {}
     believed: dict[str, dt.date] = {}
     dismissed: dict[str, dt.date] = {}
-    own: set[str] = set()
+    named: set[str] = set()
     for override in overrides:
         match override.content:
             case AcceptedCause() as cause:
@@ -65,7 +65,7 @@ def with_overrides(evidence: Evidence, overrides: Sequence[Override], usual: Thr
                 dismissed.pop(name, None)
                 (believed if isinstance(override.content, BelievedVoice) else dismissed)[name] = override.since
             case OwnThresholds() as thresholds:
-                own |= _given(thresholds).keys()
+                named |= _given(thresholds).keys()
     return msgspec.structs.replace(
         evidence,
         acceptances=tuple(acceptances),
@@ -73,7 +73,7 @@ def with_overrides(evidence: Evidence, overrides: Sequence[Override], usual: Thr
         believed=believed,
         dismissed=dismissed,
         thresholds=thresholds_of(overrides, usual),
-        own_thresholds=tuple(sorted(name.replace("_", " ") for name in own)),
+        own_thresholds=tuple(sorted(name.replace("_", " ") for name in named)),
         mx_hosts=_mx_hosts(overrides),
     )
 
@@ -178,17 +178,19 @@ def _is_replaced(content: Content, later: Sequence[Override]) -> bool:
     newer = [override.content for override in later]
     match content:
         case OwnThresholds():
-            names = {name for one in newer if isinstance(one, OwnThresholds) for name in _given(one)}
+            names = {name for other in newer if isinstance(other, OwnThresholds) for name in _given(other)}
             return _given(content).keys() <= names
         case EnteredPolicy():
-            return any(isinstance(one, EnteredPolicy) for one in newer)
+            return any(isinstance(other, EnteredPolicy) for other in newer)
         case MxHosts():
             return bool(_mx_hosts(later))
         case BelievedVoice(voice) | DismissedVoice(voice):
-            return any(isinstance(one, BelievedVoice | DismissedVoice) and one.voice == voice for one in newer)
+            return any(isinstance(other, BelievedVoice | DismissedVoice) and other.voice == voice for other in newer)
         case RepairedCause(_, result_type, mx_host):
             same = (result_type, mx_host)
-            return any(isinstance(one, RepairedCause) and (one.result_type, one.mx_host) == same for one in newer)
+            return any(
+                isinstance(other, RepairedCause) and (other.result_type, other.mx_host) == same for other in newer
+            )
     return False
 
 

@@ -28,23 +28,23 @@ _AS_LINES = {"\n": "\n", "\t": "\t"}
 
 def visible(text: str, longest: int = LONGEST_TEXT) -> str:
     """``text`` on one line, with hidden characters written as ``[U+202E]``, and cut to ``longest`` characters."""
-    shown = text if text.isprintable() and text.isascii() else _written_out(text, _FOR_PEOPLE)
-    return shown if len(shown) <= longest else f"{shown[:longest]} \u2026 (cut)"
+    line = text if text.isprintable() and text.isascii() else _written_out(text, _FOR_PEOPLE)
+    return line if len(line) <= longest else f"{line[:longest]} \u2026 (cut)"
 
 
 def visible_lines(text: str, longest: int) -> str:
     """``text`` with its lines kept, for ``st.code``: hidden characters written out, and cut to ``longest`` characters."""
     cut = text[:longest]
-    shown = _written_out(cut, _AS_LINES)
-    return shown if cut == text else f"{shown}\n\u2026 (cut)"
+    lines = _written_out(cut, _AS_LINES)
+    return lines if cut == text else f"{lines}\n\u2026 (cut)"
 
 
 def plain(text: str, longest: int = 200) -> str:
     """``text`` for a place where Streamlit reads Markdown: ordinary words as they are, anything else as a code span."""
-    shown = visible(text, longest)
-    if _ORDINARY.fullmatch(shown) and not _AUTOLINK.search(shown):
-        return shown
-    return _code_span(shown)
+    line = visible(text, longest)
+    if _ORDINARY.fullmatch(line) and not _AUTOLINK.search(line):
+        return line
+    return _code_span(line)
 
 
 def domain_parameter(domain: str) -> str:
@@ -64,8 +64,8 @@ def stored_domain(asked: str) -> str:
 
 def domain_text(domain: str) -> str:
     """A policy domain for a table or ``st.text``, with its U-labels beside it; what no report named is ``NO_DOMAIN``."""
-    own = unicode_name(domain)
-    return (visible(domain, 300) + (f" ({own})" if own else "")) or NO_DOMAIN
+    u_labels = unicode_name(domain)
+    return (visible(domain, 300) + (f" ({u_labels})" if u_labels else "")) or NO_DOMAIN
 
 
 def domain_label(domain: str) -> str:

@@ -1,11 +1,11 @@
 """Why a verdict is what it is, as data: the code, the figures and the days; words for people are in ``verdict_words``. Pure."""
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
-from .evidence import Evidence
+from .evidence import Entry, Evidence
 
 
 class Reason(msgspec.Struct, frozen=True):
@@ -48,6 +48,14 @@ class Missing(msgspec.Struct, frozen=True):
 def remark(code: str, figure: float, *names: str, **more: object) -> Reason:
     """A reason that did not make the verdict."""
     return msgspec.structs.replace(Reason(code, figure, blocking=False, names=names), **more)
+
+
+def told_by(evidence: Evidence, reason: Reason, entries: Collection[Entry]) -> Reason:
+    """A reason with the voices, their names and the days of the failures that it rests on."""
+    voices = tuple(sorted({entry.voice for entry in entries}))
+    days = [entry.failed_on for entry in entries]
+    names = organisations(evidence, voices)
+    return msgspec.structs.replace(reason, names=names, since=min(days), until=max(days), voices=voices)
 
 
 def organisations(evidence: Evidence, voices: Iterable[str]) -> tuple[str, ...]:

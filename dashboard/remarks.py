@@ -9,15 +9,14 @@ from .failures import OLDER_POLICY
 from .newcomers import Newcomer
 from .outlook import probe_vouches
 from .policy_history import fresh_probe, without_new_id
-from .reasons import Reason, organisations, remark
-from .reckoning import Reckoning
-from .weighing import Counted
+from .reasons import Reason, organisations, remark, told_by
+from .reckoning import Weighed
 
 # Sessions of one sender are not independent of each other; beyond this share the page says so.
 _LARGE_SHARE = 0.9
 
 
-def remarks(weighed: Reckoning, causes: Sequence[Cause], silent: Sequence[str]) -> Iterator[Reason]:
+def remarks(weighed: Weighed, causes: Sequence[Cause], silent: Sequence[str]) -> Iterator[Reason]:
     """The remarks about known voices; ``silent`` are voices that used to report."""
     yield from _failures(weighed, causes)
     yield from _words(weighed)
@@ -26,10 +25,11 @@ def remarks(weighed: Reckoning, causes: Sequence[Cause], silent: Sequence[str]) 
     yield from _reporters(weighed, silent)
 
 
-def _failures(weighed: Reckoning, causes: Sequence[Cause]) -> Iterator[Reason]:
+def _failures(weighed: Weighed, causes: Sequence[Cause]) -> Iterator[Reason]:
     past = [tally for tally in weighed.counted if tally.past and weighed.window.start <= tally.entry.failed_on]
     if past:
-        yield _about("refused-until", past, weighed, sum(tally.past for tally in past))
+        refused = remark("refused-until", sum(tally.past for tally in past), of=weighed.sums.sessions)
+        yield told_by(weighed.evidence, refused, [tally.entry for tally in past])
     if silent := {name for cause in causes for name in cause.silent}:
         yield remark("not-seen-again", len(silent), *sorted(silent))
     misfits = [cause for cause in causes if cause.result_type == MX_NOT_IN_POLICY and cause.blocks]
@@ -44,14 +44,7 @@ def _failures(weighed: Reckoning, causes: Sequence[Cause]) -> Iterator[Reason]:
         yield _of_causes("few-policy-failures", few, (cause.result_type for cause in few), weighed)
 
 
-def _about(code: str, members: Sequence[Counted], weighed: Reckoning, figure: int) -> Reason:
-    voices = tuple(sorted({tally.entry.voice for tally in members}))
-    days = [tally.entry.failed_on for tally in members]
-    names = organisations(weighed.evidence, voices)
-    return remark(code, figure, *names, since=min(days), until=max(days), voices=voices, of=weighed.sums.sessions)
-
-
-def _of_causes(code: str, causes: Sequence[Cause], names: Iterable[str], weighed: Reckoning | None = None) -> Reason:
+def _of_causes(code: str, causes: Sequence[Cause], names: Iterable[str], weighed: Weighed | None = None) -> Reason:
     voices = tuple(sorted({voice for cause in causes for voice in cause.voices}))
     first, last = min(cause.first_day for cause in causes), max(cause.last_day for cause in causes)
     until = max((cause.until or last for cause in causes), default=last)
@@ -63,7 +56,7 @@ def _of_causes(code: str, causes: Sequence[Cause], names: Iterable[str], weighed
     return remark(code, sessions, *sorted(set(names) - {""}), since=first, until=until, voices=voices, of=of)
 
 
-def _words(weighed: Reckoning) -> Iterator[Reason]:
+def _words(weighed: Weighed) -> Iterator[Reason]:
     """What the operator has said, and how old it is in days."""
     evidence = weighed.evidence
     counted = [*weighed.counted, *weighed.ahead]
@@ -82,13 +75,13 @@ def _words(weighed: Reckoning) -> Iterator[Reason]:
         yield remark("own-thresholds", len(evidence.own_thresholds), *evidence.own_thresholds)
 
 
-def _policy(weighed: Reckoning) -> Iterator[Reason]:
+def _policy(weighed: Weighed) -> Iterator[Reason]:
     evidence, current = weighed.evidence, weighed.current
     if current is not None and not any(
         tally.proves and weighed.shortest.holds(tally.entry.day) for tally in weighed.counted
     ):
         yield remark("no-recent-evidence", 0)
-    unquoted = {id(entry): entry for entry in evidence.entries if weighed.is_unquoted(entry)}
+    unquoted = {id(entry): entry for entry in weighed.unquoted if weighed.window.holds(entry.failed_on)}
     refused = sum(tally.refused + tally.past for tally in weighed.counted if id(tally.entry) in unquoted)
     if sessions := sum(entry.successful for entry in unquoted.values()) + refused:
         voices = tuple(sorted({entry.voice for entry in unquoted.values()}))
@@ -104,7 +97,7 @@ def _policy(weighed: Reckoning) -> Iterator[Reason]:
         yield remark("old-policy-seen", len(behind), *(seen.organization for seen in behind), voices=voices)
 
 
-def _probe(weighed: Reckoning) -> Iterator[Reason]:
+def _probe(weighed: Weighed) -> Iterator[Reason]:
     probe = fresh_probe(weighed.evidence)
     if probe is None:
         return
@@ -116,7 +109,7 @@ def _probe(weighed: Reckoning) -> Iterator[Reason]:
         yield remark("probe-in-order", len(probe.hosts), *(host.host for host in probe.hosts), since=probe.day)
 
 
-def _reporters(weighed: Reckoning, silent: Sequence[str]) -> Iterator[Reason]:
+def _reporters(weighed: Weighed, silent: Sequence[str]) -> Iterator[Reason]:
     largest = weighed.by_reporter[0] if len(weighed.by_reporter) > 1 else None
     if largest is not None and largest.share > _LARGE_SHARE:
         yield remark("one-reporter-dominates", largest.share, largest.organization, voices=(largest.voice,))

@@ -58,11 +58,11 @@ def verdict(
     try:
         if name:
             refuse_unknown(engine, name)
-            (found,) = verdicts(engine, question, [name])
-            _print_json(as_json(found)) if as_data else _explain(found)
-            raise typer.Exit(DONE if is_fine(found) else ANSWER_IS_NO)
+            (decided,) = verdicts(engine, question, [name])
+            _print_json(as_json(decided)) if as_data else _explain(decided)
+            raise typer.Exit(DONE if is_fine(decided) else ANSWER_IS_NO)
         every = sorted(_all(engine, question), key=urgency)
-        _print_json([as_json(one) for one in every]) if as_data else _table(every)
+        _print_json([as_json(decided) for decided in every]) if as_data else _table(every)
     except sa.exc.DBAPIError as error:
         raise database.as_away(error) from error
     finally:
@@ -104,12 +104,12 @@ def _print_json(value: object) -> None:
     typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
-def _explain(found: "Verdict") -> None:
+def _explain(decided: "Verdict") -> None:
     """One domain, in sentences."""
     from . import verdict_words
 
-    typer.echo(f"{plaintext.one_line(found.domain)}: {found.name}")
-    for line in verdict_words.lines(found):
+    typer.echo(f"{plaintext.one_line(decided.domain)}: {decided.name}")
+    for line in verdict_words.lines(decided):
         typer.echo(plaintext.one_line(line, _LONGEST))
 
 
@@ -122,45 +122,45 @@ def _table(every: "Sequence[Verdict]") -> None:
     # Where nothing says how wide it is shown, as wide as a terminal is.
     width = console.width if console.is_terminal else min(console.width, _USUAL_WIDTH)
     columns = _columns(every)
-    for shown, gap in ((len(columns), 2), (len(columns), 1), (len(columns) - _LESS, 2), (len(columns) - _LESS, 1)):
+    for number, gap in ((len(columns), 2), (len(columns), 1), (len(columns) - _LESS, 2), (len(columns) - _LESS, 1)):
         table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
-        for heading, _ in columns[:shown]:
+        for heading, _ in columns[:number]:
             justify: JustifyMethod = "left" if heading in _WORDS else "right"
             table.add_column(heading, justify=justify, no_wrap=True)
-        for cells in zip(*(cells for _, cells in columns[:shown]), strict=True):
+        for cells in zip(*(cells for _, cells in columns[:number]), strict=True):
             table.add_row(*(Text(plaintext.one_line(cell)) for cell in cells))
         measure = Console(width=_ANY_WIDTH).measure(table).maximum
         if measure <= width:
             Console(width=measure).print(table)
             return
-    for one in every:
-        _paragraph(one, width)
+    for decided in every:
+        _paragraph(decided, width)
 
 
 def _columns(every: "Sequence[Verdict]") -> "Sequence[tuple[str, Sequence[str]]]":
     """Headings and cells. What was refused in the newest days is not among the sessions: it has a column of its own."""
     from .phrases import at_most
 
-    lately = [f"+{one.refused_lately:,}" if one.refused_lately else "" for one in every]
+    lately = [f"+{decided.refused_lately:,}" if decided.refused_lately else "" for decided in every]
     return [
-        ("domain", [one.domain for one in every]),
-        ("verdict", [one.name for one in every]),
-        ("mode", [one.mode for one in every]),
-        ("sessions", [f"{one.sessions:,}" for one in every]),
-        ("refused", [f"{one.refused:,}" for one in every]),
+        ("domain", [decided.domain for decided in every]),
+        ("verdict", [decided.name for decided in every]),
+        ("mode", [decided.mode for decided in every]),
+        ("sessions", [f"{decided.sessions:,}" for decided in every]),
+        ("refused", [f"{decided.refused:,}" for decided in every]),
         *([("newest", lately)] if any(lately) else []),
-        ("at most", [at_most(one.bound) if one.sessions else "-" for one in every]),
-        ("reporters", [str(one.reporters) for one in every]),
+        ("at most", [at_most(decided.bound) if decided.sessions else "-" for decided in every]),
+        ("reporters", [str(decided.reporters) for decided in every]),
     ]
 
 
-def _paragraph(one: "Verdict", width: int) -> None:
+def _paragraph(decided: "Verdict", width: int) -> None:
     from .verdict_words import in_brief
 
-    domain = plaintext.one_line(one.domain)
-    head = f"{domain}  {one.name}"
-    typer.echo(head if cell_len(head) <= width else f"{domain}\n  {one.name}")
+    domain = plaintext.one_line(decided.domain)
+    head = f"{domain}  {decided.name}"
+    typer.echo(head if cell_len(head) <= width else f"{domain}\n  {decided.name}")
     for line in textwrap.wrap(
-        plaintext.one_line(in_brief(one), _LONGEST), width, initial_indent="  ", subsequent_indent="  "
+        plaintext.one_line(in_brief(decided), _LONGEST), width, initial_indent="  ", subsequent_indent="  "
     ):
         typer.echo(line)

@@ -144,9 +144,9 @@ def _so_far(verdict: Verdict) -> str:
 
 def _not_ready(verdict: Verdict) -> str:
     if refused := _reason(verdict, "refused-sessions", "refused-lately"):
-        rest = "would not have been delivered on the first try"
+        refusal = "would not have been delivered on the first try"
         lately = " of the newest days" if refused.code == "refused-lately" else ""
-        return f"Do not switch to enforce yet: {part_of(refused.figure, refused.of)}{lately} {rest}."
+        return f"Do not switch to enforce yet: {part_of(refused.figure, refused.of)}{lately} {refusal}."
     missing = _reason(verdict, "mx-missing")
     hosts = counted(missing.figure if missing else 0, "MX host")
     return f"Do not switch to enforce yet: it would refuse mail to {hosts}, which no mx line of the policy covers."
@@ -336,9 +336,9 @@ def _commands(commands: Iterable[Run]) -> Iterator[str]:
 
 def _causes(causes: tuple[Cause, ...], verdict: Verdict) -> Iterator[str]:
     for cause in causes[:_MOST_CAUSES]:
-        head, *rest = cause_words.sentences(cause, verdict)
+        head, *details = cause_words.sentences(cause, verdict)
         yield f"  {head}"
-        yield from (f"    {words}" for words in rest)
+        yield from (f"    {words}" for words in details)
         yield from _commands(cause_words.commands(cause, verdict))
     if len(causes) > _MOST_CAUSES:
         yield f"  {counted(len(causes) - _MOST_CAUSES, 'more cause')} with fewer sessions: see --json."

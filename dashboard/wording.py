@@ -229,8 +229,8 @@ def remarks(row: Mapping[Any, Any]) -> str:
 
 def counts(row: Mapping[Any, Any]) -> str:
     """The session counts of a report or an entry in a sentence."""
-    said = f"{sessions(row['successful_sessions'])} successful, {sessions(row['failed_sessions'])} failed"
-    return said + (f", {sessions(row['refused_sessions'])} would be refused" if row["refused_sessions"] else "")
+    counted = f"{sessions(row['successful_sessions'])} successful, {sessions(row['failed_sessions'])} failed"
+    return counted + (f", {sessions(row['refused_sessions'])} would be refused" if row["refused_sessions"] else "")
 
 
 def sessions(count: float | None) -> str:
@@ -256,8 +256,8 @@ def outcome(failed: float, refused: float, consequence: str, under: str) -> str:
     if under != vocabulary.STS:
         return f"{counted} failed"
     if consequence == REFUSED or refused:
-        rest = "" if refused == failed else f"; {sessions(failed - refused)} others would not be"
-        return f"{sessions(refused)} {'session' if refused == 1 else 'sessions'} would be refused by enforce{rest}"
+        others = "" if refused == failed else f"; {sessions(failed - refused)} others would not be"
+        return f"{sessions(refused)} {'session' if refused == 1 else 'sessions'} would be refused by enforce{others}"
     return f"{counted}; {CONSEQUENCES[BLOCKS]}"
 
 

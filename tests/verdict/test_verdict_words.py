@@ -131,7 +131,7 @@ def test_a_wrong_number_would_be_found() -> None:
 def code_literals() -> set[str]:
     """What stands in the modules that make reasons and looks like a code."""
     found = set()
-    for module in ("verdict", "remarks", "outlook"):
+    for module in ("verdict", "naming", "remarks", "outlook"):
         for node in ast.walk(ast.parse((ROOT / "dashboard" / f"{module}.py").read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found.add(node.value)
