@@ -24,6 +24,6 @@ visit = Visit(
 )
 domain = st.query_params["domain"]
 rules = verdicts.thresholds(settings), verdicts.trusts(settings)
-_, found = visit.read(verdicts.case_of, domain, visit.today, *rules)
-st.title(found.name)
-overrides.render(visit, domain, found)
+_, verdict = visit.read(verdicts.case_of, domain, visit.today, *rules)
+st.title(verdict.name)
+overrides.render(visit, domain, verdict)
