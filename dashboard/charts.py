@@ -68,8 +68,8 @@ def _bars(
     return chart
 
 
-def _days_axis(window: Window, unit: _Unit, shown: str) -> alt.X:
-    axis = alt.Axis(format=shown, labelOverlap=True)
+def _days_axis(window: Window, unit: _Unit, label_format: str) -> alt.X:
+    axis = alt.Axis(format=label_format, labelOverlap=True)
     return alt.X("day:T", timeUnit=unit, title=None, scale=_days_scale(window), axis=axis)
 
 
@@ -102,7 +102,7 @@ _REFUSALS = {WOULD_BE_REFUSED: "#d1495b", _ACCEPTED: "#9aa5b1"}
 
 def refused_per_day(days: pd.DataFrame, window: Window) -> alt.Chart:
     """What enforce refuses on each day, on a scale of its own. ``days`` has day, sessions, refused, accepted."""
-    shown = pd.concat(
+    outcomes = pd.concat(
         [
             pd.DataFrame({"day": days["day"], "outcome": name, "refused": days[column], "of": days["sessions"]})
             for name, column in ((WOULD_BE_REFUSED, "refused"), (_ACCEPTED, "accepted"))
@@ -112,7 +112,7 @@ def refused_per_day(days: pd.DataFrame, window: Window) -> alt.Chart:
     accepted = bool(days["accepted"].any())
     known = alt.Scale(domain=list(_REFUSALS), range=list(_REFUSALS.values()))
     chart: alt.Chart = (
-        alt.Chart(shown)
+        alt.Chart(outcomes)
         .mark_bar()
         .encode(
             x=_days_axis(window, _UNITS["day"], "%-d %b"),
@@ -158,8 +158,8 @@ def verdict_text(title: str) -> str:
 
 def verdict_history(days: pd.DataFrame) -> alt.Chart:
     """A strip with a block for each day, coloured by its verdict. ``days`` has day and verdict (its title)."""
-    shown = [title for title in _VERDICT_COLOURS if (days["verdict"] == title).any()]
-    known = alt.Scale(domain=shown, range=[_VERDICT_COLOURS[title] for title in shown])
+    titles = [title for title in _VERDICT_COLOURS if (days["verdict"] == title).any()]
+    known = alt.Scale(domain=titles, range=[_VERDICT_COLOURS[title] for title in titles])
     chart: alt.Chart = (
         alt.Chart(days)
         .mark_rect()

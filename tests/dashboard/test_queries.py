@@ -39,7 +39,7 @@ def test_the_totals_are_those_of_the_reports_as_sent(
 
 
 def test_reporters_and_domains_heard(filled: Filled) -> None:
-    rows = fleet.heard(filled.engine, EVERYTHING, last_days(filled)).set_index("lane")
+    rows = fleet.reporter_counts(filled.engine, EVERYTHING, last_days(filled)).set_index("lane")
     in_window = [sent for sent in filled.sent if filled.today - dt.timedelta(days=14) <= sent.day]
     for lane, trusts in ((TRUSTED, EVIDENCE), (UNPROVEN, UNTRUSTED)):
         chosen = [sent for sent in in_window if sent.trust in trusts]
@@ -419,7 +419,7 @@ def statements(filled: Filled) -> list[str]:
 def test_the_fleet_is_read_from_the_rollups_only(filled: Filled, statements: list[str]) -> None:
     window = last_days(filled)
     fleet.totals(filled.engine, EVERYTHING, window)
-    fleet.heard(filled.engine, EVERYTHING, window)
+    fleet.reporter_counts(filled.engine, EVERYTHING, window)
     fleet.newest_day(filled.engine, EVERYTHING)
     fleet.domains(filled.engine, EVERYTHING, window, "example")
     text = " ".join(statements)

@@ -206,7 +206,7 @@ def test_the_operator_switches_on_the_verdicts_advice(monkeypatch: pytest.Monkey
     assert {name for day, name in names(outcome).items() if day > 18} == {ENFORCING}
     before, after = invented(switch="advised"), invented(switch="advised").switched(18)
     mails = [
-        [report for report in reports.life(SEED, which)[0] if report.came.date() <= date(18)]
+        [report for report in reports.life(SEED, which)[0] if report.received_at.date() <= date(18)]
         for which in (before, after)
     ]
     assert mails[0] == mails[1]
