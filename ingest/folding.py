@@ -93,8 +93,8 @@ def _by_figures(copies: Sequence[Copy]) -> Iterable[list[Copy]]:
 
 
 def _classes(alike: Sequence[Copy]) -> Iterable[list[Copy]]:
-    """Copies with equal figures by who sent them. What is not signed is a copy of what is signed and claims the same: nothing
-    shows that it is another's, and independence has to be shown.
+    """Copies with equal figures, grouped by sender. An unsigned copy belongs to the signed one that makes the same claim: nothing
+    shows that another sender wrote it, and independence has to be shown.
     """
     by_voice: dict[str, list[Copy]] = {}
     claims: dict[tuple[str, str], str] = {}

@@ -93,8 +93,8 @@ def domain_source_of(entries: Iterable[PolicyEntry]) -> str:
 
 
 def key_of(report: Report, signer: str) -> str:
-    """The stored key: what does not change about a report. Which voice it speaks with is none of it: that is resolved when it is
-    read, and another list of reporters must change no key.
+    """The stored key, made of what does not change about a report. The voice is no part of it: voices are resolved on reading,
+    and another list of reporters must change no key.
     """
     sender = (signer[:_MAX_WORD], report.contact_info, report.organization)
     read = figures.of_report(report.entries, figures.resolved_domain)

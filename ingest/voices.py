@@ -73,7 +73,7 @@ def voice_of(
 
 
 def is_domain(voice: str) -> bool:
-    """Whether a voice is told by a domain; else by a name alone."""
+    """Whether a voice is a domain; otherwise it is a name alone."""
     return bool(_HOST.fullmatch(voice))
 
 

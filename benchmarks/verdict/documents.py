@@ -37,7 +37,7 @@ def document(domain: str, sender: Sender, first: int, last: int, entries: list[A
 def written_by(
     domain: str, organization: str, signer: str, start: dt.datetime, end: dt.datetime, entries: list[Any]
 ) -> bytes:
-    """A report by whoever."""
+    """A report by any organisation and signer."""
     return msgspec.json.encode(
         {
             "organization-name": organization,

@@ -15,7 +15,7 @@ from .worlds import DAYS, LISTED, Fault, Policy, Sender, World
 Counts = np.ndarray[Any, np.dtype[np.int64]]
 Shares = np.ndarray[Any, np.dtype[np.float64]]
 
-# Of a sender that is not listed, what it wrote after this day is told by a known voice.
+# A sender that is not listed is a known voice from this day on.
 _HEARD_FROM = 31
 _MAIL_BEFORE_ARCHIVE_ENDS = 10  # days of overlap between archive and live mail
 

@@ -121,7 +121,7 @@ def _summaries(visit: Visit, domains: Sequence[str]) -> list[Summary]:
 
 
 def _progress() -> Callable[[int, int], None]:
-    """Tells of work that takes longer than a moment."""
+    """Shows the progress of work that takes longer than a moment."""
 
     def tell(done: int, of: int) -> None:
         if done:

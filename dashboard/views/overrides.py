@@ -23,7 +23,7 @@ _MOST_PAST = 200
 
 
 def render(visit: Visit, domain: str, verdict: Verdict) -> None:
-    """Show the overrides of ``domain``, and to who may give one the forms for it. ``verdict`` is that of today."""
+    """Show the overrides of ``domain``, and the forms to users who may give one. ``verdict`` is today's."""
     st.subheader("Overrides")
     st.caption(
         "What you know and reports cannot say. An override changes the verdict from today on, is kept with your name, and can be "

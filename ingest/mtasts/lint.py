@@ -66,7 +66,7 @@ def step_faults(previous: Policy, policy: Policy, hosts: Sequence[str] = ()) -> 
 def _mx_change_faults(
     previous: Policy, policy: Policy, before: str, after: str, hosts: Sequence[str]
 ) -> Iterator[Fault]:
-    """Changes of the mx lines, which ``hosts``, the MX records, bear out or not; modes are those that are meant."""
+    """Faults of changed mx lines, held against ``hosts``, the MX records; ``before`` and ``after`` are the modes meant."""
     old, new = _patterns(previous), _patterns(policy)
     if old != new and after == "enforce" != before:
         text = "mode and mx lines change in one step: no report has tested these mx lines, and enforce refuses mail at once"

@@ -55,7 +55,7 @@ def choose(texts: Sequence[str]) -> Record:
     begin = "begin" if ours else "are meant to begin"
     text = f"{len(meant)} TXT records {begin} with {VERSION}; there must be exactly one"
     several = Fault("several-records", ERROR, text, "delete all but the one with the newest id")
-    # What is wrong with the one that stays is told as well; nobody knows which one that is.
+    # Nobody knows which one will stay, so the faults of each are told.
     others = dict.fromkeys(fault for text in meant[:_MOST_RECORDS] for fault in parse(text).faults)
     return Record(faults=(several, *others))
 

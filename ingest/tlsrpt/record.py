@@ -89,7 +89,7 @@ def choose(texts: Sequence[str]) -> Record:
     begin = "begin" if ours else "are meant to begin"
     text = f"{len(meant)} TXT records {begin} with {VERSION}; there must be exactly one"
     repair = "delete all but one, and list all addresses in its rua, with commas"
-    # What is wrong with the one that stays is told as well; nobody knows which one that is.
+    # Nobody knows which one will stay, so the faults of each are told.
     others = dict.fromkeys(fault for text in meant[:_MOST_RECORDS] for fault in parse(text).faults)
     return Record(faults=(Fault("several-records", ERROR, text, repair), *others))
 
@@ -109,7 +109,7 @@ def parse(text: str) -> Record:
         elif name == "rua":
             rua = _destinations(value, faults)
         elif name.strip(" \t").lower() == "rua":
-            # It does not count so; what is in it is judged all the same, so that no repair brings a fault to light.
+            # It does not count in this form. Its addresses are judged too, so that no repair brings another fault to light.
             meant = True
             if _FIELD.fullmatch(field):
                 faults.append(Fault("field-case", ERROR, f"{name}: names are case-sensitive", "write rua="))

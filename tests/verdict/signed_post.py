@@ -220,8 +220,9 @@ class Post:
 
 
 def headline(verdict: Verdict) -> Verdict:
-    """What no newcomer may move: the whole verdict without what stands beside it about newcomers. That nothing was refused is
-    said of known voices alone while a newcomer accuses; that is the same reason with the same figures.
+    """The verdict without its remarks about newcomers: no newcomer may change it.
+
+    While a newcomer accuses, "nothing refused" is a reason about known voices alone; its figures are the same.
     """
     reasons = [reason for reason in verdict.reasons if not reason.code.startswith("newcomers")]
     plain = [

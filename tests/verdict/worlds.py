@@ -57,7 +57,9 @@ def daily(
 
 def quotes_of(entries: Iterable[Entry]) -> tuple[Sighting, ...]:
     """What the entries quote, each as seen on its day by its voice."""
-    return tuple(Sighting(entry.day, entry.voice, entry.policy) for entry in entries if entry.policy)
+    return tuple(
+        Sighting(day_entry.day, day_entry.voice, day_entry.policy) for day_entry in entries if day_entry.policy
+    )
 
 
 def evidence(*entries: Entry, on: dt.date = ON, since: dt.date = dt.date(2026, 1, 1), **changes: Any) -> Evidence:
