@@ -51,7 +51,7 @@ test: .venv/.development ## run all tests; pytest's options go into ARGS="..."
 	@$(TESTS) $(VENV)/python -m pytest $(PARALLEL) $(ARGS)
 
 # What decides about numbers is tested branch by branch.
-DECISION := $(foreach module,causes clock commands_to_run coverage evidence failures newcomers next_step outlook over override_subjects overrides \
+DECISION := $(foreach module,causes clock commands_to_run coverage evidence faces failures newcomers next_step outlook over override_subjects overrides \
 	policy_changes policy_history policy_trouble reasons reckoning remarks sorting naming verdict weighing,dashboard/$(module).py)
 EMPTY :=
 COMMA := ,

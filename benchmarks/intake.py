@@ -35,12 +35,12 @@ def mails() -> list[bytes]:
 def decoded(messages: list[bytes]) -> list[intake.Submission]:
     """The messages as the worker hands them to the store."""
     chosen = settings.load(min_free_bytes=0)
-    found = []
+    submissions = []
     for message in messages:
-        one = intake.decode_mail(message, trace.Arrival(trace.SMTP, NOW, trace.digest(message)), chosen)
-        assert isinstance(one, intake.Decoded)
-        found.append(intake.Submission(one, Authentication(UNSIGNED), intake.UNVERIFIED))
-    return found
+        decoded_mail = intake.decode_mail(message, trace.Arrival(trace.SMTP, NOW, trace.digest(message)), chosen)
+        assert isinstance(decoded_mail, intake.Decoded)
+        submissions.append(intake.Submission(decoded_mail, Authentication(UNSIGNED), intake.UNVERIFIED))
+    return submissions
 
 
 def fresh_database() -> sa.Engine:
@@ -60,9 +60,9 @@ def bare_inserts(submissions: list[intake.Submission]) -> Callable[[], None]:
             batch = everything[start : start + 200]
             with engine.begin() as connection:
                 for table, members in (
-                    (store.report, [one.report for one in batch]),
-                    (store.policy_entry, [row for one in batch for row in one.entries]),
-                    (store.failure_detail, [row for one in batch for row in one.details]),
+                    (store.report, [report_rows.report for report_rows in batch]),
+                    (store.policy_entry, [row for report_rows in batch for row in report_rows.entries]),
+                    (store.failure_detail, [row for report_rows in batch for row in report_rows.details]),
                 ):
                     connection.execute(sa.insert(table), members)
 

@@ -5,6 +5,7 @@ from typing import Literal
 import altair as alt
 import pandas as pd
 
+from .faces import FACES, Face
 from .queries.selection import Window
 
 # Readable on light and on dark, and told apart by people who do not see red and green as different.
@@ -68,8 +69,8 @@ def _bars(
     return chart
 
 
-def _days_axis(window: Window, unit: _Unit, shown: str) -> alt.X:
-    axis = alt.Axis(format=shown, labelOverlap=True)
+def _days_axis(window: Window, unit: _Unit, label_format: str) -> alt.X:
+    axis = alt.Axis(format=label_format, labelOverlap=True)
     return alt.X("day:T", timeUnit=unit, title=None, scale=_days_scale(window), axis=axis)
 
 
@@ -102,7 +103,7 @@ _REFUSALS = {WOULD_BE_REFUSED: "#d1495b", _ACCEPTED: "#9aa5b1"}
 
 def refused_per_day(days: pd.DataFrame, window: Window) -> alt.Chart:
     """What enforce refuses on each day, on a scale of its own. ``days`` has day, sessions, refused, accepted."""
-    shown = pd.concat(
+    outcomes = pd.concat(
         [
             pd.DataFrame({"day": days["day"], "outcome": name, "refused": days[column], "of": days["sessions"]})
             for name, column in ((WOULD_BE_REFUSED, "refused"), (_ACCEPTED, "accepted"))
@@ -112,7 +113,7 @@ def refused_per_day(days: pd.DataFrame, window: Window) -> alt.Chart:
     accepted = bool(days["accepted"].any())
     known = alt.Scale(domain=list(_REFUSALS), range=list(_REFUSALS.values()))
     chart: alt.Chart = (
-        alt.Chart(shown)
+        alt.Chart(outcomes)
         .mark_bar()
         .encode(
             x=_days_axis(window, _UNITS["day"], "%-d %b"),
@@ -130,36 +131,15 @@ def refused_per_day(days: pd.DataFrame, window: Window) -> alt.Chart:
     return chart
 
 
-_GOOD, _WAIT, _BAD = "#3a9d6b", "#9aa5b1", "#d1495b"
-_VERDICT_COLOURS = {
-    "Ready for enforce": _GOOD,
-    "Enforcing": "#1f6f8b",
-    "Not enough evidence yet": _WAIT,
-    "No policy": "#c9b458",
-    "Withdrawn": "#7d6b91",
-    "Not ready for enforce": "#e3a33b",
-    "Policy broken": "#b5563c",
-    "Mail is being refused": _BAD,
-}
-# What stands out in a table; text needs other shades than blocks to be read on light and on dark.
-_VERDICT_TEXT = {
-    "Ready for enforce": _GOOD,
-    "Enforcing": "#2f8fb0",
-    "Not ready for enforce": "#c17a00",
-    "Policy broken": "#d2603f",
-    "Mail is being refused": _BAD,
-}
-
-
-def verdict_text(title: str) -> str:
+def verdict_text(face: Face) -> str:
     """CSS for a verdict in a table: bad and good stand out, the rest is as other text."""
-    return f"color: {_VERDICT_TEXT[title]}; font-weight: 600" if title in _VERDICT_TEXT else ""
+    return f"color: {face.text_colour}; font-weight: 600" if face.text_colour else ""
 
 
 def verdict_history(days: pd.DataFrame) -> alt.Chart:
     """A strip with a block for each day, coloured by its verdict. ``days`` has day and verdict (its title)."""
-    shown = [title for title in _VERDICT_COLOURS if (days["verdict"] == title).any()]
-    known = alt.Scale(domain=shown, range=[_VERDICT_COLOURS[title] for title in shown])
+    faces = [face for face in FACES.values() if (days["verdict"] == face.title).any()]
+    known = alt.Scale(domain=[face.title for face in faces], range=[face.colour for face in faces])
     chart: alt.Chart = (
         alt.Chart(days)
         .mark_rect()

@@ -33,7 +33,7 @@ def sessions_of(rows: pd.DataFrame, lane: str, policy_type: str) -> Sessions:
 
 
 def heard_of(reporters: pd.DataFrame, lane: str) -> tuple[int, int]:
-    """Domains and reporters of one lane; ``reporters`` are the rows of ``fleet.heard``."""
+    """Domains and reporters of one lane; ``reporters`` are the rows of ``fleet.reporter_counts``."""
     chosen = reporters[reporters["lane"] == lane]
     return int(chosen["domains"].sum()), int(chosen["reporters"].sum())
 

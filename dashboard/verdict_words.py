@@ -1,6 +1,7 @@
-"""The verdict in words: title, sentence and everything it rests on; the same on the page and on the command line. Pure.
+"""The verdict in words: its sentence and everything it rests on; the same on the page and on the command line. Pure.
 
-Reasons are put into words in ``reason_words``, causes in ``cause_words``, the next step in ``next_words``.
+Its title is in ``faces``. Reasons are put into words in ``reason_words``, causes in ``cause_words``, the next step in
+``next_words``.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,16 +18,6 @@ from .policy_history import Held
 from .reason_words import in_words, newest_days, refused_words
 from .verdict import Missing, Reason, Verdict
 
-TITLES: Mapping[str, str] = {
-    rules.NO_POLICY: "No policy",
-    rules.POLICY_BROKEN: "Policy broken",
-    rules.INSUFFICIENT: "Not enough evidence yet",
-    rules.NOT_READY: "Not ready for enforce",
-    rules.READY: "Ready for enforce",
-    rules.ENFORCING: "Enforcing",
-    rules.ENFORCING_REFUSING: "Mail is being refused",
-    rules.WITHDRAWN: "Withdrawn",
-}
 MISSING: Mapping[str, str] = {
     "clean-days": "Clean complete days",
     "too-few-reporters": "Independent reporters",

@@ -36,7 +36,7 @@ _MAX_NAME_BYTES = 64 * 1024
 # What may be decompressed only to be passed over: some 15 seconds of bzip2.
 _MAX_SKIPPED = 512 * 1024 * 1024
 
-# Parts of an Office document, a book or a program: zip archives, but one file each to whoever has them.
+# Parts of an Office document, a book or a program: zip archives that users take for one file.
 _DOCUMENT_MEMBERS = (b"[Content_Types].xml", b"_rels/", b"docProps/", b"mimetype", b"META-INF/", b"AndroidManifest")
 _LOCAL_HEADER = 30
 
@@ -135,7 +135,7 @@ class _Decompressed(io.RawIOBase):
 
 
 def is_document(start: bytes) -> bool:
-    """Whether a zip archive is one file to whoever has it: an Office document, a book, a program."""
+    """Whether users take a zip archive for one file: an Office document, a book, a program."""
     return inflate.is_zip(start) and start[_LOCAL_HEADER:].startswith(_DOCUMENT_MEMBERS)
 
 

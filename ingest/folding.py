@@ -93,8 +93,8 @@ def _by_figures(copies: Sequence[Copy]) -> Iterable[list[Copy]]:
 
 
 def _classes(alike: Sequence[Copy]) -> Iterable[list[Copy]]:
-    """Copies with equal figures by who sent them. What is not signed is a copy of what is signed and claims the same: nothing
-    shows that it is another's, and independence has to be shown.
+    """Copies with equal figures, grouped by sender. An unsigned copy belongs to the signed one that makes the same claim: nothing
+    shows that another sender wrote it, and independence has to be shown.
     """
     by_voice: dict[str, list[Copy]] = {}
     claims: dict[tuple[str, str], str] = {}
@@ -112,12 +112,12 @@ def _voices_of(classes: Sequence[Sequence[Copy]], is_known: Callable[[str], bool
     """
     signers = [copy for members in classes for copy in members if copy.signer and is_known(copy.voice)]
     signed = {copy.claim: copy.voice for copy in signers}
-    found = []
+    class_voices = []
     for members in classes:
         named = sorted(members, key=lambda copy: not copy.signer)  # stable: the signer's first
         voice = next((copy.voice for copy in named if is_known(copy.voice)), named[0].voice)
-        found.append(voice if voices.is_domain(voice) else signed.get(members[0].claim, voice))
-    return found
+        class_voices.append(voice if voices.is_domain(voice) else signed.get(members[0].claim, voice))
+    return class_voices
 
 
 def _own_first(members: Sequence[Copy], voice: str, trusted: Sequence[str]) -> list[Copy]:
@@ -142,23 +142,23 @@ def displaced(copies: Iterable[Inferred], trusted: Sequence[str] = EVIDENCE) -> 
     """Of copies of one whole report that were filed under different domains, those that count nowhere, each with the copy that
     stands for it: an inferred domain never makes a second report (an upload has no header that could name it).
     """
-    ranked = sorted(copies, key=lambda one: _rank_of_inferred(one, trusted))
+    ranked = sorted(copies, key=lambda inferred: _rank_of_inferred(inferred, trusted))
     standing: list[Copy] = []
-    found: dict[Key, Key] = {}
+    originals: dict[Key, Key] = {}
     for inferred in ranked:
         copy = inferred.copy
         original = next((other for other in standing if _same_sender(copy, other, trusted)), None)
         if original is None or original.key[0] == copy.key[0]:
             standing.append(copy)
         else:
-            found[copy.key] = original.key
-    return found
+            originals[copy.key] = original.key
+    return originals
 
 
 def _rank_of_inferred(
-    one: Inferred, trusted: Sequence[str]
+    inferred: Inferred, trusted: Sequence[str]
 ) -> tuple[bool, int, tuple[bool, int, bool, dt.datetime, Key]]:
-    return one.copy.trust not in trusted, _SOURCES.index(one.source), _rank(one.copy, trusted)
+    return inferred.copy.trust not in trusted, _SOURCES.index(inferred.source), _rank(inferred.copy, trusted)
 
 
 def _same_sender(copy: Copy, other: Copy, trusted: Sequence[str]) -> bool:

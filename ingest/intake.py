@@ -107,14 +107,14 @@ def decode_mail(message: bytes, arrival: Arrival, settings: Settings) -> Decoded
 def decode_file(data: bytes, file_name: str, arrival: Arrival, settings: Settings) -> Decoded | Quarantined:
     """The reports in a bare report file, whose name may say what the report does not."""
     try:
-        found = read(data, settings.max_report_bytes, report_mail.hints_from("", file_name))
+        reading = read(data, settings.max_report_bytes, report_mail.hints_from("", file_name))
     except NotAReport as refusal:
         return Quarantined(arrival, data, NO_REPORT, f"{file_name or 'the file'} {refusal}", "", file_name)
     # A bare file says nothing about when it came.
-    end = max(report.end for report, _ in found.reports)
+    end = max(report.end for report, _ in reading.reports)
     arrival = msgspec.structs.replace(arrival, received_at=end + FILE_DELAY, estimated=True)
-    unread = "; ".join(f"{file_name or 'the file'} {refusal}" for refusal in found.refusals[:3])
-    return _accepted(Decoded(arrival, data, found.reports, file_name=file_name, unread=unread), settings)
+    unread = "; ".join(f"{file_name or 'the file'} {refusal}" for refusal in reading.refusals[:3])
+    return _accepted(Decoded(arrival, data, reading.reports, file_name=file_name, unread=unread), settings)
 
 
 def authenticated(decoded: Decoded, authenticate: Authenticate | None) -> Submission:
@@ -150,20 +150,20 @@ def _accepted(decoded: Decoded, settings: Settings) -> Decoded | Quarantined:
     """Only what concerns the operator's policy domains (and the hosts below them: DANE entries name the MX host)."""
     if not settings.domains:
         return decoded
-    kept = []
+    accepted = []
     for report, document in decoded.reports:
-        ours = _about(report, settings.domains)
+        ours = _only_about(report, settings.domains)
         if ours.entries or not report.entries:
-            kept.append((ours, document))
-    if not kept:
-        about = sorted({entry.policy_domain or "(none)" for report, _ in decoded.reports for entry in report.entries})
-        why = f"the report is about {', '.join(about[:5])}, which STARTTALLY_DOMAINS does not list"
+            accepted.append((ours, document))
+    if not accepted:
+        domains = sorted({entry.policy_domain or "(none)" for report, _ in decoded.reports for entry in report.entries})
+        why = f"the report is about {', '.join(domains[:5])}, which STARTTALLY_DOMAINS does not list"
         refused = quarantined(decoded.message, decoded.arrival, FOREIGN_DOMAIN, why)
         return msgspec.structs.replace(refused, file_name=decoded.file_name)
-    return msgspec.structs.replace(decoded, reports=tuple(kept))
+    return msgspec.structs.replace(decoded, reports=tuple(accepted))
 
 
-def _about(report: Report, domains: tuple[str, ...]) -> Report:
+def _only_about(report: Report, domains: tuple[str, ...]) -> Report:
     def ours(entry: PolicyEntry) -> bool:
         name = entry.policy_domain
         return not name or any(name == domain or name.endswith("." + domain) for domain in domains)

@@ -117,16 +117,16 @@ def load_in_children(
     # Sources stored so far, the one in hand, and how many readers ended over each.
     sources, in_hand, ends = 0, 0, collections.Counter[int]()
 
-    def heard(said: int | Done) -> None:
+    def receive(update: int | Done) -> None:
         nonlocal loaded, sources, in_hand
-        if isinstance(said, Done):
-            loaded += said.loaded
-            sources = said.sources
-            progress(said.bytes_done)
+        if isinstance(update, Done):
+            loaded += update.loaded
+            sources = update.sources
+            progress(update.bytes_done)
         else:
-            in_hand = said
+            in_hand = update
 
-    while not limited.in_a_child(lambda say: _child(paths, settings, sources, ends, say), heard):
+    while not limited.in_a_child(lambda say: _child(paths, settings, sources, ends, say), receive):
         ends[in_hand] += 1
         if ends[in_hand] > _MAX_ENDS:  # it was not even read the last time: finding the next source is what fails
             loaded.problems.append(f"reading stopped after {in_hand + 1} messages (memory or time ran out)")
@@ -166,23 +166,23 @@ class _Loading:
         """Store batch after batch, without the first ``skip`` sources; suspects come alone."""
         # A bare file needs no transfer encoding, so it may be as large as a report.
         largest = max(self._settings.max_message_bytes, self._settings.max_report_bytes)
-        batch, found, size, count, bytes_done = Loaded(), list[Decoded | Quarantined](), 0, 0, 0
+        batch, to_store, size, count, bytes_done = Loaded(), list[Decoded | Quarantined](), 0, 0, 0
         for number, source in enumerate(mailbox.messages(paths, largest)):
             if number in self._ends and count:
-                yield self._store(batch, found, number, bytes_done)
-                batch, found, size, count = Loaded(), [], 0, 0
+                yield self._store(batch, to_store, number, bytes_done)
+                batch, to_store, size, count = Loaded(), [], 0, 0
             self._begin(number)
             if number < skip:
                 continue
-            size += self._read(source, number, batch, found)
+            size += self._read(source, number, batch, to_store)
             count, bytes_done = count + 1, source.bytes_done
             if number in self._ends or count >= _BATCH_MESSAGES or size >= _BATCH_BYTES:
-                yield self._store(batch, found, number + 1, bytes_done)
-                batch, found, size, count = Loaded(), [], 0, 0
+                yield self._store(batch, to_store, number + 1, bytes_done)
+                batch, to_store, size, count = Loaded(), [], 0, 0
         if count:
-            yield self._store(batch, found, number + 1, bytes_done)
+            yield self._store(batch, to_store, number + 1, bytes_done)
 
-    def _read(self, source: mailbox.Found, number: int, batch: Loaded, found: list[Decoded | Quarantined]) -> int:
+    def _read(self, source: mailbox.Found, number: int, batch: Loaded, to_store: list[Decoded | Quarantined]) -> int:
         """Read a source into ``batch`` or ``found``; the bytes that it holds from now on."""
         if isinstance(source, mailbox.Problem):
             batch.unreachable += source.unreachable
@@ -199,11 +199,11 @@ class _Loading:
         wrong = wrong.removeprefix(f"{outcome.file_name} ")
         if wrong:
             batch.keep(source.origin, outcome.arrival.message_digest, wrong)
-        found.append(outcome)
+        to_store.append(outcome)
         return outcome.held
 
-    def _store(self, batch: Loaded, found: Sequence[Decoded | Quarantined], sources: int, bytes_done: int) -> Done:
-        ready = _authenticated(found, self._keys, self._settings)
+    def _store(self, batch: Loaded, to_store: Sequence[Decoded | Quarantined], sources: int, bytes_done: int) -> Done:
+        ready = _authenticated(to_store, self._keys, self._settings)
         try:
             with self._engine.begin() as connection:
                 batch.tally += store.save(connection, ready, dt.datetime.now(dt.UTC))
@@ -220,9 +220,9 @@ def _set_aside(source: mailbox.Mail | mailbox.ReportFile) -> Quarantined:
 
 
 def _authenticated(
-    found: Sequence[Decoded | Quarantined], keys: Keys, settings: Settings
+    to_store: Sequence[Decoded | Quarantined], keys: Keys, settings: Settings
 ) -> list[Submission | Quarantined]:
-    mails = [item.message for item in found if isinstance(item, Decoded) and item.file_name is None]
+    mails = [item.message for item in to_store if isinstance(item, Decoded) and item.file_name is None]
     keys.prefetch(sorted({name for mail in mails for name in signature_names(mail)}), settings.dns_seconds)
 
     today = dt.datetime.now(dt.UTC)
@@ -235,5 +235,5 @@ def _authenticated(
         intake.authenticated(item, None if item.file_name is not None else verdict)
         if isinstance(item, Decoded)
         else item
-        for item in found
+        for item in to_store
     ]

@@ -101,7 +101,7 @@ def messages(paths: Sequence[Path], limit: int) -> Iterator[Found]:
     """
     before = 0
     for source in folders.sources(paths):
-        origin = _shown(str(source.path))
+        origin = _printable(str(source.path))
         if source.reason:
             yield Problem(origin, source.reason, before, unreachable=True)
             continue
@@ -129,7 +129,7 @@ def _reason(error: Exception) -> str:
     return f"is damaged compressed data: {error}"
 
 
-def _shown(text: str) -> str:
+def _printable(text: str) -> str:
     """A name from a disk or an archive, fit for a terminal and for the database."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
@@ -152,9 +152,9 @@ class _Stream(NamedTuple):
 
     def member(self, name: str) -> "_Stream":
         """The stream of a file in this archive, which is to be opened."""
-        origin = f"{self.origin}: {_shown(name)}"
+        origin = f"{self.origin}: {_printable(name)}"
         place, depth = Place.ANYWHERE, self.depth + 1
-        return self._replace(name=_shown(Path(name).name), origin=origin, place=place, depth=depth, named=False)
+        return self._replace(name=_printable(Path(name).name), origin=origin, place=place, depth=depth, named=False)
 
 
 def _stream_of(source: Source, file: BinaryIO, origin: str, before: int) -> _Stream:
@@ -166,7 +166,7 @@ def _stream_of(source: Source, file: BinaryIO, origin: str, before: int) -> _Str
     def done() -> int:  # an archive may point behind its own end
         return before + min(file.tell(), source.size)
 
-    return _Stream(file, _shown(source.path.name), origin, modified, done, source.place, named=source.named)
+    return _Stream(file, _printable(source.path.name), origin, modified, done, source.place, named=source.named)
 
 
 def _contents(stream: _Stream, limit: int) -> Iterator[Found]:

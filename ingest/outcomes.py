@@ -14,7 +14,7 @@ _LOOK = 64 * 1024
 
 
 class Ignored(msgspec.Struct, frozen=True):
-    """Not ours, and not kept: what it is, for one and for many, and what to do in case a report is in it all the same."""
+    """A source that is no report and is not stored: its kind in singular and plural, and advice in case a report is in it."""
 
     singular: str
     plural: str

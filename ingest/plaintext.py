@@ -23,20 +23,20 @@ _LONGEST_EVENT = 16_000
 
 def written_out(text: str, write: Callable[[str], str]) -> str:
     """``text`` with ``write(character)`` for each character that shows nothing, acts, or is one mark too many."""
-    shown = []
+    written = []
     marks = 0
     for character in text:
         category = unicodedata.category(character)
         marks = marks + 1 if category in _MARKS else 0
         hidden = category in _HIDDEN or marks > _MOST_MARKS or _SHOWS_NOTHING.match(character)
-        shown.append(write(character) if hidden else character)
-    return "".join(shown)
+        written.append(write(character) if hidden else character)
+    return "".join(written)
 
 
 def one_line(text: str, limit: int = 300) -> str:
     """``text`` on one line with every invisible character as an escape (``\\x1b``, ``\\u202e``), cut to ``limit``."""
-    shown = written_out(text[:limit], _escape)
-    return shown + "…" if len(text) > limit else shown
+    line = written_out(text[:limit], _escape)
+    return line + "…" if len(text) > limit else line
 
 
 def log_to_standard_error(level: int) -> None:

@@ -159,7 +159,7 @@ def _findings(place: str, faults: Sequence[Any]) -> list[Finding]:
 
 
 def _counts(findings: Sequence[Finding]) -> dict[str, int]:
-    return {kind: sum(one.severity == kind for one in findings) for kind in (ERROR, WARNING, NOTE)}
+    return {kind: sum(finding.severity == kind for finding in findings) for kind in (ERROR, WARNING, NOTE)}
 
 
 def _line(finding: Finding) -> str:
@@ -173,8 +173,8 @@ def _print(findings: Sequence[Finding]) -> None:
     for finding in findings:
         typer.echo(_line(finding))
     counts = _counts(findings)
-    said = ", ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items() if count)
-    typer.echo(f"{said or 'nothing to say'}: {_meaning(counts)}")
+    totals = ", ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items() if count)
+    typer.echo(f"{totals or 'nothing to say'}: {_meaning(counts)}")
 
 
 def _meaning(counts: dict[str, int]) -> str:

@@ -70,8 +70,8 @@ def _of_several_domains(engine: sa.Engine) -> Iterator[list[list[Key]]]:
     with engine.connect() as connection:
         keys = [(domain, key) for domain, key in connection.execute(query)]
     groups = [list(group) for _, group in itertools.groupby(keys, key=lambda key: key[1])]
-    for some in chunks(groups, _TOGETHER):
-        yield list(some)
+    for batch in chunks(groups, _TOGETHER):
+        yield list(batch)
 
 
 def _of_a_domain(engine: sa.Engine) -> Iterator[list[list[Key]]]:
@@ -112,23 +112,23 @@ def _rewrite(connection: sa.Connection, reports: Sequence[Sequence[Key]]) -> Non
 
 
 def _rows_below(connection: sa.Connection, table: sa.Table, keys: Sequence[Key]) -> Mapping[Key, list[Row]]:
-    found: dict[Key, list[Row]] = collections.defaultdict(list)
+    rows: dict[Key, list[Row]] = collections.defaultdict(list)
     for chunk in chunks(keys):
         of_keys = sa.tuple_(table.c.policy_domain, table.c.report_key).in_(chunk)
         for row in connection.execute(sa.select(table).where(of_keys)).mappings():
-            found[row["policy_domain"], row["report_key"]].append(dict(row))
-    return found
+            rows[row["policy_domain"], row["report_key"]].append(dict(row))
+    return rows
 
 
 def _anew(members: Sequence[Key], old: Mapping[sa.Table, Mapping[Key, list[Row]]]) -> Mapping[sa.Table, list[Row]]:
     """The rows of one report under its new keys: once for each domain that signed it, and once for what came unsigned."""
-    found: dict[sa.Table, list[Row]] = {table: [] for table in (report, *_BELOW)}
+    by_table: dict[sa.Table, list[Row]] = {table: [] for table in (report, *_BELOW)}
     signers = {row["signer"] for key in members for row in old[delivery][key]}
     for signer in sorted(signers):
-        came = [key for key in members if any(row["signer"] == signer for row in old[delivery][key])]
-        for table, rows in _signed_by(signer, came, old).items():
-            found[table] += rows
-    return found
+        of_signer = [key for key in members if any(row["signer"] == signer for row in old[delivery][key])]
+        for table, rows in _signed_by(signer, of_signer, old).items():
+            by_table[table] += rows
+    return by_table
 
 
 def _signed_by(
@@ -140,7 +140,7 @@ def _signed_by(
     nameless_last = sorted(members, key=lambda key: key[0] == "")
     entries = {row["position"]: row for key in nameless_last for row in old[policy_entry][key]}
     details = {
-        position: [one for one in old[failure_detail][_key(row)] if one["entry_position"] == position]
+        position: [detail for detail in old[failure_detail][_key(row)] if detail["entry_position"] == position]
         for position, row in entries.items()
     }
     raw = [row for key in members for row in old[raw_report][key]]
@@ -150,18 +150,18 @@ def _signed_by(
     report_key = key_of(whole, signer)
     domains = {domain: head for head in heads for domain in _domains_of(head, entries, domain_of)}
     home = domain_of[min(domain_of)] if domain_of else heads[0]["policy_domain"]
-    found: dict[sa.Table, list[Row]] = {table: [] for table in (report, *_BELOW)}
+    by_table: dict[sa.Table, list[Row]] = {table: [] for table in (report, *_BELOW)}
     for domain, head in domains.items():
         named = {"policy_domain": domain, "report_key": report_key}
-        own = [row | named for position, row in entries.items() if domain_of[position] == domain]
-        found[policy_entry] += own
-        found[failure_detail] += [one | named for row in own for one in details[row["position"]]]
-        found[delivery] += [row | named for row in deliveries]
-        about = {"raw_domain": home, "raw_domains": len(domains), "signer": signer}
+        entry_rows = [row | named for position, row in entries.items() if domain_of[position] == domain]
+        by_table[policy_entry] += entry_rows
+        by_table[failure_detail] += [detail | named for row in entry_rows for detail in details[row["position"]]]
+        by_table[delivery] += [row | named for row in deliveries]
+        shared = {"raw_domain": home, "raw_domains": len(domains), "signer": signer}
         of_domain = [entry for entry in read.values() if entry.policy_domain == domain]
-        found[report].append(_head(head | named | about, whole, own, of_domain, deliveries))
-        found[raw_report] += [row | named for row in raw[:1] if domain == home]
-    return found
+        by_table[report].append(_head(head | named | shared, whole, entry_rows, of_domain, deliveries))
+        by_table[raw_report] += [row | named for row in raw[:1] if domain == home]
+    return by_table
 
 
 def _key(row: Row) -> Key:
@@ -170,8 +170,8 @@ def _key(row: Row) -> Key:
 
 def _domains_of(head: Row, entries: Mapping[int, Row], domain_of: Mapping[int, str]) -> list[str]:
     """The domains that the entries under a report row belong to now; its own when it has none."""
-    own = [row for row in entries.values() if row["policy_domain"] == head["policy_domain"]]
-    return list(dict.fromkeys(domain_of[row["position"]] for row in own)) or [head["policy_domain"]]
+    head_entries = [row for row in entries.values() if row["policy_domain"] == head["policy_domain"]]
+    return list(dict.fromkeys(domain_of[row["position"]] for row in head_entries)) or [head["policy_domain"]]
 
 
 def _head(row: Row, whole: Report, entries: list[Row], read: Sequence[PolicyEntry], deliveries: Sequence[Row]) -> Row:
@@ -195,12 +195,12 @@ def _read(
     """The policy entries by position, as a report is read today."""
     sources = _sources(heads)
     inferred = _inferred(heads[0], entries.values())
-    found: dict[int, PolicyEntry] = {}
+    by_position: dict[int, PolicyEntry] = {}
     for position, row in sorted(entries.items()):
         domain, source = row["policy_domain"], sources.get(position, "")
         if not domain:
             domain, source = inferred.domain, inferred.source
-        found[position] = PolicyEntry(
+        by_position[position] = PolicyEntry(
             policy_type=row["policy_type"],
             policy_domain=domain,
             successful_sessions=row["successful_sessions"],
@@ -208,7 +208,7 @@ def _read(
             details=tuple(map(_detail, details[position])),
             domain_source=source,
         )
-    return found
+    return by_position
 
 
 def _inferred(head: Row, entries: Iterable[Row]) -> Inferred:
@@ -218,14 +218,14 @@ def _inferred(head: Row, entries: Iterable[Row]) -> Inferred:
 
 def _sources(heads: Sequence[Row]) -> Mapping[int, str]:
     """Where the domains of entries came from that named none, as the noted defects tell."""
-    found: dict[int, str] = {}
+    by_position: dict[int, str] = {}
     for head in heads:
         for defect in msgspec.json.decode(head["defects"] or "[]", type=list[Defect]):
             match = _MISSING_DOMAIN.fullmatch(defect.where)
             if match:
                 source = next((source for words, source in _WORDED if words in defect.what), NOWHERE)
-                found[int(match[1])] = source
-    return found
+                by_position[int(match[1])] = source
+    return by_position
 
 
 def _detail(row: Row) -> FailureDetail:

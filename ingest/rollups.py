@@ -39,8 +39,8 @@ class Deltas:
             for index, name in enumerate(_SUMS[1:], start=1):
                 sums[index] += entry[name] or 0
         counts, accuses = times * report["counts"], times * report["accuses"]
-        for policy_type, (one, successful, failed, refused) in (by_type or {"": [1, 0, 0, 0]}).items():
-            self._add(report, report["day"], policy_type, (counts * one, counts * successful, 0, 0))
+        for policy_type, (reports, successful, failed, refused) in (by_type or {"": [1, 0, 0, 0]}).items():
+            self._add(report, report["day"], policy_type, (counts * reports, counts * successful, 0, 0))
             self._add(report, report["failure_day"], policy_type, (0, 0, counts * failed, accuses * refused))
         if counts:
             self._count_reporter(report, counts)
@@ -87,12 +87,12 @@ def entry_sums(connection: sa.Connection, keys: Sequence[Key]) -> Mapping[Key, l
     """The entries of stored reports, as ``Deltas.add`` wants them."""
     entry = policy_entry.c
     of_report = (entry.policy_domain, entry.report_key)
-    found: dict[Key, list[Row]] = collections.defaultdict(list)
+    entries: dict[Key, list[Row]] = collections.defaultdict(list)
     for chunk in chunks(keys):
         query = sa.select(*of_report, entry.policy_type, *(entry[name] for name in _SUMS[1:]))
         for row in connection.execute(query.where(sa.tuple_(*of_report).in_(chunk))).mappings():
-            found[row["policy_domain"], row["report_key"]].append(dict(row))
-    return found
+            entries[row["policy_domain"], row["report_key"]].append(dict(row))
+    return entries
 
 
 def of_new(reports: Iterable[ReportRows]) -> Deltas:

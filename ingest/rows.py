@@ -63,19 +63,19 @@ def _of_report(report: Report, document: Document, submission: Submission, now: 
     if not domains:
         domains[""] = []  # a report without entries still says that its sender saw nothing
     home = next(iter(domains))
-    about = {"raw_domain": home, "raw_domains": len(domains), "stored_at": now} | identity_of(report)
+    shared = {"raw_domain": home, "raw_domains": len(domains), "stored_at": now} | identity_of(report)
     report_key = key_of(report, submission.authentication.signer)
-    found = []
+    report_rows = []
     for domain, members in domains.items():
         key = {"policy_domain": domain, "report_key": report_key}
         entries = [_entry_row(position, entry) for position, entry in members]
-        own = {
+        of_domain = {
             "figures": figures.of_entries(entry for _, entry in members),
             "domain_source": domain_source_of(entry for _, entry in members),
         }
-        found.append(
+        report_rows.append(
             ReportRows(
-                report=key | _report_row(report, submission) | sessions_of(entries) | about | own,
+                report=key | _report_row(report, submission) | sessions_of(entries) | shared | of_domain,
                 delivery=key | _delivery_row(submission),
                 entries=[key | row for row in entries],
                 details=[key | row for position, entry in members for row in _detail_rows(position, entry)],
@@ -83,7 +83,7 @@ def _of_report(report: Report, document: Document, submission: Submission, now: 
                 raw=key | _raw_row(document, now) if domain == home else None,
             )
         )
-    return found
+    return report_rows
 
 
 def domain_source_of(entries: Iterable[PolicyEntry]) -> str:
@@ -93,12 +93,12 @@ def domain_source_of(entries: Iterable[PolicyEntry]) -> str:
 
 
 def key_of(report: Report, signer: str) -> str:
-    """The stored key: what does not change about a report. Which voice it speaks with is none of it: that is resolved when it is
-    read, and another list of reporters must change no key.
+    """The stored key, made of what does not change about a report. The voice is no part of it: voices are resolved on reading,
+    and another list of reporters must change no key.
     """
-    said = (signer[:_MAX_WORD], report.contact_info, report.organization)
+    sender = (signer[:_MAX_WORD], report.contact_info, report.organization)
     read = figures.of_report(report.entries, figures.resolved_domain)
-    return figures.digest(report.report_id, figures.minutes(report.start, report.end), said, read)
+    return figures.digest(report.report_id, figures.minutes(report.start, report.end), sender, read)
 
 
 def identity_of(report: Report) -> Row:
@@ -250,16 +250,16 @@ def _policy_texts(members: list[tuple[int, PolicyEntry]]) -> list[Row]:
         digest = _policy_digest(entry)
         if digest is None or digest in texts:
             continue
-        said = _policy_of(entry)
+        quoted = _policy_of(entry)
         texts[digest] = {
             "policy_domain": entry.policy_domain,
             "policy_digest": digest,
             "policy_type": entry.policy_type,
             "text": "\n".join(entry.policy_strings),
-            "mode": said.mode[:_MAX_MODE],
-            "mx": _json(said.mx) or "[]",
-            "mx_digest": short_digest(*policy.mx_key(said)),
-            "max_age": said.max_age if (said.max_age or 0) <= _BIGINT_MAX else None,
+            "mode": quoted.mode[:_MAX_MODE],
+            "mx": _json(quoted.mx) or "[]",
+            "mx_digest": short_digest(*policy.mx_key(quoted)),
+            "max_age": quoted.max_age if (quoted.max_age or 0) <= _BIGINT_MAX else None,
         }
     return list(texts.values())
 

@@ -73,7 +73,7 @@ def voice_of(
 
 
 def is_domain(voice: str) -> bool:
-    """Whether a voice is told by a domain; else by a name alone."""
+    """Whether a voice is a domain; otherwise it is a name alone."""
     return bool(_HOST.fullmatch(voice))
 
 
@@ -110,5 +110,5 @@ def _suffixes() -> PublicSuffixList:
 
 def domain_of_address(contact: str) -> str:
     """The domain of ``tls@example.com``, ``mailto:tls@example.com`` or ``TLS <tls@example.com>``; ``""`` without one."""
-    _, at, rest = contact[:_MAX_CONTACT].rpartition("@")
-    return re.split(r"[>\s?;,]", rest, maxsplit=1)[0] if at else ""
+    _, at, after_at = contact[:_MAX_CONTACT].rpartition("@")
+    return re.split(r"[>\s?;,]", after_at, maxsplit=1)[0] if at else ""

@@ -41,14 +41,14 @@ class Batch(NamedTuple):
 
 def batches(payloads: Iterable[Payload], day: dt.date) -> list[Batch]:
     """The payloads, TOGETHER for each policy domain."""
-    found = []
+    batched = []
     waiting = iter(payloads)
     for number in itertools.count():
-        some = tuple(itertools.islice(waiting, TOGETHER))
-        if not some:
-            return found
+        group = tuple(itertools.islice(waiting, TOGETHER))
+        if not group:
+            return batched
         domain = f"d{number}.example"
-        found.append(Batch(domain, some, (_as_entries(domain, some, day), _as_details(domain, some, day))))
+        batched.append(Batch(domain, group, (_as_entries(domain, group, day), _as_details(domain, group, day))))
     raise AssertionError
 
 
@@ -154,13 +154,13 @@ def by_smtp(address: tuple[str, int], payloads: Sequence[Payload], day: dt.date,
     The payload is also said in EHLO, MAIL and RCPT. Returns the number of mails that were accepted.
     """
     accepted = 0
-    for some in _in_groups(payloads):
+    for group in _in_groups(payloads):
         with smtplib.SMTP(*address, timeout=60, source_address=(PEER, 0)) as client:
             client.ehlo("client.example")
-            for payload in some:
+            for payload in group:
                 word = _word(payload.text)
                 for command in (f"EHLO {word}", f"MAIL FROM:<{word}>", "RSET"):
-                    client.docmd(command) if payload is some[0] else None
+                    client.docmd(command) if payload is group[0] else None
                 client.mail("a@sender.example")
                 client.rcpt(f"{word}@elsewhere.example")
                 client.rset()
@@ -244,7 +244,7 @@ def deliver(folder: Path, payloads: Sequence[Payload], together: Iterable[Payloa
             accepted = by_smtp(installation.smtp, payloads, day, batched)
             answers = by_http(installation.http, payloads, day)
         accepted += sum(answer.startswith(b"HTTP/1.1 201") for answer in answers)
-        said = installation.run("work", "--once", expect=1)
-    counts = dict(word.split("=") for word in said.split())
-    assert sum(map(int, counts.values())) == accepted, said
+        printed = installation.run("work", "--once", expect=1)
+    counts = dict(word.split("=") for word in printed.split())
+    assert sum(map(int, counts.values())) == accepted, printed
     return Delivered(installation, payloads, batched, answers, (folder / "receive.log").read_text())

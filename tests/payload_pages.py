@@ -76,7 +76,7 @@ _LOOKS = 100
 
 def hidden_in(text: str) -> list[str]:
     """Characters that a page must not hold: invisible ones, and marks that grow over other lines."""
-    found = {
+    hidden = {
         f"U+{ord(c):04X}"
         for c in text
         if c not in "\n\t" and (unicodedata.category(c) in _NOT_SHOWN or _IGNORABLE.match(c))
@@ -85,7 +85,7 @@ def hidden_in(text: str) -> list[str]:
     for character in text:
         marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
         longest = max(longest, marks)
-    return sorted(found) + ([f"{longest} marks on one letter"] if longest > _MOST_MARKS else [])
+    return sorted(hidden) + ([f"{longest} marks on one letter"] if longest > _MOST_MARKS else [])
 
 
 def effects(visitor: "Visitor", where: str, expected: Iterable[str] = ()) -> list[str]:
@@ -98,15 +98,17 @@ def effects(visitor: "Visitor", where: str, expected: Iterable[str] = ()) -> lis
         )
     wanted = {text: _squeezed(text) for text in expected}
     seen, missing = _whole(visitor, wanted)
-    found = [
+    page_effects = [
         *seen["found"],
-        *(f"hidden: {one}" for one in hidden_in(seen["text"])),
+        *(f"hidden: {character}" for character in hidden_in(seen["text"])),
         *(f"not shown as it is: {text[:100]!r}" for text in missing),
     ]
-    found += [f"asked elsewhere: {url}" for url in visitor.strayed] + [f"said: {text}" for text in visitor.complaints]
+    page_effects += [f"asked elsewhere: {url}" for url in visitor.strayed] + [
+        f"said: {text}" for text in visitor.complaints
+    ]
     visitor.strayed.clear()
     visitor.complaints.clear()
-    return [f"{where}: {one}" for one in found]
+    return [f"{where}: {effect}" for effect in page_effects]
 
 
 def _whole(visitor: "Visitor", wanted: dict[str, str]) -> tuple[Any, list[str]]:
@@ -114,11 +116,11 @@ def _whole(visitor: "Visitor", wanted: dict[str, str]) -> tuple[Any, list[str]]:
     length = -1
     for _ in range(_LOOKS):
         seen = visitor.page.evaluate(LOOK)
-        shown = _squeezed(seen["text"])
-        missing = [text for text, squeezed in wanted.items() if squeezed not in shown]
-        if len(shown) == length and not missing:
+        page_text = _squeezed(seen["text"])
+        missing = [text for text, squeezed in wanted.items() if squeezed not in page_text]
+        if len(page_text) == length and not missing:
             break
-        length = len(shown)
+        length = len(page_text)
         visitor.page.wait_for_timeout(250)
     return seen, missing
 
@@ -127,14 +129,14 @@ def _squeezed(text: str) -> str:
     return "".join(text.split())
 
 
-def kept(text: str) -> str:
+def as_stored(text: str) -> str:
     """A report's text as the store keeps it."""
     return text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def of_batch(engine: sa.Engine, batch: Batch) -> Iterator[tuple[str, dict[str, str], list[str]]]:
     """The pages that show a batch: path, what is asked, and the texts that must stand there."""
-    texts = [kept(payload.text) for payload in batch.payloads]
+    texts = [as_stored(payload.text) for payload in batch.payloads]
     labels = [
         plain.visible(text[:255].strip().lower(), 40).replace(":material/", ":material[U+002F]") for text in texts
     ]
@@ -156,7 +158,7 @@ def of_batch(engine: sa.Engine, batch: Batch) -> Iterator[tuple[str, dict[str, s
 
 def of_payload(engine: sa.Engine, payload: Payload) -> Iterator[tuple[str, dict[str, str], list[str]]]:
     """The pages about one payload: where it names a domain, a reporter, or the figure that was clicked."""
-    text, domain = kept(payload.text), domain_of(payload)
+    text, domain = as_stored(payload.text), domain_of(payload)
     named = [plain.visible(domain, 200)]
     yield "/domain", {"domain": domain}, named
     yield "/reports", {"domain": domain, "reporter": text[:200], "result": text, "mx": text, "policy": text}, []
@@ -186,8 +188,8 @@ def watch(visitor: "Visitor") -> "Visitor":
 
 def look(visitor: "Visitor", pages: Iterable[tuple[str, dict[str, str], list[str]]]) -> list[str]:
     """Open each page (of a visitor who is watched: see ``watch``) and name its effects."""
-    found = []
+    every_effect = []
     for path, asked, expected in pages:
         visitor.go(path, **{name: value.encode("utf-8", "replace").decode() for name, value in asked.items()})
-        found += effects(visitor, f"{path} {asked}"[:160], expected)
-    return found
+        every_effect += effects(visitor, f"{path} {asked}"[:160], expected)
+    return every_effect

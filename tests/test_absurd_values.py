@@ -111,7 +111,7 @@ def questions(key: str) -> dict[Callable[..., Any], tuple[tuple[Any, ...], dict[
     about = (MAIN, Window(dt.date(2026, 1, 1), ON), lane)
     return {
         fleet.totals: ((ALL_DAYS,), {}),
-        fleet.heard: ((ALL_DAYS,), {}),
+        fleet.reporter_counts: ((ALL_DAYS,), {}),
         fleet.newest_day: ((), {}),
         fleet.count_domains: ((), {}),
         fleet.stamps: (([MAIN],), {}),

@@ -54,12 +54,12 @@ Sources = Mapping[str, str]
 
 def sources_of(root: Path) -> dict[str, str]:
     """Every module of both packages: its dotted name and its text."""
-    found = {}
+    sources = {}
     for package in ("ingest", "dashboard"):
         for path in sorted((root / package).rglob("*.py")):
             name = ".".join(path.relative_to(root).with_suffix("").parts)
-            found[name] = path.read_text(encoding="utf-8")
-    return found
+            sources[name] = path.read_text(encoding="utf-8")
+    return sources
 
 
 def module_name(name: str) -> str:
@@ -181,8 +181,8 @@ def test_the_code_keeps_to_the_architecture():
 
 
 def test_the_check_sees_the_whole_code():
-    found = sources_of(ROOT)
-    assert {"ingest.settings", "ingest.tlsrpt.report", "ingest.mtasts.enforcement", "dashboard.cli"} <= set(found)
+    modules = sources_of(ROOT)
+    assert {"ingest.settings", "ingest.tlsrpt.report", "ingest.mtasts.enforcement", "dashboard.cli"} <= set(modules)
 
 
 LONG_FUNCTION = "def endless():\n" + "    pass\n" * FUNCTION_LINES
@@ -236,9 +236,9 @@ def test_each_rule_bites(module: str, text: str, complaint: str):
         "dashboard.cli": "from ingest import store",
     }
     assert faults(tree) == []
-    found = faults(tree | {module: text})
-    assert found
-    assert all(complaint in fault for fault in found), found
+    complaints = faults(tree | {module: text})
+    assert complaints
+    assert all(complaint in fault for fault in complaints), complaints
 
 
 def test_every_library_is_declared():

@@ -176,8 +176,8 @@ GOOD: list[Any] = [
 
 @pytest.mark.parametrize(("make", "zone"), GOOD)
 def test_verified(server: NameServer, make: Make, zone: Any) -> None:
-    found = verdict(server, make(), zone)
-    assert (found.dkim, found.reason) == (VERIFIED, "")
+    authentication = verdict(server, make(), zone)
+    assert (authentication.dkim, authentication.reason) == (VERIFIED, "")
 
 
 BAD: list[Any] = [
@@ -331,17 +331,17 @@ BAD: list[Any] = [
 
 @pytest.mark.parametrize(("make", "zone", "reason"), BAD)
 def test_failed(server: NameServer, make: Make, zone: Any, reason: str) -> None:
-    found = verdict(server, make(), zone)
-    assert reason in found.reason
+    authentication = verdict(server, make(), zone)
+    assert reason in authentication.reason
     # A forgery must not be shown under the name it claims.
-    assert found == Authentication(FAILED, found.reason, "", "", "", wrong=found.wrong)
+    assert authentication == Authentication(FAILED, authentication.reason, "", "", "", wrong=authentication.wrong)
 
 
 @pytest.mark.parametrize("bits", [512, 1023])
 def test_small_rsa_keys_are_refused(server: NameServer, bits: int) -> None:
     """cryptography makes no keys so small any more; the key is refused before anything is computed with it."""
-    found = verdict(server, signed(MAIL), txt("k=rsa; p=" + rsa_public(2**bits - 1, 65537)))
-    assert (found.dkim, found.reason) == (
+    authentication = verdict(server, signed(MAIL), txt("k=rsa; p=" + rsa_public(2**bits - 1, 65537)))
+    assert (authentication.dkim, authentication.reason) == (
         FAILED,
         f"signature of sender.example: its RSA key has {bits} bits; 1024 to 8192 are accepted",
     )
@@ -356,9 +356,9 @@ def test_small_rsa_keys_are_refused(server: NameServer, bits: int) -> None:
     ],
 )
 def test_rsa_keys_that_would_cost_us_are_refused(server: NameServer, modulus: int, exponent: int, reason: str) -> None:
-    found = verdict(server, signed(MAIL), txt("k=rsa; p=" + rsa_public(modulus, exponent)))
-    assert found.dkim == FAILED
-    assert reason in found.reason
+    authentication = verdict(server, signed(MAIL), txt("k=rsa; p=" + rsa_public(modulus, exponent)))
+    assert authentication.dkim == FAILED
+    assert reason in authentication.reason
 
 
 def rsa_public(modulus: int, exponent: int) -> str:
@@ -394,9 +394,9 @@ def rsa_public(modulus: int, exponent: int) -> str:
     ],
 )
 def test_unsigned(server: NameServer, make: Make, zone: Any, reason: str) -> None:
-    found = verdict(server, make(), zone)
-    assert found.dkim == UNSIGNED
-    assert reason in found.reason
+    authentication = verdict(server, make(), zone)
+    assert authentication.dkim == UNSIGNED
+    assert reason in authentication.reason
 
 
 @pytest.mark.parametrize(
@@ -419,10 +419,10 @@ def test_unsigned(server: NameServer, make: Make, zone: Any, reason: str) -> Non
     ],
 )
 def test_undetermined(server: NameServer, make: Make, zone: Any, reason: str) -> None:
-    found = verdict(server, make(), zone, seconds=0.3)
-    assert found.dkim == UNDETERMINED
-    assert reason in found.reason
-    assert found.signer == ""
+    authentication = verdict(server, make(), zone, seconds=0.3)
+    assert authentication.dkim == UNDETERMINED
+    assert reason in authentication.reason
+    assert authentication.signer == ""
 
 
 def test_unknown_keys_of_signatures_that_would_fail_anyway_decide_nothing(server: NameServer) -> None:
@@ -430,8 +430,8 @@ def test_unknown_keys_of_signatures_that_would_fail_anyway_decide_nothing(server
 
 
 def test_the_evidence_is_kept(server: NameServer) -> None:
-    found = verdict(server, signed(MAIL), txt(record(n="caf\0é")))
-    assert found == Authentication(VERIFIED, "", "sender.example", "s1", record(n="caf???"))
+    authentication = verdict(server, signed(MAIL), txt(record(n="caf\0é")))
+    assert authentication == Authentication(VERIFIED, "", "sender.example", "s1", record(n="caf???"))
 
 
 def test_the_refusal_that_tells_most_is_given(server: NameServer) -> None:
@@ -445,10 +445,10 @@ def test_the_refusal_that_tells_most_is_given(server: NameServer) -> None:
 
 def test_what_counts_is_the_day_of_arrival(server: NameServer) -> None:
     """A report may lie in the spool for longer than Google's signatures last."""
-    came = NOW - dt.timedelta(days=30)
-    made, expires = int(came.timestamp()), int((came + dt.timedelta(days=7)).timestamp())
+    arrival = NOW - dt.timedelta(days=30)
+    made, expires = int(arrival.timestamp()), int((arrival + dt.timedelta(days=7)).timestamp())
     mail = signed(MAIL, t=made, x=expires)
-    assert verdict(server, mail, now=came).dkim == VERIFIED
+    assert verdict(server, mail, now=arrival).dkim == VERIFIED
     assert verdict(server, mail, now=NOW).dkim == FAILED
 
 
@@ -508,8 +508,8 @@ RFC8463_KEYS = {
 @pytest.mark.parametrize("selector", ["brisbane", "test"])
 def test_the_mail_in_rfc_8463_verifies(server: NameServer, selector: str) -> None:
     zone = {f"{selector}._domainkey.football.example.com": txt(RFC8463_KEYS[selector])}
-    found = verdict(server, RFC8463, zone)
-    assert (found.dkim, found.selector) == (VERIFIED, selector)
+    authentication = verdict(server, RFC8463, zone)
+    assert (authentication.dkim, authentication.selector) == (VERIFIED, selector)
 
 
 SIGNED_CORPUS = [path for path in sorted(CORPUS.rglob("*.eml")) if b"\nDKIM-Signature:" in path.read_bytes()]
@@ -519,15 +519,19 @@ SIGNED_CORPUS = [path for path in sorted(CORPUS.rglob("*.eml")) if b"\nDKIM-Sign
 def test_real_mails_are_undetermined_while_dns_is_silent(server: NameServer) -> None:
     server.otherwise = SILENT
     try:
-        found = {
+        authentications = {
             path.name: verdict(server, path.read_bytes(), {}, seconds=0.3, now=dated(path.read_bytes()))
             for path in SIGNED_CORPUS
         }
     finally:
         server.otherwise = NXDOMAIN
-    assert len(found) >= 5
-    assert {name: one.reason for name, one in found.items() if one.dkim != UNDETERMINED} == {}
-    assert {one.reason.split(":")[0] for one in found.values()} == {
+    assert len(authentications) >= 5
+    assert {
+        name: authentication.reason
+        for name, authentication in authentications.items()
+        if authentication.dkim != UNDETERMINED
+    } == {}
+    assert {authentication.reason.split(":")[0] for authentication in authentications.values()} == {
         "signature of google.com",
         "signature of microsoft.com",
     }
@@ -570,8 +574,8 @@ WITH_DOMAIN = (*FROM_FIELDS, "tls-report-domain")
 def test_a_domain_field_counts_only_when_it_is_signed(
     server: NameServer, mail: bytes, fields: tuple[str, ...], trusted: bool, why: str
 ) -> None:
-    found = verdict(server, signed(mail, fields=fields), txt(record()))
-    assert (found.dkim, found.names_domain) == (VERIFIED, trusted), why
+    authentication = verdict(server, signed(mail, fields=fields), txt(record()))
+    assert (authentication.dkim, authentication.names_domain) == (VERIFIED, trusted), why
 
 
 @pytest.mark.parametrize(

@@ -95,10 +95,10 @@ def with_tag(text: str) -> Make:
     ],
 )
 def test_failed_with_a_reason(make: Make, reason: str) -> None:
-    found = verdict(make())
-    assert found.dkim == FAILED
-    assert any(part in found.reason for part in reason.split("|")), found.reason
-    assert found.reason.isprintable()
+    authenticated = verdict(make())
+    assert authenticated.dkim == FAILED
+    assert any(part in authenticated.reason for part in reason.split("|")), authenticated.reason
+    assert authenticated.reason.isprintable()
 
 
 def test_a_broken_header_without_signature_is_unsigned() -> None:
@@ -126,8 +126,8 @@ def test_a_broken_header_without_signature_is_unsigned() -> None:
 def test_twenty_megabytes_under_ten_signatures(unit: bytes, line_end: bytes) -> None:
     """Half of the signatures want the relaxed body, half the simple one; none holds, so all are tried."""
     styles = ["relaxed/relaxed", "simple/simple"] * 5
-    found = [signed(MAIL, canonicalization=style).partition(b"From:")[0] for style in styles]
-    header = (b"".join(found) + HEADER + b"\r\n\r\n").replace(b"\r\n", line_end)
+    signatures = [signed(MAIL, canonicalization=style).partition(b"From:")[0] for style in styles]
+    header = (b"".join(signatures) + HEADER + b"\r\n\r\n").replace(b"\r\n", line_end)
     assert "body hash does not match" in verdict(header + unit * (BODY // len(unit))).reason
 
 
@@ -212,17 +212,17 @@ def changed(data: bytes, edits: list[tuple[float, int, bytes]]) -> bytes:
 def test_altered_mails_are_never_verified(edits: list[tuple[float, int, bytes]], style: str) -> None:
     original = signed(MAIL, key=ed25519_key(), canonicalization=style)
     altered = changed(original, edits)
-    found = verdict(altered, record(ed25519_key()))
-    assert found.reason.isprintable()
-    if found.dkim == VERIFIED:
+    authenticated = verdict(altered, record(ed25519_key()))
+    assert authenticated.reason.isprintable()
+    if authenticated.dkim == VERIFIED:
         assert signed_content(altered, style) == signed_content(original, style)
 
 
 @given(changes)
 @settings(max_examples=200, deadline=None, database=None)
 def test_altered_keys_never_raise(edits: list[tuple[float, int, bytes]]) -> None:
-    found = verdict(signed(MAIL), changed(record(rsa_key(1024), t="s", s="tlsrpt").encode(), edits))
-    assert found.dkim in (FAILED, UNSIGNED)
+    authenticated = verdict(signed(MAIL), changed(record(rsa_key(1024), t="s", s="tlsrpt").encode(), edits))
+    assert authenticated.dkim in (FAILED, UNSIGNED)
 
 
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.binary(max_size=20)), max_size=30).map(b"".join))

@@ -78,9 +78,9 @@ def ways(settings: Settings) -> Ways:
 
 def keep(engine: sa.Engine, submissions: Iterable[Submission]) -> store.Tally:
     tally = store.Tally()
-    for one in submissions:
+    for submission in submissions:
         with engine.begin() as connection:
-            tally += store.save(connection, [one], NOW)
+            tally += store.save(connection, [submission], NOW)
     return tally
 
 
@@ -120,12 +120,12 @@ MIXED = report_json(entry(9, 1, detail()), NAMELESS, report_id="2026-03-14T00:00
 def test_by_any_two_ways_it_is_one_report(
     engine: sa.Engine, ways: Ways, report: dict[str, Any], expected: list[tuple[str, int, int]]
 ) -> None:
-    for number, (one, other) in enumerate(itertools.permutations(ways, 2)):
+    for number, (way, other) in enumerate(itertools.permutations(ways, 2)):
         # A day of its own for each pair: the same database serves all.
         day = f"2026-{number // 28 + 1:02}-{number % 28 + 1:02}"
         copy = report_json(*report["policies"], day=day, report_id=report["report-id"].replace("2026-03-14", day))
-        tally = keep(engine, [ways[one](copy), ways[other](copy)])
-        assert (tally.stored, tally.duplicate) == (1, 1), (one, other)
+        tally = keep(engine, [ways[way](copy), ways[other](copy)])
+        assert (tally.stored, tally.duplicate) == (1, 1), (way, other)
     counted = sums(engine)
     unknown = [row for row in counted if row[0] == ""]
     assert [row for row in counted if row[0]] == expected * (20 - len(unknown))
@@ -136,19 +136,19 @@ def test_by_any_two_ways_it_is_one_report(
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda one: one["policies"].reverse(), "the order of entries"),
-        (lambda one: one["policies"][0]["failure-details"].reverse(), "the order of details"),
+        (lambda report: report["policies"].reverse(), "the order of entries"),
+        (lambda report: report["policies"][0]["failure-details"].reverse(), "the order of details"),
         (
-            lambda one: one["policies"][0]["policy"].update({"mx-host": "", "policy-string": "version: STSv1"}),
+            lambda report: report["policies"][0]["policy"].update({"mx-host": "", "policy-string": "version: STSv1"}),
             "a policy's text",
         ),
         (
-            lambda one: one["policies"][0]["failure-details"][0].update({"additional-information": ""}),
+            lambda report: report["policies"][0]["failure-details"][0].update({"additional-information": ""}),
             "an empty member",
         ),
-        (lambda one: one["policies"][1]["summary"].pop("total-failure-session-count"), "a count of zero"),
-        (lambda one: one.update({"x-tool": 1}), "a member of a tool"),
-        (lambda one: one["date-range"].update({"end-datetime": "2026-03-15T00:00:00Z"}), "the next midnight"),
+        (lambda report: report["policies"][1]["summary"].pop("total-failure-session-count"), "a count of zero"),
+        (lambda report: report.update({"x-tool": 1}), "a member of a tool"),
+        (lambda report: report["date-range"].update({"end-datetime": "2026-03-15T00:00:00Z"}), "the next midnight"),
     ],
 )
 def test_a_rewritten_copy_is_a_copy(

@@ -65,7 +65,7 @@ def look_up(server: NameServer, *names: str, seconds: float = SECONDS) -> list[K
 )
 def test_answers(server: NameServer, answer: Any, expected: KeyAnswer) -> None:
     server.zone = {NAME: answer, "keys.hoster.example": txt(KEY)}
-    assert [set(found.records) for found in look_up(server, NAME)] == [set(expected.records)]
+    assert [set(key_answer.records) for key_answer in look_up(server, NAME)] == [set(expected.records)]
     assert look_up(server, NAME)[0].problem == ""
 
 
@@ -82,9 +82,9 @@ def test_answers(server: NameServer, answer: Any, expected: KeyAnswer) -> None:
 )
 def test_no_answer_is_not_absence(server: NameServer, answer: Any, problem: str) -> None:
     server.zone = {NAME: answer}
-    (found,) = look_up(server, NAME, seconds=SHORT)
-    assert found.records == ()
-    assert problem in found.problem
+    (key_answer,) = look_up(server, NAME, seconds=SHORT)
+    assert key_answer.records == ()
+    assert problem in key_answer.problem
 
 
 def test_nobody_listens() -> None:
@@ -188,8 +188,8 @@ def test_two_hundred_dead_domains_cost_one_budget(server: NameServer) -> None:
     """The living one is found meanwhile. Were they asked one after the other, the test would run into its time limit."""
     dead = [f"s._domainkey.dead-{number}.example" for number in range(200)]
     server.zone = dict.fromkeys(dead, SILENT) | {NAME: txt(KEY)}
-    *silent, found = look_up(server, *dead, NAME, seconds=2)
-    assert found == FOUND
+    *silent, living = look_up(server, *dead, NAME, seconds=2)
+    assert living == FOUND
     assert all("no answer" in answer.problem for answer in silent)
 
 

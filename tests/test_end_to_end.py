@@ -175,11 +175,11 @@ def test_the_corpus_from_the_wire_to_the_exports(installation: Installation) -> 
         eventually(lambda: installation.waiting() == 0, 60)
         assert everything() == first
     rows = json.loads(installation.run("export", "reports", "--format", "json"))
-    found = {(row["reporter"], row["report_id"], row["range_start"][:10]) for row in rows}
+    exported = {(row["reporter"], row["report_id"], row["range_start"][:10]) for row in rows}
     wanted = {
         (c["report"]["organization"], c["report"]["report_id"], c["report"]["start"][:10]) for c in cases if c["report"]
     }
-    assert found == wanted
+    assert exported == wanted
     assert first["quarantine"].count("no-report") == sum(case["report"] is None for case in cases)
 
 
@@ -275,7 +275,7 @@ def test_mistakes_end_with_a_line_and_a_code(
     installation: Installation, name: str, value: str, arguments: list[str], code: int, says: str
 ) -> None:
     installation.environment["STARTTALLY_" + name] = value
-    said = subprocess.run(
+    ran = subprocess.run(
         [sys.executable, "-m", "dashboard.cli", *arguments],
         cwd=installation.folder,
         env=installation.environment,
@@ -283,9 +283,9 @@ def test_mistakes_end_with_a_line_and_a_code(
         text=True,
         check=False,
     )
-    assert said.returncode == code, said.stderr
-    assert says in said.stderr
-    assert "Traceback" not in said.stderr
+    assert ran.returncode == code, ran.stderr
+    assert says in ran.stderr
+    assert "Traceback" not in ran.stderr
 
 
 def test_loading_twice_stores_nothing_twice(installation: Installation) -> None:
@@ -324,7 +324,7 @@ def test_quarantine_commands(installation: Installation) -> None:
 @pytest.mark.parametrize("command", ["serve", "receive"])
 def test_an_unusable_certificate_and_a_busy_port_are_said_once(installation: Installation, command: str) -> None:
     def fails(says: str) -> None:
-        said = subprocess.run(
+        ran = subprocess.run(
             [sys.executable, "-m", "dashboard.cli", command],
             cwd=installation.folder,
             env=installation.environment,
@@ -333,9 +333,9 @@ def test_an_unusable_certificate_and_a_busy_port_are_said_once(installation: Ins
             check=False,
             timeout=60,
         )
-        assert said.returncode == 2, said.stderr
-        assert says in said.stderr
-        assert "Traceback" not in said.stderr
+        assert ran.returncode == 2, ran.stderr
+        assert says in ran.stderr
+        assert "Traceback" not in ran.stderr
 
     with socket.create_server(installation.smtp):
         fails("is in use by another program; set STARTTALLY_SMTP_LISTEN to another host:port")

@@ -107,11 +107,11 @@ def test_summary_groups_reports_of_one_day_reporter_type_mode_and_trust(engine: 
     store_report(engine, report_json(entry(4), report_id="b"), settings)
     store_report(engine, report_json(entry(8), report_id="c"), settings, trust="unauthenticated")
     store_report(engine, report_json(entry(16), entry(32, policy_type="tlsa"), organization_name="Other"), settings)
-    found = [
+    groups = [
         (row["reporter"], row["policy_type"], row["trust"], row["reports"], row["successful_sessions"])
         for row in rows(engine, "summary")
     ]
-    assert found == [
+    assert groups == [
         ("Other", "sts", "verified", 1, 16),
         ("Other", "tlsa", "verified", 1, 32),
         ("Sender Inc.", "sts", "unauthenticated", 1, 8),
@@ -141,12 +141,12 @@ def test_a_missing_count_does_not_hide_one_that_is_there(engine: sa.Engine, sett
 def test_a_report_without_entries_is_in_the_summary(engine: sa.Engine, settings: Settings) -> None:
     store_report(engine, report_json(policies=[]), settings)
     store_report(engine, report_json(entry(1, policy_type="", policy_domain=...)), settings)
-    found = rows(engine, "summary")
-    assert [(row["policy_domain"], row["policy_type"], row["reports"]) for row in found] == [
+    summary = rows(engine, "summary")
+    assert [(row["policy_domain"], row["policy_type"], row["reports"]) for row in summary] == [
         ("", "", 1),
         ("receiver.example", "", 1),
     ]
-    assert (found[0]["successful_sessions"], found[0]["refused_sessions"]) == (None, 0)
+    assert (summary[0]["successful_sessions"], summary[0]["refused_sessions"]) == (None, 0)
 
 
 @pytest.mark.parametrize(
@@ -172,14 +172,14 @@ def test_sums_are_exact_and_never_overflow(
 def test_failures_are_one_row_for_each_detail_and_one_for_the_unexplained(
     engine: sa.Engine, settings: Settings
 ) -> None:
-    about = detail(
+    failure = detail(
         "validation-failure",
         2,
         receiving_mx_helo="mx1.receiver.example",
         failure_reason_code="X",
         additional_information="see log",
     )
-    store_report(engine, report_json(entry(1, 9, about, detail("sts-policy-fetch-error", 3))), settings)
+    store_report(engine, report_json(entry(1, 9, failure, detail("sts-policy-fetch-error", 3))), settings)
     told = csv_rows(exported(engine, "failures"))
     common = ("2026-03-14", "receiver.example", "Sender Inc.", "2026-03-14T00:00:00Z_receiver.example")
     assert [tuple(row.values())[:4] for row in told] == [common] * 3
@@ -235,8 +235,8 @@ def test_failures_keep_the_entries_of_a_report_apart(engine: sa.Engine, settings
         report_json(entry(0, 1, detail(sessions=1)), entry(0, 5, detail("dane-required", 2), policy_type="tlsa")),
         settings,
     )
-    found = [(row["policy_type"], row["result_type"], row["failed_sessions"]) for row in rows(engine, "failures")]
-    assert found == [("sts", "certificate-expired", 1), ("tlsa", "unexplained", 3), ("tlsa", "dane-required", 2)]
+    failures = [(row["policy_type"], row["result_type"], row["failed_sessions"]) for row in rows(engine, "failures")]
+    assert failures == [("sts", "certificate-expired", 1), ("tlsa", "unexplained", 3), ("tlsa", "dane-required", 2)]
 
 
 def test_domains_say_the_verdict_of_the_day(engine: sa.Engine, settings: Settings) -> None:
@@ -409,9 +409,10 @@ def test_rows_are_ordered_by_code_points_on_both_engines(engine: sa.Engine, sett
             for day in ("2026-03-15", "2026-03-14")
         ],
     )
-    found = rows(engine, kind)
+    exported_rows = rows(engine, kind)
     keys = [
-        (row.get("day", row.get("range_start", "")), row["policy_domain"], row.get("reporter", "")) for row in found
+        (row.get("day", row.get("range_start", "")), row["policy_domain"], row.get("reporter", ""))
+        for row in exported_rows
     ]
     assert keys == sorted(keys)
     assert len(set(keys)) == len(keys) == (3 if kind == "domains" else 66)
@@ -468,10 +469,10 @@ def three_days(engine: sa.Engine, settings: Settings) -> sa.Engine:
 def test_filters(three_days: sa.Engine, asked: dict[str, Any], days: list[int]) -> None:
     chosen = Filters.read(**asked)
     for kind in ("summary", "failures", "reports"):
-        found = rows(three_days, kind, chosen)
+        exported_rows = rows(three_days, kind, chosen)
         domains = {"receiver.example"} if "domain" in asked else {"receiver.example", "mx.receiver.example"}
-        assert {row["policy_domain"] for row in found} == (domains if days else set())
-        assert sorted({int((row.get("day") or row["range_start"])[8:10]) for row in found}) == days
+        assert {row["policy_domain"] for row in exported_rows} == (domains if days else set())
+        assert sorted({int((row.get("day") or row["range_start"])[8:10]) for row in exported_rows}) == days
     last = {row["last_report_day"] for row in rows(three_days, "domains", chosen)}
     assert last == ({f"2026-03-{days[-1]}"} if days else set())
 
@@ -493,12 +494,13 @@ def test_nothing_beyond_the_allowed_domains(
 ) -> None:
     for kind in EXPORTS:
         for asked in ((), ("receiver.example", "mx.receiver.example")):
-            found = rows(three_days, kind, Filters(asked, question=Question(dt.date(2026, 11, 1), Scope(allowed))))
-            assert sorted({row["policy_domain"] for row in found}) == seen
+            question = Question(dt.date(2026, 11, 1), Scope(allowed))
+            exported_rows = rows(three_days, kind, Filters(asked, question=question))
+            assert sorted({row["policy_domain"] for row in exported_rows}) == seen
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("asked", "refusal"),
     [
         (
             {"since": dt.date(2026, 3, 14), "until": dt.date(2026, 3, 13)},
@@ -507,24 +509,24 @@ def test_nothing_beyond_the_allowed_domains(
         ({"domain": "a b"}, "'a b' is no policy domain"),
     ],
 )
-def test_filters_that_cannot_be_meant_are_refused(asked: dict[str, Any], said: str) -> None:
-    with pytest.raises(ExportRefused, match=said):
+def test_filters_that_cannot_be_meant_are_refused(asked: dict[str, Any], refusal: str) -> None:
+    with pytest.raises(ExportRefused, match=refusal):
         Filters.read(**asked)
 
 
 @pytest.mark.parametrize(
-    ("kind", "form", "said"),
+    ("kind", "form", "refusal"),
     [
         ("everything", "csv", "'everything'; choose one of summary, failures, domains, reports"),
         ("summary", "xlsx", "'xlsx'; choose one of csv, json, parquet"),
     ],
 )
 def test_unknown_words_are_refused_with_the_known_ones(
-    sqlite_engine: sa.Engine, tmp_path: Path, kind: str, form: str, said: str
+    sqlite_engine: sa.Engine, tmp_path: Path, kind: str, form: str, refusal: str
 ) -> None:
-    with pytest.raises(ExportRefused, match=said):
+    with pytest.raises(ExportRefused, match=refusal):
         export.write(sqlite_engine, kind, form, NOTHING, io.BytesIO())
-    with pytest.raises(ExportRefused, match=said):
+    with pytest.raises(ExportRefused, match=refusal):
         export.write_file(sqlite_engine, kind, form, NOTHING, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -727,12 +729,12 @@ def test_postgresql_hands_over_a_part_at_a_time(
 def many(engine: sa.Engine, database_url: str, settings: Settings) -> Iterator[sa.Engine]:
     """More reports of one day, and of one reporter, than are fetched together; a read-only engine on them."""
     names = [f"Sender {number % 3}" for number in range(240)]
-    some = [
+    reports = [
         report_json(entry(1, 2, detail(sessions=1)), organization_name=name, report_id=f"{number:03}", day=day)
         for number, name in enumerate(names)
         for day in ("2026-03-14", "2026-03-15")
     ]
-    store_reports(engine, [submission(report, settings) for report in some])
+    store_reports(engine, [submission(report, settings) for report in reports])
     reader = database.open_engine(database_url, read_only=True)
     yield reader
     reader.dispose()
@@ -741,9 +743,9 @@ def many(engine: sa.Engine, database_url: str, settings: Settings) -> Iterator[s
 def test_more_reports_than_are_fetched_together(many: sa.Engine) -> None:
     assert [tuple(row.values())[6:] for row in rows(many, "summary")] == [(80, 80, 160, 160)] * 6
     assert sum(row["successful_sessions"] for row in rows(many, "reports")) == 480
-    found = [(row["day"], row["reporter"], row["report_id"], row["result_type"]) for row in rows(many, "failures")]
-    assert len(found) == 960
-    assert found == sorted(found, key=lambda row: (*row[:3], row[3] != "unexplained"))
+    failures = [(row["day"], row["reporter"], row["report_id"], row["result_type"]) for row in rows(many, "failures")]
+    assert len(failures) == 960
+    assert failures == sorted(failures, key=lambda row: (*row[:3], row[3] != "unexplained"))
 
 
 def test_an_export_is_of_one_moment(many: sa.Engine, engine: sa.Engine) -> None:
@@ -905,7 +907,7 @@ def _undone(cell: str) -> str:
     return re.sub(rf"\A'(?={blanks}*(?:{signs}|[\t\r\n]))|(?<=[;\t\r\n])'(?={blanks}*{signs})", "", cell)
 
 
-def _shown(text: str) -> str:
+def _with_escapes(text: str) -> str:
     acting = "[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
     return re.sub(acting, lambda m: m[0].encode("unicode_escape").decode(), text)
 
@@ -920,7 +922,7 @@ NASTY = st.one_of(
 @given(NASTY)
 def test_any_guarded_cell_is_safe_and_can_be_undone(text: str) -> None:
     cell = export.csv_text(text)
-    assert _undone(cell) == _shown(text)
+    assert _undone(cell) == _with_escapes(text)
     for start in re.split("[;\t\r\n]", cell):
         assert re.match(_BEGINS + "*[=+\\-@＝＋－＠\ufe66\ufe62\ufe63\ufe6b]", start) is None or start[0] == "'"
     assert not cell.startswith(("\t", "\r", "\n"))
@@ -960,8 +962,8 @@ def test_any_text_comes_back(scratch: sa.Engine, settings: Settings, name: str, 
     (row,) = parquet_rows(exported(scratch, "failures", "parquet"))
     assert (row["reporter"], row["additional_information"]) == (name, information)
     (cells,) = csv_rows(exported(scratch, "failures"))
-    assert _undone(cells["reporter"]) == _shown(name)
-    assert _undone(cells["additional_information"]) == _shown(information)
+    assert _undone(cells["reporter"]) == _with_escapes(name)
+    assert _undone(cells["additional_information"]) == _with_escapes(information)
 
 
 def test_json_is_exact_and_does_nothing_in_a_terminal(sqlite_engine: sa.Engine, settings: Settings) -> None:
@@ -969,7 +971,7 @@ def test_json_is_exact_and_does_nothing_in_a_terminal(sqlite_engine: sa.Engine, 
     store_report(sqlite_engine, report_json(entry(0, 1, detail(additional_information=text))), settings)
     data = exported(sqlite_engine, "failures", "json").decode()
     assert json.loads(data)[0]["additional_information"] == text
-    assert _shown(data.replace("\n", "")) == data.replace("\n", "")
+    assert _with_escapes(data.replace("\n", "")) == data.replace("\n", "")
     assert "é 中" in data
 
 
@@ -1059,7 +1061,7 @@ def test_the_sums_of_the_whole_corpus(engine: sa.Engine) -> None:
                 _expected_sums(_policies(path) or [])
             )
     assert any(len(sums) > 1 for sums in of_reports.values())
-    most = [max(sums, key=lambda one: one[0] + one[1]) for sums in of_reports.values()]
+    most = [max(sums, key=lambda counts: counts[0] + counts[1]) for sums in of_reports.values()]
     assert _sums(engine) == tuple(map(sum, zip(*most, strict=True)))
 
 

@@ -25,8 +25,8 @@ def copy(
     hours: int = 0,
     domain: str = "receiver.example",
 ) -> Copy:
-    came = NOON + dt.timedelta(hours=hours)
-    return Copy((domain, name), signer or voice, signer, claim, figures, trust, sessions, refused, came)
+    received_at = NOON + dt.timedelta(hours=hours)
+    return Copy((domain, name), signer or voice, signer, claim, figures, trust, sessions, refused, received_at)
 
 
 def standings(*copies: Copy, trusted: tuple[str, ...] = EVIDENCE) -> dict[str, Standing]:
@@ -78,17 +78,17 @@ def test_what_contradicts_a_verified_mail(other: Copy, contradicted: bool, why: 
 
 def test_of_contradicting_copies_the_larger_refusal_accuses() -> None:
     more, refusing = copy("more", figures="a", sessions=20), copy("refusing", figures="b", sessions=10, refused=3)
-    found = standings(more, refusing)
-    assert (found["more"].counts, found["more"].accuses) == (True, False)
-    assert (found["refusing"].counts, found["refusing"].accuses) == (False, True)
-    found = standings(copy("more", figures="a", sessions=20, refused=3), refusing)
-    assert (found["more"].counts, found["more"].accuses) == (True, True)
+    folded = standings(more, refusing)
+    assert (folded["more"].counts, folded["more"].accuses) == (True, False)
+    assert (folded["refusing"].counts, folded["refusing"].accuses) == (False, True)
+    folded = standings(copy("more", figures="a", sessions=20, refused=3), refusing)
+    assert (folded["more"].counts, folded["more"].accuses) == (True, True)
 
 
 def test_a_copy_of_a_contradicted_report_is_only_a_copy() -> None:
-    found = standings(MAIL, copy("file", hours=1), copy("archive", figures="other", sessions=5))
-    assert [found[name].contradicted for name in ("mail", "file", "archive")] == [True, False, True]
-    assert (found["file"].original, found["file"].counts, found["file"].accuses) == (MAIL.key, False, False)
+    folded = standings(MAIL, copy("file", hours=1), copy("archive", figures="other", sessions=5))
+    assert [folded[name].contradicted for name in ("mail", "file", "archive")] == [True, False, True]
+    assert (folded["file"].original, folded["file"].counts, folded["file"].accuses) == (MAIL.key, False, False)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_sender_without_contact_is_the_signer_that_uses_its_name() -> None:
 def test_a_strangers_signature_under_a_copy_takes_nothing_over() -> None:
     file = copy("file")
     stranger = copy("forged", trust=VERIFIED, signer="stranger.example")
-    both = {one.key[1]: one for one in (file, stranger)}
+    both = {each.key[1]: each for each in (file, stranger)}
     known = fold(both.values(), EVIDENCE, {"sender.example"}.__contains__)
     assert {standing.voice for standing in known.values()} == {"sender.example"}
     # The policy that the stranger quotes beside equal figures is not the sender's word.
@@ -142,12 +142,14 @@ def test_a_strangers_signature_takes_no_name_over(figures: str) -> None:
     nameless = ("", "mail server")
     file = copy("file", voice="mail server", claim=nameless, refused=3)
     stranger = copy("forged", trust=VERIFIED, signer="stranger.example", claim=nameless, figures=figures, sessions=99)
-    found = {key[1]: one for key, one in fold([file, stranger], EVIDENCE, {"mail server"}.__contains__).items()}
-    assert found["file"].voice == "mail server"
-    assert not found["file"].contradicted
-    assert {one.voice for one in found.values() if one.counts} >= {"mail server"}
-    heard = fold([file, stranger], EVIDENCE, {"mail server", "stranger.example"}.__contains__)
-    assert heard[file.key].voice == "stranger.example"
+    folded = {
+        key[1]: standing for key, standing in fold([file, stranger], EVIDENCE, {"mail server"}.__contains__).items()
+    }
+    assert folded["file"].voice == "mail server"
+    assert not folded["file"].contradicted
+    assert {standing.voice for standing in folded.values() if standing.counts} >= {"mail server"}
+    both_known = fold([file, stranger], EVIDENCE, {"mail server", "stranger.example"}.__contains__)
+    assert both_known[file.key].voice == "stranger.example"
 
 
 def inferred(name: str, domain: str, source: str, **given: object) -> Inferred:

@@ -81,17 +81,17 @@ def refuse(monkeypatch: pytest.MonkeyPatch, call: str, name: str) -> None:
 def test_the_content_says_what_a_file_is(tmp_path: Path, name: str, data: bytes, kind: type) -> None:
     path = tmp_path / name
     path.write_bytes(data)
-    (found,) = read(path)
-    assert isinstance(found, kind)
-    assert not isinstance(found, Problem)
-    assert found.origin == str(path)
-    assert found.data == (MAIL if kind is Mail else data)
-    assert found.bytes_done == total_bytes([path]) == len(data)
+    (source,) = read(path)
+    assert isinstance(source, kind)
+    assert not isinstance(source, Problem)
+    assert source.origin == str(path)
+    assert source.data == (MAIL if kind is Mail else data)
+    assert source.bytes_done == total_bytes([path]) == len(data)
 
 
 def test_where_the_content_says_nothing_the_name_does(tmp_path: Path) -> None:
     (tmp_path / "odd.eml").write_bytes(b"no header at all")
-    assert [type(one) for one in read(tmp_path)] == [Mail]
+    assert [type(source) for source in read(tmp_path)] == [Mail]
 
 
 @pytest.mark.parametrize(
@@ -116,9 +116,9 @@ def test_where_the_content_says_nothing_the_name_does(tmp_path: Path) -> None:
 )
 def test_what_people_make_of_their_mail_is_read(tmp_path: Path, name: str, data: bytes, becomes: list[bytes]) -> None:
     (tmp_path / name).write_bytes(data)
-    found = read(tmp_path)
-    assert [one.data for one in found if not isinstance(one, Problem)] == becomes
-    assert not any(one.named for one in found if not isinstance(one, Problem))
+    sources = read(tmp_path)
+    assert [source.data for source in sources if not isinstance(source, Problem)] == becomes
+    assert not any(source.named for source in sources if not isinstance(source, Problem))
 
 
 def test_what_the_user_named_is_told_from_what_is_in_it(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_what_the_user_named_is_told_from_what_is_in_it(tmp_path: Path) -> None:
     }.items():
         (tmp_path / name).write_bytes(data)
     named = read(*sorted(tmp_path.iterdir()))
-    assert [one.named for one in named if not isinstance(one, Problem)] == [True, True, False, False]
+    assert [source.named for source in named if not isinstance(source, Problem)] == [True, True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -152,15 +152,15 @@ def test_what_the_user_named_is_told_from_what_is_in_it(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_opened_is_a_problem(tmp_path: Path, name: str, data: bytes, reason: str) -> None:
     (tmp_path / name).write_bytes(data)
-    assert [one.reason[: len(reason)] for one in read(tmp_path) if isinstance(one, Problem)] == [reason]
+    assert [source.reason[: len(reason)] for source in read(tmp_path) if isinstance(source, Problem)] == [reason]
 
 
 def test_a_report_keeps_its_file_name(tmp_path: Path) -> None:
     path = tmp_path / "sender.example!receiver.example!1!2.json.gz"
     path.write_bytes(packed(JSON))
-    (found,) = read(path)
-    assert isinstance(found, ReportFile)
-    assert found.file_name == path.name
+    (source,) = read(path)
+    assert isinstance(source, ReportFile)
+    assert source.file_name == path.name
 
 
 def test_an_archive_is_read_member_by_member(tmp_path: Path) -> None:
@@ -168,10 +168,17 @@ def test_an_archive_is_read_member_by_member(tmp_path: Path) -> None:
     (tmp_path / "all.zip").write_bytes(
         zipped(a__eml=MAIL, b__json=JSON, c__gz=packed(JSON), d__zip=inner, e__mbox=mbox(MAIL, MAIL))
     )
-    found = read(tmp_path / "all.zip")
-    assert [type(one).__name__ for one in found] == ["Mail", "ReportFile", "ReportFile", "ReportFile", "Mail", "Mail"]
-    assert found[3].origin.endswith("all.zip: d.zip: deep.json")
-    done = [one.bytes_done for one in found]
+    sources = read(tmp_path / "all.zip")
+    assert [type(source).__name__ for source in sources] == [
+        "Mail",
+        "ReportFile",
+        "ReportFile",
+        "ReportFile",
+        "Mail",
+        "Mail",
+    ]
+    assert sources[3].origin.endswith("all.zip: d.zip: deep.json")
+    done = [source.bytes_done for source in sources]
     assert done == sorted(done)
     assert done[-1] <= total_bytes([tmp_path])
 
@@ -186,10 +193,10 @@ def test_archive_members_are_read_like_files(tmp_path: Path) -> None:
             _x__json=JSON,
         ).replace(b"_x.json", b"._xjson")
     )
-    found = read(tmp_path / "all.zip")
-    assert [type(one).__name__ for one in found] == ["Mail", "Mail", "Mail", "ReportFile", "Problem"]
-    assert isinstance(found[3], ReportFile)
-    assert found[3].file_name == "c.json.gz"
+    sources = read(tmp_path / "all.zip")
+    assert [type(source).__name__ for source in sources] == ["Mail", "Mail", "Mail", "ReportFile", "Problem"]
+    assert isinstance(sources[3], ReportFile)
+    assert sources[3].file_name == "c.json.gz"
 
 
 def test_an_mbox_in_an_archive_may_be_larger_than_a_message(tmp_path: Path) -> None:
@@ -211,10 +218,10 @@ def test_files_under_a_password_do_not_hide_the_others(tmp_path: Path) -> None:
 def test_one_damaged_member_does_not_hide_the_others(tmp_path: Path) -> None:
     whole = zipped(a__eml=MAIL, b__eml=MAIL + b"more", c__eml=MAIL)
     (tmp_path / "all.zip").write_bytes(whole.replace(struct.pack("<L", zlib.crc32(MAIL + b"more")), b"\0\0\0\0"))
-    found = read(tmp_path / "all.zip")
-    assert [type(one).__name__ for one in found] == ["Mail", "Problem", "Mail"]
-    assert isinstance(found[1], Problem)
-    assert found[1].reason.startswith("is damaged compressed data: Bad CRC-32")
+    sources = read(tmp_path / "all.zip")
+    assert [type(source).__name__ for source in sources] == ["Mail", "Problem", "Mail"]
+    assert isinstance(sources[1], Problem)
+    assert sources[1].reason.startswith("is damaged compressed data: Bad CRC-32")
 
 
 def other_method() -> bytes:
@@ -246,9 +253,9 @@ def overlapping() -> bytes:
 )
 def test_archives_that_are_refused(tmp_path: Path, data: bytes, reason: str) -> None:
     (tmp_path / "all.zip").write_bytes(data)
-    (found,) = read(tmp_path / "all.zip")
-    assert isinstance(found, Problem)
-    assert reason in found.reason
+    (source,) = read(tmp_path / "all.zip")
+    assert isinstance(source, Problem)
+    assert reason in source.reason
 
 
 def test_names_are_shown_without_what_acts_on_a_terminal_or_fails_to_print(tmp_path: Path) -> None:
@@ -267,7 +274,7 @@ def test_folders_are_read_in_order_without_hidden_files_and_loops(tmp_path: Path
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(JSON)
     (tmp_path / "b" / "loop").symlink_to(tmp_path)
-    assert [Path(one.origin).name for one in read(tmp_path)] == ["1.json", "2.json"]
+    assert [Path(source.origin).name for source in read(tmp_path)] == ["1.json", "2.json"]
 
 
 def test_a_linked_folder_is_read_once(tmp_path: Path) -> None:
@@ -276,14 +283,14 @@ def test_a_linked_folder_is_read_once(tmp_path: Path) -> None:
     (tmp_path / "box").mkdir()
     for name in ("a", "b"):
         (tmp_path / "box" / name).symlink_to(tmp_path / "elsewhere")
-    assert [one.origin for one in read(tmp_path / "box")] == [str(tmp_path / "box" / "a" / "1.json")]
+    assert [source.origin for source in read(tmp_path / "box")] == [str(tmp_path / "box" / "a" / "1.json")]
 
 
 def test_a_folder_of_more_names_than_are_kept_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folders, "_NAMES_AT_ONCE", 3)
     for number in range(9):
         (tmp_path / f"{number}.json").write_bytes(JSON)
-    assert [Path(one.origin).name for one in read(tmp_path)] == [f"{number}.json" for number in range(9)]
+    assert [Path(source.origin).name for source in read(tmp_path)] == [f"{number}.json" for number in range(9)]
 
 
 def test_folders_may_lie_deeper_than_python_calls_nest(tmp_path: Path) -> None:
@@ -294,10 +301,10 @@ def test_folders_may_lie_deeper_than_python_calls_nest(tmp_path: Path) -> None:
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(nested + 100)
     try:
-        found = read(tmp_path)
+        sources = read(tmp_path)
     finally:
         sys.setrecursionlimit(before)
-    assert [type(one) for one in found] == [ReportFile]
+    assert [type(source) for source in sources] == [ReportFile]
 
 
 def test_what_a_mail_program_keeps_beside_a_maildir_is_left_out(tmp_path: Path) -> None:
@@ -314,7 +321,7 @@ def test_what_a_mail_program_keeps_beside_a_maildir_is_left_out(tmp_path: Path) 
         ".cache/2": MAIL,
     }.items():
         (tmp_path / name).write_bytes(data)
-    assert [one.origin.removeprefix(f"{tmp_path}/") for one in read(tmp_path)] == [
+    assert [source.origin.removeprefix(f"{tmp_path}/") for source in read(tmp_path)] == [
         "Sub/cur/1",
         "mail.eml",
         "report.json",
@@ -327,7 +334,7 @@ def test_what_lies_in_a_maildir_is_mail_whatever_it_looks_like(tmp_path: Path) -
     box = b"From x Sat Mar 14 00:00:00 2026\n" + MAIL
     (tmp_path / "cur" / "1").write_bytes(box)
     (tmp_path / "cur" / "2:2,S").write_bytes(packed(MAIL))  # Dovecot's zlib plugin
-    assert [one.data for one in read(tmp_path) if isinstance(one, Mail)] == [box, MAIL]
+    assert [source.data for source in read(tmp_path) if isinstance(source, Mail)] == [box, MAIL]
 
 
 def test_a_message_that_moves_from_new_to_cur_meanwhile_is_read_there(tmp_path: Path) -> None:
@@ -338,7 +345,7 @@ def test_a_message_that_moves_from_new_to_cur_meanwhile_is_read_there(tmp_path: 
     reading = messages([tmp_path], LIMIT)
     first = next(reading)
     (tmp_path / "new" / "2").rename(tmp_path / "cur" / "2:2,")
-    assert [Path(one.origin).name for one in (first, *reading)] == ["1", "2:2,"]
+    assert [Path(source.origin).name for source in (first, *reading)] == ["1", "2:2,"]
 
 
 def test_a_message_that_moves_just_before_it_is_opened_is_no_problem(
@@ -355,8 +362,8 @@ def test_a_message_that_moves_just_before_it_is_opened_is_no_problem(
         return real(path, flags)
 
     monkeypatch.setattr(os, "open", moving)
-    (found,) = read(tmp_path)
-    assert Path(found.origin).parent.name == "cur"
+    (source,) = read(tmp_path)
+    assert Path(source.origin).parent.name == "cur"
 
 
 def test_a_pipe_in_place_of_a_file_does_not_hold_the_reader_up(tmp_path: Path) -> None:
@@ -388,9 +395,9 @@ def test_a_maildir_is_read_and_stays_as_it_was(tmp_path: Path) -> None:
     sub = box.add_folder("Archive")
     sub.add(MAIL)
     before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*"))
-    found = read(tmp_path / "Maildir")
-    assert [type(one) for one in found] == [Mail] * 3
-    assert {"1.new", "2.cur:2,S"} < {Path(one.origin).name for one in found}
+    sources = read(tmp_path / "Maildir")
+    assert [type(source) for source in sources] == [Mail] * 3
+    assert {"1.new", "2.cur:2,S"} < {Path(source.origin).name for source in sources}
     assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*")) == before
 
 
@@ -399,10 +406,10 @@ def test_an_mbox_is_read_message_by_message(tmp_path: Path, make: Callable[[byte
     quoted = b"Subject: x\n\nFrom here on\n>From there\n"
     path = tmp_path / "archive.mbox"
     path.write_bytes(make(mbox(MAIL, quoted, b"Subject: y\n\nend")))
-    found = read(path)
-    assert [type(one) for one in found] == [Mail] * 3
-    assert [one.data for one in found if isinstance(one, Mail)][1] == quoted
-    assert found[2].origin == f"{path}, message 3"
+    sources = read(path)
+    assert [type(source) for source in sources] == [Mail] * 3
+    assert [source.data for source in sources if isinstance(source, Mail)][1] == quoted
+    assert sources[2].origin == f"{path}, message 3"
     assert os.listdir(tmp_path) == ["archive.mbox"]  # noqa: PTH208  (no lock file)
 
 
@@ -411,8 +418,8 @@ def test_the_standard_librarys_mbox_is_read(tmp_path: Path) -> None:
     for number in range(3):
         box.add(b"Subject: %d\n\nFrom x\n\nbody\n" % number)
     box.close()
-    found = read(tmp_path / "box")
-    assert [one.data.partition(b"\n")[0] for one in found if isinstance(one, Mail)] == [
+    sources = read(tmp_path / "box")
+    assert [source.data.partition(b"\n")[0] for source in sources if isinstance(source, Mail)] == [
         b"Subject: 0",
         b"Subject: 1",
         b"Subject: 2",
@@ -436,13 +443,13 @@ def test_the_standard_librarys_mbox_is_read(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_where_messages_begin(tmp_path: Path, text: bytes, bodies: list[bytes], why: str) -> None:
     (tmp_path / "box").write_bytes(text)
-    found = [one.data for one in read(tmp_path / "box") if isinstance(one, Mail)]
-    assert [data.replace(b"\r\n", b"\n").partition(b"\n\n")[2].rstrip(b"\n") for data in found] == bodies, why
+    mails = [source.data for source in read(tmp_path / "box") if isinstance(source, Mail)]
+    assert [data.replace(b"\r\n", b"\n").partition(b"\n\n")[2].rstrip(b"\n") for data in mails] == bodies, why
 
 
 def test_the_name_says_mbox_when_its_first_line_is_lost(tmp_path: Path) -> None:
     (tmp_path / "cut.mbox").write_bytes(mbox(MAIL, MAIL).partition(b"\n")[2])
-    assert [one.data for one in read(tmp_path / "cut.mbox") if isinstance(one, Mail)] == [MAIL, MAIL]
+    assert [source.data for source in read(tmp_path / "cut.mbox") if isinstance(source, Mail)] == [MAIL, MAIL]
 
 
 lines = st.sampled_from([b"Subject: x", b"", b"From a", b">From b", b"text", b">>From c"])
@@ -454,7 +461,7 @@ def test_an_mbox_gives_back_what_was_put_in(tmp_path: Path, bodies: list[list[by
     mails = [b"Subject: first\n\n" + b"\n".join(body) + b"\n" for body in bodies]
     path = tmp_path / "box"
     path.write_bytes(mbox(*mails))
-    assert [one.data for one in read(path) if isinstance(one, Mail)] == mails
+    assert [source.data for source in read(path) if isinstance(source, Mail)] == mails
 
 
 def test_one_too_large_is_a_problem_and_reading_goes_on(tmp_path: Path) -> None:
@@ -462,10 +469,10 @@ def test_one_too_large_is_a_problem_and_reading_goes_on(tmp_path: Path) -> None:
     (tmp_path / "1.mbox").write_bytes(mbox(MAIL, large, MAIL))
     (tmp_path / "2.eml").write_bytes(large)
     (tmp_path / "3.zip").write_bytes(zipped(a__eml=large, b__eml=MAIL))
-    found = read(tmp_path)
-    assert [type(one).__name__ for one in found] == ["Mail", "TooLarge", "Mail", "TooLarge", "TooLarge", "Mail"]
-    assert all(large.startswith(one.beginning) for one in found if isinstance(one, TooLarge))
-    assert {one.reason for one in found if isinstance(one, Problem)} == {f"is larger than {LIMIT} bytes"}
+    sources = read(tmp_path)
+    assert [type(source).__name__ for source in sources] == ["Mail", "TooLarge", "Mail", "TooLarge", "TooLarge", "Mail"]
+    assert all(large.startswith(source.beginning) for source in sources if isinstance(source, TooLarge))
+    assert {source.reason for source in sources if isinstance(source, Problem)} == {f"is larger than {LIMIT} bytes"}
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -476,8 +483,8 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "nowhere.json").symlink_to(tmp_path / "gone")
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
     refuse(monkeypatch, "open", "secret.json")
-    found = read(tmp_path, tmp_path / "missing.json")
-    problems = {Path(one.origin).name: one.reason for one in found if isinstance(one, Problem)}
+    sources = read(tmp_path, tmp_path / "missing.json")
+    problems = {Path(source.origin).name: source.reason for source in sources if isinstance(source, Problem)}
     assert problems == {
         "pipe": "is no regular file",
         "secret.json": "cannot be read: Permission denied",
@@ -486,7 +493,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
         "circle": "cannot be read: Too many levels of symbolic links",
         "empty.json": "is empty",
     }
-    assert [Path(one.origin).name for one in found if not isinstance(one, Problem)] == ["good.json"]
+    assert [Path(source.origin).name for source in sources if not isinstance(source, Problem)] == ["good.json"]
 
 
 def test_a_folder_that_cannot_be_listed_is_named_and_reading_goes_on(
@@ -496,13 +503,13 @@ def test_a_folder_that_cannot_be_listed_is_named_and_reading_goes_on(
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_bytes(JSON)
     refuse(monkeypatch, "scandir", "2")
-    found = read(tmp_path)
-    assert [(Path(one.origin).name, isinstance(one, Problem)) for one in found] == [
+    sources = read(tmp_path)
+    assert [(Path(source.origin).name, isinstance(source, Problem)) for source in sources] == [
         ("a.json", False),
         ("2", True),
         ("c.json", False),
     ]
-    assert total_bytes([tmp_path]) == found[-1].bytes_done == 2 * len(JSON)
+    assert total_bytes([tmp_path]) == sources[-1].bytes_done == 2 * len(JSON)
 
 
 @pytest.mark.parametrize("size", [LIMIT, LIMIT + 1])
@@ -514,24 +521,24 @@ def test_the_limit_is_that_of_the_message_itself(tmp_path: Path, size: int, end:
     (tmp_path / "mail.eml").write_bytes(mail)
     first, last, alone = read(tmp_path)
     assert isinstance(last, Mail)
-    for one in (first, alone):
-        assert one.data == mail if isinstance(one, Mail) else size > LIMIT
+    for source in (first, alone):
+        assert source.data == mail if isinstance(source, Mail) else size > LIMIT
 
 
 def test_damage_within_a_compressed_mbox_keeps_what_came_before(tmp_path: Path) -> None:
     whole = gzip.compress(mbox(*[MAIL] * 500), mtime=0)
     (tmp_path / "box.gz").write_bytes(whole[: len(whole) // 2])
-    found = read(tmp_path / "box.gz")
-    assert isinstance(found[0], Mail)
-    assert isinstance(found[-1], Problem)
-    assert "compressed data" in found[-1].reason
+    sources = read(tmp_path / "box.gz")
+    assert isinstance(sources[0], Mail)
+    assert isinstance(sources[-1], Problem)
+    assert "compressed data" in sources[-1].reason
 
 
 def test_broken_archives_are_problems(tmp_path: Path) -> None:
     (tmp_path / "broken.zip").write_bytes(zipped(a=MAIL)[:-20])
-    (found,) = read(tmp_path / "broken.zip")
-    assert isinstance(found, Problem)
-    assert "zip archive that cannot be read" in found.reason
+    (source,) = read(tmp_path / "broken.zip")
+    assert isinstance(source, Problem)
+    assert "zip archive that cannot be read" in source.reason
 
 
 @pytest.mark.parametrize(
@@ -602,9 +609,9 @@ def test_any_words_of_a_date_are_a_moment_or_none(words: list[str], field: bytes
 def test_any_file_is_read_or_named(tmp_path: Path, data: bytes, name: str, start: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(start + data)
-    for one in messages([path], 200):
-        assert one.bytes_done <= len(start + data)
-        assert one.reason if isinstance(one, Problem) else len(one.data) <= 200
+    for source in messages([path], 200):
+        assert source.bytes_done <= len(start + data)
+        assert source.reason if isinstance(source, Problem) else len(source.data) <= 200
     path.unlink()
 
 
@@ -619,9 +626,9 @@ def test_memory_is_one_message(tmp_path: Path) -> None:
 def test_an_archive_whose_file_has_no_name_is_read(tmp_path: Path) -> None:
     """Python 3.11's ZipInfo.is_dir raises IndexError on it (found by fuzzing). A name ends at its first NUL."""
     (tmp_path / "a.zip").write_bytes(zipped(Q=b"{}").replace(b"Q", b"\0"))
-    (found,) = messages([tmp_path / "a.zip"], 1_000)
-    assert isinstance(found, ReportFile)
-    assert found.data == b"{}"
+    (source,) = messages([tmp_path / "a.zip"], 1_000)
+    assert isinstance(source, ReportFile)
+    assert source.data == b"{}"
 
 
 def test_an_archive_that_points_behind_its_end_is_no_progress(tmp_path: Path) -> None:
@@ -629,6 +636,6 @@ def test_an_archive_that_points_behind_its_end_is_no_progress(tmp_path: Path) ->
     archive = zipped(a=b"{}")
     entry = archive.index(b"PK\x01\x02")
     (tmp_path / "a.zip").write_bytes(archive[: entry + 42] + struct.pack("<L", 10**6) + archive[entry + 46 :])
-    (found,) = messages([tmp_path / "a.zip"], 1_000)
-    assert isinstance(found, Problem)
-    assert found.bytes_done <= len(archive)
+    (source,) = messages([tmp_path / "a.zip"], 1_000)
+    assert isinstance(source, Problem)
+    assert source.bytes_done <= len(archive)

@@ -22,7 +22,7 @@ from dashboard.export import EXPORTS, Filters
 from dashboard.export_formats import Type
 from ingest import database, plaintext
 from tests.payload_mail import PEER, Delivered, deliver
-from tests.payload_pages import hidden_in, kept
+from tests.payload_pages import as_stored, hidden_in
 from tests.payloads import PAYLOADS, many
 
 pytestmark = pytest.mark.timeout(180)
@@ -66,7 +66,7 @@ def rows_of(csv_file: bytes) -> list[list[str]]:
 
 def test_json_and_parquet_hold_every_text_unchanged(exported: dict[tuple[str, str], bytes]) -> None:
     objects = json.loads(exported["failures", "json"])
-    sent = {kept(payload.text) for payload in [*PAYLOADS, *many()]}
+    sent = {as_stored(payload.text) for payload in [*PAYLOADS, *many()]}
     assert {row["additional_information"] for row in objects} - {""} == sent
     assert {row["receiving_mx_helo"] for row in objects} - {""} == sent
     for kind in EXPORTS:
@@ -91,11 +91,11 @@ def guarded(text: str) -> str:
     """docs/exports.md, in other words than the program's."""
     if len(text) > 16_000:
         text = text[:15_999] + "\u2026"
-    shown = "".join(_escaped(character) for character in text)
+    escaped = "".join(_escaped(character) for character in text)
     cell = ""
-    for position, character in enumerate(shown):
-        begins = position == 0 or shown[position - 1] in _SEPARATORS
-        if begins and (looks_like_formula(shown[position:]) or (position == 0 and _begins_with_separator(shown))):
+    for position, character in enumerate(escaped):
+        begins = position == 0 or escaped[position - 1] in _SEPARATORS
+        if begins and (looks_like_formula(escaped[position:]) or (position == 0 and _begins_with_separator(escaped))):
             cell += "'"
         cell += character
     return cell
@@ -147,11 +147,11 @@ def test_no_cell_begins_a_formula_whatever_separates_cells(exported: dict[tuple[
 
 
 def test_a_terminal_shows_quarantine_without_being_commanded(delivered: Delivered) -> None:
-    shown = on_terminal(delivered, "quarantine", "list")
-    assert harmless(shown)
-    assert shown.count("explanation: ") > len(PAYLOADS)
-    assert "\\x1b[31mred\\x1b[0m" in shown
-    assert "\\u202egnp.exe" in shown
+    printed = on_terminal(delivered, "quarantine", "list")
+    assert harmless(printed)
+    assert printed.count("explanation: ") > len(PAYLOADS)
+    assert "\\x1b[31mred\\x1b[0m" in printed
+    assert "\\u202egnp.exe" in printed
 
 
 def test_a_terminal_shows_what_load_could_not_read(delivered: Delivered, tmp_path: Path) -> None:
@@ -163,24 +163,24 @@ def test_a_terminal_shows_what_load_could_not_read(delivered: Delivered, tmp_pat
             file.write(b"PK\x03\x04" + b"damaged")
         if number % 20 == 0:
             with zipfile.ZipFile(tmp_path / f"{number}.zip", "w") as archive:
-                archive.writestr(zipfile.ZipInfo(kept(payload.text)[:100] + ".eml.gz"), b"\x1f\x8b" + b"damaged")
-    shown = on_terminal(delivered, "load", str(tmp_path), expect=1)
-    assert harmless(shown)
-    assert shown.count("not read: ") > 300  # names that begin with a dot are passed over
+                archive.writestr(zipfile.ZipInfo(as_stored(payload.text)[:100] + ".eml.gz"), b"\x1f\x8b" + b"damaged")
+    printed = on_terminal(delivered, "load", str(tmp_path), expect=1)
+    assert harmless(printed)
+    assert printed.count("not read: ") > 300  # names that begin with a dot are passed over
 
 
 @pytest.mark.parametrize("arguments", [("quarantine", "discard"), ("export",), ("export", "reports", "--domain")])
 def test_a_terminal_shows_refusals_without_being_commanded(delivered: Delivered, arguments: tuple[str, ...]) -> None:
-    said = " ".join(kept(payload.text) for payload in PAYLOADS if payload.name.startswith(("control", "hidden")))
-    shown = on_terminal(delivered, *arguments, said.replace("\0", ""), expect=2)
+    typed = " ".join(as_stored(payload.text) for payload in PAYLOADS if payload.name.startswith(("control", "hidden")))
+    printed = on_terminal(delivered, *arguments, typed.replace("\0", ""), expect=2)
     # The text is the operator's own: it may show nothing, but it must not act.
-    assert {c for c in shown.replace("\r\n", "") if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp")} == set()
+    assert {c for c in printed.replace("\r\n", "") if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp")} == set()
 
 
 @pytest.mark.parametrize("form", ["csv", "json"])
 def test_an_export_to_a_terminal_commands_nothing(delivered: Delivered, form: str) -> None:
-    shown = on_terminal(delivered, "export", "failures", "--format", form)
-    acting = {c for c in shown if c not in "\t\r\n" and _escaped(c) != c}
+    printed = on_terminal(delivered, "export", "failures", "--format", form)
+    acting = {c for c in printed if c not in "\t\r\n" and _escaped(c) != c}
     assert acting == set()
 
 
@@ -205,10 +205,10 @@ def on_terminal(delivered: Delivered, *arguments: str, expect: int = 0) -> str:
     return written.decode()
 
 
-def harmless(shown: str) -> bool:
+def harmless(printed: str) -> bool:
     """Whether a terminal only shows it: no control, format or invisible character but line ends."""
-    assert hidden_in(shown.replace("\r\n", "\n")) == []
-    assert "\t" not in shown
+    assert hidden_in(printed.replace("\r\n", "\n")) == []
+    assert "\t" not in printed
     return True
 
 
@@ -228,7 +228,7 @@ def test_the_http_door_repeats_nothing_that_it_was_told(delivered: Delivered) ->
 
 
 def test_a_fault_is_one_line_of_the_log_whatever_it_quotes() -> None:
-    texts = [kept(payload.text) for payload in PAYLOADS]
+    texts = [as_stored(payload.text) for payload in PAYLOADS]
     code = (
         "import json, logging, sys\n"
         "from ingest import plaintext\n"
@@ -239,20 +239,20 @@ def test_a_fault_is_one_line_of_the_log_whatever_it_quotes() -> None:
         "    except ValueError:\n"
         "        logging.getLogger('ingest.worker').exception('failed on %s', text)\n"
     )
-    said = subprocess.run(
+    ran = subprocess.run(
         [sys.executable, "-c", code], input=json.dumps(texts).encode(), capture_output=True, check=True
     )
-    lines = said.stderr.decode().split("\n")
+    lines = ran.stderr.decode().split("\n")
     assert len(lines) == len(texts) + 1
     assert [line for line in lines[:-1] if not _EVENT.match(line)] == []
-    assert hidden_in(said.stderr.decode()) == []
+    assert hidden_in(ran.stderr.decode()) == []
 
 
 @pytest.mark.parametrize("payload", PAYLOADS, ids=lambda payload: payload.name)
 def test_one_line_hides_nothing_and_does_nothing(payload: object) -> None:
-    shown = plaintext.one_line(payload.text, 5_000)  # type: ignore[attr-defined]
-    assert hidden_in(shown) == []
-    assert "\n" not in shown
+    line = plaintext.one_line(payload.text, 5_000)  # type: ignore[attr-defined]
+    assert hidden_in(line) == []
+    assert "\n" not in line
 
 
 def test_a_log_keeps_ordinary_text_as_it_is() -> None:

@@ -110,16 +110,16 @@ def test_the_record_for_reports() -> None:
 
 def test_the_findings_as_json() -> None:
     ran = policy("lint", "-", "--json", given=GOOD.replace(b"604800", b"7d"))
-    said = json.loads(ran.stdout)
+    printed = json.loads(ran.stdout)
     assert ran.exit_code == 1
-    assert (said["usable"], said["mode"], said["mx"], said["max_age"]) == (
+    assert (printed["usable"], printed["mode"], printed["mx"], printed["max_age"]) == (
         False,
         "testing",
         ["mx1.receiver.example"],
         None,
     )
-    assert (said["errors"], said["warnings"], said["notes"]) == (1, 0, 0)
-    (finding,) = said["findings"]
+    assert (printed["errors"], printed["warnings"], printed["notes"]) == (1, 0, 0)
+    (finding,) = printed["findings"]
     assert (finding["place"], finding["line"], finding["severity"], finding["code"]) == ("file", 4, "error", "max-age")
     assert finding["repair"] == "write max_age: 604800"
 
@@ -202,14 +202,14 @@ def test_the_guide_shows_what_the_commands_print(tmp_path: Path) -> None:
     blocks = re.findall(r"^```\n(.*?)^```$", (ROOT / "docs/policies.md").read_text(), re.MULTILINE | re.DOTALL)
     (tmp_path / "wrong.txt").write_text(next(block for block in blocks if "mode: enforced\n" in block))
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    shown = 0
+    compared = 0
     for command, output in zip(blocks, [*blocks[1:], ""], strict=True):
         if not re.fullmatch(r"starttally policy .*\n", command):
             continue
         ran = subprocess.run(command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert ran.stderr == ""
         if ran.stdout:
-            said, expected = (re.sub(r"id=20\d{12}", "id=NOW", text) for text in (ran.stdout, output))
-            assert said == expected
-            shown += 1
-    assert shown == 4
+            printed, expected = (re.sub(r"id=20\d{12}", "id=NOW", text) for text in (ran.stdout, output))
+            assert printed == expected
+            compared += 1
+    assert compared == 4

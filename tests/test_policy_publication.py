@@ -128,15 +128,15 @@ host = st.builds(
 def test_what_is_planned_has_no_errors(domain: str, mode: str, mx: list[str], max_age: int | None, ident: str) -> None:
     planned = plan(domain, mode, mx, max_age, ident, RUA)
     hosts = [name.replace("*.", "mx.") for name in mx]
-    said = lint(planned.policy_text.encode(), hosts)
-    assert [fault for fault in said.faults if fault.severity == ERROR] == []
-    assert {fault.code for fault in said.faults} <= {
+    linted = lint(planned.policy_text.encode(), hosts)
+    assert [fault for fault in linted.faults if fault.severity == ERROR] == []
+    assert {fault.code for fault in linted.faults} <= {
         *("max-age-short", "max-age-long", "max-age-testing", "max-age-weeks", "max-age-none", "mx-broad"),
     }
-    assert max_age is not None or not any(fault.code.startswith("max-age") for fault in said.faults)
+    assert max_age is not None or not any(fault.code.startswith("max-age") for fault in linted.faults)
     assert record.choose([planned.mta_sts_record.value]) == record.Record(id=ident)
     assert planned.tlsrpt_record is not None
     assert tlsrpt_record.choose([planned.tlsrpt_record.value]).faults == ()
-    before = msgspec.structs.replace(said, mode="testing", max_age=604801)
-    step = change_faults(before, said, ident + "0", ident, "1")
+    before = msgspec.structs.replace(linted, mode="testing", max_age=604801)
+    step = change_faults(before, linted, ident + "0", ident, "1")
     assert {fault.code for fault in step} <= ({"max-age-switch"} if max_age else set())

@@ -338,7 +338,7 @@ def test_what_is_no_tar_is_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "becomes"),
+    ("source", "becomes"),
     [
         (mailbox.Mail(LETTERS["photo"], "o", NOW, 0), "Ignored mail without"),
         (mailbox.Mail(LETTERS["photo"], "o", NOW, 0, named=True), "Ignored mail without"),
@@ -364,8 +364,8 @@ def test_what_is_no_tar_is_none() -> None:
         (mailbox.TooLarge("o", "is too large", 0, beginning=PHOTO, file_name="p.jpg", named=True), "Unread is too"),
     ],
 )  # fmt: skip
-def test_what_becomes_of_what_load_comes_across(found: mailbox.Found, becomes: str) -> None:
+def test_what_becomes_of_what_load_comes_across(source: mailbox.Found, becomes: str) -> None:
     chosen = settings.load()
-    outcome = outcomes.of_problem(found) if isinstance(found, mailbox.Problem) else outcomes.of_source(found, chosen)
+    outcome = outcomes.of_problem(source) if isinstance(source, mailbox.Problem) else outcomes.of_source(source, chosen)
     words = getattr(outcome, "singular", "") or getattr(outcome, "reason", "")
     assert f"{type(outcome).__name__} {words}".startswith(becomes)

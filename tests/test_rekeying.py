@@ -23,7 +23,7 @@ STRANGER = Authentication(VERIFIED, "", "stranger.example", "s1", "v=DKIM1; p=xy
 ID = "2026-03-14T00:00:00Z_idx1_nopolicy.example"
 NAMELESS = report(entry(5, policy_type="no-policy-found", policy_domain=..., policy_string=...), report_id=ID)
 USUAL = report(entry(41, 6, detail(sessions=4), detail("starttls-not-supported", 2)), entry(3, 1, policy_type="tlsa"))
-REWRITTEN = report(*[one | {"x": ""} for one in USUAL["policies"]])
+REWRITTEN = report(*[member | {"x": ""} for member in USUAL["policies"]])
 CORRECTED = report(entry(50, 6, detail(sessions=6)))
 SEVERAL = report(entry(1), entry(2, 1, policy_domain="b.example"), entry(9, policy_domain=...), report_id="several")
 
@@ -79,8 +79,8 @@ def in_first_version(engine: sa.Engine, submissions: list[Submission]) -> None:
     with engine.begin() as connection:
         metadata.reflect(connection)
         ranks: dict[tuple[str, str], Any] = {}
-        for one in submissions:
-            for table, row in _old_rows(one):
+        for submitted in submissions:
+            for table, row in _old_rows(submitted):
                 target = metadata.tables[table.name]
                 # As read from the reflected table of SQLite, an instant has no zone.
                 row = {name: value for name, value in row.items() if name in target.c}
@@ -106,8 +106,8 @@ def _bound(row: Row, table: sa.Table) -> Row:
     return {name: sa.literal(value, table.c[name].type) for name, value in row.items()}
 
 
-def _old_rows(one: Submission) -> Iterator[tuple[sa.Table, Row]]:
-    for (read, document), members in zip(one.decoded.reports, rows_of(one, NOW), strict=True):
+def _old_rows(submitted: Submission) -> Iterator[tuple[sa.Table, Row]]:
+    for (read, document), members in zip(submitted.decoded.reports, rows_of(submitted, NOW), strict=True):
         old_key = hashlib.blake2b(
             msgspec.json.encode(document.value, order="deterministic"), digest_size=16
         ).hexdigest()
@@ -180,13 +180,15 @@ def old(database_url: str) -> Iterator[sa.Engine]:
 def content(engine: sa.Engine) -> dict[str, list[Row]]:
     """Everything but what two copies of a report may differ in, and the wording of defects."""
     free = {"defects", "extra", "document", "size", "domain_source"}
-    found = {}
+    by_table = {}
     with engine.connect() as connection:
         for table in models.metadata.sorted_tables:
             if table.name not in ("policy_text", "undetermined"):
                 rows = connection.execute(sa.select(table).order_by(*table.primary_key.columns)).mappings()
-                found[table.name] = [{name: value for name, value in row.items() if name not in free} for row in rows]
-    return found
+                by_table[table.name] = [
+                    {name: value for name, value in row.items() if name not in free} for row in rows
+                ]
+    return by_table
 
 
 def test_after_the_upgrade_all_is_as_if_stored_today(database_url: str, old: sa.Engine, today: sa.Engine) -> None:

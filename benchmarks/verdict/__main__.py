@@ -91,21 +91,21 @@ def _options() -> argparse.Namespace:
 
 def _outcomes(options: argparse.Namespace) -> Iterator[Outcome]:
     """Those kept from an earlier run, then the others."""
-    kept: list[Outcome] = []
+    earlier: list[Outcome] = []
     if options.results and options.results.exists():
-        kept = [msgspec.json.decode(line, type=Outcome) for line in options.results.read_bytes().splitlines()]
+        earlier = [msgspec.json.decode(line, type=Outcome) for line in options.results.read_bytes().splitlines()]
     numbers = range(options.first, options.first + options.worlds)
     wanted = [(seed, number) for seed in map(int, options.seeds.split(",")) for number in numbers]
-    known = {(outcome.seed, outcome.number): outcome for outcome in kept if outcome.step == options.step}
+    known = {(outcome.seed, outcome.number): outcome for outcome in earlier if outcome.step == options.step}
     yield from (known[key] for key in wanted if key in known)
     missing = [key for key in wanted if key not in known]
     began, finished = time.monotonic(), 0
-    for some in run.outcomes(missing, options.step, options.jobs):
-        yield from some
-        finished += len(some)
+    for batch in run.outcomes(missing, options.step, options.jobs):
+        yield from batch
+        finished += len(batch)
         if options.results:
             with options.results.open("ab") as file:
-                file.writelines(msgspec.json.encode(outcome) + b"\n" for outcome in some)
+                file.writelines(msgspec.json.encode(outcome) + b"\n" for outcome in batch)
         print(f"{finished} of {len(missing)} worlds, {time.monotonic() - began:.0f} s", file=sys.stderr)
 
 

@@ -138,18 +138,18 @@ class Stored:
 
     def _history(self, keys: Collection[str], speakers: voices.Speakers, begin: dt.date) -> dict[str, Any]:
         """Sightings and reported days, in the pipeline's order."""
-        came: dict[tuple[dt.date, str, str | None], tuple[dt.datetime, Policy | None]] = {}
+        arrivals: dict[tuple[dt.date, str, str | None], tuple[dt.datetime, Policy | None]] = {}
         reported: dict[str, set[dt.date]] = collections.defaultdict(set)
         for quote in self._quotes:
             if quote.row.key not in keys or quote.row.failure_day < begin:
                 continue
             reported[speakers.resolve(quote.row.voice)].add(quote.row.day)
             key = (quote.row.day, quote.row.voice, quote.digest)
-            known = came.get(key)
-            came[key] = (min(known[0], quote.row.first) if known else quote.row.first, quote.policy)
+            known = arrivals.get(key)
+            arrivals[key] = (min(known[0], quote.row.first) if known else quote.row.first, quote.policy)
         sightings = tuple(
             Sighting(day, speakers.resolve(voice), policy, arrived.date())
-            for (day, voice, _), (arrived, policy) in came.items()
+            for (day, voice, _), (arrived, policy) in arrivals.items()
             if policy and day >= begin
         )
         return {
@@ -176,36 +176,36 @@ class Stored:
 
 def read(engine: sa.Engine, domains: Sequence[str], last: dt.date) -> dict[str, Stored]:
     """What is stored about each domain, for days up to ``last``."""
-    about = queries._About(Question(last + _LATER), domains)
+    selection = queries._Selection(Question(last + _LATER), domains)
     start = last - _LATER
     with engine.connect() as connection:
-        policies = queries._policies(connection, about)
-        failures = queries._failures(connection, about, start)
+        policies = queries._policies(connection, selection)
+        failures = queries._failures(connection, selection, start)
         speakers: Any = collections.defaultdict(voices.Speakers)
-        entries = queries._entries(connection, about, start, policies, failures, speakers, {})
-        rows = _rows(connection, about)
-        quotes = _quotes(connection, about, policies, rows)
+        entries = queries._entries(connection, selection, start, policies, failures, speakers, {})
+        rows = _rows(connection, selection)
+        quotes = _quotes(connection, selection, policies, rows)
     stored = {}
     for domain in domains:
-        own = [row for (name, _), row in rows.items() if name == domain]
-        stored[domain] = Stored(domain, own, entries.get(domain, ()), quotes[domain])
+        of_domain = [row for (name, _), row in rows.items() if name == domain]
+        stored[domain] = Stored(domain, of_domain, entries.get(domain, ()), quotes[domain])
     return stored
 
 
-def _rows(connection: sa.Connection, about: Any) -> dict[tuple[str, str], _Row]:
+def _rows(connection: sa.Connection, selection: Any) -> dict[tuple[str, str], _Row]:
     way = delivery.c
     mine = (way.policy_domain == report.c.policy_domain) & (way.report_key == report.c.report_key)
     arrived = (
         sa.select(report.c.policy_domain, report.c.report_key, sa.func.min(way.received_at).label("came"))
         .add_columns(sa.func.max(sa.case((way.door == trace.LOAD, 1), else_=0)).label("loaded"))
         .select_from(report.join(delivery, mine))
-        .where(*about.since(), way.trust.in_(EVIDENCE))
+        .where(*selection.since(), way.trust.in_(EVIDENCE))
         .group_by(report.c.policy_domain, report.c.report_key)
     )
     arrivals = {(row.policy_domain, row.report_key): row for row in connection.execute(arrived)}
     rows = {}
     names = dict.fromkeys((*counting.COLUMNS, "organization", "voice", "signer", "contact_info"))
-    query = sa.select(*(report.c[name] for name in names)).where(*about.since())
+    query = sa.select(*(report.c[name] for name in names)).where(*selection.since())
     for row in connection.execute(query).mappings():
         key = row["policy_domain"], row["report_key"]
         if key not in arrivals:  # trusted once, by what is no delivery any more
@@ -225,15 +225,15 @@ def _rows(connection: sa.Connection, about: Any) -> dict[tuple[str, str], _Row]:
 
 
 def _quotes(
-    connection: sa.Connection, about: Any, policies: Mapping[Any, Policy], rows: Mapping[tuple[str, str], _Row]
+    connection: sa.Connection, selection: Any, policies: Mapping[Any, Policy], rows: Mapping[tuple[str, str], _Row]
 ) -> dict[str, list[_Quote]]:
-    entry, own = policy_entry.c, report.c
-    same = (entry.policy_domain == own.policy_domain) & (entry.report_key == own.report_key)
+    entry, reported = policy_entry.c, report.c
+    same = (entry.policy_domain == reported.policy_domain) & (entry.report_key == reported.report_key)
     digest = sa.case((entry.policy_type == STS, entry.policy_digest)).label("digest")
     query = (
-        sa.select(own.policy_domain, own.report_key, digest)
+        sa.select(reported.policy_domain, reported.report_key, digest)
         .select_from(report.outerjoin(policy_entry, same))
-        .where(*about.since())
+        .where(*selection.since())
         .distinct()
     )
     quotes: dict[str, list[_Quote]] = collections.defaultdict(list)

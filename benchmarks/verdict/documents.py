@@ -17,7 +17,7 @@ class Written(msgspec.Struct, frozen=True):
     """
 
     document: bytes
-    came: dt.datetime
+    received_at: dt.datetime
     signer: str
     door: str = "smtp"
     wrong: bool = False
@@ -37,7 +37,7 @@ def document(domain: str, sender: Sender, first: int, last: int, entries: list[A
 def written_by(
     domain: str, organization: str, signer: str, start: dt.datetime, end: dt.datetime, entries: list[Any]
 ) -> bytes:
-    """A report by whoever."""
+    """A report by any organisation and signer."""
     return msgspec.json.encode(
         {
             "organization-name": organization,
@@ -56,8 +56,8 @@ def rewritten(text: bytes) -> bytes:
     """The same report as a tool writes it anew: members in another order, empty ones added."""
     report = msgspec.json.decode(text)
     report["policies"] = [
-        dict(reversed((one | {"failure-details": one.get("failure-details", [])}).items()))
-        for one in report["policies"]
+        dict(reversed((member | {"failure-details": member.get("failure-details", [])}).items()))
+        for member in report["policies"]
     ]
     return msgspec.json.format(msgspec.json.encode(dict(reversed((report | {"comment": ""}).items()))), indent=1)
 

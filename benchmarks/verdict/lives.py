@@ -204,10 +204,10 @@ def _vanish(plain: World, rng: np.random.Generator) -> dict[str, object]:
 def _mx_change(plain: World, rng: np.random.Generator) -> dict[str, object]:
     """A new host takes over from the first one; policy and MX change on the same day. Caches hold the old policy for days."""
     day = int(rng.integers(25, 70))
-    old, *rest = plain.hosts
+    old, *others = plain.hosts
     new = Host("mx9.receiver.example", old.weight, day, DAYS)
-    hosts = (Host(old.name, old.weight, 0, day), *rest, new)
-    policy = Policy(day, "testing", tuple(host.name for host in (*rest, new)))
+    hosts = (Host(old.name, old.weight, 0, day), *others, new)
+    policy = Policy(day, "testing", tuple(host.name for host in (*others, new)))
     faults = (_fault(plain, rng, 0, day),) if rng.random() < 0.5 else ()  # what the change was meant to repair
     return {"hosts": hosts, "policies": (*plain.policies, policy), "faults": faults}
 

@@ -15,7 +15,7 @@ from .worlds import DAYS, LISTED, Fault, Policy, Sender, World
 Counts = np.ndarray[Any, np.dtype[np.int64]]
 Shares = np.ndarray[Any, np.dtype[np.float64]]
 
-# Of a sender that is not listed, what it wrote after this day is told by a known voice.
+# A sender that is not listed is a known voice from this day on.
 _HEARD_FROM = 31
 _MAIL_BEFORE_ARCHIVE_ENDS = 10  # days of overlap between archive and live mail
 
@@ -71,7 +71,7 @@ def life(seed: int, world: World) -> tuple[list[Written], Truth]:
         )
     written += visitors.forgeries(world, np.random.default_rng([seed, world.number, 4]))
     written += visitors.strangers(world, np.random.default_rng([seed, world.number, 3]))
-    return sorted(written, key=lambda one: one.came), truth
+    return sorted(written, key=lambda report: report.received_at), truth
 
 
 def _active(world: World, rng: np.random.Generator) -> list[Shares]:
@@ -125,13 +125,13 @@ def _groups(world: World, number: int, day: int, sessions: Counts, failed: Seque
     rng = np.random.default_rng([seed, world.number, 100 + number, day])
     weights = [quoted.count(policy) / len(quoted) for policy in policies]
     groups = []
-    hosts, kept = sessions - sum(failed), list(failed)
+    hosts, failing = sessions - sum(failed), list(failed)
     for place, policy in enumerate(policies):
         is_last = place == len(policies) - 1
         part = 1.0 if is_last else weights[place] / sum(weights[place:])
         mine = hosts if is_last else rng.binomial(hosts, part)
-        lost = kept if is_last else [rng.binomial(count, part) for count in kept]
-        hosts, kept = hosts - mine, [count - other for count, other in zip(kept, lost, strict=True)]
+        lost = failing if is_last else [rng.binomial(count, part) for count in failing]
+        hosts, failing = hosts - mine, [count - other for count, other in zip(failing, lost, strict=True)]
         if mine.sum() or any(count.sum() for count in lost):
             groups.append(_group(world, policy, mine, lost))
     _unfetch(world, number, day, groups, rng)
@@ -192,8 +192,8 @@ def _reports(sender: Sender, days: Sequence[list[_Group]], rng: np.random.Genera
                     hours[hour].append(_Group(group.policy, int(count), []))
             if group.failed or group.unfetched:
                 hours[int(rng.integers(24))].append(_Group(group.policy, 0, group.failed, group.unfetched))
-        for hour, own in enumerate(hours):
-            yield _Report(day * 24 + hour, day * 24 + hour + 1, _merged([own]))
+        for hour, of_hour in enumerate(hours):
+            yield _Report(day * 24 + hour, day * 24 + hour + 1, _merged([of_hour]))
 
 
 def _merged(parts: Sequence[Sequence[_Group]]) -> list[_Group]:
@@ -218,27 +218,27 @@ def _sent(
         entries = list(_entries(world, sender, report, rng))
         text = document(world.domain, sender, report.first, report.last, entries)
         hours = rng.uniform(*sender.delay) if sender.rhythm == "day" else rng.uniform(0.2, 2)
-        came = moment(report.last + hours + (24 * rng.uniform(1, 5) if draws[1] < world.late else 0))
+        received_at = moment(report.last + hours + (24 * rng.uniform(1, 5) if draws[1] < world.late else 0))
         is_mailed = report.first >= (world.archive - _MAIL_BEFORE_ARCHIVE_ENDS) * 24
         if is_mailed:
-            yield Written(text, came, sender.signer)
-            _tell(truth, sender, report, came)
+            yield Written(text, received_at, sender.signer)
+            _tell(truth, sender, report, received_at)
             if sender.both_doors:
-                yield Written(text, came + dt.timedelta(minutes=1), "", "https")
+                yield Written(text, received_at + dt.timedelta(minutes=1), "", "https")
             if draws[2] < world.resent:
-                yield Written(text, came + dt.timedelta(hours=rng.uniform(0.2, 72)), sender.signer)
+                yield Written(text, received_at + dt.timedelta(hours=rng.uniform(0.2, 72)), sender.signer)
         if report.first < world.archive * 24:
-            yield Written(rewritten(text) if draws[3] < world.rewritten else text, came, "", "load")
+            yield Written(rewritten(text) if draws[3] < world.rewritten else text, received_at, "", "load")
         elif draws[3] < world.rewritten:
             door = str(rng.choice(["smtp", "https"]))
             signer = sender.signer if door == "smtp" else ""
-            yield Written(rewritten(text), came + dt.timedelta(hours=rng.uniform(0.2, 48)), signer, door)
+            yield Written(rewritten(text), received_at + dt.timedelta(hours=rng.uniform(0.2, 48)), signer, door)
 
 
-def _tell(truth: Truth, sender: Sender, report: _Report, came: dt.datetime) -> None:
+def _tell(truth: Truth, sender: Sender, report: _Report, received_at: dt.datetime) -> None:
     """What a report by a known voice tells of, and when."""
     day = (report.last - 1) // 24
-    arrived = (came.date() - FIRST).days
+    arrived = (received_at.date() - FIRST).days
     if sender.signer not in LISTED and not truth.world.archive and arrived < _HEARD_FROM:
         return
     for group in report.groups:

@@ -91,9 +91,9 @@ def outcomes(work: Sequence[tuple[int, int]], step: int, jobs: int = 1) -> Itera
     """The outcomes of the worlds (seed, number), a database of worlds at a time."""
     seeds = dict.fromkeys(seed for seed, _ in work)
     parts: list[Work] = [
-        (seed, tuple(some), step)
+        (seed, tuple(numbers), step)
         for seed in seeds
-        for some in chunks([number for of, number in work if of == seed], TOGETHER)
+        for numbers in chunks([number for of, number in work if of == seed], TOGETHER)
     ]
     parts.sort(key=lambda part: part[1][0])  # all seeds side by side, so that a part of a run has something of each
     if jobs == 1:
@@ -123,7 +123,7 @@ def _advice(seed: int, worlds: Sequence[World]) -> Mapping[int, int]:
     if not worlds:
         return {}
     early = [
-        [report for report in reports.life(seed, each)[0] if report.came.date() <= date(_LAST_ADVICE)]
+        [report for report in reports.life(seed, each)[0] if report.received_at.date() <= date(_LAST_ADVICE)]
         for each in worlds
     ]
     with database_of(early) as engine:
@@ -171,11 +171,11 @@ def save(engine: sa.Engine, written: Sequence[Written]) -> None:
     chosen = usual_settings()
     for batch in chunks(list(written), _BATCH):
         with engine.begin() as connection:
-            store.save(connection, [_submission(report, chosen) for report in batch], batch[-1].came)
+            store.save(connection, [_submission(report, chosen) for report in batch], batch[-1].received_at)
 
 
 def _submission(report: Written, chosen: settings.Settings) -> intake.Submission:
-    arrival = trace.Arrival(report.door, report.came, trace.digest(report.document))
+    arrival = trace.Arrival(report.door, report.received_at, trace.digest(report.document))
     if report.door == trace.LOAD:
         decoded = intake.decode_file(report.document, "report.json", arrival, chosen)
         if isinstance(decoded, intake.Quarantined):

@@ -120,8 +120,8 @@ class Truth:
     def known_voices(self, on: int) -> int:
         """Known voices that quote their policy."""
         senders = [sender for sender in self.world.senders if sender.quotes_policy]
-        heard = on >= _HEARD_FROM or self.world.archive
-        return len({sender.signer for sender in senders if sender.is_listed or heard})
+        acquainted = on >= _HEARD_FROM or self.world.archive
+        return len({sender.signer for sender in senders if sender.is_listed or acquainted})
 
     def enough(self, on: int) -> bool:
         """Whether there is enough to see at all: two known voices and 299 sessions to be expected in the window."""
@@ -136,7 +136,8 @@ class Truth:
             for day in map(int, np.flatnonzero(days)):
                 if day - last >= ANOTHER_AFTER and (why != GONE or self._is_gone_for_long()):
                     told = min(
-                        (came for which, about, came in self.told if which == why and about >= day), default=None
+                        (arrived for which, of_day, arrived in self.told if which == why and of_day >= day),
+                        default=None,
                     )
                     alarms.append(Due(why, day, min(day + 30, DAYS - 1), told))
                 last = day

@@ -25,8 +25,8 @@ LONGEST_POLICY = 8_000
 def is_known(engine: sa.Engine, scope: Scope, domain: str) -> bool:
     """Whether there is any report about the domain (that the user may see)."""
     reporter = domain_reporter.c
-    found = sa.select(sa.literal(1)).where(reporter.policy_domain == domain, scope.allows(reporter.policy_domain))
-    return bool(read_number(engine, sa.select(sa.func.count()).select_from(found.limit(1).subquery())))
+    matching = sa.select(sa.literal(1)).where(reporter.policy_domain == domain, scope.allows(reporter.policy_domain))
+    return bool(read_number(engine, sa.select(sa.func.count()).select_from(matching.limit(1).subquery())))
 
 
 def days(engine: sa.Engine, scope: Scope, domain: str, window: Window) -> pd.DataFrame:

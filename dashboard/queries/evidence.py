@@ -41,18 +41,18 @@ def evidence_of(engine: sa.Engine, question: Question, domains: Sequence[str]) -
 def evidence_from(connection: sa.Connection, question: Question, domains: Sequence[str]) -> list[Evidence]:
     """The same, within a connection's transaction."""
     on, thresholds = question.on, question.thresholds
-    about = _About(question, domains)
+    selection = _Selection(question, domains)
     overrides = in_force_from(connection, question.scope, domains, on)
     starts = {name: _start(on, thresholds_of(overrides.get(name, ()), thresholds)) for name in domains}
     first = min(starts.values(), default=on)
-    policies = _policies(connection, about)
-    speakers = speakers_of(connection, about.since(), on)
-    standings = _standings(connection, about, first, speakers)
-    failures = _failures(connection, about, first)
-    entries = _entries(connection, about, first, policies, failures, speakers, standings)
-    history = _history(connection, about, first, policies, speakers)
-    served = _served(connection, about, policies, speakers)
-    found = []
+    policies = _policies(connection, selection)
+    speakers = speakers_of(connection, selection.since(), on)
+    standings = _standings(connection, selection, first, speakers)
+    failures = _failures(connection, selection, first)
+    entries = _entries(connection, selection, first, policies, failures, speakers, standings)
+    history = _history(connection, selection, first, policies, speakers)
+    served = _served(connection, selection, policies, speakers)
+    evidence_of_each = []
     for domain in domains:
         voices = _voices(speakers[domain], on, thresholds)
         evidence = Evidence(
@@ -67,8 +67,8 @@ def evidence_from(connection: sa.Connection, question: Question, domains: Sequen
         )
         evidence = with_overrides(evidence, overrides.get(domain, ()), thresholds)
         quoted = [old for old in served[domain] if evidence.is_known(old.voice)]
-        found.append(with_stated_policy(_with_served(evidence, quoted), overrides.get(domain, ())))
-    return found
+        evidence_of_each.append(with_stated_policy(_with_served(evidence, quoted), overrides.get(domain, ())))
+    return evidence_of_each
 
 
 def _with_served(evidence: Evidence, quoted: Sequence["_Quoted"]) -> Evidence:
@@ -81,7 +81,8 @@ def _with_served(evidence: Evidence, quoted: Sequence["_Quoted"]) -> Evidence:
         first[old.policy] = min(first.get(old.policy, old.first_day), old.first_day)
         last[old.policy] = max(last.get(old.policy, old.last_day), old.last_day)
     served = tuple(
-        ServedPolicy(policy, day, last[policy]) for policy, day in sorted(first.items(), key=lambda one: one[1])
+        ServedPolicy(policy, day, last[policy])
+        for policy, day in sorted(first.items(), key=lambda policy_day: policy_day[1])
     )
     if any(evidence.is_known(seen.voice) for seen in evidence.sightings):
         return msgspec.structs.replace(evidence, served=served)
@@ -90,11 +91,11 @@ def _with_served(evidence: Evidence, quoted: Sequence["_Quoted"]) -> Evidence:
 
 
 def _voices(speakers: Speakers, on: dt.date, thresholds: Thresholds) -> Mapping[str, Voice]:
-    found = {}
+    by_name = {}
     for name, speaker in speakers.by_voice.items():
         basis = speaker.basis(on, thresholds.signers)
-        found[name] = Voice(name, speaker.organization, bool(basis), basis, speaker.signer)
-    return found
+        by_name[name] = Voice(name, speaker.organization, bool(basis), basis, speaker.signer)
+    return by_name
 
 
 def _start(on: dt.date, thresholds: Thresholds) -> dt.date:
@@ -102,12 +103,12 @@ def _start(on: dt.date, thresholds: Thresholds) -> dt.date:
     return on - dt.timedelta(days=thresholds.lookback_days + thresholds.late_days)
 
 
-class _About:
+class _Selection:
     """The conditions that every question here has in common."""
 
     def __init__(self, question: Question, domains: Sequence[str]) -> None:
         self.question = question
-        came = delivery.c
+        arrival = delivery.c
         self._where = [
             report.c.policy_domain.in_(list(domains)),
             question.scope.allows(report.c.policy_domain),
@@ -117,10 +118,10 @@ class _About:
         if question.as_of_then:
             midnight = dt.datetime.combine(question.on + dt.timedelta(days=1), dt.time(), dt.UTC)
             arrived = sa.exists().where(
-                came.policy_domain == report.c.policy_domain,
-                came.report_key == report.c.report_key,
-                came.trust.in_(question.trusts),
-                came.received_at < midnight,
+                arrival.policy_domain == report.c.policy_domain,
+                arrival.report_key == report.c.report_key,
+                arrival.trust.in_(question.trusts),
+                arrival.received_at < midnight,
             )
             self._where.append(arrived)
 
@@ -136,7 +137,7 @@ def _with_entries() -> sa.Join:
 
 def _standings(
     connection: sa.Connection,
-    about: _About,
+    selection: _Selection,
     first: dt.date,
     speakers: Mapping[str, Speakers],
 ) -> Mapping[Key, Standing]:
@@ -144,7 +145,7 @@ def _standings(
 
     The stored flags say the same of today; but not of a past day, nor with uploads that the operator trusts.
     """
-    row, since = report.c, about.since(first)
+    row, since = report.c, selection.since(first)
     groups = sa.select(row.policy_domain, row.same_id).where(*since).group_by(row.policy_domain, row.same_id)
     several = groups.having(sa.func.count() > 1).subquery()
     same = (several.c.policy_domain == row.policy_domain) & (several.c.same_id == row.same_id)
@@ -154,22 +155,22 @@ def _standings(
         copy = counting.copy_of(each)
         voice = speakers[each["policy_domain"]].resolve(each["voice"])
         copies[each["policy_domain"], each["same_id"]].append(msgspec.structs.replace(copy, voice=voice))
-    found: dict[Key, Standing] = {}
+    standings: dict[Key, Standing] = {}
     for (domain, _), group in copies.items():
-        known = speakers[domain].known(about.question.on, about.question.thresholds.signers)
-        found.update(fold(group, about.question.trusts, known.__contains__))
-    return found
+        known = speakers[domain].known(selection.question.on, selection.question.thresholds.signers)
+        standings.update(fold(group, selection.question.trusts, known.__contains__))
+    return standings
 
 
-def _policies(connection: sa.Connection, about: _About) -> Mapping[tuple[str, str], Policy]:
+def _policies(connection: sa.Connection, selection: _Selection) -> Mapping[tuple[str, str], Policy]:
     """The policies that trusted reports quote, by domain and digest."""
     quoted = (
         sa.select(policy_entry.c.policy_domain, policy_entry.c.policy_digest)
         .select_from(_with_entries())
-        .where(*about.since(), policy_entry.c.policy_type == STS, policy_entry.c.policy_digest.is_not(None))
+        .where(*selection.since(), policy_entry.c.policy_type == STS, policy_entry.c.policy_digest.is_not(None))
         .distinct()
     )
-    found: dict[tuple[str, str], Policy] = {}
+    policies: dict[tuple[str, str], Policy] = {}
     text = policy_text.c
     for keys in chunks([tuple(row) for row in connection.execute(quoted)]):
         query = sa.select(text.policy_domain, text.policy_digest, text.mode, text.mx, text.mx_digest, text.max_age)
@@ -177,12 +178,12 @@ def _policies(connection: sa.Connection, about: _About) -> Mapping[tuple[str, st
             mx = tuple(msgspec.json.decode(row.mx, type=list[str]))
             # A text without mode and hosts is none that can be read: its sender quotes something else.
             if row.mode or mx:
-                found[row.policy_domain, row.policy_digest] = Policy(row.mode, mx, row.mx_digest, row.max_age)
-    return found
+                policies[row.policy_domain, row.policy_digest] = Policy(row.mode, mx, row.mx_digest, row.max_age)
+    return policies
 
 
 def _failures(
-    connection: sa.Connection, about: _About, first: dt.date
+    connection: sa.Connection, selection: _Selection, first: dt.date
 ) -> Mapping[tuple[str, str, int], list[tuple[Any, ...]]]:
     """Failure details by report and entry: result type, MX host, reason, sessions, policy type."""
     detail = failure_detail.c
@@ -194,19 +195,19 @@ def _failures(
     query = (
         sa.select(*keys, *what, total(detail.failed_sessions).label("sessions"))
         .select_from(_with_entries().join(failure_detail, same & (detail.entry_position == policy_entry.c.position)))
-        .where(*about.since(first))
+        .where(*selection.since(first))
         .group_by(*keys, *what)
         .order_by(*keys, *what)
     )
-    found: dict[tuple[str, str, int], list[tuple[Any, ...]]] = collections.defaultdict(list)
-    for domain, key, position, *rest in map(tuple, connection.execute(query)):
-        found[domain, key, position].append(tuple(rest))
-    return found
+    failures: dict[tuple[str, str, int], list[tuple[Any, ...]]] = collections.defaultdict(list)
+    for domain, key, position, *failure in map(tuple, connection.execute(query)):
+        failures[domain, key, position].append(tuple(failure))
+    return failures
 
 
 def _entries(
     connection: sa.Connection,
-    about: _About,
+    selection: _Selection,
     first: dt.date,
     policies: Mapping[tuple[str, str], Policy],
     failures: Mapping[tuple[str, str, int], list[tuple[Any, ...]]],
@@ -216,16 +217,23 @@ def _entries(
     """What the reports say since ``first``. A report that counts and does not accuse (another copy of it refuses more) brings
     its successes alone, one that accuses and does not count its failures alone.
     """
-    said, entry = report.c, policy_entry.c
+    reported, entry = report.c, policy_entry.c
     query = (
-        sa.select(said.policy_domain, said.report_key, said.day, said.organization, said.signer, said.long_range)
-        .add_columns(said.voice, said.failure_day, entry.position, entry.policy_type, entry.policy_digest)
+        sa.select(
+            reported.policy_domain,
+            reported.report_key,
+            reported.day,
+            reported.organization,
+            reported.signer,
+            reported.long_range,
+        )
+        .add_columns(reported.voice, reported.failure_day, entry.position, entry.policy_type, entry.policy_digest)
         .add_columns(entry.successful_sessions, entry.failed_sessions, entry.unexplained_sessions)
         .select_from(_with_entries())
-        .where(*about.since(first))
-        .order_by(said.policy_domain, said.day, said.organization, said.report_key, entry.position)
+        .where(*selection.since(first))
+        .order_by(reported.policy_domain, reported.day, reported.organization, reported.report_key, entry.position)
     )
-    found: dict[str, list[Entry]] = collections.defaultdict(list)
+    entries: dict[str, list[Entry]] = collections.defaultdict(list)
     for row in connection.execute(query):
         key = (row.policy_domain, row.report_key)
         alone = Standing(True, True, False, speakers[row.policy_domain].resolve(row.voice), key)
@@ -233,8 +241,8 @@ def _entries(
         if standing.counts or standing.accuses:
             policy = policies.get((row.policy_domain, row.policy_digest or ""))
             entry_of_report = _entry(row, standing, policy, failures.get((*key, row.position), ()))
-            found[row.policy_domain].append(entry_of_report)
-    return found
+            entries[row.policy_domain].append(entry_of_report)
+    return entries
 
 
 def _entry(row: Any, standing: Standing, policy: Policy | None, failures: Iterable[tuple[Any, ...]]) -> Entry:  # noqa: ANN401
@@ -249,7 +257,7 @@ def _entry(row: Any, standing: Standing, policy: Policy | None, failures: Iterab
         successful=(row.successful_sessions or 0) if standing.counts else 0,
         failed=row.failed_sessions if accuses else 0,
         unexplained=row.unexplained_sessions if accuses else 0,
-        failures=tuple(_failure(*one) for one in failures) if accuses else (),
+        failures=tuple(_failure(*failure) for failure in failures) if accuses else (),
         long_range=row.long_range,
         report=row.report_key,
         failure_day=row.failure_day,
@@ -268,31 +276,31 @@ class _History(msgspec.Struct):
 
 def _history(
     connection: sa.Connection,
-    about: _About,
+    selection: _Selection,
     first: dt.date,
     policies: Mapping[tuple[str, str], Policy],
     speakers: Mapping[str, Speakers],
 ) -> Mapping[str, _History]:
     """Who reported about which day, and which policy was quoted then."""
-    said = report.c
+    reported = report.c
     digest = sa.case((policy_entry.c.policy_type == STS, policy_entry.c.policy_digest)).label("digest")
-    same = (policy_entry.c.policy_domain == said.policy_domain) & (policy_entry.c.report_key == said.report_key)
+    same = (policy_entry.c.policy_domain == reported.policy_domain) & (policy_entry.c.report_key == reported.report_key)
     query = (
-        sa.select(said.policy_domain, said.day, said.voice, digest)
-        .add_columns(sa.func.min(said.received_at).label("came"))
+        sa.select(reported.policy_domain, reported.day, reported.voice, digest)
+        .add_columns(sa.func.min(reported.received_at).label("came"))
         .select_from(report.outerjoin(policy_entry, same))
-        .where(*about.since(first))
-        .group_by(said.policy_domain, said.day, said.voice, sa.text("4"))
-        .order_by(said.policy_domain, said.day, said.voice, sa.text("4"))
+        .where(*selection.since(first))
+        .group_by(reported.policy_domain, reported.day, reported.voice, sa.text("4"))
+        .order_by(reported.policy_domain, reported.day, reported.voice, sa.text("4"))
     )
-    found: dict[str, _History] = collections.defaultdict(_History)
+    histories: dict[str, _History] = collections.defaultdict(_History)
     for row in connection.execute(query):
-        history, voice = found[row.policy_domain], speakers[row.policy_domain].resolve(row.voice)
+        history, voice = histories[row.policy_domain], speakers[row.policy_domain].resolve(row.voice)
         history.reported.setdefault(voice, set()).add(row.day)
         policy = policies.get((row.policy_domain, row.digest or ""))
         if policy:
             history.sightings.append(Sighting(row.day, voice, policy, row.came.date()))
-    return found
+    return histories
 
 
 class _Quoted(msgspec.Struct, frozen=True):
@@ -306,7 +314,7 @@ class _Quoted(msgspec.Struct, frozen=True):
 
 def _served(
     connection: sa.Connection,
-    about: _About,
+    selection: _Selection,
     policies: Mapping[tuple[str, str], Policy],
     speakers: Mapping[str, Speakers],
 ) -> Mapping[str, list[_Quoted]]:
@@ -316,17 +324,17 @@ def _served(
         sa.select(entry.policy_domain, report.c.voice, entry.policy_digest)
         .add_columns(sa.func.min(day).label("first_day"), sa.func.max(day).label("last_day"))
         .select_from(_with_entries())
-        .where(*about.since(), entry.policy_type == STS, entry.policy_digest.is_not(None))
+        .where(*selection.since(), entry.policy_type == STS, entry.policy_digest.is_not(None))
         .group_by(entry.policy_domain, report.c.voice, entry.policy_digest)
         .order_by(entry.policy_domain, sa.text("first_day"), entry.policy_digest, report.c.voice)
     )
-    found: dict[str, list[_Quoted]] = collections.defaultdict(list)
+    quoted: dict[str, list[_Quoted]] = collections.defaultdict(list)
     for row in connection.execute(query):
         policy = policies.get((row.policy_domain, row.policy_digest))
         if policy:
             voice = speakers[row.policy_domain].resolve(row.voice)
-            found[row.policy_domain].append(_Quoted(voice, policy, row.first_day, row.last_day))
-    return found
+            quoted[row.policy_domain].append(_Quoted(voice, policy, row.first_day, row.last_day))
+    return quoted
 
 
 def domains_of(engine: sa.Engine, scope: Scope) -> list[str]:

@@ -40,7 +40,7 @@ def totals(engine: sa.Engine, scope: Scope, window: Window) -> pd.DataFrame:
     return read(engine, query, columns)
 
 
-def heard(engine: sa.Engine, scope: Scope, window: Window) -> pd.DataFrame:
+def reporter_counts(engine: sa.Engine, scope: Scope, window: Window) -> pd.DataFrame:
     """Who was heard in the window, one row for each lane that was. Columns: lane, domains, reporters (counts).
 
     A reporter counts when its newest report about a domain lies in the window.
@@ -68,7 +68,7 @@ def newest_day(engine: sa.Engine, scope: Scope) -> pd.DataFrame:
 def count_domains(engine: sa.Engine, scope: Scope, search: str = "") -> int:
     """How many domains ``domains`` would list."""
     reporter = domain_reporter.c
-    query = sa.select(sa.func.count(reporter.policy_domain.distinct())).where(*_found(scope, search))
+    query = sa.select(sa.func.count(reporter.policy_domain.distinct())).where(*_matching(scope, search))
     return read_number(engine, query)
 
 
@@ -77,21 +77,23 @@ def stamps(engine: sa.Engine, scope: Scope, domains: Sequence[str]) -> dict[str,
     the operator says something about it.
     """
     reporter, word = domain_reporter.c, operator_word.c
-    said: dict[str, tuple[object, ...]] = {}
-    found: dict[str, tuple[object, ...]] = {}
+    word_stamps: dict[str, tuple[object, ...]] = {}
+    report_stamps: dict[str, tuple[object, ...]] = {}
     with engine.connect() as connection:
-        for some in chunks(domains, _TOGETHER):
+        for batch in chunks(domains, _TOGETHER):
             words = sa.select(word.policy_domain, sa.func.count(), sa.func.count(word.withdrawn_at))
-            words = words.where(scope.allows(word.policy_domain), word.policy_domain.in_(some))
+            words = words.where(scope.allows(word.policy_domain), word.policy_domain.in_(batch))
             words = words.group_by(word.policy_domain)
-            said |= {row[0]: tuple(row[1:]) for row in connection.execute(words)}
+            word_stamps |= {row[0]: tuple(row[1:]) for row in connection.execute(words)}
             trusted = sa.func.sum(sa.case((reporter.trust.in_(EVIDENCE), reporter.reports), else_=0))
-            heard_of = sa.select(
+            arrivals = sa.select(
                 reporter.policy_domain, sa.func.max(reporter.last_received_at), sa.func.sum(reporter.reports), trusted
             )
-            heard_of = heard_of.where(scope.allows(reporter.policy_domain), reporter.policy_domain.in_(some))
-            found |= {row[0]: tuple(row[1:]) for row in connection.execute(heard_of.group_by(reporter.policy_domain))}
-    return {name: (*stamp, *said.get(name, ())) for name, stamp in found.items()}
+            arrivals = arrivals.where(scope.allows(reporter.policy_domain), reporter.policy_domain.in_(batch))
+            report_stamps |= {
+                row[0]: tuple(row[1:]) for row in connection.execute(arrivals.group_by(reporter.policy_domain))
+            }
+    return {name: (*stamp, *word_stamps.get(name, ())) for name, stamp in report_stamps.items()}
 
 
 def domains(
@@ -126,7 +128,7 @@ def domains(
     return read(engine, query.order_by(*orders[sort], seen.c.policy_domain).limit(limit).offset(offset), columns)
 
 
-def _found(scope: Scope, search: str) -> list[sa.ColumnElement[bool]]:
+def _matching(scope: Scope, search: str) -> list[sa.ColumnElement[bool]]:
     domain = domain_reporter.c.policy_domain
     return [scope.allows(domain), domain.contains(search, autoescape=True) if search else sa.true()]
 
@@ -143,7 +145,7 @@ def _seen(scope: Scope, window: Window, search: str) -> sa.Subquery:
             sa.func.count(sa.case((in_window, reporter.organization)).distinct()).label("reporters"),
             sa.func.coalesce(sa.func.sum(sa.case((unproven, reporter.reports))), 0).label("unproven_reports"),
         )
-        .where(*_found(scope, search))
+        .where(*_matching(scope, search))
         .group_by(reporter.policy_domain)
         .subquery("seen")
     )
@@ -178,10 +180,10 @@ def _sums(scope: Scope, window: Window, search: str) -> sa.Subquery:
         _sum(sa.case((day.trust.in_(LANES[lane]) & (day.policy_type == kind), value), else_=0.0)).label(name)
         for name, (lane, kind, value) in of.items()
     ]
-    found = day.policy_domain.contains(search, autoescape=True) if search else sa.true()
+    matching = day.policy_domain.contains(search, autoescape=True) if search else sa.true()
     return (
         sa.select(day.policy_domain, *figures)
-        .where(scope.allows(day.policy_domain), window.holds(day.day), found)
+        .where(scope.allows(day.policy_domain), window.holds(day.day), matching)
         .group_by(day.policy_domain)
         .subquery("sums")
     )

@@ -43,15 +43,15 @@ class ReportFilter(msgspec.Struct, frozen=True):
 
 def any_report(engine: sa.Engine, scope: Scope) -> bool:
     """Whether there is a report at all (that the user may see)."""
-    found = sa.select(sa.literal(1)).select_from(report).where(scope.allows(report.c.policy_domain)).limit(1)
-    return bool(read_number(engine, sa.select(sa.func.count()).select_from(found.subquery())))
+    first_report = sa.select(sa.literal(1)).select_from(report).where(scope.allows(report.c.policy_domain)).limit(1)
+    return bool(read_number(engine, sa.select(sa.func.count()).select_from(first_report.subquery())))
 
 
 def count_reports(engine: sa.Engine, scope: Scope, wanted: ReportFilter, at_most: int) -> int:
     """How many reports there are; counting stops at ``at_most``, which bounds its cost."""
     matching = _matching(wanted)
-    found = sa.select(sa.literal(1)).select_from(_source(matching)).where(*_conditions(scope, wanted)).limit(at_most)
-    return read_number(engine, sa.select(sa.func.count()).select_from(found.subquery()))
+    limited = sa.select(sa.literal(1)).select_from(_source(matching)).where(*_conditions(scope, wanted)).limit(at_most)
+    return read_number(engine, sa.select(sa.func.count()).select_from(limited.subquery()))
 
 
 def list_reports(engine: sa.Engine, scope: Scope, wanted: ReportFilter, *, limit: int, offset: int = 0) -> pd.DataFrame:
@@ -161,13 +161,16 @@ def one_report(engine: sa.Engine, scope: Scope, domain: str, key: str) -> pd.Dat
     """
     row = report.c
     shared = row.raw_domains > 1
-    shown: dict[str, sa.ColumnElement[Any]] = {name: shortened(row[name]) for name in ("contact_info", "extra")}
+    expressions: dict[str, sa.ColumnElement[Any]] = {name: shortened(row[name]) for name in ("contact_info", "extra")}
     if not scope.is_everything:
         for name in ("extra", "defects"):
-            shown[name] = sa.case((shared, sa.null()), else_=shown.get(name, row[name])).label(name)
-        shown |= {"raw_domain": row.policy_domain.label("raw_domain"), "raw_domains": sa.null().label("raw_domains")}
-    shown |= {"successful_sessions": copies.SUCCESSFUL, "failed_sessions": copies.FAILED}
-    columns = [shown.get(column.name, column) for column in row]
+            expressions[name] = sa.case((shared, sa.null()), else_=expressions.get(name, row[name])).label(name)
+        expressions |= {
+            "raw_domain": row.policy_domain.label("raw_domain"),
+            "raw_domains": sa.null().label("raw_domains"),
+        }
+    expressions |= {"successful_sessions": copies.SUCCESSFUL, "failed_sessions": copies.FAILED}
+    columns = [expressions.get(column.name, column) for column in row]
     query = sa.select(*columns, shared.label("shared")).where(*_is(report, scope, domain, key))
     return read(engine, query, {column.name: _kind(column) for column in report.columns} | {"shared": FLAG})
 

@@ -49,7 +49,7 @@ class Scope(msgspec.Struct, frozen=True):
         if self.patterns is None or self.is_everything:
             return True
         each = [pattern.lower() for pattern in self.patterns]
-        return any(domain.endswith(one[1:]) if one.startswith("*.") else domain == one for one in each)
+        return any(domain.endswith(pattern[1:]) if pattern.startswith("*.") else domain == pattern for pattern in each)
 
 
 EVERYTHING = Scope()

@@ -98,7 +98,7 @@ def _ties(rows: Iterable[Any], speakers: Speakers, on: dt.date) -> Mapping[str, 
     contact (Stalwart); and a contact's domain that signs nothing itself, when a service signs for it. Files saved from such
     mails name no signer, and independence has to be shown.
     """
-    found: dict[str, str] = {}
+    ties: dict[str, str] = {}
     signed = [row for row in rows if row.signer]
     signers = {row.voice for row in signed}
     acquainted = {voice for voice in signers if speakers.by_voice[voice].is_acquainted(on)}
@@ -109,10 +109,10 @@ def _ties(rows: Iterable[Any], speakers: Speakers, on: dt.date) -> Mapping[str, 
         if contact in ("", row.voice):
             name = voices.folded(row.organization)
             if name and not voices.is_domain(name):
-                found.setdefault(name, row.voice)
+                ties.setdefault(name, row.voice)
         elif contact not in signers and not reporters.is_listed(contact):
-            found.setdefault(contact, row.voice)
-    return found
+            ties.setdefault(contact, row.voice)
+    return ties
 
 
 def speakers_of(
@@ -133,11 +133,11 @@ def speakers_of(
     rows_of: dict[str, list[Any]] = collections.defaultdict(list)
     for each in connection.execute(query):
         rows_of[each.policy_domain].append(each)
-    found: dict[str, Speakers] = collections.defaultdict(Speakers)
+    speakers: dict[str, Speakers] = collections.defaultdict(Speakers)
     for domain, rows in rows_of.items():
         # Once to see who is known, and once more with the names that are known then.
-        found[domain] = Speakers(rows, loaded[domain], _ties(rows, Speakers(rows, loaded[domain]), on))
-    return found
+        speakers[domain] = Speakers(rows, loaded[domain], _ties(rows, Speakers(rows, loaded[domain]), on))
+    return speakers
 
 
 def _loaded(conditions: Sequence[sa.ColumnElement[bool]]) -> sa.Select[tuple[str, str]]:

@@ -22,35 +22,35 @@ _MOST_CAUSES, _MOST_COLUMNS, _MOST_ROWS = 6, 12, 30
 _LONGEST = 1_000
 
 
-def render(visit: Visit, found: Verdict) -> None:
+def render(visit: Visit, verdict: Verdict) -> None:
     """Show the causes behind a verdict: first those that the switch is about, then the others."""
-    refused = [cause for cause in found.causes if cause.consequence == REFUSED]
-    others = [cause for cause in found.causes if cause.consequence != REFUSED]
-    st.subheader("What enforce refused" if found.mode == "enforce" else "What enforce would have refused")
+    refused = [cause for cause in verdict.causes if cause.consequence == REFUSED]
+    others = [cause for cause in verdict.causes if cause.consequence != REFUSED]
+    st.subheader("What enforce refused" if verdict.mode == "enforce" else "What enforce would have refused")
     if refused:
-        _day_by_day(found)
-        _table(visit, found, refused, "refused")
-        _repairs(found, refused)
-        _who_saw_what(visit, found, refused)
-    elif found.sessions:
-        st.text(f"None of {counted(found.sessions, 'session')} that known reporters tell of.")
+        _day_by_day(verdict)
+        _table(visit, verdict, refused, "refused")
+        _repairs(verdict, refused)
+        _who_saw_what(visit, verdict, refused)
+    elif verdict.sessions:
+        st.text(f"None of {counted(verdict.sessions, 'session')} that known reporters tell of.")
     else:
         st.text("Nothing is known: no session counts.")
     if others:
         st.subheader("What the switch would not change")
-        _table(visit, found, others, "unchanged")
-        _repairs(found, others)
+        _table(visit, verdict, others, "unchanged")
+        _repairs(verdict, others)
 
 
-def reports_about(found: Verdict) -> dict[str, str]:
+def reports_about(verdict: Verdict) -> dict[str, str]:
     """The part of an address of the Reports page that all figures of a verdict have in common."""
-    days = {"since": str(found.window.start), "until": str(found.on)}
-    return {"domain": domain_parameter(found.domain), "trust": TRUSTED} | days
+    days = {"since": str(verdict.window.start), "until": str(verdict.on)}
+    return {"domain": domain_parameter(verdict.domain), "trust": TRUSTED} | days
 
 
-def _day_by_day(found: Verdict) -> None:
+def _day_by_day(verdict: Verdict) -> None:
     days = pd.DataFrame(
-        [(day.day, day.sessions, day.refused, day.accepted) for day in found.daily],
+        [(day.day, day.sessions, day.refused, day.accepted) for day in verdict.daily],
         columns=["day", "sessions", "refused", "accepted"],
     ).astype({"day": "datetime64[s]"})
     if not days[["refused", "accepted"]].to_numpy().any():
@@ -60,14 +60,16 @@ def _day_by_day(found: Verdict) -> None:
         f"Refused on {bad:,} of {counted(len(days), 'day')} with reports, newest days included. A refused session is tried "
         "again at the next MX host, or later."
     )
-    st.altair_chart(charts.refused_per_day(days, Window(found.window.start, found.on)), alt="Refused sessions by day")
+    st.altair_chart(
+        charts.refused_per_day(days, Window(verdict.window.start, verdict.on)), alt="Refused sessions by day"
+    )
 
 
 def _words(result_type: str) -> str:
     return wording.result_type(result_type).words if result_type in wording.RESULT_TYPES else result_type
 
 
-def _table(visit: Visit, found: Verdict, causes: list[Cause], key: str) -> None:
+def _table(visit: Visit, verdict: Verdict, causes: list[Cause], key: str) -> None:
     rows = pd.DataFrame(
         {
             "cause": [_words(c.result_type) for c in causes],
@@ -96,44 +98,44 @@ def _table(visit: Visit, found: Verdict, causes: list[Cause], key: str) -> None:
         del columns["accepted"]
     chosen = parts.clickable_table(rows, columns, "Causes of failed sessions", f"causes {key}")
     if chosen is not None:
-        visit.go("reports", **_behind(found, causes[chosen]))
+        visit.go("reports", **_behind(verdict, causes[chosen]))
     st.caption("Click on a row for the reports behind it.")
 
 
-def _behind(found: Verdict, cause: Cause) -> dict[str, str]:
+def _behind(verdict: Verdict, cause: Cause) -> dict[str, str]:
     policy = TLSA if cause.consequence == DANE_ONLY else STS
     where = {"policy": policy, "result": cause.result_type, "mx": cause.mx_host or parts.NO_MX}
-    return reports_about(found) | where
+    return reports_about(verdict) | where
 
 
-def _repairs(found: Verdict, causes: Sequence[Cause]) -> None:
+def _repairs(verdict: Verdict, causes: Sequence[Cause]) -> None:
     """What to do about each, those that last first; whose fault with the evidence for it, and the commands."""
     for cause in causes[:_MOST_CAUSES]:
-        head, *rest = cause_words.sentences(cause, found)
+        head, *further = cause_words.sentences(cause, verdict)
         known = cause.result_type in wording.RESULT_TYPES
         what = wording.result_type(cause.result_type).words if known else plain(cause.result_type)
         st.markdown(f"**{what}**" + (f" at {plain(cause.mx_host)}" if cause.mx_host else ""))
-        for words in (head, *rest):
+        for words in (head, *further):
             st.text(visible(words, _LONGEST))
         if cause_words.is_live(cause) and not cause_words.mx_line(cause):
             st.text(wording.result_type(cause.result_type).repair)
-        parts.commands(cause_words.commands(cause, found))
+        parts.commands(cause_words.commands(cause, verdict))
     if len(causes) > _MOST_CAUSES:
         more = counted(len(causes) - _MOST_CAUSES, "more cause")
         st.caption(f"{more} with fewer sessions: see the table.")
 
 
-def _who_saw_what(visit: Visit, found: Verdict, causes: Sequence[Cause]) -> None:
+def _who_saw_what(visit: Visit, verdict: Verdict, causes: Sequence[Cause]) -> None:
     """Cause by reporter: one column that is full is ours, one row that is full is theirs."""
-    shown = causes[:_MOST_COLUMNS]
-    names = sorted({name for cause in shown for name, _ in cause.by_organization})
+    compared = causes[:_MOST_COLUMNS]
+    names = sorted({name for cause in compared for name, _ in cause.by_organization})
     if len(names) < 2:
         return
     names = names[:_MOST_ROWS]
-    counts = [dict(cause.by_organization) for cause in shown]
+    counts = [dict(cause.by_organization) for cause in compared]
     cells = pd.DataFrame({f"cause{n}": [count.get(name) for name in names] for n, count in enumerate(counts)})
     columns = {"what": parts.text_column("Reporter", width="medium")}
-    for number, cause in enumerate(shown):
+    for number, cause in enumerate(compared):
         where = f" at {visible(cause.mx_host, 60)}" if cause.mx_host else ""
         columns[f"cause{number}"] = parts.count_column(visible(_words(cause.result_type), 60) + where)
     st.text("Who saw which cause, in sessions:")
@@ -141,10 +143,10 @@ def _who_saw_what(visit: Visit, found: Verdict, causes: Sequence[Cause]) -> None
     chosen = parts.clickable_cell(cells, texts, columns, "Sessions by reporter and cause", "who saw what")
     if chosen:
         row, column = chosen
-        about = reports_about(found) | {"reporter": exactly(names[row])}
+        address = reports_about(verdict) | {"reporter": exactly(names[row])}
         if column.startswith("cause"):
-            about |= _behind(found, shown[int(column.removeprefix("cause"))])
-        visit.go("reports", **about)
+            address |= _behind(verdict, compared[int(column.removeprefix("cause"))])
+        visit.go("reports", **address)
     st.caption(
         "A full column points to this side, a full row to that sender or its path. Click on a figure for its reports."
     )

@@ -34,8 +34,8 @@ def render(visit: Visit) -> None:
         return
     domain = stored_domain(asked)
     st.title(domain_label(domain), anchor=parts.THIS_DOMAIN)
-    if own := unicode_name(domain):
-        st.text(f"In its own script: {own}")
+    if in_unicode := unicode_name(domain):
+        st.text(f"In its own script: {in_unicode}")
     every_day = visit.read(queries.days, domain, ALL_DAYS)
     if every_day.empty:
         st.info("There is no report about this domain.", icon=":material/search_off:")
@@ -63,21 +63,21 @@ def _page(visit: Visit, domain: str, every_day: pd.DataFrame) -> None:
     parts.nothing_recent(newest, visit)
     chosen = days[(days["lane"] == lane) & (days["policy_type"] == policy_type)]
     reporters = visit.read(queries.reporters, domain, window, policy_type)
-    heard = figures.reporters_of(reporters, LANES[lane])
-    _figures(days, lane, policy_type, heard)
+    reporter_count = figures.reporters_of(reporters, LANES[lane])
+    _figures(days, lane, policy_type, reporter_count)
     _over_time(chosen, window)
     causes = visit.read(queries.causes, domain, window, lane, policy_type)
     types = visit.read(queries.result_types, domain, window, lane, policy_type)
-    about = _about(domain, window) | {"trust": lane, "policy": policy_type}
+    address = _reports_about(domain, window) | {"trust": lane, "policy": policy_type}
     if len(types):
-        _failures(visit, figures.heat(causes, types, _MOST_MX), about)
-        _consequences(figures.causes_in_order(causes, types, heard), policy_type)
-    _reporters(visit, reporters, _about(domain, window))
+        _failures(visit, figures.heat(causes, types, _MOST_MX), address)
+        _consequences(figures.causes_in_order(causes, types, reporter_count), policy_type)
+    _reporters(visit, reporters, _reports_about(domain, window))
     _policies(visit, domain, window, lane)
     parts.sessions_note()
 
 
-def _about(domain: str, window: Window) -> dict[str, str]:
+def _reports_about(domain: str, window: Window) -> dict[str, str]:
     """The part of an address of the Reports page that is the same for all figures here."""
     days = {"since": window.since, "until": window.until}
     return {"domain": domain_parameter(domain)} | {name: str(day) for name, day in days.items() if day}
@@ -103,18 +103,18 @@ def _choose_policy_type(days: pd.DataFrame, lane: str) -> str:
     return "" if chosen == "-" else chosen
 
 
-def _figures(days: pd.DataFrame, lane: str, policy_type: str, heard: int) -> None:
+def _figures(days: pd.DataFrame, lane: str, policy_type: str, reporter_count: int) -> None:
     of = figures.sessions_of(days, lane, policy_type)
     with st.container(horizontal=True):
         parts.metric("Sessions", of.total, "Sessions that the chosen reports count under the chosen policy.")
         parts.metric("Failed", of.failed, "Of these, sessions that failed in any way.")
         if policy_type == STS:
             parts.metric("Would be refused", of.refused, "Of these, sessions that a policy in mode enforce refuses.")
-        parts.metric("Reporters", heard, "Organisations whose reports of this kind are about these days.")
+        parts.metric("Reporters", reporter_count, "Organisations whose reports of this kind are about these days.")
     if lane == UNPROVEN:
         st.warning("Anyone could have written these reports. They are no evidence.", icon=":material/help:")
-    elif rest := int(days.loc[days["lane"] == UNPROVEN, "reports"].sum()):
-        st.caption(f"Not counted here: {rest:,} unproven reports, which nothing vouches for.")
+    elif unproven := int(days.loc[days["lane"] == UNPROVEN, "reports"].sum()):
+        st.caption(f"Not counted here: {unproven:,} unproven reports, which nothing vouches for.")
 
 
 def _over_time(days: pd.DataFrame, window: Window) -> None:
@@ -127,7 +127,7 @@ def _over_time(days: pd.DataFrame, window: Window) -> None:
         st.altair_chart(charts.failures_per_day(days, window), alt="Failed sessions by day")
 
 
-def _failures(visit: Visit, heat: figures.Heat, about: dict[str, str]) -> None:
+def _failures(visit: Visit, heat: figures.Heat, address: dict[str, str]) -> None:
     st.subheader("Failures by result and MX host")
     words = [
         wording.RESULT_TYPES[code].words if code in wording.RESULT_TYPES else visible(code)
@@ -139,10 +139,10 @@ def _failures(visit: Visit, heat: figures.Heat, about: dict[str, str]) -> None:
     chosen = parts.clickable_cell(heat.table, words, columns, "Failed sessions by result type and MX host", "failures")
     if chosen:
         row, column = chosen
-        about = about | {"result": heat.result_types[row]}
+        address = address | {"result": heat.result_types[row]}
         if column.startswith("mx"):
-            about["mx"] = heat.mx_hosts[int(column.removeprefix("mx"))] or parts.NO_MX
-        visit.go("reports", **about)
+            address["mx"] = heat.mx_hosts[int(column.removeprefix("mx"))] or parts.NO_MX
+        visit.go("reports", **address)
     st.caption("Failed sessions. Click on a figure for the reports behind it. One session can have several failures.")
     if heat.left_out:
         st.caption(f"{heat.left_out:,} more MX hosts with fewer failures are not shown.")
@@ -172,11 +172,11 @@ def _cause(cause: figures.Cause, policy_type: str) -> None:
     st.text(f"{seen}, on {hosts}{more}." if hosts else f"{seen}.")
 
 
-def _reporters(visit: Visit, reporters: pd.DataFrame, about: dict[str, str]) -> None:
+def _reporters(visit: Visit, reporters: pd.DataFrame, address: dict[str, str]) -> None:
     if reporters.empty:
         return
     st.subheader("Reporters")
-    shown = reporters.assign(
+    table = reporters.assign(
         trust=reporters["trust"].map(wording.TRUST),
         sessions=reporters["successful_sessions"] + reporters["failed_sessions"],
     )
@@ -193,10 +193,10 @@ def _reporters(visit: Visit, reporters: pd.DataFrame, about: dict[str, str]) -> 
         "last_day": parts.day_column("Last report about"),
         "last_received_at": parts.instant_column("Last arrival (UTC)"),
     }
-    chosen = parts.clickable_table(shown, columns, "Who reported about this domain", "reporters")
+    chosen = parts.clickable_table(table, columns, "Who reported about this domain", "reporters")
     if chosen is not None:
         who = reporters.iloc[chosen]
-        visit.go("reports", **about, reporter=exactly(who["organization"]), trust=who["trust"])
+        visit.go("reports", **address, reporter=exactly(who["organization"]), trust=who["trust"])
 
 
 def _policies(visit: Visit, domain: str, window: Window, lane: str) -> None:

@@ -5,21 +5,13 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 import streamlit as st
 
-from .. import charts, figures, verdict_words
+from .. import charts, figures
+from ..faces import FACES
 from ..fleet_verdicts import Kept, Summary, by_verdict
 from ..plain import domain_label, domain_parameter, domain_text, stored_domain
 from ..queries import fleet
 from ..queries.selection import TRUSTED, Window
-from ..verdict import (
-    ENFORCING,
-    ENFORCING_REFUSING,
-    INSUFFICIENT,
-    NO_POLICY,
-    NOT_READY,
-    POLICY_BROKEN,
-    READY,
-    WITHDRAWN,
-)
+from ..verdict import ENFORCING_REFUSING, READY
 from . import first_steps, parts
 from .visit import Visit
 
@@ -29,17 +21,6 @@ _SEARCH_FROM = 10
 _MOST_RANKED = 5_000
 _MOST_NAMED = 5
 _ALL = "all"
-# A table's cell shows no icon of Streamlit's, only text.
-_SIGNS = {
-    ENFORCING_REFUSING: "\u2716",
-    POLICY_BROKEN: "\u2716",
-    NOT_READY: "\u25b2",
-    READY: "\u2714",
-    NO_POLICY: "\u25cb",
-    INSUFFICIENT: "\u2026",
-    WITHDRAWN: "\u25cb",
-    ENFORCING: "\u2714",
-}
 _SORTS = {
     fleet.FAILURES: "Most failures",
     fleet.SESSIONS: "Most sessions",
@@ -69,13 +50,13 @@ def _verdicts(visit: Visit) -> None:
     if every > _SEARCH_FROM:
         search = parts.text_filter("Search", "search", "part of a domain name")
         search = stored_domain(search) if search else ""
-    found = visit.read(fleet.count_domains, search) if search else every
-    if not found:
+    count = visit.read(fleet.count_domains, search) if search else every
+    if not count:
         st.info("No domain with a report has this in its name.")
-    elif found <= _MOST_RANKED:
+    elif count <= _MOST_RANKED:
         _ranked(visit, search)
     else:
-        _unranked(visit, search, found)
+        _unranked(visit, search, count)
 
 
 def _ranked(visit: Visit, search: str) -> None:
@@ -88,25 +69,27 @@ def _ranked(visit: Visit, search: str) -> None:
     wanted = _ALL
     if len(counts) > 1:
         options = {_ALL: f"All {len(summaries):,}"}
-        options |= {name: f"{verdict_words.TITLES[name]} {count:,}" for name, count in counts.items()}
+        options |= {name: f"{FACES[name].title} {count:,}" for name, count in counts.items()}
         wanted = parts.choice("Verdict", "verdict", options, _ALL)
-    shown = [one for one in summaries if wanted in (_ALL, one.verdict)]
+    listed = [summary for summary in summaries if wanted in (_ALL, summary.verdict)]
     # Reports that name no domain have no verdict, and still a page.
     nameless = [""] if wanted == _ALL and "" in set(rows["policy_domain"]) else []
-    offset = parts.page_of(len(shown) + len(nameless), _ON_A_PAGE, "page")
-    order = [*(one.domain for one in shown), *nameless][offset : offset + _ON_A_PAGE]
-    _table(visit, rows.set_index("policy_domain", drop=False).loc[order], {one.domain: one for one in shown})
+    offset = parts.page_of(len(listed) + len(nameless), _ON_A_PAGE, "page")
+    order = [*(summary.domain for summary in listed), *nameless][offset : offset + _ON_A_PAGE]
+    _table(
+        visit, rows.set_index("policy_domain", drop=False).loc[order], {summary.domain: summary for summary in listed}
+    )
 
 
-def _unranked(visit: Visit, search: str, found: int) -> None:
+def _unranked(visit: Visit, search: str, count: int) -> None:
     """Too many to compute every verdict: in the order of the kept sums, with the verdicts of those shown."""
     sort = st.selectbox("Order", list(_SORTS), format_func=lambda name: _SORTS[name], key="order")
-    offset = parts.page_of(found, _ON_A_PAGE, "page")
+    offset = parts.page_of(count, _ON_A_PAGE, "page")
     window = parts.window_of("14", visit.today)
     rows = visit.read(fleet.domains, window, search, sort=sort, limit=_ON_A_PAGE, offset=offset)
-    _table(visit, rows, {one.domain: one for one in _summaries(visit, list(rows["policy_domain"]))})
+    _table(visit, rows, {summary.domain: summary for summary in _summaries(visit, list(rows["policy_domain"]))})
     st.caption(
-        f"{found:,} domains are too many to sort by verdict here; search for a part of the name, or use `starttally verdict` "
+        f"{count:,} domains are too many to sort by verdict here; search for a part of the name, or use `starttally verdict` "
         "or `starttally export domains`, which list all of them."
     )
 
@@ -115,11 +98,11 @@ def _summaries(visit: Visit, domains: Sequence[str]) -> list[Summary]:
     names = [name for name in domains if name]
     stamps = visit.read(fleet.stamps, names)
     with st.empty():
-        return _kept().summaries(visit.engine, visit.question, stamps, _progress())
+        return _verdict_cache().summaries(visit.engine, visit.question, stamps, _progress())
 
 
 def _progress() -> Callable[[int, int], None]:
-    """Tells of work that takes longer than a moment."""
+    """Shows the progress of work that takes longer than a moment."""
 
     def tell(done: int, of: int) -> None:
         if done:
@@ -129,43 +112,47 @@ def _progress() -> Callable[[int, int], None]:
 
 
 @st.cache_resource(show_spinner=False)
-def _kept() -> Kept:
+def _verdict_cache() -> Kept:
     return Kept()
 
 
 def _headlines(summaries: Sequence[Summary]) -> None:
     """What somebody with a minute has to know."""
-    losing = [one for one in summaries if one.verdict == ENFORCING_REFUSING]
-    ready = [one for one in summaries if one.verdict == READY]
+    losing = [summary for summary in summaries if summary.verdict == ENFORCING_REFUSING]
+    ready = [summary for summary in summaries if summary.verdict == READY]
     if losing:
         st.error(f"**Mail is being refused now** for {_named(losing)}.", icon=":material/block:")
     if ready:
         st.success(f"**May go to enforce:** {_named(ready)}.", icon=":material/check_circle:")
 
 
-def _named(some: Sequence[Summary]) -> str:
-    names = ", ".join(domain_label(one.domain) for one in some[:_MOST_NAMED])
-    return names + (f" and {len(some) - _MOST_NAMED:,} more" if len(some) > _MOST_NAMED else "")
+def _named(summaries: Sequence[Summary]) -> str:
+    names = ", ".join(domain_label(summary.domain) for summary in summaries[:_MOST_NAMED])
+    return names + (f" and {len(summaries) - _MOST_NAMED:,} more" if len(summaries) > _MOST_NAMED else "")
 
 
 def _table(visit: Visit, rows: pd.DataFrame, verdicts: dict[str, Summary]) -> None:
     domains = list(rows["policy_domain"])
     known = [verdicts.get(name) for name in domains]
-    shown = pd.DataFrame(
+    table = pd.DataFrame(
         {
             "policy_domain": [domain_text(name) for name in domains],
-            "verdict": [f"{_SIGNS[one.verdict]} {verdict_words.TITLES[one.verdict]}" if one else "" for one in known],
-            "refused": pd.array([one.refused if one else None for one in known], dtype="Int64"),
-            "sessions": pd.array([one.sessions if one else None for one in known], dtype="Int64"),
-            "bound": [f"{one.bound:.2%}" if one and one.bound is not None else "\u2014" for one in known],
-            "mode": [(one.mode if one else "") or "\u2014" for one in known],
-            "reporters": pd.array([one.reporters if one else None for one in known], dtype="Int64"),
+            "verdict": [
+                f"{FACES[summary.verdict].sign} {FACES[summary.verdict].title}" if summary else "" for summary in known
+            ],
+            "refused": pd.array([summary.refused if summary else None for summary in known], dtype="Int64"),
+            "sessions": pd.array([summary.sessions if summary else None for summary in known], dtype="Int64"),
+            "bound": [
+                f"{summary.bound:.2%}" if summary and summary.bound is not None else "\u2014" for summary in known
+            ],
+            "mode": [(summary.mode if summary else "") or "\u2014" for summary in known],
+            "reporters": pd.array([summary.reporters if summary else None for summary in known], dtype="Int64"),
         }
     ).astype(dict.fromkeys(("policy_domain", "verdict", "bound", "mode"), "str"))
-    rest = rows[["last_day", *_RARE]].reset_index(drop=True)
-    shown = pd.concat([shown, rest], axis="columns")
-    colours = {"verdict": [charts.verdict_text(verdict_words.TITLES[one.verdict]) if one else "" for one in known]}
-    chosen = parts.clickable_table(shown, _columns(shown), "Domains with their verdicts", "domains", colours)
+    rare = rows[["last_day", *_RARE]].reset_index(drop=True)
+    table = pd.concat([table, rare], axis="columns")
+    colours = {"verdict": [charts.verdict_text(FACES[summary.verdict]) if summary else "" for summary in known]}
+    chosen = parts.clickable_table(table, _columns(table), "Domains with their verdicts", "domains", colours)
     if chosen is not None:
         visit.go("domain", domain=domain_parameter(domains[chosen]))
     st.caption("Click on a row to open the domain.")
@@ -204,14 +191,14 @@ _RARE = ("dane_sessions", "dane_failed", "without_policy", "unproven_reports")
 
 
 def _figures(visit: Visit, window: Window) -> None:
-    totals, heard = visit.read(fleet.totals, window), visit.read(fleet.heard, window)
+    totals, reporter_counts = visit.read(fleet.totals, window), visit.read(fleet.reporter_counts, window)
     sts = figures.sessions_of(totals, TRUSTED, "sts")
-    domains, reporters = figures.heard_of(heard, TRUSTED)
+    domains, reporters = figures.heard_of(reporter_counts, TRUSTED)
     with st.container(horizontal=True):
         parts.metric("MTA-STS sessions", sts.total, "Sessions under an MTA-STS policy, in trusted reports.")
         parts.metric("Failed", sts.failed, "Of these, sessions that failed in any way.")
         parts.metric("Would be refused", sts.refused, "Of these, sessions that a policy in mode enforce refuses.")
         parts.metric("Reporters", reporters, "Organisations whose trusted reports are about these days.")
         parts.metric("Domains", domains, "Domains with a trusted report about these days.")
-    for sentence in figures.counted_apart(totals, heard):
+    for sentence in figures.counted_apart(totals, reporter_counts):
         st.caption(sentence)

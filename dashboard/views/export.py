@@ -110,12 +110,12 @@ def _prepare(visit: Visit, asked: Asked) -> None:
 
 def _progress(say: Callable[..., None]) -> Callable[[int], None]:
     """Say how many rows are done, at most once in ten thousand rows."""
-    said = 0
+    announced = 0
 
     def progress(rows: int) -> None:
-        nonlocal said
-        if rows >= said + 10_000:
-            said = rows
+        nonlocal announced
+        if rows >= announced + 10_000:
+            announced = rows
             say(label=f"Preparing\u2026 {rows:,} rows")
 
     return progress

@@ -5,6 +5,7 @@ import streamlit as st
 
 from .. import charts, verdict_words, verdicts
 from ..evidence import Evidence
+from ..faces import FACES
 from ..phrases import counted
 from ..plain import visible
 from ..policy_history import Seen, expiry
@@ -16,42 +17,42 @@ from .visit import Visit
 _DAYS = 60
 
 
-def render(visit: Visit, evidence: Evidence, found: Verdict) -> None:
+def render(visit: Visit, evidence: Evidence, verdict: Verdict) -> None:
     """Show the policy's history and the verdict's."""
     st.subheader("The policy, as senders see it")
-    _caches(evidence, found)
-    if found.propagation:
-        _propagation(visit, found)
-    _day_by_day(visit, found.domain)
+    _caches(evidence, verdict)
+    if verdict.propagation:
+        _propagation(visit, verdict)
+    _day_by_day(visit, verdict.domain)
 
 
-def _caches(evidence: Evidence, found: Verdict) -> None:
-    current = found.current
+def _caches(evidence: Evidence, verdict: Verdict) -> None:
+    current = verdict.current
     if current is None:
         st.text("No report has quoted a policy that can be read.")
         return
-    st.text(visible(verdict_words.policy_in_force(found), 1_000))
+    st.text(visible(verdict_words.policy_in_force(verdict), 1_000))
     last = expiry(evidence.served, current.policy, current.mode_since)
-    if last is not None and last >= found.on:
+    if last is not None and last >= verdict.on:
         st.text(
             f"A sender may go on applying an older policy until {last}: that is the last day on which it can have been fetched "
             "plus its max_age. Keep serving a policy, and keep hosts and certificates in order, until then."
         )
 
 
-def _propagation(visit: Visit, found: Verdict) -> None:
-    behind = sum(not seen.current for seen in found.propagation)
-    of = len(found.propagation)
+def _propagation(visit: Visit, verdict: Verdict) -> None:
+    behind = sum(not seen.current for seen in verdict.propagation)
+    of = len(verdict.propagation)
     every = "The only reporter" if of == 1 else f"All {of:,} reporters"
     st.text(f"{behind:,} of {counted(of, 'reporter')} saw another policy last." if behind else f"{every} saw it last.")
     rows = pd.DataFrame(
         {
-            "reporter": [seen.organization for seen in found.propagation],
-            "sees": ["the policy in force" if seen.current else "another one" for seen in found.propagation],
-            "mode": [seen.policy.mode or "\u2014" for seen in found.propagation],
-            "mx": [", ".join(seen.policy.mx) for seen in found.propagation],
-            "max_age": pd.array([seen.policy.max_age for seen in found.propagation], dtype="Int64"),
-            "day": pd.to_datetime([seen.day for seen in found.propagation]),
+            "reporter": [seen.organization for seen in verdict.propagation],
+            "sees": ["the policy in force" if seen.current else "another one" for seen in verdict.propagation],
+            "mode": [seen.policy.mode or "\u2014" for seen in verdict.propagation],
+            "mx": [", ".join(seen.policy.mx) for seen in verdict.propagation],
+            "max_age": pd.array([seen.policy.max_age for seen in verdict.propagation], dtype="Int64"),
+            "day": pd.to_datetime([seen.day for seen in verdict.propagation]),
         }
     ).astype(dict.fromkeys(("reporter", "sees", "mode", "mx"), "str"))
     columns = {
@@ -64,13 +65,13 @@ def _propagation(visit: Visit, found: Verdict) -> None:
     }
     chosen = parts.clickable_table(rows, columns, "Which policy each reporter saw last", "propagation")
     if chosen is not None:
-        visit.go("reports", **_about(found, found.propagation[chosen]))
+        visit.go("reports", **_reports_of(verdict, verdict.propagation[chosen]))
     st.caption("Click on a row for that reporter's reports of the day.")
 
 
-def _about(found: Verdict, seen: Seen) -> dict[str, str]:
+def _reports_of(verdict: Verdict, seen: Seen) -> dict[str, str]:
     day = str(seen.day)
-    return causes.reports_about(found) | {"reporter": exactly(seen.organization), "since": day, "until": day}
+    return causes.reports_about(verdict) | {"reporter": exactly(seen.organization), "since": day, "until": day}
 
 
 def _day_by_day(visit: Visit, domain: str) -> None:
@@ -79,7 +80,7 @@ def _day_by_day(visit: Visit, domain: str) -> None:
     rows = pd.DataFrame(
         {
             "day": pd.to_datetime([day for day, _ in days]),
-            "verdict": [verdict_words.TITLES[name] for _, name in days],
+            "verdict": [FACES[name].title for _, name in days],
         }
     )
     st.subheader("The verdict, day by day")

@@ -18,23 +18,23 @@ _LONGEST_FILE = 10_000
 _LONGEST_HOSTS = 2_000
 
 
-def render(evidence: Evidence, found: Verdict) -> None:
+def render(evidence: Evidence, verdict: Verdict) -> None:
     """Show the next step that the verdict asks for."""
     st.subheader("What to do next")
     step: Step | None
     try:
-        step = _step(evidence, found)
+        step = _step(evidence, verdict)
     except Unpublishable:
-        step = _with_hosts(evidence, found)
+        step = _with_hosts(evidence, verdict)
     if step is None:
-        parts.commands(next_words(found).commands)
+        parts.commands(next_words(verdict).commands)
         return
     st.text(visible(step.words, 2_000))
     for remark in step.remarks:
         st.text(visible(remark, 2_000))
     if step.publication:
         _publication(step.publication)
-    parts.commands(next_words(found).commands)
+    parts.commands(next_words(verdict).commands)
     if step.way_back:
         with st.expander("The way back, should mail be refused"):
             st.text("The same in mode testing, with another new id:")
@@ -42,12 +42,12 @@ def render(evidence: Evidence, found: Verdict) -> None:
             st.code(step.way_back.mta_sts_record.zone_line, language=None, wrap_lines=True)
 
 
-def _step(evidence: Evidence, found: Verdict, hosts: list[str] | None = None) -> Step:
+def _step(evidence: Evidence, verdict: Verdict, hosts: list[str] | None = None) -> Step:
     now = dt.datetime.now(dt.UTC)
-    return next_step(evidence, found, new_id(now), new_id(now + dt.timedelta(seconds=1)), hosts or ())
+    return next_step(evidence, verdict, new_id(now), new_id(now + dt.timedelta(seconds=1)), hosts or ())
 
 
-def _with_hosts(evidence: Evidence, found: Verdict) -> Step | None:
+def _with_hosts(evidence: Evidence, verdict: Verdict) -> Step | None:
     """Reports name no hosts that could be published: ask for them."""
     typed = parts.text_filter(
         "The MX hosts of this domain",
@@ -59,7 +59,7 @@ def _with_hosts(evidence: Evidence, found: Verdict) -> Step | None:
         st.text("Name the hosts of the MX records, and the policy to publish is here to copy.")
         return None
     try:
-        return _step(evidence, found, typed[:_LONGEST_HOSTS].replace(",", " ").split())
+        return _step(evidence, verdict, typed[:_LONGEST_HOSTS].replace(",", " ").split())
     except Unpublishable as error:
         st.warning("This cannot be published:", icon=":material/warning:")
         st.text(visible(str(error), 600))

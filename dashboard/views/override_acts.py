@@ -7,7 +7,8 @@ import streamlit as st
 from ingest import overrides
 from ingest.overrides import Content, Override, Refused
 
-from .. import verdict_words, wording
+from .. import wording
+from ..faces import FACES
 from ..overrides import what
 from ..plain import visible
 from ..verdict import Verdict
@@ -53,7 +54,7 @@ def say_what_was_done(verdict: Verdict) -> None:
     """What was done before the page was drawn anew, and the verdict after it."""
     if done := st.session_state.pop(_DONE, None):
         head, content = done
-        st.success(f"{head} The verdict now: **{verdict_words.TITLES[verdict.name]}**.", icon=":material/check:")
+        st.success(f"{head} The verdict now: **{FACES[verdict.name].title}**.", icon=":material/check:")
         st.text(visible(content, LONGEST_WHAT))
 
 

@@ -23,7 +23,7 @@ _MOST_PAST = 200
 
 
 def render(visit: Visit, domain: str, verdict: Verdict) -> None:
-    """Show the overrides of ``domain``, and to who may give one the forms for it. ``verdict`` is that of today."""
+    """Show the overrides of ``domain``, and the forms to users who may give one. ``verdict`` is today's."""
     st.subheader("Overrides")
     st.caption(
         "What you know and reports cannot say. An override changes the verdict from today on, is kept with your name, and can be "
@@ -33,17 +33,17 @@ def render(visit: Visit, domain: str, verdict: Verdict) -> None:
     in_force = visit.read(queries.in_force, domain, visit.today)
     evidence, _ = visit.judge(verdicts.case_of, domain)
     may = acts.allowed(visit, domain)
-    shown = [override for override in in_force if state(override, in_force, visit.today) == IN_FORCE]
-    for override in reversed(shown):
-        _one(visit, override, evidence, may)
-    if not shown:
+    counting = [override for override in in_force if state(override, in_force, visit.today) == IN_FORCE]
+    for override in reversed(counting):
+        _override(visit, override, evidence, may)
+    if not counting:
         st.text("None is in force.")
-    _past(visit, domain, in_force, shown)
+    _past(visit, domain, in_force, counting)
     if may:
         override_forms.render(visit, evidence, verdict)
 
 
-def _one(visit: Visit, override: Override, evidence: Evidence, may: bool) -> None:
+def _override(visit: Visit, override: Override, evidence: Evidence, may: bool) -> None:
     until = f"until {override.until}" if override.until else "until taken back"
     with st.container(border=True):
         # Columns, because these stand below each other on a narrow screen.
@@ -69,9 +69,9 @@ def _age(visit: Visit, override: Override) -> str:
     return "today" if not days else "1 day" if days == 1 else f"{days:,} days"
 
 
-def _past(visit: Visit, domain: str, in_force: Sequence[Override], shown: Sequence[Override]) -> None:
+def _past(visit: Visit, domain: str, in_force: Sequence[Override], counting: Sequence[Override]) -> None:
     """Overrides that no longer count: taken back, expired, replaced."""
-    past = [one for one in visit.read(queries.every_override, domain, _MOST_PAST) if one not in shown]
+    past = [override for override in visit.read(queries.every_override, domain, _MOST_PAST) if override not in counting]
     if not past:
         return
     taken = [override.withdrawn_at for override in past]

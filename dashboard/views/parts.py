@@ -180,9 +180,9 @@ def text_column(label: str, meaning: str = "", width: Any = None) -> Any:  # noq
 
 def table(rows: pd.DataFrame, columns: Columns, alt: str, **options: Any) -> None:  # noqa: ANN401
     """A table of exactly ``columns``, with hidden characters made visible."""
-    shown = _ready(rows, columns)
+    frame = _ready(rows, columns)
     st.dataframe(
-        shown,
+        frame,
         height=height_of(len(rows)),
         hide_index=True,
         column_config=dict(columns),
@@ -201,11 +201,11 @@ def clickable_table(
     rows: pd.DataFrame, columns: Columns, alt: str, key: str, colours: Mapping[str, Sequence[str]] | None = None
 ) -> int | None:
     """The same, where a click on a row chooses it: its position in ``rows``, or None. ``colours`` are CSS for columns' cells."""
-    shown = _ready(rows, columns)
+    frame = _ready(rows, columns)
     # With a hidden index Streamlit takes a click on a header, which sorts, for one on the first row as well.
-    shown.index = pd.RangeIndex(1, len(shown) + 1)
+    frame.index = pd.RangeIndex(1, len(frame) + 1)
     chosen = st.dataframe(
-        _coloured(shown, colours) if colours else shown,
+        _coloured(frame, colours) if colours else frame,
         height=height_of(len(rows)),
         column_config={"_index": st.column_config.NumberColumn("", width=_NUMBER_PIXELS)} | dict(columns),
         placeholder="\u2014",
@@ -214,13 +214,13 @@ def clickable_table(
         on_select="rerun",
         selection_mode="single-cell",
     )
-    found = chosen["selection"]["cells"]
+    chosen_cells = chosen["selection"]["cells"]
     # The table may have changed under an old selection.
-    return int(found[0][0]) if found and found[0][0] < len(rows) else None
+    return int(chosen_cells[0][0]) if chosen_cells and chosen_cells[0][0] < len(rows) else None
 
 
-def _coloured(shown: pd.DataFrame, colours: Mapping[str, Sequence[str]]) -> Any:  # noqa: ANN401
-    return shown.style.apply(lambda column: list(colours[column.name]), subset=list(colours), axis="index")
+def _coloured(frame: pd.DataFrame, colours: Mapping[str, Sequence[str]]) -> Any:  # noqa: ANN401
+    return frame.style.apply(lambda column: list(colours[column.name]), subset=list(colours), axis="index")
 
 
 def clickable_cell(
@@ -241,18 +241,22 @@ def clickable_cell(
         on_select="rerun",
         selection_mode="single-cell",
     )
-    found = chosen["selection"]["cells"]
-    return (int(found[0][0]), str(found[0][1])) if found and found[0][0] < len(counts) else None
+    chosen_cells = chosen["selection"]["cells"]
+    return (
+        (int(chosen_cells[0][0]), str(chosen_cells[0][1]))
+        if chosen_cells and chosen_cells[0][0] < len(counts)
+        else None
+    )
 
 
 def _ready(rows: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
-    shown = rows[list(columns)].copy()
-    for name in shown.columns:
-        if shown[name].dtype == "str":
-            shown[name] = shown[name].map(visible, na_action="ignore")
-        elif shown[name].dtype == "float64":  # a sum of counts
-            shown[name] = shown[name].round().astype("Int64") if shown[name].max() < 2**53 else shown[name]
-    return shown
+    frame = rows[list(columns)].copy()
+    for name in frame.columns:
+        if frame[name].dtype == "str":
+            frame[name] = frame[name].map(visible, na_action="ignore")
+        elif frame[name].dtype == "float64":  # a sum of counts
+            frame[name] = frame[name].round().astype("Int64") if frame[name].max() < 2**53 else frame[name]
+    return frame
 
 
 def page_of(total: int, size: int, key: str) -> int:

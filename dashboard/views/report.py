@@ -19,17 +19,17 @@ _MOST_ENTRIES_OPEN = 3
 def render(visit: Visit, domain: str, key: str) -> None:
     """Show the report with this key about this domain."""
     with st.container(horizontal=True):
-        about = domain_parameter(domain)
-        visit.link("reports", "Reports about this domain", icon=":material/arrow_back:", domain=about)
-        visit.link("domain", "The domain", icon=":material/monitoring:", domain=about)
-    found = visit.read(queries.one_report, domain, key)
-    if found.empty:
+        address_domain = domain_parameter(domain)
+        visit.link("reports", "Reports about this domain", icon=":material/arrow_back:", domain=address_domain)
+        visit.link("domain", "The domain", icon=":material/monitoring:", domain=address_domain)
+    rows = visit.read(queries.one_report, domain, key)
+    if rows.empty:
         st.title("No such report")
         st.text(
             "The report this address names is not here. It may be older than reports are kept, or not yours to see."
         )
         return
-    report = found.iloc[0]
+    report = rows.iloc[0]
     st.title("Report")
     st.subheader(domain_label(domain), anchor=parts.THIS_DOMAIN)
     _warnings(visit, domain, key, report)
@@ -75,8 +75,8 @@ def _copies(visit: Visit, domain: str, key: str, report: pd.Series) -> None:
         "received_at": parts.instant_column("Arrived (UTC)"),
     }
     standing = [wording.standing(row) for row in others.to_dict("records")]
-    shown = others.assign(trust=others["trust"].map(wording.TRUST), standing=standing)
-    chosen = parts.clickable_table(shown, columns, "Other reports with this id and range", "copies")
+    table = others.assign(trust=others["trust"].map(wording.TRUST), standing=standing)
+    chosen = parts.clickable_table(table, columns, "Other reports with this id and range", "copies")
     if chosen is not None:
         visit.go("reports", domain=domain_parameter(domain), report=others["report_key"].iloc[chosen])
 
@@ -139,7 +139,7 @@ def _details(visit: Visit, domain: str, key: str) -> None:
     numbers = {
         position: number for number, position in enumerate(visit.read(queries.entries, domain, key)["position"], 1)
     }
-    shown = rows.assign(
+    table = rows.assign(
         words=[wording.result_type(code).words for code in rows["result_type"]],
         entry_position=rows["entry_position"].map(numbers).astype("Int64"),
     )
@@ -158,7 +158,7 @@ def _details(visit: Visit, domain: str, key: str) -> None:
         "extra": parts.text_column("Other fields"),
     }
     parts.table(
-        shown, {name: column for name, column in columns.items() if _has_anything(shown[name])}, "Failure details"
+        table, {name: column for name, column in columns.items() if _has_anything(table[name])}, "Failure details"
     )
 
 
@@ -203,14 +203,14 @@ def _raw(visit: Visit, domain: str, key: str, report: pd.Series) -> None:
     if report["shared"] and not visit.scope.is_everything:
         st.text("It speaks about other domains too, so only who may see all domains can read it.")
         return
-    kept = visit.read(queries.raw_size, domain, key)
-    if kept.empty:
+    raw_sizes = visit.read(queries.raw_size, domain, key)
+    if raw_sizes.empty:
         days = visit.settings.keep_raw_days
         st.text(f"No longer kept: raw reports are removed after {days} days (STARTTALLY_KEEP_RAW_DAYS).")
         return
     if report["shared"]:
         st.caption(f"This report speaks about {report['raw_domains']:,} domains; the raw text has all of them.")
-    size = int(kept["size"].iloc[0])
+    size = int(raw_sizes["size"].iloc[0])
     if st.toggle(f"Show the report as it came ({wording.size(size)})", key="raw"):
         text = visit.now(queries.raw_document, domain, key, longest=4 * parts.LONGEST_RAW)
         parts.raw_text(figures.indented(text or b""), size, "json")

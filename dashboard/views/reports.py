@@ -80,17 +80,17 @@ def _list(visit: Visit, wanted: ReportFilter) -> None:
         return
     offset = parts.page_of(count, _ON_A_PAGE, "page")
     rows = visit.read(queries.list_reports, wanted, limit=_ON_A_PAGE, offset=offset)
-    some = f"the newest {count:,} of more" if count == _MOST_COUNTED else f"{count:,}"
+    how_many = f"the newest {count:,} of more" if count == _MOST_COUNTED else f"{count:,}"
     st.caption(
-        f"{some} reports; click on a row to open one." if count > 1 else "1 report; click on its row to open it."
+        f"{how_many} reports; click on a row to open one." if count > 1 else "1 report; click on its row to open it."
     )
-    chosen = parts.clickable_table(_shown(rows), _columns(wanted), "Reports", "reports")
+    chosen = parts.clickable_table(_in_words(rows), _columns(wanted), "Reports", "reports")
     if chosen is not None:
         row = rows.iloc[chosen]
         visit.go("reports", domain=domain_parameter(row["policy_domain"]), report=row["report_key"])
 
 
-def _shown(rows: pd.DataFrame) -> pd.DataFrame:
+def _in_words(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(
         policy_domain=rows["policy_domain"].map(domain_text),
         trust=rows["trust"].map(wording.TRUST),

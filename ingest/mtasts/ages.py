@@ -42,14 +42,14 @@ def age_faults(text: str | None, max_age: int | None, mode: str, line: int) -> I
         usual = LEAST_MAX_AGE if mode == "none" else WEEK
         yield Fault("no-max-age", ERROR, "no max_age", f"write max_age: {usual}")
     elif max_age is None:
-        said = f"max_age: {quoted(text)}; it must be a number of seconds from 0 to {MAX_MAX_AGE}"
-        yield Fault("max-age", ERROR, said, _meant(text), line)
+        problem = f"max_age: {quoted(text)}; it must be a number of seconds from 0 to {MAX_MAX_AGE}"
+        yield Fault("max-age", ERROR, problem, _meant(text), line)
     elif mode == "none":
         if max_age != LEAST_MAX_AGE:
-            said = (
+            problem = (
                 f"max_age of {span(max_age)}; to switch off, Google wants one day (RFC 8461 section 8.3: a small value)"
             )
-            yield Fault("max-age-none", NOTE, said, f"write max_age: {LEAST_MAX_AGE}", line)
+            yield Fault("max-age-none", NOTE, problem, f"write max_age: {LEAST_MAX_AGE}", line)
     else:
         yield from _unwise(mode, max_age, line)
 
@@ -57,19 +57,22 @@ def age_faults(text: str | None, max_age: int | None, mode: str, line: int) -> I
 def _unwise(mode: str, max_age: int, line: int) -> Iterator[Fault]:
     best = f"{LEAST_TESTING_MAX_AGE} to {TESTING_MAX_AGE} (one to two weeks)"
     if max_age < LEAST_MAX_AGE:
-        said = (
+        problem = (
             f"max_age of {span(max_age)}; below {LEAST_MAX_AGE} (one day), Google's least, it protects hardly anybody"
         )
-        yield Fault("max-age-short", WARNING, said, f"write max_age: {WEEK} (one week)", line)
+        yield Fault("max-age-short", WARNING, problem, f"write max_age: {WEEK} (one week)", line)
     elif mode == "testing" and max_age > TESTING_MAX_AGE:
-        said = f"max_age of {span(max_age)} in testing; Google's range is {best}"
-        yield Fault("max-age-long", WARNING, said, f"write max_age: {TESTING_MAX_AGE} or less", line)
+        problem = f"max_age of {span(max_age)} in testing; Google's range is {best}"
+        yield Fault("max-age-long", WARNING, problem, f"write max_age: {TESTING_MAX_AGE} or less", line)
     elif mode == "testing" and max_age < LEAST_TESTING_MAX_AGE:
-        said = f"max_age of {span(max_age)} in testing; Google's range is {best}"
-        yield Fault("max-age-testing", WARNING, said, f"write max_age: {LEAST_TESTING_MAX_AGE}", line)
+        problem = f"max_age of {span(max_age)} in testing; Google's range is {best}"
+        yield Fault("max-age-testing", WARNING, problem, f"write max_age: {LEAST_TESTING_MAX_AGE}", line)
     elif mode == "enforce" and max_age < WEEK:
-        said = f"max_age of {span(max_age)}; RFC 8461 section 3.2 expects weeks or more, so that an attacker cannot wait it out"
-        yield Fault("max-age-weeks", NOTE, said, f"write max_age: {WEEK} or more", line)
+        problem = (
+            f"max_age of {span(max_age)}; RFC 8461 section 3.2 expects weeks or more, "
+            "so that an attacker cannot wait it out"
+        )
+        yield Fault("max-age-weeks", NOTE, problem, f"write max_age: {WEEK} or more", line)
 
 
 def _meant(text: str) -> str:

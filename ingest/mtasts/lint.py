@@ -66,7 +66,7 @@ def step_faults(previous: Policy, policy: Policy, hosts: Sequence[str] = ()) -> 
 def _mx_change_faults(
     previous: Policy, policy: Policy, before: str, after: str, hosts: Sequence[str]
 ) -> Iterator[Fault]:
-    """Changes of the mx lines, which ``hosts``, the MX records, bear out or not; modes are those that are meant."""
+    """Faults of changed mx lines, held against ``hosts``, the MX records; ``before`` and ``after`` are the modes meant."""
     old, new = _patterns(previous), _patterns(policy)
     if old != new and after == "enforce" != before:
         text = "mode and mx lines change in one step: no report has tested these mx lines, and enforce refuses mail at once"
@@ -77,7 +77,7 @@ def _mx_change_faults(
         repair = "change the mode first, and leave the MX records as the old mx lines have them until then"
         yield Fault("mx-and-mode", WARNING, text, repair)
     harm = "refuse to deliver to" if after == "enforce" else "report as failed each session with"
-    for pattern in itertools.islice((one for one in old if one not in new and not match(new, one)), MAX_FAULTS):
+    for pattern in itertools.islice((mx for mx in old if mx not in new and not match(new, mx)), MAX_FAULTS):
         covered = [host for host in hosts if match([pattern], host)]
         if covered and all(match(new, host) for host in covered):
             continue  # a wildcard gave way to full names
@@ -128,27 +128,29 @@ def _until(previous: Policy) -> str:
 
 def _decoded(file: bytes) -> tuple[str, list[Fault]]:
     if file.startswith(_UTF_16):
-        said, repair = "saved as UTF-16, which senders cannot read", "save the file as plain text (ASCII or UTF-8)"
-        return file.decode("utf-16", "replace"), [Fault("encoding", ERROR, said, repair)]
+        problem, repair = "saved as UTF-16, which senders cannot read", "save the file as plain text (ASCII or UTF-8)"
+        return file.decode("utf-16", "replace"), [Fault("encoding", ERROR, problem, repair)]
     try:
         return file.decode(), []
     except UnicodeDecodeError as error:
         if error.start >= MAX_BYTES:  # a character cut in two by whoever read no more than this
             return file.decode("utf-8", "replace"), []
-        said, line = "bytes that are no UTF-8", file.count(b"\n", 0, error.start) + 1
+        problem, line = "bytes that are no UTF-8", file.count(b"\n", 0, error.start) + 1
         repair = "save the file as plain text (ASCII or UTF-8)"
-        return file.decode("utf-8", "replace"), [Fault("encoding", ERROR, said, repair, line)]
+        return file.decode("utf-8", "replace"), [Fault("encoding", ERROR, problem, repair, line)]
 
 
 def _line_end_faults(text: str, cut: bool) -> Iterator[Fault]:
     lone = _LONE_LF.search(text)
     if lone and "\r\n" in text:
         line = text.count("\n", 0, lone.start()) + 1
-        said = "some lines end with CRLF and some with LF; each is legal, and one file with both was edited by accident"
-        yield Fault("mixed-line-ends", NOTE, said, "end all lines alike", line)
+        problem = (
+            "some lines end with CRLF and some with LF; each is legal, and one file with both was edited by accident"
+        )
+        yield Fault("mixed-line-ends", NOTE, problem, "end all lines alike", line)
     if not text.endswith(("\n", "\r")) and not cut:
-        said = "the last line has no line end; legal, and easily joined with a line that is added later"
-        yield Fault("no-final-newline", NOTE, said, "end the last line too", text.count("\n") + 1)
+        problem = "the last line has no line end; legal, and easily joined with a line that is added later"
+        yield Fault("no-final-newline", NOTE, problem, "end the last line too", text.count("\n") + 1)
 
 
 def _host_faults(policy: Policy, hosts: Sequence[str]) -> Iterator[Fault]:

@@ -73,8 +73,8 @@ def parse(text: str | Sequence[str]) -> Policy:
     for number, line in _lines(text, reading.faults):
         reading.line(number, line)
         if len(reading.faults) >= MAX_FAULTS:
-            said, repair = "so many faults that the rest was not read", "repair those above, then look again"
-            reading.faults.append(Fault("too-many-faults", ERROR, said, repair, number))
+            problem, repair = "so many faults that the rest was not read", "repair those above, then look again"
+            reading.faults.append(Fault("too-many-faults", ERROR, problem, repair, number))
             reading.cut = True
             break
     return reading.policy()
@@ -98,11 +98,11 @@ def render(mode: str, mx: Sequence[str], max_age: int) -> str:
     """A policy file, ready to serve (CRLF). Raises PolicyInvalid for what senders would not accept."""
     hosts = "".join(f"mx: {pattern}\r\n" for pattern in mx)
     text = f"version: STSv1\r\nmode: {mode}\r\n{hosts}max_age: {max_age}\r\n"
-    said = parse(text)
-    errors = [f"{fault.text}; {fault.repair}" for fault in said.faults if fault.severity == ERROR]
+    policy = parse(text)
+    errors = [f"{fault.text}; {fault.repair}" for fault in policy.faults if fault.severity == ERROR]
     if errors:
         raise PolicyInvalid("; ".join(errors))
-    if (said.mode, said.mx, said.max_age) != (mode, tuple(mx), max_age):
+    if (policy.mode, policy.mx, policy.max_age) != (mode, tuple(mx), max_age):
         raise PolicyInvalid("a blank or a line break in the mode or in an mx pattern")
     return text
 
@@ -278,8 +278,8 @@ class _Reading:
 
 def _wrong(key: str, value: str | None, line: int, rule: str, repair: str) -> Fault:
     """A key whose value is none of those it can have; None: it is absent. The fault's code is the key."""
-    said = f"no {key}" if value is None else f"{key}: {quoted(value)}"
-    return Fault(key, ERROR, f"{said}; {rule}", repair, line)
+    problem = f"no {key}" if value is None else f"{key}: {quoted(value)}"
+    return Fault(key, ERROR, f"{problem}; {rule}", repair, line)
 
 
 def _lines(text: str | Sequence[str], faults: list[Fault]) -> Iterator[tuple[int, str]]:
@@ -290,27 +290,27 @@ def _lines(text: str | Sequence[str], faults: list[Fault]) -> Iterator[tuple[int
     in_report = not isinstance(text, str)
     whole = text if isinstance(text, str) else "\n".join(line.rstrip("\r") for line in text)
     if len(whole.encode("utf-8", "replace")) > MAX_BYTES:
-        said, repair = f"larger than {MAX_BYTES} bytes; senders stop reading there", "remove what is no policy"
-        faults.append(Fault("too-large", ERROR, said, repair))
+        problem, repair = f"larger than {MAX_BYTES} bytes; senders stop reading there", "remove what is no policy"
+        faults.append(Fault("too-large", ERROR, problem, repair))
         whole = whole[:MAX_BYTES]
     if whole.startswith("\ufeff"):
-        said = "begins with an invisible byte order mark"
-        faults.append(Fault("byte-order-mark", ERROR, said, "save the file as plain text (UTF-8 without BOM)", 1))
+        problem = "begins with an invisible byte order mark"
+        faults.append(Fault("byte-order-mark", ERROR, problem, "save the file as plain text (UTF-8 without BOM)", 1))
         whole = whole[1:]
     if _MARKUP.match(whole):
-        said = "a web page (HTML or XML), and no policy: an error page, or the host's default page"
-        faults.append(Fault("web-page", ERROR, said, "serve the policy file itself under this address", 1))
+        problem = "a web page (HTML or XML), and no policy: an error page, or the host's default page"
+        faults.append(Fault("web-page", ERROR, problem, "serve the policy file itself under this address", 1))
         return
     if not in_report and (lone := _LONE_CR.search(whole)):
-        said, number = "a line ends with a lone CR", len(_LINE_END.findall(whole, 0, lone.start())) + 1
-        faults.append(Fault("carriage-return", ERROR, said, "end each line with LF or CRLF", number))
+        problem, number = "a line ends with a lone CR", len(_LINE_END.findall(whole, 0, lone.start())) + 1
+        faults.append(Fault("carriage-return", ERROR, problem, "end each line with LF or CRLF", number))
     lines = _LINE_END.split(whole)
     for number, line in enumerate(lines, start=1):
         if line.strip(" \t"):
             yield number, line
         elif number < len(lines) and not in_report and len(faults) < MAX_FAULTS:
-            said = "an empty line; RFC 8461 section 3.2 has none"
-            faults.append(Fault("blank-line", WARNING, said, "remove the line", number))
+            problem = "an empty line; RFC 8461 section 3.2 has none"
+            faults.append(Fault("blank-line", WARNING, problem, "remove the line", number))
 
 
 def _invisible(line: str, key: str) -> str:

@@ -55,7 +55,7 @@ def choose(texts: Sequence[str]) -> Record:
     begin = "begin" if ours else "are meant to begin"
     text = f"{len(meant)} TXT records {begin} with {VERSION}; there must be exactly one"
     several = Fault("several-records", ERROR, text, "delete all but the one with the newest id")
-    # What is wrong with the one that stays is told as well; nobody knows which one that is.
+    # Nobody knows which one will stay, so the faults of each are told.
     others = dict.fromkeys(fault for text in meant[:_MOST_RECORDS] for fault in parse(text).faults)
     return Record(faults=(several, *others))
 
@@ -68,14 +68,14 @@ def parse(text: str) -> Record:
     for field in _fields(text, faults):
         name, _, value = field.partition("=")
         if name != "id" and not _FIELD.fullmatch(field):
-            said = f"{quoted(field)} is no name=value (RFC 8461 section 3.1)"
-            faults.append(Fault("field", ERROR, said, _field_repair(field)))
+            problem = f"{quoted(field)} is no name=value (RFC 8461 section 3.1)"
+            faults.append(Fault("field", ERROR, problem, _field_repair(field)))
         elif name != "id":
             faults += _name_faults(name)
             fields.setdefault(name, value)
         elif "id" in fields:
-            said = "a second id; senders may differ in which one they take"
-            faults.append(Fault("duplicate-id", WARNING, said, "leave the newest id only"))
+            problem = "a second id; senders may differ in which one they take"
+            faults.append(Fault("duplicate-id", WARNING, problem, "leave the newest id only"))
         else:
             fields["id"] = value if _ID.fullmatch(value) else ""
         if name.strip(" \t").lower() == "id":
@@ -139,8 +139,8 @@ def _name_faults(name: str) -> Iterator[Fault]:
 def _id_faults(value: str) -> Iterator[Fault]:
     if _ID.fullmatch(value):
         return
-    kept = "".join(one for one in value if one.isascii() and one.isalnum())[:32]
-    repair = f"write id={kept}" if kept else f"write it as in {_EXAMPLE}"
+    legal = "".join(character for character in value if character.isascii() and character.isalnum())[:32]
+    repair = f"write id={legal}" if legal else f"write it as in {_EXAMPLE}"
     yield Fault("id", ERROR, f"the id {quoted(value)} is not 1 to 32 letters and digits", repair)
 
 

@@ -105,8 +105,8 @@ def _objects(plain: inflate.Plain) -> Iterator[Document]:
         for value in values:
             for table, wrapping in _unwrap(value):
                 # One among others is kept in its own words: thousands in a list would each be kept with all others.
-                own = text if len(values) == 1 and table is value else msgspec.json.encode(table)
-                yield Document(table, own, plain.name, (*notes, *oddities, *wrapping))
+                table_text = text if len(values) == 1 and table is value else msgspec.json.encode(table)
+                yield Document(table, table_text, plain.name, (*notes, *oddities, *wrapping))
     except RecursionError as error:
         raise NotAReport("is nested too deeply") from error
 

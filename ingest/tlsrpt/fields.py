@@ -40,7 +40,7 @@ class Notes(list[Defect]):
         self.append(Defect(where, what, quoted[:_MAX_QUOTED]))
 
 
-def rest(table: dict[str, Any], known: set[str]) -> dict[str, Any]:
+def unknown_members(table: dict[str, Any], known: set[str]) -> dict[str, Any]:
     """The members of ``table`` that RFC 8460 does not name: kept, not interpreted."""
     return {key: value for key, value in table.items() if key not in known}
 

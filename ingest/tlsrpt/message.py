@@ -152,15 +152,15 @@ class _Search:
 
     def only_domain_in(self, mail: Part) -> str:
         """The TLS-Report-Domain of all parts that have one, if they agree: programs move attachments out of messages."""
-        if found := self._domain_header(mail):
-            return found
+        if domain := self._domain_header(mail):
+            return domain
         every = {self._domain_header(part) for part in _all(mail)} - {""}
         return every.pop() if len(every) == 1 else ""
 
     def submitter(self) -> str:
         """TLS-Report-Submitter of the mail or, in a forwarded one, of the message inside; a domain is in A-labels."""
-        found = self._submitter
-        return found if found.isascii() else _domain(found) or found.encode("ascii", "replace").decode()
+        submitter = self._submitter
+        return submitter if submitter.isascii() else _domain(submitter) or submitter.encode("ascii", "replace").decode()
 
     def why_nothing_was_found(self) -> str:
         """The reason for quarantine."""
@@ -219,15 +219,15 @@ class _Search:
         try:
             if kinds.is_signed_cms(plain.data):
                 return self._look_into(signed.content(plain.data), leaf)
-            found = read(plain.data, self._limit - self._held, self._hints(plain, leaf), self._rows)
+            reading = read(plain.data, self._limit - self._held, self._hints(plain, leaf), self._rows)
         except signed.SignedError as error:
             return [_refusal(str(error), len(plain.data))]
         except NotAReport as refusal:
             return [_refusal(refused(plain, refusal), refusal.unpacked, meant=refusal.meant)]
-        self._held += sum(len(document.text) for _, document in found.reports)
-        self._rows -= sum(report.weight for report, _ in found.reports)
-        self.reports += [_from(plain, report, document) for report, document in found.reports]
-        return [_refusal(refused(plain, refusal), refusal.unpacked) for refusal in found.refusals]
+        self._held += sum(len(document.text) for _, document in reading.reports)
+        self._rows -= sum(report.weight for report, _ in reading.reports)
+        self.reports += [_from(plain, report, document) for report, document in reading.reports]
+        return [_refusal(refused(plain, refusal), refusal.unpacked) for refusal in reading.refusals]
 
     def _hints(self, plain: inflate.Plain, leaf: _Leaf) -> Hints:
         """The name of a file in an archive says as much as that of an attachment."""

@@ -103,8 +103,8 @@ def with_visible_boundary(part: Part, data: bytes) -> bytes:
     """
     if b"--" not in data or part.get_content_maintype() not in ("multipart", "text"):
         return b""
-    found = _BOUNDARY.search(data)
-    return b'Content-Type: multipart/mixed; boundary="%s"\r\n\r\n%s' % (found[1].rstrip(), data) if found else b""
+    boundary = _BOUNDARY.search(data)
+    return b'Content-Type: multipart/mixed; boundary="%s"\r\n\r\n%s' % (boundary[1].rstrip(), data) if boundary else b""
 
 
 def file_name(part: Part) -> str:

@@ -14,7 +14,7 @@ ERROR, WARNING = "error", "warning"
 _BEGINNING = re.compile(r"v=TLSRPTv1(?P<blanks>[ \t]*)(?:;|\Z)")
 _NEAR = re.compile(r"[\"'\s]*v\s*=\s*[\"']?tls-?rpt", re.IGNORECASE)
 _FIELD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}=[\x21-\x3a\x3c\x3e-\x7e]+")
-_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<rest>.*)", re.DOTALL)
+_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<after>.*)", re.DOTALL)
 # RFC 3986 section 2, without "," "!" ";", which RFC 8460 section 3 wants encoded.
 _URI = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@$&'()*+=-]|%[0-9A-Fa-f]{2})*")
 _TO_ENCODE = re.compile(r"[,;! \"<>\\^`{|}]")
@@ -89,7 +89,7 @@ def choose(texts: Sequence[str]) -> Record:
     begin = "begin" if ours else "are meant to begin"
     text = f"{len(meant)} TXT records {begin} with {VERSION}; there must be exactly one"
     repair = "delete all but one, and list all addresses in its rua, with commas"
-    # What is wrong with the one that stays is told as well; nobody knows which one that is.
+    # Nobody knows which one will stay, so the faults of each are told.
     others = dict.fromkeys(fault for text in meant[:_MOST_RECORDS] for fault in parse(text).faults)
     return Record(faults=(Fault("several-records", ERROR, text, repair), *others))
 
@@ -109,7 +109,7 @@ def parse(text: str) -> Record:
         elif name == "rua":
             rua = _destinations(value, faults)
         elif name.strip(" \t").lower() == "rua":
-            # It does not count so; what is in it is judged all the same, so that no repair brings a fault to light.
+            # It does not count in this form. Its addresses are judged too, so that no repair brings another fault to light.
             meant = True
             if _FIELD.fullmatch(field):
                 faults.append(Fault("field-case", ERROR, f"{name}: names are case-sensitive", "write rua="))
@@ -119,21 +119,21 @@ def parse(text: str) -> Record:
         elif not _FIELD.fullmatch(field):
             faults.append(_field_fault(field))
         else:
-            said = f"{name} is no field of RFC 8460; senders ignore it"
-            faults.append(Fault("unknown-field", WARNING, said, f"remove {name}"))
+            problem = f"{name} is no field of RFC 8460; senders ignore it"
+            faults.append(Fault("unknown-field", WARNING, problem, f"remove {name}"))
             unknown.append(name)
     if rua is None and not meant:
-        said = "no rua, so nobody knows where to send reports"
-        faults.append(Fault("no-rua", ERROR, said, f"write it as in {_EXAMPLE}"))
+        problem = "no rua, so nobody knows where to send reports"
+        faults.append(Fault("no-rua", ERROR, problem, f"write it as in {_EXAMPLE}"))
     return Record(tuple(rua or ()), tuple(unknown), tuple(faults))
 
 
 def render(rua: Sequence[str]) -> str:
     """The record to publish for these ``mailto:`` and ``https:`` URIs, encoded where they need it. Raises RecordInvalid."""
-    uris = [_TO_ENCODE.sub(lambda found: f"%{ord(found[0]):02X}", uri.strip()) for uri in rua]
+    uris = [_TO_ENCODE.sub(lambda match: f"%{ord(match[0]):02X}", uri.strip()) for uri in rua]
     text = f"{VERSION}; rua={','.join(uris)}"
-    said = parse(text)
-    errors = [f"{fault.text}; {fault.repair}" for fault in said.faults if fault.severity == ERROR]
+    record = parse(text)
+    errors = [f"{fault.text}; {fault.repair}" for fault in record.faults if fault.severity == ERROR]
     if errors:
         raise RecordInvalid("; ".join(errors))
     return text
@@ -164,35 +164,35 @@ def _fields(text: str, faults: list[Fault]) -> Iterator[str]:
 
 def _destinations(value: str, faults: list[Fault]) -> list[Destination]:
     """The usable URIs of a rua; what is wrong with the others goes to ``faults``."""
-    found: list[Destination] = []
+    destinations: list[Destination] = []
     for uri in (piece.strip(" \t") for piece in value.split(",")):
         destination = _destination(uri, faults)
-        if destination in found:
+        if destination in destinations:
             faults.append(Fault("duplicate-rua", WARNING, f"{_quoted(uri)} is listed twice", "remove one of the two"))
         elif destination:
-            found.append(destination)
-    if len(found) > 1:
+            destinations.append(destination)
+    if len(destinations) > 1:
         text = "several addresses: Microsoft reports to the first only, others may send the same report to each"
         repair = "put the address that must have all reports first"
         faults.append(Fault("several-rua", WARNING, text, repair))
-    return found
+    return destinations
 
 
 def _destination(uri: str, faults: list[Fault]) -> Destination | None:
     match = _SCHEME.fullmatch(uri)
-    scheme, rest = (match["scheme"].lower(), match["rest"]) if match else ("", uri)
-    target = _percent_decoded(rest.partition("?")[0]) if scheme == "mailto" else uri
+    scheme, after_scheme = (match["scheme"].lower(), match["after"]) if match else ("", uri)
+    target = _percent_decoded(after_scheme.partition("?")[0]) if scheme == "mailto" else uri
     refusal = _scheme_refusal(scheme, uri) or _character_refusal(uri)
     if scheme == "mailto":
         refusal = refusal or _address_refusal(target)
-        if "?" in rest:
-            said = f"{_quoted(uri)}: senders ignore what follows the ?"
-            faults.append(Fault("mailto-headers", WARNING, said, f"write {_quoted(uri.partition('?')[0])}"))
+        if "?" in after_scheme:
+            problem = f"{_quoted(uri)}: senders ignore what follows the ?"
+            faults.append(Fault("mailto-headers", WARNING, problem, f"write {_quoted(uri.partition('?')[0])}"))
     elif scheme == "https":
-        refusal = refusal or _url_refusal(rest)
-        if "#" in rest:
-            said = f"{_quoted(uri)}: what follows the # is never sent"
-            faults.append(Fault("https-fragment", WARNING, said, f"write {_quoted(uri.partition('#')[0])}"))
+        refusal = refusal or _url_refusal(after_scheme)
+        if "#" in after_scheme:
+            problem = f"{_quoted(uri)}: what follows the # is never sent"
+            faults.append(Fault("https-fragment", WARNING, problem, f"write {_quoted(uri.partition('#')[0])}"))
     if refusal:
         why, repair = refusal
         faults.append(Fault("rua", ERROR, f"{_quoted(uri)} {why}", repair))
@@ -225,8 +225,8 @@ def _address_refusal(address: str) -> Refusal:
     return "is no mail address", "write mailto:NAME@DOMAIN, a domain outside ASCII in A-labels (xn--...)"
 
 
-def _url_refusal(rest: str) -> Refusal:
-    match = _AUTHORITY.fullmatch(rest[2:]) if rest.startswith("//") else None
+def _url_refusal(after_scheme: str) -> Refusal:
+    match = _AUTHORITY.fullmatch(after_scheme[2:]) if after_scheme.startswith("//") else None
     if not match:
         return "names no host", "write https://HOST/PATH"
     if match["user"]:

@@ -121,7 +121,7 @@ def read(data: bytes, limit: int, hints: Hints | None = None, rows: int = MAX_RO
     ``limit`` bounds the decompressed size in bytes, ``rows`` the policies and failure details of all reports together.
     Raises NotAReport when there is none: its text is the reason.
     """
-    found: list[tuple[Report, Document]] = []
+    reports: list[tuple[Report, Document]] = []
     refusals: list[NotAReport] = []
     for document in documents_in(data, limit):
         if isinstance(document, NotAReport):
@@ -133,16 +133,16 @@ def read(data: bytes, limit: int, hints: Hints | None = None, rows: int = MAX_RO
         try:
             report = _report(document, hints or Hints(), rows)
             rows -= report.weight
-            found.append((report, document))
+            reports.append((report, document))
         except NotAReport as refusal:
             refusal.unpacked = len(document.text)
             refusals.append(refusal)
-    if not found and not refusals:
+    if not reports and not refusals:
         raise NotAReport("has nothing in it")
-    if not found:
+    if not reports:
         refusals[0].unpacked = sum(refusal.unpacked for refusal in refusals)
         raise refusals[0]
-    return Reading(tuple(found), tuple(refusal for refusal in refusals if refusal.meant))
+    return Reading(tuple(reports), tuple(refusal for refusal in refusals if refusal.meant))
 
 
 def read_reports(data: bytes, limit: int, hints: Hints | None = None) -> list[tuple[Report, Document]]:
@@ -187,7 +187,9 @@ def _report(document: Document, hints: Hints, rows: int) -> Report:
         start=start,
         end=end,
         entries=tuple(_entries(policies, inferred, notes)),
-        extra=fields.rest(value, {"organization-name", "report-id", "contact-info", "date-range", "policies"}),
+        extra=fields.unknown_members(
+            value, {"organization-name", "report-id", "contact-info", "date-range", "policies"}
+        ),
         defects=tuple(notes),
         domain_without_header=without_header,
     )
@@ -197,7 +199,7 @@ def _rows(policies: object) -> int:
     """How many policies and failure details there may be, before any is looked at."""
     entries = policies if isinstance(policies, list) else [policies]
     details = [entry.get("failure-details") for entry in entries if isinstance(entry, dict)]
-    return len(entries) + sum(len(one) for one in details if isinstance(one, list))
+    return len(entries) + sum(len(entry_details) for entry_details in details if isinstance(entry_details, list))
 
 
 def _date_range(value: dict[str, Any], hints: Hints, notes: Notes) -> tuple[dt.datetime, dt.datetime]:
@@ -268,9 +270,9 @@ def _entry(entry: dict[str, Any], where: str, inferred: Inferred, notes: Notes) 
         policy_strings=fields.policy_lines(policy, inside, notes),
         mx_hosts=fields.texts(policy, "mx-host", inside, notes, alias="mx-host-pattern"),
         details=tuple(_details(details, f"{where}.failure-details", notes)),
-        extra=fields.rest(entry, {"policy", "summary", "failure-details"} | flat_policy | flat_summary)
-        | _nested("policy", fields.rest(policy, _POLICY_FIELDS))
-        | _nested("summary", fields.rest(summary, _SUMMARY_FIELDS)),
+        extra=fields.unknown_members(entry, {"policy", "summary", "failure-details"} | flat_policy | flat_summary)
+        | _nested("policy", fields.unknown_members(policy, _POLICY_FIELDS))
+        | _nested("summary", fields.unknown_members(summary, _SUMMARY_FIELDS)),
         domain_source=domain_source,
     )
 
@@ -340,5 +342,5 @@ def _detail(detail: dict[str, Any], where: str, notes: Notes) -> FailureDetail:
         failure_reason_code=fields.text(detail, "failure-reason-code", notes, where),
         # The RFC's own text uses the placeholder additional-info-uri, and some senders copied it.
         additional_information=fields.text(detail, "additional-information", notes, where, alias="additional-info-uri"),
-        extra=fields.rest(detail, _DETAIL_FIELDS),
+        extra=fields.unknown_members(detail, _DETAIL_FIELDS),
     )

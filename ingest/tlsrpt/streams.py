@@ -71,7 +71,7 @@ def plain(data: bytes, limit: int) -> tuple[bytes, list[str]]:
     Members one after the other are one text (RFC 1952 section 2.2); bzip2 and xz of several streams likewise.
     """
     if not is_slow(data):
-        return _joined(data, limit, _inflated_member, lambda rest: rest.startswith(kinds.GZIP_MAGIC))
+        return _joined(data, limit, _inflated_member, lambda trailing: trailing.startswith(kinds.GZIP_MAGIC))
     new = _slow_method(data)
 
     def member(data: bytes, position: int, output: bytearray, limit: int) -> int:
@@ -124,9 +124,9 @@ def _joined(
     raise refusal(f"has more than {MAX_GZIP_MEMBERS} compressed parts one after the other", len(output))
 
 
-def _notes_on(rest: bytes) -> list[str]:
+def _notes_on(trailing: bytes) -> list[str]:
     """Padding with zeros is legitimate on tapes and in block transfers; anything else is noted."""
-    return [f"{len(rest)} bytes after the end of the compressed data were ignored"] if rest.strip(b"\0") else []
+    return [f"{len(trailing)} bytes after the end of the compressed data were ignored"] if trailing.strip(b"\0") else []
 
 
 def _inflated_member(data: bytes, position: int, output: bytearray, limit: int) -> int:

@@ -23,6 +23,6 @@ visit = Visit(
     os.environ.get("TEST_USER", ""),
 )
 domain = st.query_params["domain"]
-_, found = visit.judge(verdicts.case_of, domain)
-st.title(found.name)
-overrides.render(visit, domain, found)
+_, verdict = visit.judge(verdicts.case_of, domain)
+st.title(verdict.name)
+overrides.render(visit, domain, verdict)

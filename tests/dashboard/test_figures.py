@@ -32,21 +32,21 @@ def test_a_lane_without_rows_is_zero() -> None:
 
 def test_what_is_counted_apart_is_said() -> None:
     rows = totals((TRUSTED, "tlsa", 7, 1, 0), (TRUSTED, "no-policy-found", 3, 0, 0), (TRUSTED, "new", 5, 0, 0))
-    heard = pd.DataFrame({"lane": [TRUSTED], "domains": [1], "reporters": [2]})
-    assert figures.counted_apart(rows, heard) == [
+    reporters = pd.DataFrame({"lane": [TRUSTED], "domains": [1], "reporters": [2]})
+    assert figures.counted_apart(rows, reporters) == [
         "Counted apart: 8 sessions under DANE, 1 failed; 3 sessions without a policy, 0 failed; 5 under other policy types."
     ]
 
 
 def test_unproven_reports_are_named_as_such() -> None:
-    heard = pd.DataFrame({"lane": [UNPROVEN], "domains": [1], "reporters": [2]})
-    (sentence,) = figures.counted_apart(totals((UNPROVEN, "sts", 0, 5000, 5000)), heard)
+    reporters = pd.DataFrame({"lane": [UNPROVEN], "domains": [1], "reporters": [2]})
+    (sentence,) = figures.counted_apart(totals((UNPROVEN, "sts", 0, 5000, 5000)), reporters)
     assert sentence.startswith("Not counted, because nothing vouches for them: reports of 2 reporters about 1 domain")
     assert "5,000 failed" in sentence
 
 
 @pytest.mark.parametrize(
-    ("window", "kept"),
+    ("window", "count"),
     [
         (ALL_DAYS, 3),
         (Window(dt.date(2026, 3, 2), None), 2),
@@ -54,9 +54,9 @@ def test_unproven_reports_are_named_as_such() -> None:
         (Window(None, dt.date(2026, 3, 2)), 2),
     ],
 )
-def test_days_within_a_window(window: Window, kept: int) -> None:
+def test_days_within_a_window(window: Window, count: int) -> None:
     days = pd.DataFrame({"day": pd.to_datetime(["2026-03-01", "2026-03-02", "2026-03-03"])})
-    assert len(figures.within(days, window)) == kept
+    assert len(figures.within(days, window)) == count
 
 
 def test_mta_sts_comes_first_and_invented_types_last() -> None:
@@ -72,22 +72,22 @@ def test_a_forger_cannot_fill_the_page_with_policy_types() -> None:
 
 
 def test_the_heat_table_has_the_worst_first_in_both_directions() -> None:
-    found = causes(
+    host_causes = causes(
         ("certificate-expired", "mx2", 5, 5, 1),
         ("certificate-expired", "mx1", 9, 9, 1),
         ("validation-failure", "mx2", 20, 20, 1),
     )
     types = causes(("validation-failure", "", 20, 20, 1), ("certificate-expired", "", 14, 14, 1)).drop(columns="mx")
-    heat = figures.heat(found, types, 30)
+    heat = figures.heat(host_causes, types, 30)
     assert (heat.result_types, heat.mx_hosts) == (["validation-failure", "certificate-expired"], ["mx2", "mx1"])
     assert heat.table.fillna(0).to_numpy().tolist() == [[20, 0], [5, 9]]
     assert list(heat.table.columns) == ["mx0", "mx1"]
 
 
 def test_hosts_beyond_the_last_column_are_counted() -> None:
-    found = causes(*((("certificate-expired", f"mx{number}", 1, 1, 1)) for number in range(40)))
+    host_causes = causes(*((("certificate-expired", f"mx{number}", 1, 1, 1)) for number in range(40)))
     types = causes(("certificate-expired", "", 40, 40, 1)).drop(columns="mx")
-    assert figures.heat(found, types, 30).left_out == 10
+    assert figures.heat(host_causes, types, 30).left_out == 10
 
 
 def test_heat_is_transparent_where_nothing_failed() -> None:
@@ -100,9 +100,9 @@ def test_what_is_refused_today_comes_before_what_would_be() -> None:
     types = causes(
         ("sts-policy-fetch-error", "", 900, 0, 1), ("certificate-expired", "", 50, 50, 2), ("tlsa-invalid", "", 1, 0, 1)
     ).drop(columns="mx")
-    found = figures.causes_in_order(causes(("certificate-expired", "mx1", 50, 50, 2)), types, 3)
-    assert [cause.code for cause in found] == ["tlsa-invalid", "certificate-expired", "sts-policy-fetch-error"]
-    assert (found[1].heard_by, found[1].of_reporters, found[1].mx_hosts) == (2, 3, ["mx1"])
+    ordered = figures.causes_in_order(causes(("certificate-expired", "mx1", 50, 50, 2)), types, 3)
+    assert [cause.code for cause in ordered] == ["tlsa-invalid", "certificate-expired", "sts-policy-fetch-error"]
+    assert (ordered[1].heard_by, ordered[1].of_reporters, ordered[1].mx_hosts) == (2, 3, ["mx1"])
 
 
 def test_who_quoted_a_policy() -> None:

@@ -49,10 +49,10 @@ def test_the_commands_name_the_doors_as_they_listen(settings_for: SettingsFor) -
     settings = settings_for(
         smtp_listen="127.0.0.1:2525", http_listen="127.0.0.1:8081", recipients="rua@receiver.example"
     )
-    said = first_steps.commands(settings)
-    assert "swaks --server 127.0.0.1 --port 2525 --to rua@receiver.example" in said
-    assert "http://127.0.0.1:8081/v1/tlsrpt" in said
-    assert "starttally load" in said
+    commands = first_steps.commands(settings)
+    assert "swaks --server 127.0.0.1 --port 2525 --to rua@receiver.example" in commands
+    assert "http://127.0.0.1:8081/v1/tlsrpt" in commands
+    assert "starttally load" in commands
 
 
 @pytest.mark.parametrize(

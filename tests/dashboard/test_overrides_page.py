@@ -48,8 +48,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 
 def fail(world: World, result_type: str, **changes: object) -> None:
-    one = detail(result_type, 1, **changes)
-    world.report(TODAY - 5 * DAY, "google.com", entry(5, 1, one, policy_string=TESTING))
+    failure = detail(result_type, 1, **changes)
+    world.report(TODAY - 5 * DAY, "google.com", entry(5, 1, failure, policy_string=TESTING))
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
 
 
 def control(app: AppTest, kind: str, label: str, number: int = 0) -> object:
-    return [one for one in getattr(app, kind) if one.label == label][number]
+    return [element for element in getattr(app, kind) if element.label == label][number]
 
 
 def press(app: AppTest, label: str) -> AppTest:
@@ -84,7 +84,7 @@ def write(app: AppTest, kind: str, label: str, value: object, number: int = 0) -
     control(app, kind, label, number).set_value(value)  # type: ignore[attr-defined]
 
 
-def said(app: AppTest) -> str:
+def page_text(app: AppTest) -> str:
     kinds = (app.caption, app.text, app.success, app.warning, app.error, app.markdown)
     return "\n".join(str(element.value) for kind in kinds for element in kind)
 
@@ -108,11 +108,11 @@ def test_a_cause_is_accepted_and_taken_back(world: World, open_page: Open) -> No
     assert app.title[0].value == "ready"
     what = "Accepted: Certificate expired at mx1.receiver.example, reported by google.com"
     assert app.success[0].value == "Kept. The verdict now: **Ready for enforce**."
-    assert said(app).count(what) == 2, "what was done, and what is in force"
-    assert "they know about it" in said(app)
+    assert page_text(app).count(what) == 2, "what was done, and what is in force"
+    assert "they know about it" in page_text(app)
     covers = f"covers 1 session of 1 voice since {TODAY - 5 * DAY}"
-    assert f"By alice, since {TODAY} (today), until {TODAY + 30 * DAY}; {covers}" in said(app)
-    assert "No cause stands against the switch now." in said(app)
+    assert f"By alice, since {TODAY} (today), until {TODAY + 30 * DAY}; {covers}" in page_text(app)
+    assert "No cause stands against the switch now." in page_text(app)
     (word,) = given(world)
     assert word.content == AcceptedCause("certificate-expired", "mx1.receiver.example", "google.com")
     assert (word.author, word.until) == ("alice", TODAY + 30 * DAY)
@@ -120,7 +120,7 @@ def test_a_cause_is_accepted_and_taken_back(world: World, open_page: Open) -> No
     press(app, "Take this override back")
     assert app.title[0].value == "not-ready"
     assert app.success[0].value == "Taken back. The verdict now: **Not ready for enforce**."
-    assert "None is in force." in said(app)
+    assert "None is in force." in page_text(app)
     row = app.dataframe[0].value.iloc[0]
     assert (row["how"], row["by"], row["why"]) == ("Taken back", "alice", "it was ours")
     assert app.expander[0].label == "Past overrides (1)"
@@ -139,13 +139,13 @@ def test_a_cause_without_a_host_for_good(world: World, open_page: Open) -> None:
     press(app, "Accept this cause")
     (word,) = given(world)
     assert (word.content, word.until) == (AcceptedCause("starttls-not-supported", NO_MX), None)
-    assert "until taken back" in said(app)
+    assert "until taken back" in page_text(app)
 
 
 def test_a_note_is_needed(world: World, open_page: Open) -> None:
     app = press(open_page(), "Accept this cause")
-    assert "This was not kept." in said(app)
-    assert "a note is needed" in said(app)
+    assert "This was not kept." in page_text(app)
+    assert "a note is needed" in page_text(app)
     assert given(world) == []
 
 
@@ -155,15 +155,15 @@ def test_a_cause_was_repaired(world: World, open_page: Open) -> None:
     write(app, "text_input", "Note", "renewed", REPAIRED)
     press(app, "It was repaired")
     assert app.title[0].value == "insufficient-evidence", "14 clean days are to come"
-    assert f"Repaired on {TODAY - 4 * DAY}: Certificate expired at mx1.receiver.example" in said(app)
+    assert f"Repaired on {TODAY - 4 * DAY}: Certificate expired at mx1.receiver.example" in page_text(app)
     (override,) = given(world)
     assert override.content == RepairedCause(TODAY - 4 * DAY, "certificate-expired", "mx1.receiver.example")
     assert override.until is None
 
 
 def test_a_reporter_is_believed_and_dismissed(world: World, open_page: Open) -> None:
-    one = detail("starttls-not-supported", 1)
-    world.report(TODAY - 5 * DAY, "new.example", entry(5, 1, one, policy_string=TESTING))
+    failure = detail("starttls-not-supported", 1)
+    world.report(TODAY - 5 * DAY, "new.example", entry(5, 1, failure, policy_string=TESTING))
     app = open_page()
     assert control(app, "selectbox", "Reporter").options == [  # type: ignore[attr-defined]
         "new.example: new",
@@ -172,7 +172,7 @@ def test_a_reporter_is_believed_and_dismissed(world: World, open_page: Open) -> 
     ]
     write(app, "text_input", "Note", "our customer", VOICE)
     press(app, "Believe it")
-    assert "Believed: new.example" in said(app)
+    assert "Believed: new.example" in page_text(app)
     assert control(app, "selectbox", "Reporter").options[-1] == "new.example: known"  # type: ignore[attr-defined]
     write(app, "selectbox", "Reporter", "new.example")
     write(app, "text_input", "Note", "after all not", VOICE)
@@ -192,15 +192,15 @@ def test_thresholds_are_set(world: World, open_page: Open) -> None:
     press(app, "Set these thresholds")
     (word,) = given(world)
     assert (word.content, word.until) == (OwnThresholds(bound=0.025, reporters=1), None)
-    assert "Own thresholds: at most 2.5 % refused, 1 independent reporter" in said(app)
+    assert "Own thresholds: at most 2.5 % refused, 1 independent reporter" in page_text(app)
     # The form shows what holds now; what is not changed is not said again.
     assert control(app, "text_input", "Refused at most").value == "2.5 %"  # type: ignore[attr-defined]
     write(app, "text_input", "Note", "x", THRESHOLDS)
     press(app, "Set these thresholds")
-    assert "no threshold is given" in said(app)
+    assert "no threshold is given" in page_text(app)
     write(app, "text_input", "Confidence", "much")
     press(app, "Set these thresholds")
-    assert "'much' is no share: write it as 0.02 or 2%" in said(app)
+    assert "'much' is no share: write it as 0.02 or 2%" in page_text(app)
     assert len(given(world)) == 1
     write(app, "text_input", "Confidence", "0.9")
     press(app, "Set these thresholds")
@@ -211,16 +211,16 @@ def test_a_policy_is_entered(world: World, open_page: Open) -> None:
     app = open_page()
     write(app, "text_area", "Policy file, as it is served", "version: STSv1\nmode: enforced\nmx: mx1.receiver.example")
     app.run()
-    assert "Senders cannot use it so." in said(app)
-    assert "Line 2: mode: enforced is a common mistake" in said(app)
+    assert "Senders cannot use it so." in page_text(app)
+    assert "Line 2: mode: enforced is a common mistake" in page_text(app)
     write(app, "text_area", "Policy file, as it is served", "\n".join(ENFORCE))
     write(app, "text_area", "MX hosts, one a line (may stay empty)", "mx1.receiver.example\n")
     app.run()
-    assert "Senders can read it: mode enforce." in said(app)
+    assert "Senders can read it: mode enforce." in page_text(app)
     write(app, "text_input", "Note", "switched today", POLICY)
     press(app, "Enter it")
     assert app.title[0].value == "enforcing", "what failed before the switch is history"
-    assert "The verdict now: **Enforcing**." in said(app)
+    assert "The verdict now: **Enforcing**." in page_text(app)
     (word,) = given(world)
     assert word.content == EnteredPolicy("\n".join(ENFORCE), ("mx1.receiver.example",))
 
@@ -247,8 +247,8 @@ def test_about_other_domains_nothing_is_shown_and_nothing_can_be_said(world: Wor
         world.engine, DOMAIN, AcceptedCause("x", voice="Secret"), "secret", "operator", dt.datetime.now(dt.UTC)
     )
     app = open_page(scope="other.example", user="customer@example.com")
-    assert "Secret" not in said(app)
-    assert "None is in force." in said(app)
+    assert "Secret" not in page_text(app)
+    assert "None is in force." in page_text(app)
     assert not app.button
     assert not app.expander
 
@@ -267,8 +267,8 @@ def test_an_act_about_another_domain_is_refused(
 
 def test_hostile_text_stays_text(world: World, open_page: Open) -> None:
     evil = "\u202e![x](http://evil.example/x.png) **b** <img src=x onerror=alert(1)> :material/close:"
-    one = detail(evil, 3, receiving_mx_hostname=evil)
-    world.report(TODAY - 6 * DAY, "evil.example", entry(5, 3, one, policy_string=TESTING), trust="verified")
+    failure = detail(evil, 3, receiving_mx_hostname=evil)
+    world.report(TODAY - 6 * DAY, "evil.example", entry(5, 3, failure, policy_string=TESTING), trust="verified")
     now = dt.datetime.now(dt.UTC)
     overrides.give(world.engine, DOMAIN, BelievedVoice("evil.example"), evil, evil, now)
     overrides.give(world.engine, DOMAIN, AcceptedCause("x", "y", evil), evil, evil, now)
@@ -277,7 +277,10 @@ def test_hostile_text_stays_text(world: World, open_page: Open) -> None:
     app = open_page()
     assert not app.exception
     hostile = [
-        str(one.value) for kind in (app.caption, app.success) for one in kind if "evil.example" in str(one.value)
+        str(element.value)
+        for kind in (app.caption, app.success)
+        for element in kind
+        if "evil.example" in str(element.value)
     ]
     # Read as Markdown: in a code span, where nothing takes effect.
     assert hostile

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from dashboard import fleet_verdicts, verdict, verdict_words, verdicts
+from dashboard import fleet_verdicts, verdict, verdicts
+from dashboard.faces import FACES
 from dashboard.queries import fleet, quarantine, reports
 from dashboard.queries.evidence import domains_of
 from dashboard.queries.reports import ReportFilter
@@ -74,7 +75,7 @@ def figures(app: AppTest) -> dict[str, str]:
     return {metric.label: metric.value for metric in app.metric}
 
 
-def said(app: AppTest) -> str:
+def page_text(app: AppTest) -> str:
     """All text of a page outside its tables."""
     kinds = (app.title, app.subheader, app.markdown, app.caption, app.text, app.code, app.info, app.warning, app.error)
     return "\n".join(str(element.value) for kind in kinds for element in (*kind, *app.success))
@@ -94,7 +95,7 @@ def test_an_empty_database_is_no_dead_end(open_page: Open, empty_url: str, page:
 
 @pytest.mark.parametrize("page", ["domains", "reports", "export"])
 def test_an_empty_database_says_what_to_publish_and_to_run(open_page: Open, empty_url: str, page: str) -> None:
-    text = said(open_page(empty_url, page))
+    text = page_text(open_page(empty_url, page))
     assert '_smtp._tls.example.com. IN TXT "v=TLSRPTv1; rua=mailto:tlsrpt@receiver.example"' in text
     assert '"v=TLSRPTv1; rua=https://mx.receiver.example/v1/tlsrpt"' in text
     assert "swaks --server 127.0.0.1 --port 8025 --to tlsrpt@receiver.example" in text
@@ -105,23 +106,23 @@ def test_without_reports_the_quarantine_is_pointed_at(open_page: Open, empty_url
     engine = database.open_engine(empty_url)
     stored.store_file(engine, b"<xml/>", settings_for(), name="x.xml")
     engine.dispose()
-    assert "1 message came that could not be read" in said(open_page(empty_url))
+    assert "1 message came that could not be read" in page_text(open_page(empty_url))
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_filled_database_fills_every_page(open_page: Open, filled_today: Filled, page: str) -> None:
     app = open_page(filled_today.url, page, **({"domain": MAIN} if page == "domain" else {}))
     assert not app.exception
-    assert "could not be shown" not in said(app)
+    assert "could not be shown" not in page_text(app)
 
 
 def test_the_figures_of_the_start_page(open_page: Open, filled_today: Filled) -> None:
     app = open_page(filled_today.url)
     successful, failed = world.sums(filled_today.sent, EVIDENCE, "sts", today=filled_today.today)
-    found = figures(app)
-    assert (found["MTA-STS sessions"], found["Failed"]) == (f"{successful + failed:,}", f"{failed:,}")
+    metrics = figures(app)
+    assert (metrics["MTA-STS sessions"], metrics["Failed"]) == (f"{successful + failed:,}", f"{failed:,}")
     dane = world.sums(filled_today.sent, EVIDENCE, "tlsa", today=filled_today.today)
-    assert f"Counted apart: {sum(dane):,} sessions under DANE, {dane[1]:,} failed" in said(app)
+    assert f"Counted apart: {sum(dane):,} sessions under DANE, {dane[1]:,} failed" in page_text(app)
 
 
 def test_unproven_sessions_are_named_and_not_counted(open_page: Open, filled_today: Filled) -> None:
@@ -129,7 +130,7 @@ def test_unproven_sessions_are_named_and_not_counted(open_page: Open, filled_tod
     unproven = world.sums(filled_today.sent, ("unverified", "unauthenticated"), "sts", today=filled_today.today)
     assert (
         f"Not counted, because nothing vouches for them: reports of 2 reporters about 1 domain ({sum(unproven):,} "
-        in said(app)
+        in page_text(app)
     )
 
 
@@ -140,19 +141,19 @@ def test_the_table_of_domains(open_page: Open, filled_today: Filled) -> None:
     engine, settings = filled_today.engine, Settings(database_url=filled_today.url)
     names = [name for name in domains_of(engine, EVERYTHING) if name]
     today = filled_today.today
-    expected = {one.domain: one for one in verdicts.verdicts(engine, Question.of(settings, today), names)}
+    expected = {judged.domain: judged for judged in verdicts.verdicts(engine, Question.of(settings, today), names)}
     for name in (MAIN, "second.example", "customer0.example"):
-        one, row = expected[name], rows.loc[name]
-        assert verdict_words.TITLES[one.name] in row["verdict"]
+        judged, row = expected[name], rows.loc[name]
+        assert FACES[judged.name].title in row["verdict"]
         assert (row["refused"], row["sessions"], row["mode"]) == (
-            one.refused + one.refused_lately,
-            one.sessions,
-            one.mode,
+            judged.refused + judged.refused_lately,
+            judged.sessions,
+            judged.mode,
         )
-    order = [one.domain for one in sorted(expected.values(), key=verdict.urgency)]
+    order = [judged.domain for judged in sorted(expected.values(), key=verdict.urgency)]
     assert list(rows.index)[:2] == order[:2] == ["second.example", MAIN]
     assert "xn--bcher-kva.example (b\u00fccher.example)" in rows.index
-    assert "**Mail is being refused now** for second.example." in said(app)
+    assert "**Mail is being refused now** for second.example." in page_text(app)
 
 
 def test_domains_of_one_verdict(open_page: Open, filled_today: Filled) -> None:
@@ -171,7 +172,7 @@ def test_so_many_domains_that_not_all_are_weighed(
     rows = table(app, "policy_domain")
     assert list(rows["policy_domain"])[:2] == [MAIN, "second.example"]  # most failures first
     assert list(rows["verdict"].str[2:])[:2] == ["Not ready for enforce", "Mail is being refused"]
-    assert "too many to sort by verdict" in said(app)
+    assert "too many to sort by verdict" in page_text(app)
 
 
 def test_a_verdict_is_computed_again_when_something_changed(
@@ -179,11 +180,11 @@ def test_a_verdict_is_computed_again_when_something_changed(
 ) -> None:
     weighed: list[str] = []
     decide = verdicts.decide
-    monkeypatch.setattr(verdicts, "decide", lambda one: (weighed.append(one.domain), decide(one))[1])
-    kept, engine, today = fleet_verdicts.Kept(), filled_today.engine, filled_today.today
+    monkeypatch.setattr(verdicts, "decide", lambda evidence: (weighed.append(evidence.domain), decide(evidence))[1])
+    cache, engine, today = fleet_verdicts.Kept(), filled_today.engine, filled_today.today
     stamps = fleet.stamps(engine, EVERYTHING, [MAIN, "second.example"])
     for changed in ({}, {}, {MAIN: ("another",)}):
-        kept.summaries(engine, Question.of(Settings(database_url=filled_today.url), today), stamps | changed)
+        cache.summaries(engine, Question.of(Settings(database_url=filled_today.url), today), stamps | changed)
     assert sorted(weighed) == [MAIN, MAIN, "second.example"]
 
 
@@ -216,7 +217,7 @@ def test_a_search_narrows_the_table(open_page: Open, filled_today: Filled) -> No
     app = open_page(filled_today.url, search="customer3")
     assert list(table(app, "policy_domain")["policy_domain"]) == ["customer3.example"]
     app.text_input[0].set_value("nowhere").run()
-    assert "No domain with a report has this in its name." in said(app)
+    assert "No domain with a report has this in its name." in page_text(app)
 
 
 def test_a_click_on_a_row_opens_the_domain(open_page: Open, filled_today: Filled) -> None:
@@ -231,37 +232,37 @@ def test_a_click_on_a_row_opens_the_domain(open_page: Open, filled_today: Filled
 def test_an_old_archive_shows_all_its_days(open_page: Open, empty_url: str, settings_for: Callable, old: bool) -> None:
     engine = database.open_engine(empty_url)
     day = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=400 if old else 5)
-    one = world.sent(day, "google.example", "verified")
-    stored.store_report(engine, one.report, settings_for(), came=one.came)
+    sent = world.sent(day, "google.example", "verified")
+    stored.store_report(engine, sent.report, settings_for(), came=sent.received_at)
     engine.dispose()
     app = open_page(empty_url)
     assert figures(app)["MTA-STS sessions"] == "47"
-    assert (f"the newest is about {day}" in said(app)) is old
+    assert (f"the newest is about {day}" in page_text(app)) is old
 
 
 # One domain
 
 
 def test_the_figures_of_a_domain(open_page: Open, filled_today: Filled) -> None:
-    found = figures(open_page(filled_today.url, "domain", domain=MAIN))
+    metrics = figures(open_page(filled_today.url, "domain", domain=MAIN))
     successful, failed = world.sums(filled_today.sent, EVIDENCE, "sts", MAIN, today=filled_today.today)
-    assert (found["Sessions"], found["Failed"]) == (f"{successful + failed:,}", f"{failed:,}")
+    assert (metrics["Sessions"], metrics["Failed"]) == (f"{successful + failed:,}", f"{failed:,}")
     # Of the failed ones all but the three policies that could not be fetched.
-    assert found["Would be refused"] == f"{failed - 3:,}"
+    assert metrics["Would be refused"] == f"{failed - 3:,}"
 
 
 def test_dane_sessions_are_shown_apart(open_page: Open, filled_today: Filled) -> None:
-    found = figures(open_page(filled_today.url, "domain", domain=MAIN, policy="tlsa"))
+    metrics = figures(open_page(filled_today.url, "domain", domain=MAIN, policy="tlsa"))
     successful, failed = world.sums(filled_today.sent, EVIDENCE, "tlsa", MAIN, today=filled_today.today)
-    assert (found["Sessions"], found["Failed"]) == (f"{successful + failed:,}", f"{failed:,}")
-    assert "Would be refused" not in found
+    assert (metrics["Sessions"], metrics["Failed"]) == (f"{successful + failed:,}", f"{failed:,}")
+    assert "Would be refused" not in metrics
 
 
 def test_unproven_reports_of_a_domain_are_marked_as_such(open_page: Open, filled_today: Filled) -> None:
     app = open_page(filled_today.url, "domain", domain=MAIN, reports="unproven")
     unproven = world.sums(filled_today.sent, ("unverified", "unauthenticated"), "sts", MAIN, today=filled_today.today)
     assert figures(app)["Failed"] == f"{unproven[1]:,}"
-    assert "Anyone could have written these reports." in said(app)
+    assert "Anyone could have written these reports." in page_text(app)
 
 
 def test_failures_stand_under_their_mx_host(open_page: Open, filled_today: Filled) -> None:
@@ -282,7 +283,7 @@ def test_the_answer_stands_in_its_order(open_page: Open, filled_today: Filled) -
         "Overrides",
     ]
     assert [title for title in order if title in wanted] == wanted
-    text = said(app)
+    text = page_text(app)
     assert "Mail is being turned away now" in text
     assert "Refused on 7 of 7 days with reports, newest days included." in text
     assert "mode: testing\n" in text  # the way back, to paste
@@ -311,12 +312,12 @@ def test_who_saw_which_cause(open_page: Open, filled_today: Filled) -> None:
 
 def test_a_policy_can_be_pasted_once_its_hosts_are_named(open_page: Open, filled_today: Filled) -> None:
     app = open_page(filled_today.url, "domain", domain="xn--bcher-kva.example")
-    assert "Name the hosts of the MX records" in said(app)
+    assert "Name the hosts of the MX records" in page_text(app)
     named = next(field for field in app.text_input if field.label == "The MX hosts of this domain")
     named.set_value("mx1.example.net, mx2.example.net").run()
-    assert "mx: mx1.example.net\nmx: mx2.example.net\n" in said(app)
+    assert "mx: mx1.example.net\nmx: mx2.example.net\n" in page_text(app)
     next(field for field in app.text_input if field.label == "The MX hosts of this domain").set_value("<b>").run()
-    assert "This cannot be published:" in said(app)
+    assert "This cannot be published:" in page_text(app)
 
 
 def test_a_click_on_a_failure_opens_the_reports_behind_it(open_page: Open, filled_today: Filled) -> None:
@@ -330,7 +331,7 @@ def test_a_click_on_a_failure_opens_the_reports_behind_it(open_page: Open, fille
 
 
 def test_what_enforce_would_refuse_is_said_in_words(open_page: Open, filled_today: Filled) -> None:
-    text = said(open_page(filled_today.url, "domain", domain=MAIN))
+    text = page_text(open_page(filled_today.url, "domain", domain=MAIN))
     assert "**Certificate expired** \u2014 28 sessions would be refused by enforce" in text
     assert "renew it, and reload it on every node" in text
     assert "Seen by 1 of 5 reporters" in text
@@ -339,27 +340,27 @@ def test_what_enforce_would_refuse_is_said_in_words(open_page: Open, filled_toda
 
 def test_counts_are_said_to_be_sessions(open_page: Open, filled_today: Filled) -> None:
     for page in ("domains", "domain", "reports", "export"):
-        assert "sessions, not messages" in said(open_page(filled_today.url, page, domain=MAIN))
+        assert "sessions, not messages" in page_text(open_page(filled_today.url, page, domain=MAIN))
 
 
 def test_policies_that_senders_saw(open_page: Open, filled_today: Filled) -> None:
     app = open_page(filled_today.url, "domain", domain="second.example")
     assert app.expander[-1].label == "MTA-STS, mode enforce"
     assert "\n".join(world.ENFORCE) in [code.value for code in app.code]
-    assert "by google.example" in said(app)
+    assert "by google.example" in page_text(app)
 
 
 def test_a_domain_can_be_asked_for_in_its_own_script(open_page: Open, filled_today: Filled) -> None:
     app = open_page(filled_today.url, "domain", domain="b\u00fccher.example")
     assert [title.value for title in app.title] == ["xn--bcher-kva.example"]
-    assert "In its own script: b\u00fccher.example" in said(app)
+    assert "In its own script: b\u00fccher.example" in page_text(app)
 
 
 @pytest.mark.parametrize("name", ["nowhere.example", "<b>", "x" * 5000, "\u202e"])
 def test_a_domain_without_reports(open_page: Open, filled_today: Filled, name: str) -> None:
     app = open_page(filled_today.url, "domain", domain=name)
     assert not app.exception
-    assert "There is no report about this domain." in said(app)
+    assert "There is no report about this domain." in page_text(app)
 
 
 # Reports
@@ -374,7 +375,7 @@ def _key(filled: Filled, name: str, domain: str = MAIN) -> str:
 
 def test_the_list_of_reports_is_paged(open_page: Open, filled_today: Filled) -> None:
     app = open_page(filled_today.url, "reports")
-    assert f"{len(filled_today.sent)} reports" in said(app)
+    assert f"{len(filled_today.sent)} reports" in page_text(app)
     assert len(table(app, "report_id")) == 50
     app.pagination[0].set_value(2).run()
     assert len(table(app, "report_id")) == len(filled_today.sent) - 50
@@ -413,14 +414,14 @@ def test_what_is_no_day_in_the_address_does_not_filter(
 
 
 def test_days_in_the_wrong_order_are_pointed_out(open_page: Open, filled_today: Filled) -> None:
-    assert "is before the first day" in said(
+    assert "is before the first day" in page_text(
         open_page(filled_today.url, "reports", since="2026-03-02", until="2026-03-01")
     )
 
 
 def test_a_filter_that_matches_nothing_offers_a_way_back(open_page: Open, filled_today: Filled) -> None:
     app = open_page(filled_today.url, "reports", domain="nowhere.example")
-    assert "No report matches." in said(app)
+    assert "No report matches." in page_text(app)
     assert app.page_link
 
 
@@ -433,7 +434,7 @@ def test_a_click_on_a_row_opens_the_report(open_page: Open, filled_today: Filled
 
 def test_one_report_in_full(open_page: Open, filled_today: Filled) -> None:
     app = open_page(filled_today.url, "reports", domain=MAIN, report=_key(filled_today, "twice.example"))
-    text = said(app)
+    text = page_text(app)
     for fact in (
         "twice.example",
         "tls@sender.example",
@@ -451,12 +452,12 @@ def test_one_report_in_full(open_page: Open, filled_today: Filled) -> None:
 def test_defects_of_a_report_are_listed(open_page: Open, filled_today: Filled) -> None:
     app = open_page(filled_today.url, "reports", domain=MAIN, report=_key(filled_today, "upload.example"))
     assert list(table(app, "where")["what"]) == ["is not a result type of RFC 8460; kept as it is"]
-    assert "Not counted as evidence" in said(app)
+    assert "Not counted as evidence" in page_text(app)
 
 
 def test_a_longer_report_is_marked(open_page: Open, filled_today: Filled) -> None:
     app = open_page(filled_today.url, "reports", domain=MAIN, report=_key(filled_today, "weekly.example"))
-    assert "covers more than 36 hours" in said(app)
+    assert "covers more than 36 hours" in page_text(app)
 
 
 def test_the_raw_report_is_shown_when_asked_for(open_page: Open, filled_today: Filled) -> None:
@@ -470,7 +471,7 @@ def test_the_raw_report_is_shown_when_asked_for(open_page: Open, filled_today: F
     assert app.download_button[0].label == "Download the raw report"
     app.toggle(key="raw").set_value(True).run()
     raw = next(code.value for code in app.code if code.value.startswith("{"))
-    assert json.loads(raw) in [one.report for one in filled_today.sent]
+    assert json.loads(raw) in [sent.report for sent in filled_today.sent]
 
 
 def test_a_pruned_raw_report_is_said_to_be_gone(open_page: Open, empty_url: str, settings_for: Callable) -> None:
@@ -481,7 +482,7 @@ def test_a_pruned_raw_report_is_said_to_be_gone(open_page: Open, empty_url: str,
         connection.execute(sa.delete(raw_report))
     engine.dispose()
     app = open_page(empty_url, "reports", domain=MAIN, report=key)
-    assert "No longer kept: raw reports are removed after 400 days (STARTTALLY_KEEP_RAW_DAYS)." in said(app)
+    assert "No longer kept: raw reports are removed after 400 days (STARTTALLY_KEEP_RAW_DAYS)." in page_text(app)
     assert not app.download_button
 
 
@@ -513,7 +514,7 @@ def test_a_quarantined_message_that_is_not_there(open_page: Open, filled_today: 
 
 
 def test_nothing_discarded(open_page: Open, filled_today: Filled) -> None:
-    assert "Nothing was discarded." in said(open_page(filled_today.url, "quarantine", state="discarded"))
+    assert "Nothing was discarded." in page_text(open_page(filled_today.url, "quarantine", state="discarded"))
 
 
 @pytest.fixture
@@ -531,10 +532,10 @@ def quarantined_url(empty_url: str, settings_for: Callable) -> Iterator[str]:
 
 def states(url: str) -> list[tuple[str, str, str]]:
     engine = database.open_engine(url, read_only=True)
-    found = quarantine.list_messages(engine, EVERYTHING, limit=10)
-    found = pd.concat([found, quarantine.list_messages(engine, EVERYTHING, "discarded", limit=10)])
+    messages = quarantine.list_messages(engine, EVERYTHING, limit=10)
+    messages = pd.concat([messages, quarantine.list_messages(engine, EVERYTHING, "discarded", limit=10)])
     engine.dispose()
-    return sorted(zip(found["state"], found["note"], found["acted_by"], strict=True))
+    return sorted(zip(messages["state"], messages["note"], messages["acted_by"], strict=True))
 
 
 def press(app: AppTest, label: str) -> None:
@@ -546,7 +547,7 @@ def test_a_whole_reason_is_read_again(open_page: Open, quarantined_url: str) -> 
     app = open_page(quarantined_url, "quarantine", reason="no-report")
     press(app, "Read all 2 again")
     assert states(quarantined_url) == [("retrying", "", "the dashboard")] * 2 + [("waiting", "", "")]
-    assert "2 messages wait to be read again" in said(app)
+    assert "2 messages wait to be read again" in page_text(app)
     assert not [button for button in app.button if "again" in button.label]
 
 
@@ -590,7 +591,7 @@ def test_an_export_is_prepared_and_offered(open_page: Open, filled_today: Filled
     if format_name == "csv" and kind == "summary":
         assert ready["data"].count(b"\r\n") == 8
         assert sum(int(line.split(b",")[8]) for line in ready["data"].splitlines()[1:]) == 28
-    assert f"starttally export {kind} --format {format_name} --domain second.example" in said(app)
+    assert f"starttally export {kind} --format {format_name} --domain second.example" in page_text(app)
 
 
 def test_a_changed_choice_withdraws_what_was_prepared(open_page: Open, filled_today: Filled) -> None:
@@ -603,14 +604,14 @@ def test_a_changed_choice_withdraws_what_was_prepared(open_page: Open, filled_to
 def test_nothing_is_exported_about_a_domain_without_reports(open_page: Open, filled_today: Filled) -> None:
     app = open_page(filled_today.url, "export", domain="nowhere.example")
     app.button[0].click().run()
-    assert "There is no report about this domain." in said(app)
+    assert "There is no report about this domain." in page_text(app)
     assert not app.download_button
 
 
 def test_days_that_cannot_be_meant_are_refused(open_page: Open, filled_today: Filled) -> None:
     app = open_page(filled_today.url, "export", since="2026-03-02", until="2026-03-01")
     app.button[0].click().run()
-    assert "is before the first day" in said(app)
+    assert "is before the first day" in page_text(app)
     assert not app.download_button
 
 
@@ -620,7 +621,7 @@ def test_what_is_too_large_for_a_browser_is_sent_to_the_command_line(
     app = open_page(filled_today.url, "export")
     monkeypatch.setattr("dashboard.views.export.LARGEST", 1000)
     app.button[0].click().run()
-    assert "Choose fewer days or one domain, or use the command line." in said(app)
+    assert "Choose fewer days or one domain, or use the command line." in page_text(app)
     assert not app.download_button
 
 
@@ -637,7 +638,7 @@ def test_a_database_that_is_away_is_said_plainly(open_page: Open, tmp_path: Path
 def test_a_server_that_is_away_is_said_plainly(open_page: Open) -> None:
     app = open_page("postgresql://nobody:secret@127.0.0.1:1/none")
     assert app.title[0].value == "The database cannot be reached"
-    assert "secret" not in said(app)
+    assert "secret" not in page_text(app)
 
 
 def test_a_database_without_tables_says_what_to_run(open_page: Open, empty_url: str) -> None:
@@ -647,7 +648,7 @@ def test_a_database_without_tables_says_what_to_run(open_page: Open, empty_url: 
     engine.dispose()
     app = open_page(empty_url)
     assert app.title[0].value == "The database is not ready"
-    assert "starttally db upgrade" in said(app)
+    assert "starttally db upgrade" in page_text(app)
 
 
 def test_a_database_of_a_newer_version_is_refused(open_page: Open, empty_url: str) -> None:
@@ -655,7 +656,7 @@ def test_a_database_of_a_newer_version_is_refused(open_page: Open, empty_url: st
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = 'from-the-future'"))
     engine.dispose()
-    assert "newer StartTally" in said(open_page(empty_url))
+    assert "newer StartTally" in page_text(open_page(empty_url))
 
 
 def test_a_fault_shows_no_details(
@@ -667,7 +668,7 @@ def test_a_fault_shows_no_details(
     monkeypatch.setattr("dashboard.queries.fleet.totals", fail)
     app = open_page(filled_today.url)
     assert app.title[-1].value == "This page could not be shown"
-    assert "secret" not in said(app)
+    assert "secret" not in page_text(app)
     assert not app.exception
     number = app.text[-1].value.split()[-1].rstrip(".")
     assert number in caplog.text

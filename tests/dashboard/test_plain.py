@@ -17,22 +17,22 @@ def tokens(text: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_text_is_one_code_span(hostile: str) -> None:
-    shown = plain.plain(hostile)
-    kinds = [kind for kind, _ in tokens(shown)]
+    words = plain.plain(hostile)
+    kinds = [kind for kind, _ in tokens(words)]
     assert kinds == ["text", "code_inline", "text"]
 
 
 @given(st.text(max_size=60))
 def test_any_text_is_words_or_one_code_span_that_says_it_whole(text: str) -> None:
-    shown = plain.plain(text)
-    found = tokens(shown)
-    if shown.startswith("`"):
-        assert [kind for kind, _ in found] == ["text", "code_inline", "text"]
+    words = plain.plain(text)
+    parsed = tokens(words)
+    if words.startswith("`"):
+        assert [kind for kind, _ in parsed] == ["text", "code_inline", "text"]
         # CommonMark takes one blank off at both ends when both are there, and there is more than blanks.
-        assert found[1][1].strip() == plain.visible(text).replace(":material/", ":material[U+002F]").strip()
+        assert parsed[1][1].strip() == plain.visible(text).replace(":material/", ":material[U+002F]").strip()
     else:
-        assert "".join(content for _, content in found) == f"a {shown} b"
-        assert {kind for kind, _ in found} == {"text"}
+        assert "".join(content for _, content in parsed) == f"a {words} b"
+        assert {kind for kind, _ in parsed} == {"text"}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_what_streamlit_makes_a_link_of_is_code(link: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hidden", "shown"),
+    ("hidden", "written"),
     [
         ("\u202egnp.exe", "[U+202E]gnp.exe"),
         ("a\u200bb", "a[U+200B]b"),
@@ -74,8 +74,8 @@ def test_what_streamlit_makes_a_link_of_is_code(link: str) -> None:
         ("caf\u00e9", "caf\u00e9"),
     ],
 )
-def test_hidden_characters_are_written_out(hidden: str, shown: str) -> None:
-    assert plain.visible(hidden) == shown
+def test_hidden_characters_are_written_out(hidden: str, written: str) -> None:
+    assert plain.visible(hidden) == written
 
 
 def test_long_text_is_cut_and_says_so() -> None:
@@ -87,7 +87,7 @@ def test_raw_text_keeps_its_lines() -> None:
 
 
 @pytest.mark.parametrize(
-    ("domain", "shown"),
+    ("domain", "text"),
     [
         ("xn--bcher-kva.example", "xn--bcher-kva.example (b\u00fccher.example)"),
         ("receiver.example", "receiver.example"),
@@ -96,8 +96,8 @@ def test_raw_text_keeps_its_lines() -> None:
         ("", "(none named)"),
     ],
 )
-def test_a_domain_has_its_u_labels_beside_it(domain: str, shown: str) -> None:
-    assert plain.domain_text(domain) == shown
+def test_a_domain_has_its_u_labels_beside_it(domain: str, text: str) -> None:
+    assert plain.domain_text(domain) == text
 
 
 @pytest.mark.parametrize("domain", ["receiver.example", "xn--bcher-kva.example", "", ":red[x].[a](//b.example)<b>"])

@@ -34,16 +34,16 @@ def test_the_totals_are_those_of_the_reports_as_sent(
 ) -> None:
     rows = fleet.totals(filled.engine, EVERYTHING, last_days(filled))
     chosen = rows[(rows["lane"] == lane) & (rows["policy_type"] == policy_type)]
-    found = (chosen["successful_sessions"].sum(), chosen["failed_sessions"].sum())
-    assert found == world.sums(filled.sent, trusts, policy_type, today=filled.today)
+    sums = (chosen["successful_sessions"].sum(), chosen["failed_sessions"].sum())
+    assert sums == world.sums(filled.sent, trusts, policy_type, today=filled.today)
 
 
 def test_reporters_and_domains_heard(filled: Filled) -> None:
-    rows = fleet.heard(filled.engine, EVERYTHING, last_days(filled)).set_index("lane")
-    in_window = [one for one in filled.sent if filled.today - dt.timedelta(days=14) <= one.day]
+    rows = fleet.reporter_counts(filled.engine, EVERYTHING, last_days(filled)).set_index("lane")
+    in_window = [sent for sent in filled.sent if filled.today - dt.timedelta(days=14) <= sent.day]
     for lane, trusts in ((TRUSTED, EVIDENCE), (UNPROVEN, UNTRUSTED)):
-        chosen = [one for one in in_window if one.trust in trusts]
-        assert rows.loc[lane, "reporters"] == len({one.report["organization-name"] for one in chosen})
+        chosen = [sent for sent in in_window if sent.trust in trusts]
+        assert rows.loc[lane, "reporters"] == len({sent.report["organization-name"] for sent in chosen})
 
 
 def test_each_domain_has_its_sessions(filled: Filled) -> None:
@@ -109,7 +109,7 @@ def test_sessions_per_day_are_those_of_the_reports_of_that_day(filled: Filled) -
     chosen = rows[(rows["lane"] == TRUSTED) & (rows["policy_type"] == "sts")].set_index("day")
     for ago in (5, 12, 20):
         day = filled.today - dt.timedelta(days=ago)
-        of_day = [one for one in filled.sent if one.day == day]
+        of_day = [sent for sent in filled.sent if sent.day == day]
         successful, failed = world.sums(of_day, EVIDENCE, "sts", MAIN, days=99, today=filled.today)
         assert (chosen.loc[str(day), "successful_sessions"], chosen.loc[str(day), "failed_sessions"]) == (
             successful,
@@ -118,18 +118,18 @@ def test_sessions_per_day_are_those_of_the_reports_of_that_day(filled: Filled) -
 
 
 def _details_as_sent(filled: Filled, result_type: str) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for one in filled.sent:
-        if one.trust not in EVIDENCE or one.day < filled.today - dt.timedelta(days=14):
+    by_host: dict[str, int] = {}
+    for sent in filled.sent:
+        if sent.trust not in EVIDENCE or sent.day < filled.today - dt.timedelta(days=14):
             continue
-        for member in one.report["policies"]:
+        for member in sent.report["policies"]:
             if member["policy"]["policy-type"] != "sts" or member["policy"]["policy-domain"] != MAIN:
                 continue
             for failure in member.get("failure-details", []):
                 if failure["result-type"] == result_type:
                     host = failure.get("receiving-mx-hostname", "")
-                    found[host] = found.get(host, 0) + failure["failed-session-count"]
-    return found
+                    by_host[host] = by_host.get(host, 0) + failure["failed-session-count"]
+    return by_host
 
 
 @pytest.mark.parametrize(
@@ -206,12 +206,12 @@ def test_the_days_a_policy_was_seen(filled: Filled) -> None:
         (ReportFilter(domain=""), lambda sent: 1),
         (ReportFilter(domain="*.example"), lambda sent: len(sent) - 2),
         (ReportFilter(domain="*.receiver.example"), lambda sent: 0),
-        (ReportFilter(reporter="GOOGLE"), lambda sent: sum(_by(one, "google.example") for one in sent)),
+        (ReportFilter(reporter="GOOGLE"), lambda sent: sum(_by(each, "google.example") for each in sent)),
         (ReportFilter(reporter='"google"'), lambda sent: 0),
-        (ReportFilter(reporter='"google.example"'), lambda sent: sum(_by(one, "google.example") for one in sent)),
+        (ReportFilter(reporter='"google.example"'), lambda sent: sum(_by(each, "google.example") for each in sent)),
         (ReportFilter(reporter="100%_"), lambda sent: 0),
-        (ReportFilter(trusts=UNTRUSTED), lambda sent: sum(one.trust in UNTRUSTED for one in sent)),
-        (ReportFilter(only_failures=True), lambda sent: sum(_failed(one) > 0 for one in sent)),
+        (ReportFilter(trusts=UNTRUSTED), lambda sent: sum(each.trust in UNTRUSTED for each in sent)),
+        (ReportFilter(only_failures=True), lambda sent: sum(_failed(each) > 0 for each in sent)),
     ],
 )
 def test_filters_of_the_list(filled: Filled, wanted: ReportFilter, expected: Callable[[list[world.Sent]], int]) -> None:
@@ -220,18 +220,18 @@ def test_filters_of_the_list(filled: Filled, wanted: ReportFilter, expected: Cal
     assert reports.count_reports(filled.engine, EVERYTHING, wanted, 1000) == len(rows)
 
 
-def _by(one: world.Sent, name: str) -> bool:
-    return one.report["organization-name"] == name
+def _by(sent: world.Sent, name: str) -> bool:
+    return sent.report["organization-name"] == name
 
 
-def _failed(one: world.Sent) -> int:
-    return sum(member["summary"]["total-failure-session-count"] for member in one.report["policies"])
+def _failed(sent: world.Sent) -> int:
+    return sum(member["summary"]["total-failure-session-count"] for member in sent.report["policies"])
 
 
 def test_days_of_the_list(filled: Filled) -> None:
     window = last_days(filled, 5)
     rows = reports.list_reports(filled.engine, EVERYTHING, ReportFilter(window=window), limit=1000)
-    assert len(rows) == sum(one.day >= window.since for one in filled.sent)
+    assert len(rows) == sum(sent.day >= window.since for sent in filled.sent)
     assert rows["day"].is_monotonic_decreasing
 
 
@@ -271,7 +271,7 @@ def _key(filled: Filled, name: str, policy_domain: str = MAIN) -> str:
 def test_one_report_has_what_was_sent(filled: Filled) -> None:
     key = _key(filled, "microsoft.example")
     report = reports.one_report(filled.engine, EVERYTHING, MAIN, key).iloc[0]
-    original = next(one for one in filled.sent if one.report["report-id"] == report["report_id"])
+    original = next(sent for sent in filled.sent if sent.report["report-id"] == report["report_id"])
     entries = reports.entries(filled.engine, EVERYTHING, MAIN, key)
     assert list(entries["policy_type"]) == ["sts", "tlsa"]
     assert list(entries["failed_sessions"]) == [1, 1]
@@ -293,7 +293,7 @@ def test_the_raw_report_is_what_was_sent(filled: Filled) -> None:
     key = _key(filled, "google.example")
     raw = reports.raw_document(filled.engine, EVERYTHING, MAIN, key)
     assert raw is not None
-    assert json.loads(raw) in [one.report for one in filled.sent]
+    assert json.loads(raw) in [sent.report for sent in filled.sent]
     assert reports.raw_size(filled.engine, EVERYTHING, MAIN, key)["size"].iloc[0] == len(raw)
     assert reports.raw_document(filled.engine, EVERYTHING, MAIN, key, longest=10) == raw[:10]
 
@@ -312,8 +312,8 @@ def test_two_reports_with_one_id_contradict_each_other(filled: Filled) -> None:
         False,
         True,
     ]
-    rest = reports.list_reports(filled.engine, EVERYTHING, ReportFilter(reporter="google"), limit=1000)
-    assert not rest["contradicted"].any()
+    unrelated = reports.list_reports(filled.engine, EVERYTHING, ReportFilter(reporter="google"), limit=1000)
+    assert not unrelated["contradicted"].any()
 
 
 def test_a_long_range_is_marked(filled: Filled) -> None:
@@ -419,7 +419,7 @@ def statements(filled: Filled) -> list[str]:
 def test_the_fleet_is_read_from_the_rollups_only(filled: Filled, statements: list[str]) -> None:
     window = last_days(filled)
     fleet.totals(filled.engine, EVERYTHING, window)
-    fleet.heard(filled.engine, EVERYTHING, window)
+    fleet.reporter_counts(filled.engine, EVERYTHING, window)
     fleet.newest_day(filled.engine, EVERYTHING)
     fleet.domains(filled.engine, EVERYTHING, window, "example")
     text = " ".join(statements)

@@ -110,20 +110,20 @@ def test_one_voice_of_several_rows() -> None:
         Row("small.example", "Small Host Ltd", "mx.small.example", ON - DAY, noon, noon + DAY),
         Row("small.example", "Smaller", "small.example", ON, noon, noon),
     ]
-    found = Speakers(rows, loaded=["small host"], ties={"small host": "small.example"})
-    assert set(found.by_voice) == {"small.example"}
-    one = found.by_voice["small.example"]
-    assert (one.organization, one.signer, one.loaded) == ("Small Host Ltd", "mx.small.example", True)
-    assert one.days == {ON - DAY: noon - DAY, ON: noon}
-    assert [found.resolve(name) for name in ("small host", "small.example", "x")] == ["small.example"] * 2 + ["x"]
+    speakers = Speakers(rows, loaded=["small host"], ties={"small host": "small.example"})
+    assert set(speakers.by_voice) == {"small.example"}
+    small = speakers.by_voice["small.example"]
+    assert (small.organization, small.signer, small.loaded) == ("Small Host Ltd", "mx.small.example", True)
+    assert small.days == {ON - DAY: noon - DAY, ON: noon}
+    assert [speakers.resolve(name) for name in ("small host", "small.example", "x")] == ["small.example"] * 2 + ["x"]
 
 
 def of(post: Post, on: dt.date = ON, *signers: str) -> dict[str, str]:
     """The voices about the domain, each with why it is known."""
     post.store()
     with post.engine.connect() as connection:
-        found = speakers_of(connection, [report.c.trust.in_(EVIDENCE)], on)
-    return {voice: one.basis(on, signers) for voice, one in found["receiver.example"].by_voice.items()}
+        speakers = speakers_of(connection, [report.c.trust.in_(EVIDENCE)], on)
+    return {voice: of_voice.basis(on, signers) for voice, of_voice in speakers["receiver.example"].by_voice.items()}
 
 
 def load(post: Post, folder: Path, sender: Sender, day: dt.date) -> None:

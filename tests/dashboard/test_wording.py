@@ -60,7 +60,7 @@ def test_a_choice_of_trust(choice: str, trusts: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("failed", "refused", "consequence", "under", "said"),
+    ("failed", "refused", "consequence", "under", "words"),
     [
         (1, 1, wording.REFUSED, "sts", "1 session would be refused by enforce"),
         (9, 9, wording.REFUSED, "sts", "9 sessions would be refused by enforce"),
@@ -73,8 +73,8 @@ def test_a_choice_of_trust(choice: str, trusts: tuple[str, ...]) -> None:
         (3, 0, wording.REFUSED, "tlsa", "3 sessions failed"),
     ],
 )
-def test_an_outcome_in_words(failed: int, refused: int, consequence: str, under: str, said: str) -> None:
-    assert wording.outcome(failed, refused, consequence, under) == said
+def test_an_outcome_in_words(failed: int, refused: int, consequence: str, under: str, words: str) -> None:
+    assert wording.outcome(failed, refused, consequence, under) == words
 
 
 @pytest.mark.parametrize(
@@ -94,14 +94,14 @@ def test_a_policy_in_a_title(code: str, mode: str, text: str | None, title: str)
 
 
 @pytest.mark.parametrize(
-    ("count", "said"), [(None, "\u2014"), (float("nan"), "\u2014"), (0, "0"), (1234567.0, "1,234,567")]
+    ("count", "words"), [(None, "\u2014"), (float("nan"), "\u2014"), (0, "0"), (1234567.0, "1,234,567")]
 )
-def test_a_count_in_words(count: float | None, said: str) -> None:
-    assert wording.sessions(count) == said
+def test_a_count_in_words(count: float | None, words: str) -> None:
+    assert wording.sessions(count) == words
 
 
 @pytest.mark.parametrize(
-    ("count", "said"), [(739, "739 bytes"), (1300, "1.3 KB"), (20_000_000, "20.0 MB"), (3 * 10**9, "3.0 GB")]
+    ("count", "words"), [(739, "739 bytes"), (1300, "1.3 KB"), (20_000_000, "20.0 MB"), (3 * 10**9, "3.0 GB")]
 )
-def test_a_size_in_words(count: int, said: str) -> None:
-    assert wording.size(count) == said
+def test_a_size_in_words(count: int, words: str) -> None:
+    assert wording.size(count) == words

@@ -44,7 +44,7 @@ class Sent:
 
     report: dict[str, Any]
     trust: str
-    came: dt.datetime
+    received_at: dt.datetime
     bare: bool = False  # a file without a mail around it
     contradicted: bool = False  # by another one with more sessions, which counts
 
@@ -60,9 +60,9 @@ class Sent:
 
 def sent(day: dt.date, organization: str, trust: str, *entries: Any, **changes: Any) -> Sent:
     """A report about ``day``, which came at ten o'clock the next day."""
-    came = dt.datetime.combine(day, dt.time(10), dt.UTC) + dt.timedelta(days=1)
-    about = {"organization_name": organization, "report_id": f"{day}_{organization}"} | changes
-    return Sent(report_json(*entries, day=str(day), **about), trust, came)
+    received_at = dt.datetime.combine(day, dt.time(10), dt.UTC) + dt.timedelta(days=1)
+    members = {"organization_name": organization, "report_id": f"{day}_{organization}"} | changes
+    return Sent(report_json(*entries, day=str(day), **members), trust, received_at)
 
 
 def world(today: dt.date) -> list[Sent]:
@@ -167,14 +167,16 @@ def fill(engine: sa.Engine, settings: Settings, today: dt.date) -> list[Sent]:
     stored.store_reports(
         engine,
         [
-            stored.submission(one.report, settings, trust=one.trust, came=one.came, signer=one.signer)
-            for one in everything
-            if not one.bare
+            stored.submission(
+                sending.report, settings, trust=sending.trust, came=sending.received_at, signer=sending.signer
+            )
+            for sending in everything
+            if not sending.bare
         ],
     )
-    for one in everything:
-        if one.bare:
-            stored.store_file(engine, one.report, settings)
+    for sending in everything:
+        if sending.bare:
+            stored.store_file(engine, sending.report, settings)
     stored.store_file(engine, b"<?xml version='1.0'?><feedback/>", settings, name="dmarc.xml")
     stored.store_file(
         engine,
@@ -197,10 +199,14 @@ def sums(
 ) -> tuple[int, int]:
     """Successful and failed sessions of some reports, from the reports as sent."""
     successful = failed = 0
-    for one in everything:
-        if one.contradicted or one.trust not in trusts or not today - dt.timedelta(days=days) <= one.day <= today:
+    for sending in everything:
+        if (
+            sending.contradicted
+            or sending.trust not in trusts
+            or not today - dt.timedelta(days=days) <= sending.day <= today
+        ):
             continue
-        for member in one.report["policies"]:
+        for member in sending.report["policies"]:
             if member["policy"]["policy-type"] == policy_type and domain in ("", member["policy"].get("policy-domain")):
                 successful += member["summary"]["total-successful-session-count"]
                 failed += member["summary"]["total-failure-session-count"]

@@ -34,9 +34,9 @@ def chunks(body: bytes, sizes: bytes) -> list[bytes]:
 def converse(data: bytes) -> None:
     """One dialogue, whole and in pieces: the same reply codes and mails, well-formed, each 250 backed by a mail, no exception."""
     # Beyond twice the largest mail a session is cut off, sooner or later by how its chunks fall.
-    sizes, said = data[:2], data[2 : 2 + 2 * _MAX_MAIL]
-    replies, mails = _replies([said])
-    again, same_mails = _replies(chunks(said, sizes))
+    sizes, dialogue = data[:2], data[2 : 2 + 2 * _MAX_MAIL]
+    replies, mails = _replies([dialogue])
+    again, same_mails = _replies(chunks(dialogue, sizes))
     # Which of two reasons a refusal names may depend on the chunks; that it is one may not.
     assert (_CODE.findall(replies), mails) == (_CODE.findall(again), same_mails), "the chunks change the dialogue"
 

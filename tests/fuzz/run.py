@@ -70,11 +70,11 @@ def jobs(targets: Sequence[str], runs: int, seconds: float, processes: int) -> l
     if runs:
         total = sum(SHARES[name] for name in targets)
         shares = {name: max(1, runs * SHARES[name] // total) for name in targets}
-        found = [Job(name, small, share, 0) for name, share in shares.items()]
-        return found + [Job(name, "large", max(1, share // LARGE_ONE_IN), 0) for name, share in shares.items()]
+        small_jobs = [Job(name, small, share, 0) for name, share in shares.items()]
+        return small_jobs + [Job(name, "large", max(1, share // LARGE_ONE_IN), 0) for name, share in shares.items()]
     each = max(2.0, seconds * processes / len(targets))
-    found = [Job(name, small, 0, each * 0.9) for name in targets]
-    return found + [Job(name, "large", 0, each * 0.1) for name in targets]
+    small_jobs = [Job(name, small, 0, each * 0.9) for name in targets]
+    return small_jobs + [Job(name, "large", 0, each * 0.1) for name in targets]
 
 
 def run(job: Job) -> Outcome:
@@ -117,10 +117,10 @@ def _figures(job: Job) -> dict[str, float]:
 def line(outcome: Outcome) -> str:
     """One row of the table."""
     rate = outcome.executions / outcome.seconds if outcome.seconds else 0
-    found = ", ".join(str(path.relative_to(ROOT)) for path in outcome.findings) or "none"
+    findings = ", ".join(str(path.relative_to(ROOT)) for path in outcome.findings) or "none"
     edges = str(outcome.coverage or "-")
     name = f"{outcome.job.target:9} {outcome.job.engine:9}"
-    return f"{name} {outcome.executions:>11,} {rate:>9,.0f} {edges:>9} {outcome.slowest:>9.3f}  {found}"
+    return f"{name} {outcome.executions:>11,} {rate:>9,.0f} {edges:>9} {outcome.slowest:>9.3f}  {findings}"
 
 
 def replay(path: Path) -> None:
@@ -155,9 +155,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             outcomes.append(future.result())
             say(line(outcomes[-1]) + "\n")
             sys.stdout.flush()
-    found = sum(len(outcome.findings) for outcome in outcomes)
-    say(f"{sum(outcome.executions for outcome in outcomes):,} executions, {found} findings\n")
-    return 1 if found else 0
+    findings = sum(len(outcome.findings) for outcome in outcomes)
+    say(f"{sum(outcome.executions for outcome in outcomes):,} executions, {findings} findings\n")
+    return 1 if findings else 0
 
 
 if __name__ == "__main__":

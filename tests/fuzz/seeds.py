@@ -228,9 +228,9 @@ def encoded(words: Iterable[bytes | str]) -> list[bytes]:
 
 def named(*endings: str) -> list[bytes]:
     """The golden inputs with these endings, and such files of the shared corpus as are there."""
-    found = [data for name, data in INPUTS.items() if name.endswith(endings)]
+    golden = [data for name, data in INPUTS.items() if name.endswith(endings)]
     paths = sorted(path for ending in endings for path in CORPUS.rglob(f"*{ending}")) if CORPUS.is_dir() else []
-    return [data for data in (*found, *(path.read_bytes() for path in paths[:200])) if len(data) <= MAX_SEED]
+    return [data for data in (*golden, *(path.read_bytes() for path in paths[:200])) if len(data) <= MAX_SEED]
 
 
 def mail_forms() -> list[bytes]:
@@ -250,8 +250,8 @@ def signed_mails() -> list[bytes]:
     """Report mails whose signature holds under KEY, one a style."""
     mail = INPUTS["google-usual.eml"]
     header, _, body = mail.partition(b"\r\n\r\n")
-    kept = [line for line in header.split(b"\r\n") if not line.lower().startswith(b"from:")]
-    mail = b"\r\n".join([b"From: Reports <reports@sender.example>", *kept]) + b"\r\n\r\n" + body
+    other_fields = [line for line in header.split(b"\r\n") if not line.lower().startswith(b"from:")]
+    mail = b"\r\n".join([b"From: Reports <reports@sender.example>", *other_fields]) + b"\r\n\r\n" + body
     moment = int(NOW.timestamp()) - 60
     styles = ("relaxed/relaxed", "simple/simple", "relaxed/simple")
     return [signing.signed(mail, key=KEY, canonicalization=style, t=moment) for style in styles]

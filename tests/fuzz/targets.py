@@ -62,27 +62,31 @@ def mail(data: bytes) -> None:
     """MIME -> reports. NotAReport and nothing else; what is read fits the tables."""
     message.subject(data)
     try:
-        found = message.read_mail(data, LIMIT)
+        report_mail = message.read_mail(data, LIMIT)
     except NotAReport as refusal:
         assert str(refusal)
         return
     arrival = trace.Arrival(trace.SMTP, NOW, trace.digest(data))
-    _assert_storable(Decoded(arrival, data, found.reports, found.submitter, found.author, unread=found.unread))
+    _assert_storable(
+        Decoded(
+            arrival, data, report_mail.reports, report_mail.submitter, report_mail.author, unread=report_mail.unread
+        )
+    )
 
 
 def report(data: bytes) -> None:
     """JSON -> reports, packed in one of several ways. Same content, same digest; what is read fits the tables."""
     packed = _packed(data)
     try:
-        found = read_reports(packed, LIMIT, message.hints_from("", "a!receiver.example!1773446400!1773532799.json"))
+        reports = read_reports(packed, LIMIT, message.hints_from("", "a!receiver.example!1773446400!1773532799.json"))
     except NotAReport as refusal:
         assert str(refusal)
         return
     assert may_hold_report(packed), "the HTTPS door would refuse what can be read"
-    for one, document in found:
-        _assert_stable(one, document)
+    for parsed, document in reports:
+        _assert_stable(parsed, document)
     arrival = trace.Arrival(trace.LOAD, NOW, trace.digest(packed))
-    _assert_storable(Decoded(arrival, packed, tuple(found), file_name="a.json"))
+    _assert_storable(Decoded(arrival, packed, tuple(reports), file_name="a.json"))
 
 
 def unpacked(data: bytes) -> None:
@@ -115,16 +119,16 @@ def _packed(data: bytes) -> bytes:
     return plain
 
 
-def figures_of(one: Report) -> str:
-    return figures.of_report(one.entries, figures.stated_domain)
+def figures_of(parsed: Report) -> str:
+    return figures.of_report(parsed.entries, figures.stated_domain)
 
 
-def _assert_stable(one: Report, document: Document) -> None:
+def _assert_stable(parsed: Report, document: Document) -> None:
     again = json.dumps(document.value, indent=1, allow_nan=False, ensure_ascii=False).encode()
     ((second, _),) = read_reports(
         again, 16 * LIMIT, message.hints_from("", "a!receiver.example!1773446400!1773532799.json")
     )
-    assert figures_of(second) == figures_of(one), "the same content has other figures"
+    assert figures_of(second) == figures_of(parsed), "the same content has other figures"
 
 
 def _assert_storable(decoded: Decoded) -> None:
@@ -218,7 +222,7 @@ def _assert_genuine(signed: bytes) -> None:
         else signed.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
     )
     body = b"".join(text.partition(b"\r\n\r\n")[2].split())
-    genuine = {b"".join(one.partition(b"\r\n\r\n")[2].split()) for one in seeds.signed_mails()}
+    genuine = {b"".join(signed_mail.partition(b"\r\n\r\n")[2].split()) for signed_mail in seeds.signed_mails()}
     assert body in genuine, "verified with a body that nobody signed"
     assert len(re.findall(rb"(?im)^from:", text.partition(b"\r\n\r\n")[0])) == 1, "verified with several authors"
 
@@ -228,16 +232,16 @@ def _assert_genuine(signed: bytes) -> None:
 
 def policy_file(data: bytes) -> None:
     """Reading never fails, and what is usable can be written and read again."""
-    said = lint.lint(data, ("mx1.receiver.example", "mail.backup.receiver.example"))
+    linted = lint.lint(data, ("mx1.receiver.example", "mail.backup.receiver.example"))
     text = data.decode("utf-8", "surrogateescape")
-    for one in (said, policy.parse(text), policy.parse(text.split("\n"))):
-        assert len(one.faults) <= 3 * policy.MAX_FAULTS  # of the file, of its patterns, of the hosts
-        policy.match(one.mx, "mx1.receiver.example")
-        policy.mx_key(one)
-        lint.change_faults(one, said, "1", "2", "3")
-    if said.usable and said.max_age is not None:
-        again = policy.parse(policy.render(said.mode, said.mx, said.max_age))
-        assert (again.mode, again.mx, again.max_age) == (said.mode, said.mx, said.max_age)
+    for parsed in (linted, policy.parse(text), policy.parse(text.split("\n"))):
+        assert len(parsed.faults) <= 3 * policy.MAX_FAULTS  # of the file, of its patterns, of the hosts
+        policy.match(parsed.mx, "mx1.receiver.example")
+        policy.mx_key(parsed)
+        lint.change_faults(parsed, linted, "1", "2", "3")
+    if linted.usable and linted.max_age is not None:
+        again = policy.parse(policy.render(linted.mode, linted.mx, linted.max_age))
+        assert (again.mode, again.mx, again.max_age) == (linted.mode, linted.mx, linted.max_age)
 
 
 def records(data: bytes) -> None:
@@ -246,9 +250,9 @@ def records(data: bytes) -> None:
     sts_record.choose(texts)
     tlsrpt_record.choose(texts)
     for text in texts[:5]:
-        found = sts_record.parse(text)
-        if found.id:
-            assert sts_record.parse(sts_record.render(found.id)).id == found.id
+        record = sts_record.parse(text)
+        if record.id:
+            assert sts_record.parse(sts_record.render(record.id)).id == record.id
         tlsrpt_record.parse(text)
 
 
@@ -261,7 +265,7 @@ def traced(data: bytes) -> None:
     assert data.endswith(original)
     assert arrival.received_at.tzinfo is not None
     words = [part.decode("utf-8", "surrogateescape") for part in data.split(b"\n", 3)]
-    sender, helo, recipient, rest = (*words, "", "", "", "")[:4]
+    sender, helo, recipient, upload_text = (*words, "", "", "", "")[:4]
     head = trace.for_mail(
         sender=sender,
         helo=helo,
@@ -274,7 +278,7 @@ def traced(data: bytes) -> None:
     arrival, original = trace.read(head + data, dt.datetime(2000, 1, 1, tzinfo=dt.UTC))
     assert (arrival.door, arrival.received_at, original) == (trace.SMTP, NOW, data)
     assert arrival.message_digest == trace.digest(data)
-    body = rest.encode("utf-8", "surrogateescape")
+    body = upload_text.encode("utf-8", "surrogateescape")
     wrapped = trace.for_upload(
         body, content_type=sender, filename=helo, peer=recipient, hostname="receiver.example", now=NOW
     )
@@ -297,14 +301,14 @@ def upload(data: bytes) -> None:
     )
     hints = message.hints_from("", "")
     try:
-        expected = [figures_of(one) for one, _ in read_reports(body, LIMIT, hints)]
+        expected = [figures_of(parsed) for parsed, _ in read_reports(body, LIMIT, hints)]
     except NotAReport:
         expected = []
     try:
-        found = [figures_of(one) for one, _ in message.read_mail(original, LIMIT).reports]
+        uploaded = [figures_of(parsed) for parsed, _ in message.read_mail(original, LIMIT).reports]
     except NotAReport:
-        found = []
-    assert len(found) >= len(expected), "a report is lost in an upload"
+        uploaded = []
+    assert len(uploaded) >= len(expected), "a report is lost in an upload"
 
 
 def data_stream(data: bytes) -> None:
@@ -319,15 +323,15 @@ def data_stream(data: bytes) -> None:
 
 
 def _streamed(pieces: Sequence[bytes]) -> tuple[bytes, bool, bytes, int]:
-    stream, header, decoded, rest = DataStream(), HeaderSize(), b"", b""
+    stream, header, decoded, after_end = DataStream(), HeaderSize(), b"", b""
     for piece in pieces:
         if stream.ended:
-            rest += piece
+            after_end += piece
             continue
         plain = stream.feed(piece)
         header.feed(plain)
         decoded += plain
-    return decoded, stream.ended, stream.rest + rest, header.octets
+    return decoded, stream.ended, stream.rest + after_end, header.octets
 
 
 def _header_size(mail: bytes) -> int:
@@ -345,12 +349,12 @@ def mailbox_file(data: bytes) -> None:
     file = io.BytesIO(data[1:])
     name = names[(data[0] if data else 0) % len(names)]
     stream = mailbox._Stream(file, name, name, NOW, file.tell, place)  # what bounds its progress is in _stream_of
-    for found in mailbox._contents(stream, 64 * 1024):
-        if isinstance(found, mailbox.Problem):
-            assert found.reason
+    for source in mailbox._contents(stream, 64 * 1024):
+        if isinstance(source, mailbox.Problem):
+            assert source.reason
             continue
-        assert len(found.data) <= 64 * 1024
-        moment = mail_dates.arrival_time(found.data)
+        assert len(source.data) <= 64 * 1024
+        moment = mail_dates.arrival_time(source.data)
         assert moment is None or 1990 <= moment.year < 2100
 
 
@@ -363,17 +367,17 @@ def recognised(data: bytes) -> None:
     assert file_formats.format_of(data[1:], name).explanation
 
 
-def _before(prefixes: str, found: Sequence[bytes]) -> list[bytes]:
-    return [prefixes[number % len(prefixes)].encode("latin-1") + data for number, data in enumerate(found)]
+def _before(prefixes: str, inputs: Sequence[bytes]) -> list[bytes]:
+    return [prefixes[number % len(prefixes)].encode("latin-1") + data for number, data in enumerate(inputs)]
 
 
 def _all() -> dict[str, Target]:
     mails, files = [*seeds.named(".eml"), *seeds.mail_forms()], [*seeds.named(".json", ".gz"), *seeds.document_forms()]
     wraps = trace.for_mail(sender="a", helo="b", peer="::1", hostname="c", protocol="ESMTPS", recipient="d", now=NOW)
     mail_words, json_words = seeds.encoded(seeds.MAIL_WORDS), seeds.encoded(seeds.JSON_WORDS)
-    archives = [one for one in seeds.mailboxes() if one.startswith(b"PK")]
+    archives = [file for file in seeds.mailboxes() if file.startswith(b"PK")]
     traces = [wraps + mails[0], b"sender@a\nhelo\nrcpt\n" + mails[1], wraps, b"application/json\na.json\n::1\n{}"]
-    upload_seeds = [b"application/tlsrpt+json\ta.json\n" + one for one in _before(" gGzZa", seeds.named(".json"))]
+    upload_seeds = [b"application/tlsrpt+json\ta.json\n" + body for body in _before(" gGzZa", seeds.named(".json"))]
     trace_words = [
         b"(StartTally) with HTTP;\r\n\t",
         b"Return-Path: <",
@@ -391,9 +395,11 @@ def _all() -> dict[str, Target]:
         "records": Target(records, seeds.records(), seeds.encoded(seeds.RECORD_WORDS)),
         "trace": Target(traced, traces, trace_words),
         "upload": Target(upload, upload_seeds, mail_words + json_words),
-        "data": Target(data_stream, [b"\0\1\0\2" + one for one in seeds.dialogues()], seeds.encoded(seeds.SMTP_WORDS)),
+        "data": Target(
+            data_stream, [b"\0\1\0\2" + seed for seed in seeds.dialogues()], seeds.encoded(seeds.SMTP_WORDS)
+        ),
         "dialogue": Target(
-            dialogue.converse, [b"\0\5" + one for one in seeds.dialogues()], seeds.encoded(seeds.SMTP_WORDS)
+            dialogue.converse, [b"\0\5" + seed for seed in seeds.dialogues()], seeds.encoded(seeds.SMTP_WORDS)
         ),
         "mailbox": Target(mailbox_file, _before("\0\1\2\3\4\5\6\7", [*seeds.mailboxes(), *mails, *files]), mail_words),
         "recognition": Target(

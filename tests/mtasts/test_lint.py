@@ -181,10 +181,10 @@ BESIDE["empty"] = "blank-line"
 @pytest.mark.parametrize(("file", "line", "severity", "code", "repair", "why"), BAD)
 def test_each_fault(file: bytes, line: int, severity: str, code: str, repair: str, why: str) -> None:
     policy = lint(file)
-    found = [fault for fault in policy.faults if fault.code != BESIDE.get(code)]
-    assert [(one.line, one.severity, one.code) for one in found] == [(line, severity, code)], why
-    assert found[0].repair.startswith(repair)
-    assert found[0].text
+    faults = [fault for fault in policy.faults if fault.code != BESIDE.get(code)]
+    assert [(fault.line, fault.severity, fault.code) for fault in faults] == [(line, severity, code)], why
+    assert faults[0].repair.startswith(repair)
+    assert faults[0].text
     assert policy.usable is (severity != ERROR)
 
 
@@ -234,10 +234,10 @@ AT_THE_SAME_STEP = {
 def test_each_step(
     before: bytes, old: str, after: bytes, new: str, severity: str, code: str, says: str, why: str
 ) -> None:
-    found = change_faults(lint(before), lint(after), old, new, "3")
-    found = tuple(fault for fault in found if fault.code == code or fault.code not in AT_THE_SAME_STEP.get(code, ()))
-    assert [(one.severity, one.code) for one in found] == [(severity, code)], why
-    assert says in f"{found[0].text}. {found[0].repair}"
+    faults = change_faults(lint(before), lint(after), old, new, "3")
+    faults = tuple(fault for fault in faults if fault.code == code or fault.code not in AT_THE_SAME_STEP.get(code, ()))
+    assert [(fault.severity, fault.code) for fault in faults] == [(severity, code)], why
+    assert says in f"{faults[0].text}. {faults[0].repair}"
 
 
 @pytest.mark.parametrize(
@@ -280,8 +280,8 @@ def test_steps_with_nothing_wrong(before: bytes, old: str, after: bytes, new: st
 def test_a_removed_line_is_held_against_the_mx_records(
     after: bytes, hosts: list[str], severities: list[str], why: str
 ) -> None:
-    found = change_faults(lint(GOOD), lint(after), "1", "2", "3", hosts)
-    assert [fault.severity for fault in found if fault.code == "mx-removed"] == severities, why
+    faults = change_faults(lint(GOOD), lint(after), "1", "2", "3", hosts)
+    assert [fault.severity for fault in faults if fault.code == "mx-removed"] == severities, why
 
 
 def test_a_step_is_judged_by_the_mode_that_is_meant() -> None:
@@ -325,8 +325,8 @@ def test_each_host(file: bytes, hosts: list[str], line: int, severity: str, code
 def test_one_slip_is_said_once() -> None:
     """A host named twice, and a pattern that is wrong already."""
     hosts = ["MX1.receiver.example.", "a.backup.receiver.example", "mx9.receiver.example", "MX9.receiver.example"]
-    found = lint(GOOD + b"mx: *.*\n", hosts).faults
-    assert [(fault.line, fault.code) for fault in found] == [(0, "mx-not-covered"), (6, "mx")]
+    faults = lint(GOOD + b"mx: *.*\n", hosts).faults
+    assert [(fault.line, fault.code) for fault in faults] == [(0, "mx-not-covered"), (6, "mx")]
     assert [fault.code for fault in lint(b"version: STSv1\nmode: testing\nmax_age: 604800\n", hosts).faults] == [
         "no-mx"
     ]
@@ -401,9 +401,9 @@ ALL_AT_ONCE = [
 
 @pytest.mark.parametrize(("file", "faults", "why"), ALL_AT_ONCE)
 def test_no_fault_hides_another(file: bytes, faults: list[tuple[int, str]], why: str) -> None:
-    found = [(fault.line, fault.code) for fault in lint(file).faults]
-    assert [one for one in found if one[1] != "no-final-newline"] == faults, why
-    assert (found[-1][1] == "no-final-newline") is not file.endswith(b"\n")
+    codes_by_line = [(fault.line, fault.code) for fault in lint(file).faults]
+    assert [(line, code) for line, code in codes_by_line if code != "no-final-newline"] == faults, why
+    assert (codes_by_line[-1][1] == "no-final-newline") is not file.endswith(b"\n")
 
 
 # One line of a policy each: in order, wrong, meant, absent; with the codes of what is wrong.
@@ -440,15 +440,15 @@ def test_whatever_is_wrong_at_once_is_told_at_once() -> None:
     for mixture in itertools.product(VERSIONS, MODES, MX_LINES, AGES):
         lines = [line for line, _ in mixture if line]
         expected = sorted({code for _, codes in mixture for code in codes}) if lines else ["empty"]
-        found = lint("".join(f"{line}\n" for line in lines).encode(), ["a.example"]).faults
-        assert sorted({fault.code for fault in found}) == expected, lines
+        faults = lint("".join(f"{line}\n" for line in lines).encode(), ["a.example"]).faults
+        assert sorted({fault.code for fault in faults}) == expected, lines
 
 
 def test_hosts_are_held_against_what_is_meant() -> None:
     """Neither a key in capitals nor a misspelt pattern hides which hosts are forgotten, and which lines are out of date."""
     file = b"version: STSv1\nmode: enforced\nMX: a.example\nmx: old.example.\nmx: b.example:25\nmax_age: 604800\n"
-    found = [(fault.line, fault.code) for fault in lint(file, ["a.example", "b.example", "c.example"]).faults]
-    assert found == [
+    codes_by_line = [(fault.line, fault.code) for fault in lint(file, ["a.example", "b.example", "c.example"]).faults]
+    assert codes_by_line == [
         *[(0, "mx-not-covered"), (2, "mode-enforced"), (3, "key-case"), (4, "mx-trailing-dot"), (4, "mx-stale")],
         (5, "mx"),
     ]
@@ -462,8 +462,8 @@ def test_what_was_not_read_is_not_missing() -> None:
 
 def test_all_faults_come_in_the_order_of_their_lines() -> None:
     file = b"mode: enforced\nmx: *\nversion: STSv1\nmx: ok.example\nmx: OK.example\nmax_age: 5 days"
-    found = [(fault.line, fault.code) for fault in lint(file, ["mx.example"]).faults]
-    assert found == [
+    codes_by_line = [(fault.line, fault.code) for fault in lint(file, ["mx.example"]).faults]
+    assert codes_by_line == [
         *[(0, "mx-not-covered"), (1, "mode-enforced"), (2, "mx"), (3, "version-not-first"), (4, "mx-stale")],
         *[(5, "duplicate-mx"), (5, "mx-stale"), (6, "max-age"), (6, "no-final-newline")],
     ]
@@ -473,13 +473,13 @@ def test_all_faults_come_in_the_order_of_their_lines() -> None:
 def test_the_answer_is_bounded(line: bytes) -> None:
     """However many lines have a fault: those of the text, and those of the hosts."""
     file = b"version: STSv1\n" + b"".join(line.replace(b"%d", b"%d" % number) for number in range(3_000))
-    found = lint(file, ["mx1.receiver.example"]).faults
-    assert MAX_FAULTS <= len(found) <= 2 * MAX_FAULTS + 10
+    faults = lint(file, ["mx1.receiver.example"]).faults
+    assert MAX_FAULTS <= len(faults) <= 2 * MAX_FAULTS + 10
 
 
 def test_utf_16_is_read_for_its_other_faults() -> None:
-    found = lint(with_line(b"enforce", b"enforced").decode().encode("utf-16")).faults
-    assert [(fault.line, fault.code) for fault in found] == [(0, "encoding"), (2, "mode-enforced")]
+    faults = lint(with_line(b"enforce", b"enforced").decode().encode("utf-16")).faults
+    assert [(fault.line, fault.code) for fault in faults] == [(0, "encoding"), (2, "mode-enforced")]
 
 
 def test_a_character_cut_at_the_limit_is_no_fault_of_the_file() -> None:

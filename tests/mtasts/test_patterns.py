@@ -74,9 +74,9 @@ def test_what_is_wrong_and_what_to_write(pattern: str, says: str, repair: str) -
     ],
 )
 def test_legal_and_unwise(pattern: str, code: str | None) -> None:
-    found = list(pattern_faults(pattern, 1))
-    assert [fault.code for fault in found] == ([code] if code else [])
-    assert {fault.severity for fault in found} <= {WARNING}
+    faults = list(pattern_faults(pattern, 1))
+    assert [fault.code for fault in faults] == ([code] if code else [])
+    assert {fault.severity for fault in faults} <= {WARNING}
 
 
 @pytest.mark.parametrize(
@@ -95,9 +95,9 @@ def test_legal_and_unwise(pattern: str, code: str | None) -> None:
     ],
 )
 def test_the_wildcard_that_was_taken_to_cover_a_host(patterns: list[str], host: str, says: str) -> None:
-    said = why_not_covered(patterns, host)
-    assert said.endswith(says)
-    assert bool(said) is bool(says)
+    reason = why_not_covered(patterns, host)
+    assert reason.endswith(says)
+    assert bool(reason) is bool(says)
 
 
 @pytest.mark.parametrize(

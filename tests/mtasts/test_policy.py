@@ -21,24 +21,24 @@ GOOD = [
 
 def changed(**lines: str | None) -> list[str]:
     """The good policy with lines replaced by key; None leaves one out."""
-    found = []
+    policy_lines = []
     for line in GOOD:
         key = line.partition(":")[0]
         replacement = lines.pop(key, line)
         if replacement is not None:
-            found.append(replacement)
-    return found
+            policy_lines.append(replacement)
+    return policy_lines
 
 
 def test_a_good_policy_has_no_faults() -> None:
-    said = parse("\r\n".join(GOOD) + "\r\n")
-    assert (said.mode, said.mx, said.max_age, said.version) == (
+    parsed = parse("\r\n".join(GOOD) + "\r\n")
+    assert (parsed.mode, parsed.mx, parsed.max_age, parsed.version) == (
         "testing",
         ("mx1.receiver.example", "*.backup.receiver.example"),
         604800,
         "STSv1",
     )
-    assert (said.faults, said.usable) == ((), True)
+    assert (parsed.faults, parsed.usable) == ((), True)
 
 
 @pytest.mark.parametrize(
@@ -96,10 +96,10 @@ def test_what_senders_write_otherwise_is_read(lines: list[str]) -> None:
     ],
 )
 def test_faults(lines: list[str], code: str, severity: str) -> None:
-    said = parse(lines)
-    (fault,) = [fault for fault in said.faults if fault.code == code]
+    parsed = parse(lines)
+    (fault,) = [fault for fault in parsed.faults if fault.code == code]
     assert (fault.severity, bool(fault.text), bool(fault.repair)) == (severity, True, True)
-    assert said.usable is (severity == WARNING)
+    assert parsed.usable is (severity == WARNING)
 
 
 @pytest.mark.parametrize(
@@ -116,9 +116,9 @@ def test_faults(lines: list[str], code: str, severity: str) -> None:
     ],
 )
 def test_the_lines_of_a_file(text: str, codes: list[str]) -> None:
-    said = parse(text)
-    assert [fault.code for fault in said.faults] == codes
-    assert (said.mode, said.mx, said.max_age) == ("testing", parse(GOOD).mx, 604800)
+    parsed = parse(text)
+    assert [fault.code for fault in parsed.faults] == codes
+    assert (parsed.mode, parsed.mx, parsed.max_age) == ("testing", parse(GOOD).mx, 604800)
 
 
 @pytest.mark.parametrize(
@@ -137,18 +137,18 @@ def test_a_key_nearly_right_is_recognised(key: str, hint: str) -> None:
 
 def test_keys_in_capitals_do_not_count() -> None:
     """Senders ignore them as unknown, so a policy of this kind is none."""
-    said = parse([line.upper() if line.startswith("mode") else line for line in GOOD])
-    assert (said.mode, said.unknown, said.usable) == ("", ("MODE",), False)
+    parsed = parse([line.upper() if line.startswith("mode") else line for line in GOOD])
+    assert (parsed.mode, parsed.unknown, parsed.usable) == ("", ("MODE",), False)
 
 
 def test_a_mode_in_capitals_is_read_and_faulted() -> None:
-    said = parse(changed(mode="mode: ENFORCE"))
-    assert (said.mode, said.usable) == ("enforce", False)
+    parsed = parse(changed(mode="mode: ENFORCE"))
+    assert (parsed.mode, parsed.usable) == ("enforce", False)
 
 
 def test_what_is_beyond_the_size_is_not_read() -> None:
-    said = parse("\n".join([*GOOD, "x: " + "x" * policy.MAX_BYTES, "mx: late.receiver.example"]))
-    assert said.mx == parse(GOOD).mx
+    parsed = parse("\n".join([*GOOD, "x: " + "x" * policy.MAX_BYTES, "mx: late.receiver.example"]))
+    assert parsed.mx == parse(GOOD).mx
 
 
 def test_of_a_duplicate_the_first_counts() -> None:
@@ -172,9 +172,9 @@ words = st.text("version: STSv1mode\n\r\t*.xö", max_size=60)
 
 @given(st.text() | st.lists(st.text()) | words | st.lists(words))
 def test_any_text_is_read(text: str | list[str]) -> None:
-    said = parse(text)
-    assert said.usable or said.faults
-    assert mx_key(said) == mx_key(policy.Policy(mx=mx_key(said)))
+    parsed = parse(text)
+    assert parsed.usable or parsed.faults
+    assert mx_key(parsed) == mx_key(policy.Policy(mx=mx_key(parsed)))
 
 
 @given(st.text(max_size=60) | st.text("aÖö.\u3002\u0308ßſİΣΑ*- ", max_size=60))
@@ -205,8 +205,8 @@ def test_a_wildcard_is_one_label(pattern: str, host: str) -> None:
 
 @given(st.sampled_from(policy.MODES), st.lists(hosts, min_size=1, max_size=5), st.integers(0, MAX_MAX_AGE))
 def test_what_is_written_is_read_again(mode: str, mx: list[str], max_age: int) -> None:
-    said = parse(render(mode, mx, max_age))
-    assert (said.mode, list(said.mx), said.max_age, said.usable) == (mode, mx, max_age, True)
+    parsed = parse(render(mode, mx, max_age))
+    assert (parsed.mode, list(parsed.mx), parsed.max_age, parsed.usable) == (mode, mx, max_age, True)
 
 
 @pytest.mark.parametrize(
@@ -228,5 +228,5 @@ def test_nothing_wrong_is_written(mode: str, mx: list[str], max_age: int, says: 
 @pytest.mark.parametrize("end", ["", "mode: none\n"])
 def test_blank_lines_are_not_told_without_end(end: str) -> None:
     """Found by fuzzing: 64 KiB of line ends were 32,000 faults."""
-    found = parse("version: STSv1\n" + "\n" * 30_000 + end)
-    assert len(found.faults) <= policy.MAX_FAULTS + 5
+    parsed = parse("version: STSv1\n" + "\n" * 30_000 + end)
+    assert len(parsed.faults) <= policy.MAX_FAULTS + 5

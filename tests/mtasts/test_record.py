@@ -26,10 +26,10 @@ def test_good_records_have_no_faults(text: str) -> None:
 
 
 def test_fields_that_senders_ignore_are_named() -> None:
-    said = parse("v=STSv1; x_y.z-1=a=b; id=1; x_y.z-1=2")
-    assert (said.id, said.unknown, said.usable) == ("1", ("x_y.z-1",), False)  # "=" in a value breaks the grammar
-    said = parse("v=STSv1; later=a; id=1")
-    assert (said.id, said.unknown, said.usable) == ("1", ("later",), True)
+    record = parse("v=STSv1; x_y.z-1=a=b; id=1; x_y.z-1=2")
+    assert (record.id, record.unknown, record.usable) == ("1", ("x_y.z-1",), False)  # "=" in a value breaks the grammar
+    record = parse("v=STSv1; later=a; id=1")
+    assert (record.id, record.unknown, record.usable) == ("1", ("later",), True)
 
 
 @pytest.mark.parametrize(
@@ -60,10 +60,10 @@ def test_fields_that_senders_ignore_are_named() -> None:
     ],
 )
 def test_faults(text: str, code: str, severity: str, why: str) -> None:
-    said = parse(text)
-    assert [fault.severity for fault in said.faults if fault.code == code] == [severity], why
-    assert all(fault.repair for fault in said.faults)
-    assert said.usable is (severity == WARNING)
+    record = parse(text)
+    assert [fault.severity for fault in record.faults if fault.code == code] == [severity], why
+    assert all(fault.repair for fault in record.faults)
+    assert record.usable is (severity == WARNING)
 
 
 def test_what_belongs_in_the_policy_file_is_said_to() -> None:
@@ -137,23 +137,23 @@ def test_of_several_records_one_stays() -> None:
     ],
 )
 def test_exactly_one_record_counts(texts: list[str], ident: str, codes: list[str]) -> None:
-    said = choose(texts)
-    assert [fault.code for fault in said.faults] == codes
-    assert said.id == ident
-    assert said.usable is (not codes or codes == ["version-blank"])
+    record = choose(texts)
+    assert [fault.code for fault in record.faults] == codes
+    assert record.id == ident
+    assert record.usable is (not codes or codes == ["version-blank"])
 
 
 @given(st.text() | st.text('v=STSv1;id \t"').map(lambda text: "v=STSv1;" + text))
 def test_any_text_is_read(text: str) -> None:
-    said = parse(text)
-    assert bool(said.id) or not said.usable
-    assert choose([text]).usable <= said.usable
+    record = parse(text)
+    assert bool(record.id) or not record.usable
+    assert choose([text]).usable <= record.usable
 
 
 @given(st.from_regex(r"[A-Za-z0-9]{1,32}", fullmatch=True))
 def test_what_is_written_is_read_again(ident: str) -> None:
-    said = choose([render(ident)])
-    assert (said.id, said.faults) == (ident, ())
+    record = choose([render(ident)])
+    assert (record.id, record.faults) == (ident, ())
 
 
 @pytest.mark.parametrize("ident", ["", "a" * 33, "a-b", "1; mode=none", "1\n"])

@@ -40,13 +40,16 @@ def test_corpus_file(case: dict[str, Any]) -> None:
     assert report.end == dt.datetime.fromisoformat(expected["end"])
     assert len(report.entries) == len(expected["entries"])
     inferred = {defect.where for defect in report.defects if "taken from" in defect.what}
-    for position, (entry, said) in enumerate(zip(report.entries, expected["entries"], strict=True)):
-        assert entry.policy_type == said["policy_type"]
-        if said["policy_domain"] is None:
+    for position, (entry, expected_entry) in enumerate(zip(report.entries, expected["entries"], strict=True)):
+        assert entry.policy_type == expected_entry["policy_type"]
+        if expected_entry["policy_domain"] is None:
             assert entry.policy_domain == "" or f"policies[{position}].policy.policy-domain" in inferred
         else:
-            assert entry.policy_domain == said["policy_domain"]
-        assert (entry.successful_sessions, entry.failed_sessions) == (said["successful"], said["failed"])
-        assert len(entry.details) == said["details"]
-        assert sum(detail.failed_sessions or 0 for detail in entry.details) == said["details_failed"]
-        assert sorted({detail.result_type for detail in entry.details}) == said["result_types"]
+            assert entry.policy_domain == expected_entry["policy_domain"]
+        assert (entry.successful_sessions, entry.failed_sessions) == (
+            expected_entry["successful"],
+            expected_entry["failed"],
+        )
+        assert len(entry.details) == expected_entry["details"]
+        assert sum(detail.failed_sessions or 0 for detail in entry.details) == expected_entry["details_failed"]
+        assert sorted({detail.result_type for detail in entry.details}) == expected_entry["result_types"]

@@ -38,12 +38,12 @@ def reason(raw: bytes, limit: int = LIMIT) -> str:
 
 @pytest.mark.parametrize("form", forms.MAILS)
 def test_mails(form: str) -> None:
-    found = message.read_mail(forms.MAILS[form], LIMIT)
-    ((read, _),) = found.reports
+    report_mail = message.read_mail(forms.MAILS[form], LIMIT)
+    ((read, _),) = report_mail.reports
     (policy,) = read.entries
     assert (policy.policy_domain, policy.successful_sessions, policy.failed_sessions) == ("receiver.example", 41, 6)
-    assert found.submitter in ("sender.example", "")
-    assert found.unread == ""
+    assert report_mail.submitter in ("sender.example", "")
+    assert report_mail.unread == ""
 
 
 @pytest.mark.parametrize("form", forms.DOCUMENTS)
@@ -88,7 +88,7 @@ FIELD_FORMS = (
 def test_inputs_from_the_field(name: str) -> None:
     for path in (path for path in FIELD.joinpath(name).iterdir() if path.name != "README"):
         reading = goldens.reading_of(path)
-        domains = {policy["policy_domain"] for one in reading["reports"] for policy in one["entries"]}
+        domains = {policy["policy_domain"] for parsed in reading["reports"] for policy in parsed["entries"]}
         assert domains, path
         assert all(re.fullmatch(r"[a-z0-9-]+\.example", domain) for domain in domains), domains
 
@@ -120,10 +120,10 @@ def test_inputs_from_the_field_that_are_not_opened(name: str, word: str) -> None
 )
 def test_names_in_headers(header: str, domain: str) -> None:
     nameless = multipart(HUMAN, part(packed(text(report(entry(1, policy_domain=...), report_id="x"))), name=""))
-    found = message.read_mail(mail(nameless, domain=header, submitter=header), LIMIT)
-    assert found.reports[0][0].entries[0].policy_domain == domain
-    assert found.submitter.isascii()
-    assert found.submitter in (domain, " ".join(header.split())[:2_000], "two words")
+    report_mail = message.read_mail(mail(nameless, domain=header, submitter=header), LIMIT)
+    assert report_mail.reports[0][0].entries[0].policy_domain == domain
+    assert report_mail.submitter.isascii()
+    assert report_mail.submitter in (domain, " ".join(header.split())[:2_000], "two words")
 
 
 def test_a_file_name_with_encoded_words_names_the_domain() -> None:
@@ -131,11 +131,11 @@ def test_a_file_name_with_encoded_words_names_the_domain() -> None:
     attached = part(packed(text(report(entry(1, policy_domain=...)))), name="").replace(
         "\r\n", f"\r\nContent-Disposition: attachment; {name}\r\n", 1
     )
-    found = message.read_mail(mail(multipart(attached), domain=""), LIMIT)
-    assert found.reports[0][0].entries[0].policy_domain == "xn--bcher-kva.example"
+    report_mail = message.read_mail(mail(multipart(attached), domain=""), LIMIT)
+    assert report_mail.reports[0][0].entries[0].policy_domain == "xn--bcher-kva.example"
 
 
-def _about(domain: str, **changes: Any) -> bytes:
+def _mail_about(domain: str, **changes: Any) -> bytes:
     nameless = part(packed(text(report(entry(1, policy_domain=...), **({"report_id": "x"} | changes)))), name="")
     return mail(multipart(nameless, boundary="b2"), domain=domain, submitter="")
 
@@ -146,10 +146,13 @@ def domains_of(raw: bytes) -> list[str]:
 
 @pytest.mark.parametrize("way", [lambda raw: written(raw, "message/rfc822", "8bit"), encoded_message])
 def test_each_forwarded_message_speaks_for_its_own_report(way: Any) -> None:
-    one, two, none = _about("one.example"), _about("two.example"), _about("")
-    assert domains_of(forward(way(one), way(two))) == ["one.example", "two.example"]
-    assert domains_of(forward(way(one), way(none))) == ["one.example", "one.example" if way != encoded_message else ""]
-    around = mail(multipart(way(one), way(none), boundary="outer"), domain="outer.example")
+    first, second, none = _mail_about("one.example"), _mail_about("two.example"), _mail_about("")
+    assert domains_of(forward(way(first), way(second))) == ["one.example", "two.example"]
+    assert domains_of(forward(way(first), way(none))) == [
+        "one.example",
+        "one.example" if way != encoded_message else "",
+    ]
+    around = mail(multipart(way(first), way(none), boundary="outer"), domain="outer.example")
     assert domains_of(around) == ["one.example", "outer.example"]
 
 
@@ -223,11 +226,11 @@ def test_the_reason_is_true(raw: bytes, why: str, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_damaged_archive_beside_a_report_is_said() -> None:
-    found = message.read_mail(
+    report_mail = message.read_mail(
         forward(part(packed(JSON)), part(zipped(a=JSON, b=JSON[:-9]), "application/zip", "a.zip")), LIMIT
     )
-    assert len(found.reports) == 2
-    assert "the part application/zip (a.zip) is a zip archive whose file b is no JSON" in found.unread
+    assert len(report_mail.reports) == 2
+    assert "the part application/zip (a.zip) is a zip archive whose file b is no JSON" in report_mail.unread
 
 
 BROKEN = bytearray(zipped(a=b"{}" * 500, b=JSON))
@@ -247,17 +250,17 @@ BROKEN[45] ^= 0xFF
     ],
 )
 def test_a_damaged_file_of_an_archive_does_not_cost_the_others(archive: bytes, why: str) -> None:
-    found = message.read_mail(forward(part(archive, "application/zip", "a.zip")), LIMIT)
-    assert len(found.reports) == 1
-    assert why in found.unread
+    report_mail = message.read_mail(forward(part(archive, "application/zip", "a.zip")), LIMIT)
+    assert len(report_mail.reports) == 1
+    assert why in report_mail.unread
     reading = read(archive, LIMIT)
     assert len(reading.reports) == 1
     assert why in str(reading.refusals[0])
 
 
 def test_archives_within_archives_have_an_end() -> None:
-    (found,) = inflate.documents(tarred({"a": tarred({"b": tarred({"c": tarred({"d": JSON})})})}), LIMIT)
-    assert (found.name, found.failure) == ("c", "is a tar archive within too many others")
+    (content,) = inflate.documents(tarred({"a": tarred({"b": tarred({"c": tarred({"d": JSON})})})}), LIMIT)
+    assert (content.name, content.failure) == ("c", "is a tar archive within too many others")
 
 
 def test_bombs_in_an_archive_end_it() -> None:
@@ -301,9 +304,9 @@ def test_so_many_things_are_looked_into() -> None:
     crowd = part(
         zipped(**{f"n{number}": b"hello" for number in range(99)}, r=text(report())), "application/zip", "a.zip"
     )
-    found = message.read_mail(forward(*[crowd] * 30), LIMIT)
-    assert len(found.reports) == 10
-    assert "the mail has more than 1000 things in it" in found.unread
+    report_mail = message.read_mail(forward(*[crowd] * 30), LIMIT)
+    assert len(report_mail.reports) == 10
+    assert "the mail has more than 1000 things in it" in report_mail.unread
 
 
 @pytest.mark.parametrize("hostile", ["hopeless", "mails", "tars", "lines", "uu", "der", "bzip2"])
@@ -422,8 +425,8 @@ def test_what_cannot_be_opened(data: bytes, why: str) -> None:
 
 
 def test_bytes_after_a_slow_stream_are_noted() -> None:
-    (found,) = inflate.documents(bz2.compress(JSON) + b"trailing", LIMIT)
-    assert found.notes == ("8 bytes after the end of the compressed data were ignored",)
+    (content,) = inflate.documents(bz2.compress(JSON) + b"trailing", LIMIT)
+    assert content.notes == ("8 bytes after the end of the compressed data were ignored",)
 
 
 def test_zstd_is_opened_where_python_has_it(monkeypatch: pytest.MonkeyPatch) -> None:

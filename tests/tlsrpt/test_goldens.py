@@ -19,19 +19,19 @@ def test_inputs_are_what_the_builder_makes() -> None:
 
 def test_the_human_readings_hold_without_our_reader() -> None:
     """A few readings said twice, so that --accept cannot write a wrong one down unnoticed."""
-    said = {path.name: json.loads(goldens.expected_of(path).read_text()) for path in goldens.inputs()}
-    overlap = said["mailru-overlap.json"]["reports"][0]["entries"][0]
+    readings = {path.name: json.loads(goldens.expected_of(path).read_text()) for path in goldens.inputs()}
+    overlap = readings["mailru-overlap.json"]["reports"][0]["entries"][0]
     assert (overlap["failed_sessions"], [detail["failed_sessions"] for detail in overlap["details"]]) == (1, [1, 1])
-    pair = said["microsoft-tlsa-and-sts.json.gz"]["reports"][0]["entries"]
+    pair = readings["microsoft-tlsa-and-sts.json.gz"]["reports"][0]["entries"]
     assert [(entry["policy_type"], entry["successful_sessions"]) for entry in pair] == [("sts", 7), ("tlsa", 7)]
     assert pair[1]["policy_strings"] == ["3 1 1 AB0CDE", "2 0 1 FF"]
-    absurd = said["counts-absurd.json"]["reports"][0]["entries"]
+    absurd = readings["counts-absurd.json"]["reports"][0]["entries"]
     assert [(entry["successful_sessions"], entry["failed_sessions"]) for entry in absurd] == [
         (None, None),
         (2**53 - 1, None),
     ]
-    mixed = said["entries-bad-among-good.json"]["reports"][0]["entries"]
+    mixed = readings["entries-bad-among-good.json"]["reports"][0]["entries"]
     assert [entry["successful_sessions"] for entry in mixed] == [1, 2, None, 3]
-    assert said["postfix-no-policy.eml"]["reports"][0]["entries"][0]["policy_domain"] == "receiver.example"
-    assert all("quarantine" in said[name] for name in said if name.startswith("none-"))
-    assert not [name for name in said if "quarantine" in said[name] and not name.startswith("none-")]
+    assert readings["postfix-no-policy.eml"]["reports"][0]["entries"][0]["policy_domain"] == "receiver.example"
+    assert all("quarantine" in readings[name] for name in readings if name.startswith("none-"))
+    assert not [name for name in readings if "quarantine" in readings[name] and not name.startswith("none-")]

@@ -19,10 +19,10 @@ LIMIT = 100_000
 
 def plain(data: bytes, limit: int = LIMIT) -> list[bytes]:
     """Raises what hinders, in a file of an archive too."""
-    found = list(documents(data, limit))
-    for failure in (one.failure for one in found if one.failure):
+    inflated = list(documents(data, limit))
+    for failure in (content.failure for content in inflated if content.failure):
         raise InflateError(failure)
-    return [one.data for one in found]
+    return [content.data for content in inflated]
 
 
 def nest(inner: bytes, layers: int) -> bytes:
@@ -147,9 +147,9 @@ def test_refusals_say_why(data: bytes, reason: str) -> None:
     ],
 )
 def test_what_follows_a_whole_member_is_noted(after: bytes, notes: list[str]) -> None:
-    (found,) = documents(packed(b"{}") + after, LIMIT)
-    assert found.data == b"{}"
-    assert [note.partition(":")[0] for note in found.notes] == notes
+    (content,) = documents(packed(b"{}") + after, LIMIT)
+    assert content.data == b"{}"
+    assert [note.partition(":")[0] for note in content.notes] == notes
 
 
 def test_a_bomb_costs_its_limit_only() -> None:

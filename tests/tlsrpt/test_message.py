@@ -59,9 +59,9 @@ def test_bombs_together_may_unpack_to_so_much(bomb: bytes) -> None:
 def test_reports_of_one_mail_may_have_so_many_rows_together() -> None:
     """Policies of two bytes would cost seconds each ten thousand; what is beyond is refused before it is read."""
     crowd = gzip.compress(json.dumps(report() | {"policies": [{}] * 9_000}).encode())
-    found = read_mail(mail(multipart(*[part(crowd)] * 30)), LIMIT)
-    assert len(found.reports) == MAX_ROWS // 9_000
-    assert "has 9000 policies and failure details, and only 450 more are read" in found.unread
+    report_mail = read_mail(mail(multipart(*[part(crowd)] * 30)), LIMIT)
+    assert len(report_mail.reports) == MAX_ROWS // 9_000
+    assert "has 9000 policies and failure details, and only 450 more are read" in report_mail.unread
     rows = [{"failure-details": [{}] * MAX_ROWS}]
     with pytest.raises(NotAReport, match="has 100001 policies and failure details"):
         read_reports(json.dumps(report() | {"policies": rows}).encode(), LIMIT)
@@ -70,10 +70,10 @@ def test_reports_of_one_mail_may_have_so_many_rows_together() -> None:
 def test_a_list_of_reports_keeps_each_in_its_own_words() -> None:
     """Kept as a whole with each of them, a list of thousands would fill the disk."""
     many = [report() | {"report-id": str(number)} for number in range(3_000)]
-    found = read_reports(json.dumps(many).encode(), LIMIT)
-    assert len(found) == MAX_ROWS // 50
-    assert [json.loads(document.text)["report-id"] for _, document in found[:3]] == ["0", "1", "2"]
-    assert sum(len(document.text) for _, document in found) < len(json.dumps(many))
+    reports = read_reports(json.dumps(many).encode(), LIMIT)
+    assert len(reports) == MAX_ROWS // 50
+    assert [json.loads(document.text)["report-id"] for _, document in reports[:3]] == ["0", "1", "2"]
+    assert sum(len(document.text) for _, document in reports) < len(json.dumps(many))
     parts = [part(gzip.compress(json.dumps(many[:1_500]).encode()))] * 3
     mixed = read_mail(mail(multipart(*parts)), LIMIT)
     assert len(mixed.reports) == MAX_ROWS // 50
@@ -88,9 +88,9 @@ def test_what_is_lost_of_an_archive_is_said() -> None:
     with zipfile.ZipFile(archive, "w") as file:
         for name, data in {"README": b"Hello", "a.json": good, "b.json": good[:-9], "c.json": b'{"a": 1}'}.items():
             file.writestr(name, data)
-    found = read_mail(mail(multipart(part(archive.getvalue(), "application/zip"))), LIMIT)
-    assert len(found.reports) == 1
-    assert "is no JSON" in found.unread
-    assert "has no 'policies'" in found.unread
-    assert "Hello" not in found.unread
-    assert found.unread.count(";") == 1
+    report_mail = read_mail(mail(multipart(part(archive.getvalue(), "application/zip"))), LIMIT)
+    assert len(report_mail.reports) == 1
+    assert "is no JSON" in report_mail.unread
+    assert "has no 'policies'" in report_mail.unread
+    assert "Hello" not in report_mail.unread
+    assert report_mail.unread.count(";") == 1

@@ -23,16 +23,16 @@ GOOD = f"v=TLSRPTv1; rua={MAIL}"
     ],
 )
 def test_good_records_have_no_faults(text: str, target: str) -> None:
-    said = parse(text)
-    assert said.faults == ()
-    assert [one.target for one in said.rua] == [target]
+    record = parse(text)
+    assert record.faults == ()
+    assert [destination.target for destination in record.rua] == [target]
 
 
 def test_several_addresses_are_read_in_order_with_a_warning() -> None:
-    said = parse(f"v=TLSRPTv1; rua={MAIL} ,\t{POST}; later=x")
-    assert said.rua == (Destination("mailto", MAIL, "reports@example.com"), Destination("https", POST, POST))
-    assert [fault.code for fault in said.faults] == ["several-rua", "unknown-field"]
-    assert (said.unknown, said.usable) == (("later",), True)
+    record = parse(f"v=TLSRPTv1; rua={MAIL} ,\t{POST}; later=x")
+    assert record.rua == (Destination("mailto", MAIL, "reports@example.com"), Destination("https", POST, POST))
+    assert [fault.code for fault in record.faults] == ["several-rua", "unknown-field"]
+    assert (record.unknown, record.usable) == (("later",), True)
 
 
 @pytest.mark.parametrize(
@@ -58,10 +58,10 @@ def test_several_addresses_are_read_in_order_with_a_warning() -> None:
     ],
 )
 def test_faults(text: str, code: str, severity: str, why: str) -> None:
-    said = parse(text)
-    assert [fault.severity for fault in said.faults if fault.code == code] == [severity], why
-    assert all(fault.repair for fault in said.faults)
-    assert said.usable is (severity == WARNING)
+    record = parse(text)
+    assert [fault.severity for fault in record.faults if fault.code == code] == [severity], why
+    assert all(fault.repair for fault in record.faults)
+    assert record.usable is (severity == WARNING)
 
 
 @pytest.mark.parametrize(
@@ -95,11 +95,11 @@ def test_faults(text: str, code: str, severity: str, why: str) -> None:
     ],
 )
 def test_addresses_that_senders_cannot_use(uri: str, says: str) -> None:
-    said = parse(f"v=TLSRPTv1; rua={uri},{MAIL}")
-    (fault,) = [fault for fault in said.faults if fault.severity == ERROR]
+    record = parse(f"v=TLSRPTv1; rua={uri},{MAIL}")
+    (fault,) = [fault for fault in record.faults if fault.severity == ERROR]
     assert fault.code == "rua"
     assert says in f"{fault.text}; {fault.repair}"
-    assert [one.uri for one in said.rua] == [MAIL]  # the others are still told
+    assert [destination.uri for destination in record.rua] == [MAIL]  # the others are still told
 
 
 @pytest.mark.parametrize(
@@ -166,17 +166,17 @@ def test_of_several_records_one_stays() -> None:
     ],
 )
 def test_exactly_one_record_counts(texts: list[str], count: int, codes: list[str]) -> None:
-    said = choose(texts)
-    assert [fault.code for fault in said.faults] == codes
-    assert len(said.rua) == count
+    record = choose(texts)
+    assert [fault.code for fault in record.faults] == codes
+    assert len(record.rua) == count
 
 
 @given(st.text() | st.text("rua=mailto:https/@.,;!%2C[] a").map(lambda text: "v=TLSRPTv1; rua=" + text))
 def test_any_text_is_read(text: str) -> None:
-    said = parse(text)
-    assert bool(said.rua) or not said.usable
-    assert all(one.target for one in said.rua)
-    assert choose([text]).usable <= said.usable
+    record = parse(text)
+    assert bool(record.rua) or not record.usable
+    assert all(destination.target for destination in record.rua)
+    assert choose([text]).usable <= record.usable
 
 
 addresses = st.from_regex(r"[a-z0-9.,;!+_-]{1,20}@([a-z0-9]{1,9}\.){1,3}[a-z]{2,6}", fullmatch=True)
@@ -185,11 +185,11 @@ paths = st.from_regex(r"[A-Za-z0-9._~/,;!=-]{0,20}", fullmatch=True)
 
 @given(st.lists(addresses, min_size=1, max_size=4, unique=True), st.lists(paths, max_size=2, unique=True))
 def test_what_is_written_is_read_again(mail: list[str], path: list[str]) -> None:
-    rua = [f"mailto:{address}" for address in mail] + [f"https://reports.example.com/{one}" for one in path]
-    said = choose([render(rua)])
-    assert said.usable
-    assert [one.target for one in said.rua if one.scheme == "mailto"] == mail
-    assert len(said.rua) == len(rua)
+    rua = [f"mailto:{address}" for address in mail] + [f"https://reports.example.com/{segment}" for segment in path]
+    record = choose([render(rua)])
+    assert record.usable
+    assert [destination.target for destination in record.rua if destination.scheme == "mailto"] == mail
+    assert len(record.rua) == len(rua)
 
 
 @pytest.mark.parametrize(

@@ -32,20 +32,20 @@ anything = st.recursive(
 @given(st.binary(max_size=400))
 def test_any_bytes_are_a_report_or_refused(data: bytes) -> None:
     try:
-        found = read_reports(data, LIMIT)
+        reports = read_reports(data, LIMIT)
     except NotAReport as refusal:
         assert str(refusal)
     else:
-        assert found
+        assert reports
 
 
 @given(anything, anything, anything, anything, anything)
 def test_any_values_in_the_right_places_are_kept_or_noted(
-    policy: object, summary: object, one: object, ident: object, dates: object
+    policy: object, summary: object, odd: object, ident: object, dates: object
 ) -> None:
     value = report(
-        {"policy": policy, "summary": summary, "failure-details": one},
-        one,
+        {"policy": policy, "summary": summary, "failure-details": odd},
+        odd,
         entry(3, 1, detail()),
         report_id=ident,
         extra=dates,
@@ -60,7 +60,7 @@ def test_any_values_in_the_right_places_are_kept_or_noted(
 @given(st.lists(st.tuples(st.integers(0, 2**53 - 1), st.integers(0, 2**53 - 1)), max_size=5))
 def test_counts_come_back_exactly(counts: list[tuple[int, int]]) -> None:
     ((read, _),) = read_reports(text(report(*(entry(*pair) for pair in counts))), LIMIT)
-    assert [(one.successful_sessions, one.failed_sessions) for one in read.entries] == counts
+    assert [(policy.successful_sessions, policy.failed_sessions) for policy in read.entries] == counts
 
 
 @given(st.permutations(sorted(report(entry(1, 1, detail()), entry(2)).items())), st.sampled_from([None, 1, "\t"]))
@@ -73,11 +73,11 @@ def test_the_same_content_in_another_layout_is_the_same_report(
 
 
 def test_other_figures_under_the_same_id_are_another_report() -> None:
-    ((one, _),), ((other, _),) = (
+    ((first, _),), ((other, _),) = (
         read_reports(text(report(entry(1))), LIMIT),
         read_reports(text(report(entry(2))), LIMIT),
     )
-    assert figures.of_entries(one.entries) != figures.of_entries(other.entries)
+    assert figures.of_entries(first.entries) != figures.of_entries(other.entries)
 
 
 @pytest.mark.parametrize(
@@ -217,11 +217,11 @@ def test_deep_nesting_is_refused() -> None:
         body = multipart(body, boundary=f"b{level}")
     raw = mail(body)
     try:
-        found = message.read_mail(raw, LIMIT)
+        report_mail = message.read_mail(raw, LIMIT)
     except NotAReport as refusal:
         assert "nested too deeply" in str(refusal)
     else:
-        assert len(found.reports) == 1
+        assert len(report_mail.reports) == 1
 
 
 @pytest.mark.parametrize(
@@ -300,9 +300,9 @@ def test_what_a_file_name_says(name: str, domain: str, year: int | None) -> None
 def test_the_header_goes_before_the_file_name() -> None:
     hints = message.hints_from("first.example", "s!second.example!1773446400!1773532799.json")
     ((read, _),) = read_reports(text(report(entry(1, policy_domain=...))), LIMIT, hints)
-    assert [(one.policy_domain, one.domain_source) for one in read.entries] == [("first.example", HEADER)]
+    assert [(policy.policy_domain, policy.domain_source) for policy in read.entries] == [("first.example", HEADER)]
     bare = without_header(read)
-    assert [(one.policy_domain, one.domain_source) for one in bare.entries] == [("second.example", FILE_NAME)]
+    assert [(policy.policy_domain, policy.domain_source) for policy in bare.entries] == [("second.example", FILE_NAME)]
     assert "not covered by the signature; missing; taken from the file name" in bare.defects[-1].what
 
 
@@ -312,9 +312,9 @@ def test_an_unsigned_header_is_all_that_is_not_believed() -> None:
     assert without_header(read) is read
     nameless = report(entry(1, policy_domain=...), entry(2, policy_domain="a.example"), report_id="x")
     ((read, _),) = read_reports(text(nameless), LIMIT, Hints("first.example"))
-    assert [one.policy_domain for one in without_header(read).entries] == ["a.example", "a.example"]
+    assert [policy.policy_domain for policy in without_header(read).entries] == ["a.example", "a.example"]
     ((read, _),) = read_reports(text(report(entry(1, policy_domain=...), report_id="x")), LIMIT, Hints("first.example"))
-    assert [(one.policy_domain, one.domain_source) for one in without_header(read).entries] == [("", NOWHERE)]
+    assert [(policy.policy_domain, policy.domain_source) for policy in without_header(read).entries] == [("", NOWHERE)]
 
 
 @pytest.mark.parametrize(
@@ -378,17 +378,17 @@ def test_figures_do_not_depend_on_what_a_tool_adds() -> None:
         member["failure-details"] = [
             row | {"additional-information": "", "x": 1} for row in member.get("failure-details", [])
         ]
-    ((one, _),), ((other, _),) = read_reports(text(usual), LIMIT), read_reports(text(rewritten), LIMIT)
-    assert figures.of_entries(one.entries) == figures.of_entries(other.entries)
+    ((original, _),), ((other, _),) = read_reports(text(usual), LIMIT), read_reports(text(rewritten), LIMIT)
+    assert figures.of_entries(original.entries) == figures.of_entries(other.entries)
     for domain_of in (figures.stated_domain, figures.resolved_domain):
-        assert figures.of_report(one.entries, domain_of) == figures.of_report(other.entries, domain_of)
+        assert figures.of_report(original.entries, domain_of) == figures.of_report(other.entries, domain_of)
 
 
 def test_documents_know_their_member_name() -> None:
 
-    (found,) = document.documents_in(zipped(inner__json=text(report())), LIMIT)
-    assert isinstance(found, document.Document)
-    assert found.name == "inner.json"
+    (inner,) = document.documents_in(zipped(inner__json=text(report())), LIMIT)
+    assert isinstance(inner, document.Document)
+    assert inner.name == "inner.json"
 
 
 def test_a_huge_subject_is_not_looked_at() -> None:
@@ -430,9 +430,9 @@ def test_infinities_become_text() -> None:
 def test_what_is_noted_and_read_of_one_report_is_bounded() -> None:
     """A stranger may put any number of faults into a report: the first thousand say enough."""
     broken = [goldens.entry("many", -1) for _ in range(MAX_DEFECTS)]
-    ((found, _),) = read_reports(goldens.text(goldens.report(*broken)), LIMIT)
-    assert len(found.defects) == MAX_DEFECTS + 1
-    assert found.defects[-1].what == f"departs from RFC 8460 in more than {MAX_DEFECTS} places"
+    ((read, _),) = read_reports(goldens.text(goldens.report(*broken)), LIMIT)
+    assert len(read.defects) == MAX_DEFECTS + 1
+    assert read.defects[-1].what == f"departs from RFC 8460 in more than {MAX_DEFECTS} places"
     crowd = b'{"policies":[' + b",".join([b"{}"] * (MAX_ENTRIES + 1)) + b"]," + goldens.text(goldens.report())[1:]
     with pytest.raises(NotAReport, match="has 10001 policies, more than the 10000"):
         read_reports(crowd.replace(b'"policies":[]', b'"x":[]'), LIMIT)

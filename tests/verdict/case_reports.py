@@ -65,18 +65,18 @@ def _end(report: Mapping[str, Any]) -> dt.date:
 def _entries(domain: str, report: Mapping[str, Any]) -> Iterable[Entry]:
     day = dt.date.fromisoformat(report["date-range"]["start-datetime"][:10])
     for entry in report["policies"]:
-        about, totals = entry["policy"], entry["summary"]
-        if about["policy-domain"] != domain:
+        quoted, totals = entry["policy"], entry["summary"]
+        if quoted["policy-domain"] != domain:
             continue
-        failures = tuple(_failure(about["policy-type"], detail) for detail in entry["failure-details"])
+        failures = tuple(_failure(quoted["policy-type"], detail) for detail in entry["failure-details"])
         failed = totals["total-failure-session-count"]
         yield Entry(
             day=day,
             voice=_voice(report),
             organization=report["organization-name"],
             signer="",
-            policy_type=about["policy-type"],
-            policy=_policy(about.get("policy-string", ())),
+            policy_type=quoted["policy-type"],
+            policy=_policy(quoted.get("policy-string", ())),
             successful=totals["total-successful-session-count"],
             failed=failed,
             unexplained=max(0, failed - sum(failure.sessions for failure in failures)),
@@ -94,5 +94,5 @@ def _failure(policy_type: str, detail: Mapping[str, Any]) -> Failure:
 
 
 def _policy(lines: Iterable[str]) -> Policy | None:
-    said = policy.parse(list(lines))
-    return Policy(said.mode, said.mx, short_digest(*policy.mx_key(said)), said.max_age) if said.mode else None
+    parsed = policy.parse(list(lines))
+    return Policy(parsed.mode, parsed.mx, short_digest(*policy.mx_key(parsed)), parsed.max_age) if parsed.mode else None

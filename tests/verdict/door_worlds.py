@@ -165,8 +165,8 @@ def keys() -> Mapping[str, Records]:
     """The DKIM keys of the senders, as their DNS has them."""
     signers = (GOOGLE, MICROSOFT, MAILRU, STRANGER, SECOND)
     return {
-        f"{signing.SELECTOR}._domainkey.{one.domain}": txt(signing.record(signing.rsa_key(number=one.number)))
-        for one in signers
+        f"{signing.SELECTOR}._domainkey.{sender.domain}": txt(signing.record(signing.rsa_key(number=sender.number)))
+        for sender in signers
     }
 
 
@@ -179,7 +179,7 @@ def mails(world: World, today: dt.date) -> Iterator[tuple[str, bytes]]:
 
 
 def _mail(world: World, sender: Sender, day: dt.date, days_ago: int) -> bytes:
-    troubles = [one for one in world.troubles if (one.sender, one.days_ago) == (sender, days_ago)]
+    troubles = [trouble for trouble in world.troubles if (trouble.sender, trouble.days_ago) == (sender, days_ago)]
     document = _WRITERS[sender.organization](world, sender, day, world.policy(days_ago), troubles)
     report_id = f"<{day:%Y.%m.%d}T00.00.00Z+{world.domain}@{sender.domain}>"
     mail = reports.mail(
@@ -221,13 +221,13 @@ def _microsoft(world: World, sender: Sender, day: dt.date, policy: Lines, troubl
         policy_string=['["3 1 1 AB0CDE", "2 0 1 FF"]'],
         mx_host=MX[0],
     )
-    lost = [one for one in troubles if not one.host]
+    lost = [trouble for trouble in troubles if not trouble.host]
     entries = [dane, _entry(world, sender, policy, troubles, **quoted)]
-    for one in lost:  # names neither hosts nor the policy
+    for trouble in lost:  # names neither hosts nor the policy
         failed = reports.detail(
-            one.result_type, one.sessions, receiving_mx_hostname=..., sending_mta_ip=..., receiving_ip=...
+            trouble.result_type, trouble.sessions, receiving_mx_hostname=..., sending_mta_ip=..., receiving_ip=...
         )
-        entries.append(reports.entry(0, one.sessions, failed, policy_domain=world.domain, policy_string=...))
+        entries.append(reports.entry(0, trouble.sessions, failed, policy_domain=world.domain, policy_string=...))
     number = (day.toordinal() - dt.date(1601, 1, 1).toordinal()) * 864_000_000_000
     dates = {"start-datetime": f"{day}T00:00:00", "end-datetime": f"{day}T23:59:59"}
     return _report(sender, day, f"{number}+{world.domain}", *entries, date_range=dates)
@@ -236,9 +236,9 @@ def _microsoft(world: World, sender: Sender, day: dt.date, policy: Lines, troubl
 def _mailru(world: World, sender: Sender, day: dt.date, policy: Lines, troubles: list[Trouble]) -> dict[str, Any]:
     """Mail.ru quotes no policy, ends at the next midnight, and gives two details for one failed session."""
     dates = {"start-datetime": f"{day}T00:00:00Z", "end-datetime": f"{day + dt.timedelta(days=1)}T00:00:00Z"}
-    twice = [one for one in troubles for _ in range(2)]
+    twice = [trouble for trouble in troubles for _ in range(2)]
     entry = _entry(world, sender, policy, twice, policy_string=...)
-    failed = sum(one.sessions for one in troubles)
+    failed = sum(trouble.sessions for trouble in troubles)
     entry["summary"] = {
         "total-successful-session-count": sender.sessions - failed,
         "total-failure-session-count": failed,
@@ -260,10 +260,12 @@ def _second(world: World, sender: Sender, day: dt.date, policy: Lines, troubles:
 
 def _entry(world: World, sender: Sender, policy: Lines, troubles: list[Trouble], **quoted: Any) -> dict[str, Any]:
     """What happened under the policy; without one, what happened all the same."""
-    met = [one for one in troubles if one.host]
-    failed = sum(one.sessions for one in met)
-    unfetched = sum(one.sessions for one in troubles if not one.host)
-    details = [reports.detail(one.result_type, one.sessions, receiving_mx_hostname=one.host) for one in met]
+    met = [trouble for trouble in troubles if trouble.host]
+    failed = sum(trouble.sessions for trouble in met)
+    unfetched = sum(trouble.sessions for trouble in troubles if not trouble.host)
+    details = [
+        reports.detail(trouble.result_type, trouble.sessions, receiving_mx_hostname=trouble.host) for trouble in met
+    ]
     if policy is None:
         quoted |= {"policy_type": "no-policy-found", "policy_string": ...}
     entry: dict[str, Any] = reports.entry(

@@ -68,8 +68,8 @@ def entry(
         "total-successful-session-count": succeeded,
         "total-failure-session-count": sum(sessions for _, sessions, _, _ in failed),
     }
-    about = {"policy-type": policy_type, **({"policy-string": list(lines)} if lines else {})}
-    return {"policy": about, "summary": totals, "failure-details": details}
+    described = {"policy-type": policy_type, **({"policy-string": list(lines)} if lines else {})}
+    return {"policy": described, "summary": totals, "failure-details": details}
 
 
 def none_found(sessions: int) -> dict[str, Any]:
@@ -91,21 +91,23 @@ def report(organization: str, number: int, *entries: Mapping[str, Any], suffix: 
 
 def case(domain: str, story: str, reports: Iterable[Document], *allowed: tuple[Iterable[int], tuple[str, ...]]) -> Case:
     """A case whose reports are all about ``domain``."""
-    about = []
+    documents = []
     for document in reports:
-        entries = [{**one, "policy": {**one["policy"], "policy-domain": domain}} for one in document["policies"]]
-        about.append({**document, "policies": entries})
-    return Case(domain, story, tuple(about), tuple((day, names) for days, names in allowed for day in days))
+        entries = [
+            {**member, "policy": {**member["policy"], "policy-domain": domain}} for member in document["policies"]
+        ]
+        documents.append({**document, "policies": entries})
+    return Case(domain, story, tuple(documents), tuple((day, names) for days, names in allowed for day in days))
 
 
 def both(number: int, sessions: int = 60, lines: Sequence[str] = TESTING) -> list[Document]:
     """A clean day of the two large senders."""
-    return [report(one, number, entry(sessions, lines=lines)) for one in (BIG, OTHER)]
+    return [report(sender, number, entry(sessions, lines=lines)) for sender in (BIG, OTHER)]
 
 
 def daily(first: int = 0, last: int = LAST, sessions: int = 60, lines: Sequence[str] = TESTING) -> list[Document]:
     """Clean days of both."""
-    return [one for number in range(first, last) for one in both(number, sessions, lines)]
+    return [document for number in range(first, last) for document in both(number, sessions, lines)]
 
 
 MISMATCH = ("certificate-host-mismatch", 4, "in1.mail.example", "")
@@ -122,7 +124,7 @@ def _repaired_then_enforced() -> Iterable[Document]:
 
 def _vanishing(lines: Sequence[str]) -> Iterable[Document]:
     yield from daily(0, 20, lines=lines)
-    yield from (report(one, number, none_found(60)) for number in range(20, LAST) for one in (BIG, OTHER))
+    yield from (report(sender, number, none_found(60)) for number in range(20, LAST) for sender in (BIG, OTHER))
 
 
 def _one_in_millions() -> Iterable[Document]:
@@ -142,7 +144,7 @@ def _policy_host_down(lines: Sequence[str]) -> Iterable[Document]:
 def _certificate_of_a_day() -> Iterable[Document]:
     for number in range(LAST):
         if number == 24:
-            yield from (report(one, number, entry(48, EXPIRED)) for one in (BIG, OTHER))
+            yield from (report(sender, number, entry(48, EXPIRED)) for sender in (BIG, OTHER))
         else:
             yield from both(number)
 
@@ -156,10 +158,10 @@ def _corrected_and_copied() -> Iterable[Document]:
 
 def _rewritten() -> Iterable[Document]:
     for number in range(16):
-        for one in (BIG, OTHER):
-            yield report(one, number, entry(7))
+        for sender in (BIG, OTHER):
+            yield report(sender, number, entry(7))
             copy = entry(7)
-            yield report(one, number, {**copy, "policy": {**copy["policy"], "mx-host": []}})
+            yield report(sender, number, {**copy, "policy": {**copy["policy"], "mx-host": []}})
 
 
 def _rolled_back() -> Iterable[Document]:
@@ -181,7 +183,7 @@ def _unknown_host() -> Iterable[Document]:
 def _forgotten_id() -> Iterable[Document]:
     for number in range(LAST):
         yield report(BIG, number, entry(60, lines=ENFORCE if number >= 18 else TESTING))
-        yield from (report(one, number, entry(60)) for one in (OTHER, THIRD))
+        yield from (report(sender, number, entry(60)) for sender in (OTHER, THIRD))
 
 
 def _dane_only_failures() -> Iterable[Document]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from dashboard.evidence import Entry, Evidence, Policy, Probe, ProbedHost, Repair, Sighting, StatedPolicy
+from dashboard.evidence import Entry, Evidence, Policy, Probe, ProbedHost, Repair, StatedPolicy
 from dashboard.verdict import Verdict, decide
 from tests.verdict.worlds import (
     DAY,
@@ -24,6 +24,7 @@ from tests.verdict.worlds import (
     entry,
     evidence,
     failure,
+    quotes_of,
     with_strangers,
 )
 
@@ -33,8 +34,7 @@ EARLY = ON - 60 * DAY
 
 def quoting(*entries: Entry, **changes: Any) -> Evidence:
     """Evidence in which each voice quotes what its entries do, and nothing before."""
-    quotes = tuple(Sighting(one.day, one.voice, one.policy) for one in entries if one.policy)
-    return evidence(*entries, sightings=quotes, **changes)
+    return evidence(*entries, sightings=quotes_of(entries), **changes)
 
 
 def bad(day: dt.date, voice: str = GOOGLE, sessions: int = 2, policy: Policy = TESTING) -> Entry:
@@ -84,7 +84,7 @@ def _no_policy(*voices: str, failed: int = 0) -> Evidence:
 
 def _broken() -> Evidence:
     lost = failure("sts-policy-fetch-error", 3, mx="")
-    return evidence(*daily(), *(entry(ON - DAY, one, 0, lost, policy=None) for one in (GOOGLE, MICROSOFT)))
+    return evidence(*daily(), *(entry(ON - DAY, voice, 0, lost, policy=None) for voice in (GOOGLE, MICROSOFT)))
 
 
 def _ahead() -> Evidence:

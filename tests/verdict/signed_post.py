@@ -82,13 +82,13 @@ def report_of(
 ) -> dict[str, Any]:
     """A sender's report about a day, or about the days until ``last``."""
     until = last or first
-    about = {
+    members = {
         "date_range": {"start-datetime": f"{first}T00:00:00Z", "end-datetime": f"{until}T23:59:59Z"},
         "organization_name": sender.organization,
         "contact_info": sender.address if sender.contact else ...,
         "report_id": f"{first}_{DOMAIN}@{sender.domain}",
     }
-    return reports.report_json(*entries, **(about | changes))
+    return reports.report_json(*entries, **(members | changes))
 
 
 def arrival_of(day: dt.date) -> dt.datetime:
@@ -124,13 +124,13 @@ class Post:
         sender: Sender,
         day: dt.date,
         *entries: Any,
-        came: dt.datetime | None = None,
+        received_at: dt.datetime | None = None,
         signed: bool = True,
         **changes: Any,
     ) -> bytes:
         """A sender's mail with its report about a day."""
         document = report_of(sender, day, *entries, **changes)
-        moment = came or arrival_of(changes.get("last") or day)
+        moment = received_at or arrival_of(changes.get("last") or day)
         number = f"{document['report-id']}.{zlib.crc32(json.dumps(document).encode())}"
         mail = reports.mail(
             document,
@@ -142,15 +142,15 @@ class Post:
         return self.sign(mail, sender, moment) if signed else mail
 
     def send(
-        self, sender: Sender, day: dt.date, *entries: Any, came: dt.datetime | None = None, **changes: Any
+        self, sender: Sender, day: dt.date, *entries: Any, received_at: dt.datetime | None = None, **changes: Any
     ) -> None:
         """Mail a report; ``signed=False`` leaves the signature out."""
-        moment = came or arrival_of(changes.get("last") or day)
-        self.deliver(self.mail(sender, day, *entries, came=moment, **changes), moment)
+        moment = received_at or arrival_of(changes.get("last") or day)
+        self.deliver(self.mail(sender, day, *entries, received_at=moment, **changes), moment)
 
-    def deliver(self, mail: bytes, came: dt.datetime) -> None:
+    def deliver(self, mail: bytes, received_at: dt.datetime) -> None:
         """A mail came in by SMTP."""
-        self._take(mail, trace.Arrival(trace.SMTP, came, trace.digest(mail)))
+        self._take(mail, trace.Arrival(trace.SMTP, received_at, trace.digest(mail)))
 
     def upload(self, sender: Sender, day: dt.date, *entries: Any, **changes: Any) -> None:
         """A report came in by HTTPS, in the name of ``sender``: nothing proves whose it is."""
@@ -199,8 +199,8 @@ class Post:
         """The verdict on that day, from what had arrived by its end."""
         self.store()
         chosen = self.settings.model_copy(update=settings)
-        (found,) = verdicts.verdicts(self.engine, Question.of(chosen, on + DAY).about(on), [DOMAIN])
-        return found
+        (verdict,) = verdicts.verdicts(self.engine, Question.of(chosen, on + DAY).about(on), [DOMAIN])
+        return verdict
 
     def override(self, content: overrides.Content, day: dt.date) -> None:
         """The operator says something that holds from that day on."""
@@ -220,23 +220,24 @@ class Post:
         self._waiting.append(decoded)
 
 
-def headline(found: Verdict) -> Verdict:
-    """What no newcomer may move: the whole verdict without what stands beside it about newcomers. That nothing was refused is
-    said of known voices alone while a newcomer accuses; that is the same reason with the same figures.
+def headline(verdict: Verdict) -> Verdict:
+    """The verdict without its remarks about newcomers: no newcomer may change it.
+
+    While a newcomer accuses, "nothing refused" is a reason about known voices alone; its figures are the same.
     """
-    kept = [reason for reason in found.reasons if not reason.code.startswith("newcomers")]
+    reasons = [reason for reason in verdict.reasons if not reason.code.startswith("newcomers")]
     plain = [
         msgspec.structs.replace(reason, code=reason.code.replace("nothing-refused-by-known", "nothing-refused"))
-        for reason in kept
+        for reason in reasons
     ]
-    return msgspec.structs.replace(found, reasons=tuple(plain), newcomers=(), with_newcomers="")
+    return msgspec.structs.replace(verdict, reasons=tuple(plain), newcomers=(), with_newcomers="")
 
 
-def blocking(found: Verdict) -> list[str]:
+def blocking(verdict: Verdict) -> list[str]:
     """The codes of the reasons that made the verdict."""
-    return [reason.code for reason in found.reasons if reason.blocking]
+    return [reason.code for reason in verdict.reasons if reason.blocking]
 
 
-def remarks_of(found: Verdict) -> list[str]:
+def remarks_of(verdict: Verdict) -> list[str]:
     """The codes of what is said beside it."""
-    return [reason.code for reason in found.reasons if not reason.blocking]
+    return [reason.code for reason in verdict.reasons if not reason.blocking]

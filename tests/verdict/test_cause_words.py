@@ -134,7 +134,7 @@ def test_many_causes_and_strangers_are_cut_and_counted() -> None:
         entry(END, GOOGLE, 5, failure("certificate-expired", 1, f"mx{number}.receiver.example")) for number in range(14)
     ]
     wild = msgspec.structs.replace(TESTING, mx=("*.receiver.example",), mx_digest="wild")
-    entries = [msgspec.structs.replace(one, policy=wild) for one in entries]
+    entries = [msgspec.structs.replace(day_entry, policy=wild) for day_entry in entries]
     strangers = [f"s{number}.example" for number in range(6)]
     new = [entry(END, name, 3, policy=wild) for name in strangers]
     verdict = decide(with_strangers(evidence(*daily(policy=wild), *entries, *new), *strangers))
@@ -153,7 +153,7 @@ def test_refused_sessions_without_a_cause_lead_to_their_reports() -> None:
 
 def test_an_accepted_policy_failure_leaves_no_command() -> None:
     lost = failure("sts-policy-fetch-error", 3, mx="")
-    broken = [entry(ON - DAY, one, 0, lost, policy=None) for one in (GOOGLE, MICROSOFT)]
+    broken = [entry(ON - DAY, voice, 0, lost, policy=None) for voice in (GOOGLE, MICROSOFT)]
     verdict = decide(evidence(*daily(), *broken, acceptances=(Acceptance(ON, voice=MICROSOFT),)))
     assert verdict.name == READY
 

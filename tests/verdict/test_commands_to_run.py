@@ -18,8 +18,8 @@ def cause_of(result_type: str, *voices: str, mx: str = "mx1.receiver.example") -
 
 
 def test_accepting_names_the_voice_when_only_one_saw_it() -> None:
-    one = commands_to_run.accept_command(DOMAIN, cause_of("certificate-expired", GOOGLE))
-    assert one == (
+    command = commands_to_run.accept_command(DOMAIN, cause_of("certificate-expired", GOOGLE))
+    assert command == (
         "starttally override accept receiver.example certificate-expired --mx mx1.receiver.example --voice google.com "
         '--note "..."'
     )

@@ -19,26 +19,26 @@ SHARED = ROOT.parent / "shared" / "field" / "verdict_cases.py"
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.domain)
 def test_what_may_be_said(case: Case) -> None:
     for number, allowed in case.allowed:
-        found = decide(evidence_on(case.domain, case.reports, day_of(number)))
-        assert found.name in allowed, (case.story, number, found.reasons)
+        verdict = decide(evidence_on(case.domain, case.reports, day_of(number)))
+        assert verdict.name in allowed, (case.story, number, verdict.reasons)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.domain)
 def test_figures_of_a_case_agree_on_every_day(case: Case) -> None:
     for number in range(2, 60):
-        found = decide(evidence_on(case.domain, case.reports, day_of(number)))
-        in_window = [day for day in found.daily if found.window.holds(day.day)]
-        assert found.sessions == sum(day.sessions for day in in_window)
-        assert found.refused == sum(day.refused for day in in_window)
-        assert found.sessions == sum(voice.sessions for voice in found.by_reporter)
-        assert found.refused == sum(voice.refused for voice in found.by_reporter)
-        figures = {reason.code: reason for reason in found.reasons}
+        verdict = decide(evidence_on(case.domain, case.reports, day_of(number)))
+        in_window = [day for day in verdict.daily if verdict.window.holds(day.day)]
+        assert verdict.sessions == sum(day.sessions for day in in_window)
+        assert verdict.refused == sum(day.refused for day in in_window)
+        assert verdict.sessions == sum(voice.sessions for voice in verdict.by_reporter)
+        assert verdict.refused == sum(voice.refused for voice in verdict.by_reporter)
+        figures = {reason.code: reason for reason in verdict.reasons}
         blocking = figures["refused-sessions"].figure if "refused-sessions" in figures else 0
         past = figures["refused-until"].figure if "refused-until" in figures else 0
-        assert blocking + past == found.refused
-        if found.name == READY:
-            assert (found.refused, found.bound <= 0.01, found.reporters >= 2) == (0, True, True)
-        if found.name == ENFORCING:
+        assert blocking + past == verdict.refused
+        if verdict.name == READY:
+            assert (verdict.refused, verdict.bound <= 0.01, verdict.reporters >= 2) == (0, True, True)
+        if verdict.name == ENFORCING:
             assert blocking == 0
 
 
@@ -58,7 +58,7 @@ def _shared() -> Mapping[str, tuple[list[Any], dict[str, list[str]]]]:
         return cases[-1]
 
     module.public(case)
-    return {one.dom: (one.reports, one.wanted) for one in cases}
+    return {shared.dom: (shared.reports, shared.wanted) for shared in cases}
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="needs the shared cases beside the checkout")
@@ -66,7 +66,7 @@ def test_the_shared_cases() -> None:
     wrong = []
     for domain, (reports, wanted) in _shared().items():
         for day, allowed in wanted.items():
-            found = decide(evidence_on(domain, reports, dt.date.fromisoformat(day)))
-            if found.name not in allowed:
-                wrong.append((domain, day, found.name, allowed))
+            verdict = decide(evidence_on(domain, reports, dt.date.fromisoformat(day)))
+            if verdict.name not in allowed:
+                wrong.append((domain, day, verdict.name, allowed))
     assert not wrong

@@ -41,19 +41,19 @@ class World:
         self.settings = settings
 
     def report(
-        self, day: dt.date, signer: str, *entries: Any, came: dt.datetime | None = None, trust: str = VERIFIED
+        self, day: dt.date, signer: str, *entries: Any, received_at: dt.datetime | None = None, trust: str = VERIFIED
     ) -> None:
         number = json.dumps([str(day), signer, entries], default=str)
-        about = report_json(
+        document = report_json(
             *entries, day=str(day), organization_name=SIGNERS.get(signer, signer), report_id=str(hash(number))
         )
-        arrival = came or dt.datetime.combine(day + DAY, dt.time(10), dt.UTC)
-        one = stored.submission(about, self.settings, trust=trust, came=arrival)
+        arrival = received_at or dt.datetime.combine(day + DAY, dt.time(10), dt.UTC)
+        submission = stored.submission(document, self.settings, trust=trust, came=arrival)
         if trust == VERIFIED:
-            one = msgspec.structs.replace(
-                one, authentication=Authentication(VERIFIED, "", signer, "s1", "v=DKIM1; p=abc")
+            submission = msgspec.structs.replace(
+                submission, authentication=Authentication(VERIFIED, "", signer, "s1", "v=DKIM1; p=abc")
             )
-        stored.store_reports(self.engine, [one])
+        stored.store_reports(self.engine, [submission])
 
     def clean(self, first: dt.date, last: dt.date, signers: Iterable[str] = SIGNERS, **changes: Any) -> None:
         for number in range((last - first).days + 1):
@@ -61,8 +61,8 @@ class World:
                 self.report(first + number * DAY, signer, entry(20, 0, **({"policy_string": TESTING} | changes)))
 
     def verdict(self, on: dt.date = ON, domain: str = "receiver.example", scope: Scope = EVERYTHING) -> Verdict:
-        (found,) = verdicts.verdicts(self.engine, Question.of(self.settings, ON, scope).about(on), [domain])
-        return found
+        (verdict,) = verdicts.verdicts(self.engine, Question.of(self.settings, ON, scope).about(on), [domain])
+        return verdict
 
 
 @pytest.fixture
@@ -70,26 +70,26 @@ def world(engine: sa.Engine, settings_for: MakeSettings) -> World:
     return World(engine, settings_for(database_url=engine.url.render_as_string(hide_password=False)))
 
 
-def codes(found: Verdict) -> list[str]:
-    return [reason.code for reason in found.reasons if reason.blocking]
+def codes(verdict: Verdict) -> list[str]:
+    return [reason.code for reason in verdict.reasons if reason.blocking]
 
 
 def test_clean_weeks_are_ready(world: World) -> None:
     world.clean(ON - 30 * DAY, ON - DAY)
-    found = world.verdict()
-    assert (found.name, found.sessions, found.reporters, found.last_report_day) == (READY, 560, 2, ON - DAY)
-    assert found.current is not None
-    assert (found.current.policy.mx, found.current.since) == (("mx1.receiver.example",), ON - 30 * DAY)
-    assert found.silent == ()
+    verdict = world.verdict()
+    assert (verdict.name, verdict.sessions, verdict.reporters, verdict.last_report_day) == (READY, 560, 2, ON - DAY)
+    assert verdict.current is not None
+    assert (verdict.current.policy.mx, verdict.current.since) == (("mx1.receiver.example",), ON - 30 * DAY)
+    assert verdict.silent == ()
 
 
 def test_a_failure_is_attributed_and_blocks(world: World) -> None:
     world.clean(ON - 30 * DAY, ON - DAY)
     failing = entry(5, 3, detail("certificate-expired", 2), detail("starttls-not-supported", 1), policy_string=TESTING)
     world.report(ON - 5 * DAY, "google.com", failing)
-    found = world.verdict()
-    assert (found.name, found.refused, codes(found)) == (NOT_READY, 3, ["refused-sessions"])
-    assert [(cause.result_type, cause.mx_host, cause.sessions, cause.fault) for cause in found.causes] == [
+    verdict = world.verdict()
+    assert (verdict.name, verdict.refused, codes(verdict)) == (NOT_READY, 3, ["refused-sessions"])
+    assert [(cause.result_type, cause.mx_host, cause.sessions, cause.fault) for cause in verdict.causes] == [
         ("certificate-expired", "mx1.receiver.example", 2, "sender-or-path"),
         ("starttls-not-supported", "mx1.receiver.example", 1, "sender-or-path"),
     ]
@@ -100,9 +100,9 @@ def test_microsoft_lists_the_same_sessions_twice(world: World) -> None:
     for ago in range(1, 31):
         dane = entry(7, 1, detail("tlsa-invalid", 1), policy_type="tlsa", policy_string=["3 1 1 AB0CDE"])
         world.report(ON - ago * DAY, "microsoft.com", dane, entry(7, 0, policy_string=TESTING))
-    found = world.verdict()
-    assert (found.name, found.sessions) == (READY, 14 * 27)
-    assert [(cause.result_type, cause.consequence) for cause in found.causes] == [("tlsa-invalid", "dane-only")]
+    verdict = world.verdict()
+    assert (verdict.name, verdict.sessions) == (READY, 14 * 27)
+    assert [(cause.result_type, cause.consequence) for cause in verdict.causes] == [("tlsa-invalid", "dane-only")]
 
 
 @pytest.mark.parametrize("trust", [UNVERIFIED, UNAUTHENTICATED])
@@ -130,9 +130,9 @@ def test_a_stranger_is_not_believed_for_reports_about_long_ago(world: World) -> 
     today = dt.datetime.combine(ON, dt.time(3), dt.UTC)
     for ago in range(90, 0, -1):
         lines = TESTING if ago > 5 else OTHER
-        world.report(ON - ago * DAY, "stranger.example", entry(5, 0, policy_string=lines), came=today)
-    found = world.verdict()
-    assert (before.name, found.name, found.current) == (READY, READY, before.current)
+        world.report(ON - ago * DAY, "stranger.example", entry(5, 0, policy_string=lines), received_at=today)
+    verdict = world.verdict()
+    assert (before.name, verdict.name, verdict.current) == (READY, READY, before.current)
     # Had they come in time, it would be somebody who is known here.
     for ago in range(90, 0, -1):
         lines = TESTING if ago > 5 else OTHER
@@ -148,12 +148,12 @@ def test_only_listed_signers_prove_and_name_the_policy(world: World) -> None:
     fooled = world.verdict()
     assert (fooled.name, fooled.current.policy.mx) == (READY, ("mx9.receiver.example",))  # type: ignore[union-attr]
     world.settings = world.settings.model_copy(update={"verdict_signers": ("google.com",)})
-    found = world.verdict()
+    verdict = world.verdict()
     # The window reaches back as far as the sessions need it: 299 of 20 a day.
-    assert (found.name, found.sessions, codes(found)) == (INSUFFICIENT, 300, ["too-few-reporters"])
-    assert found.current is not None
-    assert (found.current.policy.mx, found.current.since) == (("mx1.receiver.example",), ON - 30 * DAY)
-    assert [one.organization for one in found.propagation] == ["Google Inc."]
+    assert (verdict.name, verdict.sessions, codes(verdict)) == (INSUFFICIENT, 300, ["too-few-reporters"])
+    assert verdict.current is not None
+    assert (verdict.current.policy.mx, verdict.current.since) == (("mx1.receiver.example",), ON - 30 * DAY)
+    assert [reporter.organization for reporter in verdict.propagation] == ["Google Inc."]
     # Whoever is not listed does not name a policy for want of others either, neither now nor long ago.
     world.settings = world.settings.model_copy(update={"verdict_signers": ("nobody.example",)})
     assert (world.verdict().current, codes(world.verdict())) == (None, ["no-known-voice"])
@@ -166,19 +166,19 @@ def test_enforce_and_what_it_refuses(world: World) -> None:
     world.clean(ON - 30 * DAY, ON - 10 * DAY)
     world.clean(ON - 9 * DAY, ON - DAY, policy_string=ENFORCE)
     world.report(ON - 2 * DAY, "google.com", entry(5, 1, detail("certificate-expired"), policy_string=ENFORCE))
-    found = world.verdict()
-    assert (found.name, found.refused_lately) == (ENFORCING_REFUSING, 1)
-    assert found.current is not None
-    assert (found.current.since, found.current.mode_since) == (ON - 30 * DAY, ON - 9 * DAY)
+    verdict = world.verdict()
+    assert (verdict.name, verdict.refused_lately) == (ENFORCING_REFUSING, 1)
+    assert verdict.current is not None
+    assert (verdict.current.since, verdict.current.mode_since) == (ON - 30 * DAY, ON - 9 * DAY)
 
 
 def test_a_policy_host_that_is_down(world: World) -> None:
     world.clean(ON - 30 * DAY, ON - DAY)
     fetch = entry(0, 4, detail("sts-policy-fetch-error", 4, receiving_mx_hostname=...), policy_string=...)
     world.report(ON - 6 * DAY, "microsoft.com", fetch)
-    found = world.verdict()
-    assert found.name == READY
-    assert [reason.code for reason in found.reasons if not reason.blocking] == ["few-policy-failures"]
+    verdict = world.verdict()
+    assert verdict.name == READY
+    assert [reason.code for reason in verdict.reasons if not reason.blocking] == ["few-policy-failures"]
     for ago in (5, 4):
         world.report(ON - ago * DAY, "microsoft.com", fetch)
     assert (world.verdict().name, codes(world.verdict())) == (POLICY_BROKEN, ["policy-failures"])
@@ -189,7 +189,9 @@ def test_a_verdict_for_a_past_day_uses_what_had_arrived_by_then(world: World) ->
     past = ON - 10 * DAY
     assert world.verdict(past).name == READY
     late = entry(5, 3, detail("certificate-expired", 3), policy_string=TESTING)
-    world.report(past - 3 * DAY, "google.com", late, came=dt.datetime.combine(past + DAY, dt.time(0, 0, 1), dt.UTC))
+    world.report(
+        past - 3 * DAY, "google.com", late, received_at=dt.datetime.combine(past + DAY, dt.time(0, 0, 1), dt.UTC)
+    )
     assert world.verdict(past).name == READY
     assert world.verdict(past + DAY).name == NOT_READY
 
@@ -197,9 +199,9 @@ def test_a_verdict_for_a_past_day_uses_what_had_arrived_by_then(world: World) ->
 def test_another_policy_restarts_the_clock(world: World) -> None:
     world.clean(ON - 30 * DAY, ON - 11 * DAY, policy_string=OTHER)
     world.clean(ON - 10 * DAY, ON - DAY)
-    found = world.verdict()
-    assert (found.name, codes(found)) == (INSUFFICIENT, ["clean-days"])
-    assert [lack.by for lack in found.missing] == [ON + 6 * DAY]
+    verdict = world.verdict()
+    assert (verdict.name, codes(verdict)) == (INSUFFICIENT, ["clean-days"])
+    assert [lack.by for lack in verdict.missing] == [ON + 6 * DAY]
 
 
 def test_a_text_that_cannot_be_read_is_no_policy(world: World) -> None:
@@ -228,9 +230,9 @@ def test_counts_beyond_every_bound(world: World) -> None:
             policy_string=TESTING,
         )
         world.report(ON - 5 * DAY - number * DAY, "google.com", absurd)
-    found = world.verdict()
-    assert (found.name, found.refused) == (NOT_READY, 3 * most)
-    assert json.loads(json.dumps(verdicts.as_json(found)))["refused_sessions"] == 3 * most
+    verdict = world.verdict()
+    assert (verdict.name, verdict.refused) == (NOT_READY, 3 * most)
+    assert json.loads(json.dumps(verdicts.as_json(verdict)))["refused_sessions"] == 3 * most
 
 
 def test_several_domains_at_once_are_each_their_own(world: World) -> None:
@@ -241,7 +243,7 @@ def test_several_domains_at_once_are_each_their_own(world: World) -> None:
     together = evidence_of(world.engine, question, ["b.example", "a.example"])
     alone = [evidence_of(world.engine, question, [name])[0] for name in ("b.example", "a.example")]
     assert together == alone
-    assert [one.name for one in verdicts.verdicts(world.engine, question, ["a.example", "b.example"])] == [
+    assert [verdict.name for verdict in verdicts.verdicts(world.engine, question, ["a.example", "b.example"])] == [
         READY,
         NOT_READY,
     ]
@@ -257,24 +259,26 @@ def test_the_command(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     world.clean(ON - 30 * DAY, ON - DAY, policy_domain="second.example", policy_string=ENFORCE)
     bad = entry(5, 3, detail("certificate-expired", 3), policy_domain="second.example", policy_string=ENFORCE)
     world.report(ON - 5 * DAY, "google.com", bad)
-    said = run(world, monkeypatch, "receiver.example", "--on", str(ON))
-    assert said.exit_code == 0
-    assert said.output.startswith("receiver.example: ready\nYes: this domain's policy may go to enforce.")
-    said = run(world, monkeypatch, "SECOND.example.", "--on", str(ON))
-    assert said.exit_code == 1
-    assert "  certificate-expired at mx1.receiver.example: 3 sessions failed on 2026-03-26.\n" in said.output
-    assert "Enforce refused them. Seen by 1 of 2 reporters: Google Inc. 3 (google.com). Suspected: " in said.output
-    assert "Next: Repair certificate-expired at mx1.receiver.example (3 sessions)." in said.output
-    assert "    To go back to testing: starttally policy next second.example\n" in said.output
-    said = run(world, monkeypatch, "--on", str(ON))
-    assert said.exit_code == 0
-    first, second = (line.split() for line in said.output.splitlines()[1:])
+    result = run(world, monkeypatch, "receiver.example", "--on", str(ON))
+    assert result.exit_code == 0
+    assert result.output.startswith("receiver.example: ready\nYes: this domain's policy may go to enforce.")
+    result = run(world, monkeypatch, "SECOND.example.", "--on", str(ON))
+    assert result.exit_code == 1
+    assert "  certificate-expired at mx1.receiver.example: 3 sessions failed on 2026-03-26.\n" in result.output
+    assert "Enforce refused them. Seen by 1 of 2 reporters: Google Inc. 3 (google.com). Suspected: " in result.output
+    assert "Next: Repair certificate-expired at mx1.receiver.example (3 sessions)." in result.output
+    assert "    To go back to testing: starttally policy next second.example\n" in result.output
+    result = run(world, monkeypatch, "--on", str(ON))
+    assert result.exit_code == 0
+    first, second = (line.split() for line in result.output.splitlines()[1:])
     assert first[:5] == ["second.example", "enforcing-refusing", "enforce", "1,128", "3"]
     assert second[:7] == ["receiver.example", "ready", "testing", "560", "0", "0.54", "%"]
     data = json.loads(run(world, monkeypatch, "second.example", "--json", "--on", str(ON)).output)
     assert (data["verdict"], data["refused_sessions"], data["window_start"]) == ("enforcing-refusing", 3, "2026-03-01")
     assert data["policy"]["policy"]["mode"] == "enforce"
-    assert [one["policy_domain"] for one in json.loads(run(world, monkeypatch, "--json", "--on", str(ON)).output)] == [
+    assert [
+        domain["policy_domain"] for domain in json.loads(run(world, monkeypatch, "--json", "--on", str(ON)).output)
+    ] == [
         "second.example",
         "receiver.example",
     ]
@@ -289,25 +293,25 @@ def test_the_next_step(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.clean(today - 5 * DAY, today - 4 * DAY, policy_domain="second.example")
     monkeypatch.setenv("STARTTALLY_DATABASE_URL", world.settings.database_url)
 
-    def said(*arguments: str) -> Any:
+    def policy_next(*arguments: str) -> Any:
         return CliRunner().invoke(app, ["policy", "next", *arguments])
 
-    ready = said("receiver.example")
+    ready = policy_next("receiver.example")
     assert ready.exit_code == 0
     assert "mode: enforce\nmx: mx1.receiver.example\nmax_age: 86400\n" in ready.output
     assert "_mta-sts.receiver.example. 3600 IN TXT" in ready.output
     assert (
         ready.output.index("mode: enforce") < ready.output.index("The way back") < ready.output.rindex("mode: testing")
     )
-    waiting = said("second.example")
+    waiting = policy_next("second.example")
     assert (waiting.exit_code, "Wait, and keep the policy" in waiting.output) == (1, True)
-    assert isinstance(said("unknown.example").exception, UnknownDomain)
-    assert said("receiver.example", "--mx", "not a host").exit_code == 2
-    untested = said("receiver.example", "--mx", "mx1.receiver.example", "--mx", "mx9.receiver.example")
+    assert isinstance(policy_next("unknown.example").exception, UnknownDomain)
+    assert policy_next("receiver.example", "--mx", "not a host").exit_code == 2
+    untested = policy_next("receiver.example", "--mx", "mx1.receiver.example", "--mx", "mx9.receiver.example")
     assert (untested.exit_code, "mode: enforce" in untested.output) == (1, False)
     assert "- Untested: mx9.receiver.example." in untested.output
     assert "Nothing is printed: mx9.receiver.example would be enforced untested." in untested.stderr
-    forced = said("receiver.example", "--mx", "mx1.receiver.example", "--mx", "mx9.receiver.example", "--force")
+    forced = policy_next("receiver.example", "--mx", "mx1.receiver.example", "--mx", "mx9.receiver.example", "--force")
     assert forced.exit_code == 0
     assert "mode: enforce\nmx: mx1.receiver.example\nmx: mx9.receiver.example\nmax_age: 86400\n" in forced.stdout
     assert "- Untested: mx9.receiver.example." in forced.stdout
@@ -331,5 +335,5 @@ def test_the_command_on_an_empty_database(settings_for: MakeSettings, monkeypatc
     url = settings_for().database_url
     database.upgrade(url)
     monkeypatch.setenv("STARTTALLY_DATABASE_URL", url)
-    said = CliRunner().invoke(app, ["verdict"])
-    assert (said.exit_code, said.output) == (0, "no domain has a report yet\n")
+    result = CliRunner().invoke(app, ["verdict"])
+    assert (result.exit_code, result.output) == (0, "no domain has a report yet\n")

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from dashboard.evidence import Acceptance, Entry, Failure, Policy, Probe, ProbedHost, Sighting
+from dashboard.evidence import Acceptance, Entry, Failure, Policy, Probe, ProbedHost
 from dashboard.failures import is_mx_host
 from dashboard.verdict import (
     ENFORCING,
@@ -32,6 +32,7 @@ from tests.verdict.worlds import (
     entry,
     failure,
     judge,
+    quotes_of,
     reason,
 )
 
@@ -51,13 +52,13 @@ ELSEWHERE = "mx7.elsewhere.example"
     ],
 )
 def test_a_host_that_the_quoted_policy_lacks(result_type: str, code: str) -> None:
-    found = judge(*daily(), entry(END, GOOGLE, 20, failure(result_type, 3, ELSEWHERE, reason=code)))
-    assert (found.name, found.refused) == (NOT_READY, 3)
-    (cause,) = found.causes
+    verdict = judge(*daily(), entry(END, GOOGLE, 20, failure(result_type, 3, ELSEWHERE, reason=code)))
+    assert (verdict.name, verdict.refused) == (NOT_READY, 3)
+    (cause,) = verdict.causes
     assert (cause.result_type, cause.mx_host, cause.group) == ("mx-not-in-policy", ELSEWHERE, "mx")
     assert set(cause.reported_as) == {result_type, code} - {""}
     assert (cause.is_listed, cause.fault) == (False, "sender-or-path")
-    remark = reason(found, "mx-not-in-policy")
+    remark = reason(verdict, "mx-not-in-policy")
     assert (remark.figure, remark.names, remark.voices) == (3, (ELSEWHERE,), (GOOGLE,))
 
 
@@ -85,8 +86,8 @@ def test_false_answers_on_one_path_stay_with_the_operator() -> None:
 )
 def test_what_is_no_mx_host_is_not_matched(host: str, is_host: bool, why: str) -> None:
     assert is_mx_host(host) is is_host, why
-    found = judge(*daily(), entry(END, GOOGLE, 20, failure("validation-failure", 3, host)))
-    assert (found.causes[0].result_type == "mx-not-in-policy") is is_host
+    verdict = judge(*daily(), entry(END, GOOGLE, 20, failure("validation-failure", 3, host)))
+    assert (verdict.causes[0].result_type == "mx-not-in-policy") is is_host
 
 
 def test_case_and_a_trailing_dot_make_no_other_host() -> None:
@@ -102,29 +103,28 @@ CHANGE = ON - 20 * DAY
 
 def changed(*more: Entry, old: Policy = TESTING, new: Policy = THREE) -> Verdict:
     entries = [*daily(CHANGE - 20 * DAY, CHANGE - DAY, policy=old), *daily(CHANGE, policy=new)]
-    quotes = tuple(Sighting(one.day, one.voice, one.policy) for one in (*entries, *more) if one.policy)
-    return judge(*entries, *more, sightings=quotes)
+    return judge(*entries, *more, sightings=quotes_of((*entries, *more)))
 
 
 def test_a_host_that_only_the_policy_in_force_covers() -> None:
     bad = entry(END, GOOGLE, 5, failure("validation-failure", 4, "mx3.receiver.example"), policy=TESTING)
-    found = changed(bad)
-    assert (found.name, found.refused) == (READY, 0)
-    remark = reason(found, "older-policy-cached")
+    verdict = changed(bad)
+    assert (verdict.name, verdict.refused) == (READY, 0)
+    remark = reason(verdict, "older-policy-cached")
     assert (remark.figure, remark.names, remark.until) == (4, ("mx3.receiver.example",), CHANGE + 7 * DAY)
-    (cause,) = found.causes
+    (cause,) = verdict.causes
     assert (cause.consequence, cause.until) == ("older-policy-cached", CHANGE + 7 * DAY)
     # Nor is it an alarm when the older policy enforces: there is nothing to repair.
     enforced = msgspec.structs.replace(TESTING, mode="enforce", max_age=None)
     late = entry(ON - DAY, GOOGLE, 5, failure("validation-failure", 4, "mx3.receiver.example"), policy=enforced)
-    found = changed(late, old=enforced)
-    assert (found.name, reason(found, "older-policy-cached").until) == (READY, ON - DAY)
+    verdict = changed(late, old=enforced)
+    assert (verdict.name, reason(verdict, "older-policy-cached").until) == (READY, ON - DAY)
 
 
 def test_a_host_that_neither_covers() -> None:
     bad = entry(END, GOOGLE, 5, failure("validation-failure", 4, ELSEWHERE), policy=TESTING)
-    found = changed(bad)
-    assert (found.name, found.refused, found.causes[0].result_type) == (NOT_READY, 4, "mx-not-in-policy")
+    verdict = changed(bad)
+    assert (verdict.name, verdict.refused, verdict.causes[0].result_type) == (NOT_READY, 4, "mx-not-in-policy")
     # Before the change it says nothing.
     assert changed(msgspec.structs.replace(bad, day=CHANGE - DAY)).name == READY
     # An ordinary failure under the older policy says nothing either.
@@ -146,8 +146,8 @@ def test_who_quotes_no_policy_is_held_against_the_one_in_force() -> None:
 
 def test_a_host_that_the_operator_names_and_the_policy_lacks() -> None:
     hosts = ("mx1.receiver.example", "MX3.receiver.example")
-    found = judge(*daily(), mx_hosts=hosts)
-    assert (found.name, codes(found), found.mx_missing) == (NOT_READY, ["mx-missing"], ("mx3.receiver.example",))
+    verdict = judge(*daily(), mx_hosts=hosts)
+    assert (verdict.name, codes(verdict), verdict.mx_missing) == (NOT_READY, ["mx-missing"], ("mx3.receiver.example",))
     assert judge(*daily(policy=ENFORCE), mx_hosts=hosts).name == POLICY_BROKEN
     assert judge(*daily(policy=NONE), mx_hosts=hosts).mx_missing == ()
     assert judge(*daily(), mx_hosts=TESTING.mx).name == READY
@@ -183,11 +183,11 @@ REACHED = tuple(ProbedHost(host) for host in TESTING.mx)
     ],
 )
 def test_a_probe_stands_for_the_second_voice(probe: Probe, name: str, remark: str | None) -> None:
-    found = judge(*daily(signers=[GOOGLE], successful=40), probe=probe)
-    assert found.name == name
-    assert [code for code in codes(found, blocking=False) if code.startswith("probe")] == ([remark] if remark else [])
+    verdict = judge(*daily(signers=[GOOGLE], successful=40), probe=probe)
+    assert verdict.name == name
+    assert [code for code in codes(verdict, blocking=False) if code.startswith("probe")] == ([remark] if remark else [])
     if name == INSUFFICIENT:
-        assert (found.missing[0].options, found.missing[0].probe) == (("--reporters 1",), True)
+        assert (verdict.missing[0].options, verdict.missing[0].probe) == (("--reporters 1",), True)
 
 
 def test_a_probed_host_is_not_without_evidence() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dashboard.evidence import Entry, Policy, Sighting, Voice
+from dashboard.evidence import Entry, Policy, Voice
 from dashboard.verdict import (
     ENFORCING,
     ENFORCING_REFUSING,
@@ -32,6 +32,8 @@ from tests.verdict.worlds import (
     entry,
     evidence,
     failure,
+    quotes_of,
+    reason,
 )
 
 STRANGER = "stranger.example"
@@ -44,25 +46,25 @@ def judge(*entries: Entry, strangers: tuple[str, ...] = (STRANGER,), **changes: 
 
 
 def test_a_stranger_is_no_second_voice() -> None:
-    found = judge(*daily(signers=[GOOGLE, STRANGER], successful=400))
-    assert (found.name, codes(found), found.reporters) == (INSUFFICIENT, ["too-few-reporters"], 1)
-    assert found.with_newcomers == READY
-    (newcomer,) = found.newcomers
+    verdict = judge(*daily(signers=[GOOGLE, STRANGER], successful=400))
+    assert (verdict.name, codes(verdict), verdict.reporters) == (INSUFFICIENT, ["too-few-reporters"], 1)
+    assert verdict.with_newcomers == READY
+    (newcomer,) = verdict.newcomers
     assert (newcomer.voice, newcomer.organization, newcomer.signer) == (STRANGER, f"{STRANGER} Ltd.", STRANGER)
     assert (newcomer.sessions, newcomer.refused, newcomer.modes) == (17 * 400, 0, ("testing",))
     assert (newcomer.first_day, newcomer.last_day, newcomer.finds_none) == (START, ON, False)
-    assert codes(found, blocking=False) == ["newcomers"]
+    assert codes(verdict, blocking=False) == ["newcomers"]
 
 
 def test_an_accusation_of_a_stranger_is_a_remark() -> None:
     bad = entry(END, STRANGER, 90, failure("certificate-expired", 7), policy=ENFORCE)
-    found = judge(*daily(policy=ENFORCE), bad)
-    assert (found.name, found.with_newcomers, found.refused) == (ENFORCING, ENFORCING_REFUSING, 0)
+    verdict = judge(*daily(policy=ENFORCE), bad)
+    assert (verdict.name, verdict.with_newcomers, verdict.refused) == (ENFORCING, ENFORCING_REFUSING, 0)
     # No sentence says that nothing was refused.
-    assert codes(found) == ["nothing-refused-by-known"]
-    remark = next(one for one in found.reasons if one.code == "newcomers-refused")
+    assert codes(verdict) == ["nothing-refused-by-known"]
+    remark = reason(verdict, "newcomers-refused")
     assert (remark.figure, remark.of, remark.voices) == (7, 97, (STRANGER,))
-    assert "nothing-refused=" not in reasons_text(found)
+    assert "nothing-refused=" not in reasons_text(verdict)
     young = judge(*daily(ON - 8 * DAY, policy=ENFORCE), bad, since=ON - 8 * DAY)
     assert codes(young) == ["nothing-refused-by-known-so-far"]
 
@@ -70,12 +72,12 @@ def test_an_accusation_of_a_stranger_is_a_remark() -> None:
 def test_five_strangers_with_two_weeks_of_patience() -> None:
     five = tuple(f"s{number}.example" for number in range(5))
     bad = [entry(END, name, 90, failure("certificate-expired", 7)) for name in five]
-    found = judge(*daily(), *daily(signers=five), *bad, strangers=five)
-    assert (found.name, found.with_newcomers, len(found.newcomers)) == (READY, NOT_READY, 5)
+    verdict = judge(*daily(), *daily(signers=five), *bad, strangers=five)
+    assert (verdict.name, verdict.with_newcomers, len(verdict.newcomers)) == (READY, NOT_READY, 5)
     none = [entry(day, name, 9, policy=None, policy_type="no-policy-found") for name in five for day in (ON, ON - DAY)]
-    found = judge(*daily(), *daily(last=END, signers=five), *none, strangers=five)
-    assert (found.name, found.with_newcomers) == (READY, "policy-broken")
-    assert all(one.finds_none for one in found.newcomers)
+    verdict = judge(*daily(), *daily(last=END, signers=five), *none, strangers=five)
+    assert (verdict.name, verdict.with_newcomers) == (READY, "policy-broken")
+    assert all(newcomer.finds_none for newcomer in verdict.newcomers)
 
 
 @pytest.mark.parametrize(("claimed", "with_them"), [(NONE, WITHDRAWN), (ENFORCE, ENFORCING), (OTHER, INSUFFICIENT)])
@@ -84,22 +86,21 @@ def test_a_stranger_names_no_mode_and_no_policy(claimed: Policy, with_them: str)
         *daily(START, ON - 3 * DAY, signers=[STRANGER]),
         *daily(ON - 2 * DAY, signers=[STRANGER], policy=claimed),
     ]
-    quotes = tuple(Sighting(one.day, STRANGER, one.policy) for one in turncoat if one.policy)
-    found = judge(*daily(), *turncoat, sightings=(*evidence(*daily()).sightings, *quotes))
-    assert (found.name, found.mode, found.with_newcomers) == (READY, "testing", with_them)
+    verdict = judge(*daily(), *turncoat, sightings=(*evidence(*daily()).sightings, *quotes_of(turncoat)))
+    assert (verdict.name, verdict.mode, verdict.with_newcomers) == (READY, "testing", with_them)
 
 
 def test_without_any_known_voice() -> None:
-    found = judge(*daily(signers=[STRANGER, "other.example"]), strangers=(STRANGER, "other.example"))
-    assert (found.name, codes(found), found.mode) == (INSUFFICIENT, ["no-known-voice"], "")
-    assert (found.with_newcomers, found.sessions, found.missing[0].code) == (READY, 0, "no-known-voice")
+    verdict = judge(*daily(signers=[STRANGER, "other.example"]), strangers=(STRANGER, "other.example"))
+    assert (verdict.name, codes(verdict), verdict.mode) == (INSUFFICIENT, ["no-known-voice"], "")
+    assert (verdict.with_newcomers, verdict.sessions, verdict.missing[0].code) == (READY, 0, "no-known-voice")
 
 
 def test_believed_and_dismissed() -> None:
     proof = daily(signers=[GOOGLE, STRANGER])
     assert judge(*proof, believed={STRANGER: ON}).name == READY
-    found = judge(*proof, dismissed={STRANGER: ON})
-    assert (found.name, found.newcomers, found.with_newcomers) == (INSUFFICIENT, (), "")
+    verdict = judge(*proof, dismissed={STRANGER: ON})
+    assert (verdict.name, verdict.newcomers, verdict.with_newcomers) == (INSUFFICIENT, (), "")
     # A known voice can be dismissed as well.
     bad = entry(END, MICROSOFT, 5, failure("certificate-expired", 2))
     assert judge(*daily(), bad).name == NOT_READY
@@ -109,15 +110,15 @@ def test_believed_and_dismissed() -> None:
 def test_a_stranger_that_is_unknown_even_by_name() -> None:
     known = evidence(*daily(), *daily(signers=[STRANGER], organization="Google Inc."))
     nameless = Voice(STRANGER, "", known=False)
-    found = decide(msgspec.structs.replace(known, voices={**known.voices, STRANGER: nameless}))
-    assert (found.newcomers[0].organization, found.newcomers[0].signer) == (STRANGER, "")
+    verdict = decide(msgspec.structs.replace(known, voices={**known.voices, STRANGER: nameless}))
+    assert (verdict.newcomers[0].organization, verdict.newcomers[0].signer) == (STRANGER, "")
 
 
 def test_who_was_heard_long_ago_only_is_not_mentioned() -> None:
     old = entry(START - 20 * DAY, STRANGER, 5, failure("certificate-expired", 2))
     assert judge(*daily(), old).newcomers == ()
     late = entry(START - 6 * DAY, STRANGER, 5, failed=2, unexplained=2, failure_day=START, long_range=True)
-    (one,) = judge(*daily(), late).newcomers
-    assert (one.refused, one.last_day) == (2, START)
+    (newcomer,) = judge(*daily(), late).newcomers
+    assert (newcomer.refused, newcomer.last_day) == (2, START)
     endless = entry(END, STRANGER, 5, failure("certificate-expired", 2), failed=None)
     assert judge(*daily(), endless).newcomers[0].refused == 2

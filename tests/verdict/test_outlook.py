@@ -6,21 +6,34 @@ from typing import Any
 import msgspec
 import pytest
 
-from dashboard.evidence import Entry, Policy, Sighting, Thresholds
+from dashboard.evidence import Entry, Policy, Thresholds
 from dashboard.verdict import INSUFFICIENT, READY, Missing, Verdict, decide
-from tests.verdict.worlds import DAY, END, GOOGLE, MICROSOFT, ON, OTHER, START, TESTING, daily, days, entry, evidence
+from tests.verdict.worlds import (
+    DAY,
+    END,
+    GOOGLE,
+    MICROSOFT,
+    ON,
+    OTHER,
+    START,
+    TESTING,
+    daily,
+    days,
+    entry,
+    evidence,
+    quotes_of,
+)
 
 BEGIN = dt.date(2026, 2, 1)
 
 
 def on_day(day: dt.date, entries: list[Entry], **changes: Any) -> Verdict:
-    arrived = [one for one in entries if one.day < day]
-    quotes = tuple(Sighting(one.day, one.voice, one.policy) for one in arrived if one.policy)
-    return decide(evidence(*arrived, on=day, sightings=quotes, **changes))
+    arrived = [day_entry for day_entry in entries if day_entry.day < day]
+    return decide(evidence(*arrived, on=day, sightings=quotes_of(arrived), **changes))
 
 
-def lacks(found: Verdict) -> dict[str, Missing]:
-    return {lack.code: lack for lack in found.missing}
+def lacks(verdict: Verdict) -> dict[str, Missing]:
+    return {lack.code: lack for lack in verdict.missing}
 
 
 @pytest.mark.parametrize("successful", [2, 5, 10, 11, 40])
@@ -29,20 +42,20 @@ def test_the_day_that_is_named_comes_true(successful: int) -> None:
     entries = daily(BEGIN, BEGIN + 120 * DAY, successful=successful)
     named = set()
     for number in range(4, 120):
-        found = on_day(BEGIN + number * DAY, entries)
-        if found.name == READY:
+        verdict = on_day(BEGIN + number * DAY, entries)
+        if verdict.name == READY:
             break
-        named.add(found.ready_on)
-    assert named == {found.on}
+        named.add(verdict.ready_on)
+    assert named == {verdict.on}
 
 
 def test_small_domains_are_told_what_suffices() -> None:
     # One session a day of each: 88 days hold 176.
     entries = daily(BEGIN, BEGIN + 120 * DAY, successful=1)
-    found = on_day(BEGIN + 120 * DAY, entries)
-    lack = lacks(found)["too-few-sessions"]
-    assert (found.name, lack.have, lack.by, lack.options) == (INSUFFICIENT, 180, None, ("--bound 0.017",))
-    assert found.sessions == 180
+    verdict = on_day(BEGIN + 120 * DAY, entries)
+    lack = lacks(verdict)["too-few-sessions"]
+    assert (verdict.name, lack.have, lack.by, lack.options) == (INSUFFICIENT, 180, None, ("--bound 0.017",))
+    assert verdict.sessions == 180
     bound = float(lack.options[0].removeprefix("--bound "))
     assert on_day(BEGIN + 120 * DAY, entries, thresholds=Thresholds(bound=bound)).name == READY
     # Before a week is known nothing is never.
@@ -63,8 +76,8 @@ def test_the_window_reaches_back_only_when_that_is_what_it_takes() -> None:
     assert (few.name, few.window.days, few.sessions) == (READY, 15, 300)
     # A voice that reports rarely is found further back.
     rare = [*daily(BEGIN, signers=[GOOGLE], successful=30), entry(END - 20 * DAY, MICROSOFT, 5)]
-    found = on_day(ON, rare)
-    assert (found.name, found.window.start, found.reporters) == (READY, END - 20 * DAY, 2)
+    verdict = on_day(ON, rare)
+    assert (verdict.name, verdict.window.start, verdict.reporters) == (READY, END - 20 * DAY, 2)
     # What does not help is left out.
     alone = on_day(ON, daily(BEGIN, signers=[GOOGLE], successful=30))
     assert (alone.name, alone.window.days) == (INSUFFICIENT, 14)
@@ -73,10 +86,10 @@ def test_the_window_reaches_back_only_when_that_is_what_it_takes() -> None:
 
 
 def test_one_voice_lacks_another_one() -> None:
-    found = on_day(ON, daily(BEGIN, signers=[GOOGLE], successful=40))
-    lack = lacks(found)["too-few-reporters"]
+    verdict = on_day(ON, daily(BEGIN, signers=[GOOGLE], successful=40))
+    lack = lacks(verdict)["too-few-reporters"]
     assert (lack.have, lack.need, lack.by, lack.options, lack.probe) == (1, 2, None, ("--reporters 1",), True)
-    assert found.ready_on is None
+    assert verdict.ready_on is None
     assert on_day(ON, daily(BEGIN)).ready_on is None
     three = on_day(ON, daily(BEGIN, signers=[GOOGLE], successful=40), thresholds=Thresholds(reporters=3))
     assert lacks(three)["too-few-reporters"].probe is False
@@ -100,11 +113,11 @@ def ramp(old: Policy, change: dt.date = CHANGE) -> list[Entry]:
 
 def test_caches_run_out() -> None:
     entries = ramp(msgspec.structs.replace(OTHER, max_age=20 * 86_400))
-    found = on_day(ON, entries)
-    assert found.name == INSUFFICIENT
+    verdict = on_day(ON, entries)
+    assert verdict.name == INSUFFICIENT
     ends = CHANGE + 20 * DAY
-    assert lacks(found)["too-few-reporters"].by == ends + 4 * DAY
-    assert lacks(found)["too-few-sessions"].by == ends + 9 * DAY
+    assert lacks(verdict)["too-few-reporters"].by == ends + 4 * DAY
+    assert lacks(verdict)["too-few-sessions"].by == ends + 9 * DAY
     # These come true.
     assert [lack.code for lack in on_day(ends + 3 * DAY, entries).missing] == ["too-few-reporters", "too-few-sessions"]
     assert [lack.code for lack in on_day(ends + 4 * DAY, entries).missing] == ["too-few-sessions"]
@@ -118,7 +131,7 @@ def test_caches_run_out() -> None:
 
 def test_a_new_policy_has_no_rate_yet() -> None:
     entries = daily(ON - 2 * DAY, ON, successful=30)
-    found = on_day(ON, entries)
-    assert (lacks(found)["clean-days"].by, lacks(found)["too-few-sessions"].by) == (ON + 14 * DAY, None)
-    assert lacks(found)["clean-days"].have == 0
+    verdict = on_day(ON, entries)
+    assert (lacks(verdict)["clean-days"].by, lacks(verdict)["too-few-sessions"].by) == (ON + 14 * DAY, None)
+    assert lacks(verdict)["clean-days"].have == 0
     assert START < ON

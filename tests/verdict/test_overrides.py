@@ -65,8 +65,8 @@ def file(lines: Iterable[str]) -> str:
     return "".join(f"{line}\r\n" for line in lines)
 
 
-def remarks(found: Any) -> dict[str, float]:
-    return {reason.code: reason.figure for reason in found.reasons if not reason.blocking}
+def remarks(verdict: Any) -> dict[str, float]:
+    return {reason.code: reason.figure for reason in verdict.reasons if not reason.blocking}
 
 
 def failing(world: World, *details: Any, day: dt.date = ON - 5 * DAY, signer: str = "google.com", **more: Any) -> None:
@@ -81,10 +81,10 @@ def test_an_accepted_cause_no_longer_blocks(world: World) -> None:
     failing(world, detail("certificate-expired", 1))
     assert world.verdict().name == NOT_READY
     give(world, EXPIRED_AT_MX1)
-    found = world.verdict()
-    assert (found.name, found.refused, remarks(found)["accepted-sessions"]) == (READY, 0, 1)
-    assert [(cause.sessions, cause.accepted) for cause in found.causes] == [(0, 1)]
-    assert "apart from the causes that were accepted" in sentence(found)
+    verdict = world.verdict()
+    assert (verdict.name, verdict.refused, remarks(verdict)["accepted-sessions"]) == (READY, 0, 1)
+    assert [(cause.sessions, cause.accepted) for cause in verdict.causes] == [(0, 1)]
+    assert "apart from the causes that were accepted" in sentence(verdict)
 
 
 @pytest.mark.parametrize(
@@ -133,9 +133,9 @@ def test_refused_mail_that_was_accepted_is_not_called_delivered(world: World) ->
     failing(world, detail("certificate-expired", 1), policy_string=ENFORCE)
     assert world.verdict().name == ENFORCING_REFUSING
     give(world, EXPIRED_AT_MX1)
-    found = world.verdict()
-    assert found.name == ENFORCING
-    assert "their sessions are refused all the same" in sentence(found)
+    verdict = world.verdict()
+    assert verdict.name == ENFORCING
+    assert "their sessions are refused all the same" in sentence(verdict)
 
 
 def test_a_row_that_names_an_organisation_is_read_as_its_voice(world: World) -> None:
@@ -169,7 +169,7 @@ def test_a_voice_known_by_its_name_is_accepted_under_its_domain_too(world: World
     give(world, AcceptedCause("certificate-expired", voice="some mailer"))
     (given,) = overrides.given(world.engine)
     limits = Question.of(world.settings, ON).thresholds
-    assert [decide(with_overrides(one, [given], limits)).name for one in (evidence, tied)] == [NOT_READY, READY]
+    assert [decide(with_overrides(known, [given], limits)).name for known in (evidence, tied)] == [NOT_READY, READY]
 
 
 # Repaired causes
@@ -184,8 +184,8 @@ def test_what_was_repaired_no_longer_blocks_and_blocks_again_later(world: World)
     give(world, RepairedCause(ON - 4 * DAY, "certificate-expired", "mx2.receiver.example"), at(ON, 13))
     assert world.verdict().name == NOT_READY, "another host"
     give(world, RepairedCause(ON - 4 * DAY, "certificate-expired", "mx1.receiver.example"), at(ON, 14))
-    found = world.verdict()
-    assert (found.name, codes(found), remarks(found)["repaired-sessions"]) == (INSUFFICIENT, ["clean-days"], 1)
+    verdict = world.verdict()
+    assert (verdict.name, codes(verdict), remarks(verdict)["repaired-sessions"]) == (INSUFFICIENT, ["clean-days"], 1)
     failing(world, detail("certificate-expired", 1), day=ON - 2 * DAY)
     assert world.verdict().name == NOT_READY
     assert states(world) == [REPLACED, IN_FORCE, IN_FORCE]
@@ -199,7 +199,7 @@ def test_a_newcomer_is_believed_and_dismissed(world: World) -> None:
     world.clean(ON - 30 * DAY, ON - DAY)
     failing(world, detail("certificate-expired", 1), signer="new.example")
     before = world.verdict()
-    assert (before.name, [one.voice for one in before.newcomers]) == (READY, ["new.example"])
+    assert (before.name, [newcomer.voice for newcomer in before.newcomers]) == (READY, ["new.example"])
     give(world, BelievedVoice("new.example"), at(ON, 1))
     assert (world.verdict().name, world.verdict().newcomers) == (NOT_READY, ())
     dismissed = give(world, DismissedVoice("new.example"), at(ON, 2))
@@ -209,8 +209,8 @@ def test_a_newcomer_is_believed_and_dismissed(world: World) -> None:
     assert states(world) == [REPLACED, IN_FORCE, IN_FORCE]
     take_back(world, dismissed, at(ON, 4))
     give(world, BelievedVoice("google.com"), at(ON, 5))
-    found = world.verdict()
-    assert (found.name, found.reporters) == (NOT_READY, 3), "believed again, both"
+    verdict = world.verdict()
+    assert (verdict.name, verdict.reporters) == (NOT_READY, 3), "believed again, both"
 
 
 def test_a_word_about_a_voice_holds_for_one_domain(world: World) -> None:
@@ -230,23 +230,23 @@ def test_thresholds_of_a_domain(world: World) -> None:
     give(world, OwnThresholds(bound=0.02), at(ON, 12, 30))
     assert codes(world.verdict()) == ["too-few-reporters"]
     give(world, OwnThresholds(reporters=1), at(ON, 13))
-    found = world.verdict()
-    assert (found.name, found.thresholds.bound, found.thresholds.reporters) == (READY, 0.02, 1)
-    assert [one.names for one in found.reasons if one.code == "own-thresholds"] == [("bound", "reporters")]
+    verdict = world.verdict()
+    assert (verdict.name, verdict.thresholds.bound, verdict.thresholds.reporters) == (READY, 0.02, 1)
+    assert [reason.names for reason in verdict.reasons if reason.code == "own-thresholds"] == [("bound", "reporters")]
     give(world, OwnThresholds(bound=0.001, window_days=7, late_days=0, confidence=0.99), at(ON, 14))
-    found = world.verdict()
+    verdict = world.verdict()
     # As far back as there is evidence, because a week is not enough.
-    assert (found.name, found.window.start, found.window.end) == (INSUFFICIENT, ON - 30 * DAY, ON - DAY)
-    assert found.bound == pytest.approx(1 - (1 - 0.99) ** (1 / 600))
+    assert (verdict.name, verdict.window.start, verdict.window.end) == (INSUFFICIENT, ON - 30 * DAY, ON - DAY)
+    assert verdict.bound == pytest.approx(1 - (1 - 0.99) ** (1 / 600))
 
 
 def test_the_confidence_is_said(world: World) -> None:
     world.clean(ON - 30 * DAY, ON - DAY)
     give(world, OwnThresholds(confidence=0.9))
-    found = world.verdict()
-    assert found.name == READY
-    assert found.bound == pytest.approx(1 - 0.1 ** (1 / 560))
-    assert [one.names for one in found.reasons if one.code == "enough-evidence"] == [("90 %",)]
+    verdict = world.verdict()
+    assert verdict.name == READY
+    assert verdict.bound == pytest.approx(1 - 0.1 ** (1 / 560))
+    assert [reason.names for reason in verdict.reasons if reason.code == "enough-evidence"] == [("90 %",)]
 
 
 def test_a_longer_window_of_one_domain_does_not_change_its_neighbours(world: World) -> None:
@@ -260,8 +260,10 @@ def test_a_longer_window_of_one_domain_does_not_change_its_neighbours(world: Wor
     before = of("a.example")
     give(world, OwnThresholds(window_days=45), domain="b.example")
     assert of("a.example", "b.example") == [*before, *of("b.example")]
-    found = {one.domain: one for one in verdicts.verdicts(world.engine, question, ["a.example", "b.example"])}
-    assert (found["a.example"].sessions, found["b.example"].sessions) == (14 * 40, 45 * 40)
+    by_domain = {
+        verdict.domain: verdict for verdict in verdicts.verdicts(world.engine, question, ["a.example", "b.example"])
+    }
+    assert (by_domain["a.example"].sessions, by_domain["b.example"].sessions) == (14 * 40, 45 * 40)
 
 
 def test_a_bound_next_to_nothing_is_no_accident(world: World) -> None:
@@ -282,27 +284,31 @@ def test_a_policy_entered_by_hand_outranks_what_reports_still_quote(world: World
     failing(world, detail("certificate-expired", 1), day=ON - 4 * DAY)
     assert world.verdict().name == ENFORCING
     failing(world, detail("certificate-expired", 1), day=ON - DAY)
-    found = world.verdict()
-    assert (found.name, found.mode, remarks(found)["stated-policy"]) == (ENFORCING_REFUSING, "enforce", 2)
-    assert found.current is not None
-    assert (found.current.stated, found.current.since, found.current.mode_since) == (True, ON - 30 * DAY, ON - 2 * DAY)
+    verdict = world.verdict()
+    assert (verdict.name, verdict.mode, remarks(verdict)["stated-policy"]) == (ENFORCING_REFUSING, "enforce", 2)
+    assert verdict.current is not None
+    assert (verdict.current.stated, verdict.current.since, verdict.current.mode_since) == (
+        True,
+        ON - 30 * DAY,
+        ON - 2 * DAY,
+    )
 
 
 def test_a_policy_with_other_hosts_begins_the_count_anew(world: World) -> None:
     world.clean(ON - 30 * DAY, ON - DAY)
     give(world, EnteredPolicy(file(OTHER)), at(ON - 3 * DAY))
-    found = world.verdict()
-    assert codes(found) == ["clean-days", "too-few-reporters", "too-few-sessions"]
-    assert found.current is not None
-    assert found.current.since == ON - 3 * DAY
+    verdict = world.verdict()
+    assert codes(verdict) == ["clean-days", "too-few-reporters", "too-few-sessions"]
+    assert verdict.current is not None
+    assert verdict.current.since == ON - 3 * DAY
 
 
 def test_a_faulty_policy_is_a_broken_one(world: World) -> None:
     world.clean(ON - 30 * DAY, ON - DAY)
     key = give(world, EnteredPolicy("version: STSv1\nmode: enforced\nmx: mx1.receiver.example\nmax_age: 604800\n"))
-    found = world.verdict()
-    assert (found.name, codes(found)) == (POLICY_BROKEN, ["policy-faulty"])
-    assert found.reasons[0].names[0].startswith("line 2: mode: enforced")
+    verdict = world.verdict()
+    assert (verdict.name, codes(verdict)) == (POLICY_BROKEN, ["policy-faulty"])
+    assert verdict.reasons[0].names[0].startswith("line 2: mode: enforced")
     take_back(world, key, at(ON, 15))
     assert world.verdict().name == READY
 
@@ -310,9 +316,12 @@ def test_a_faulty_policy_is_a_broken_one(world: World) -> None:
 def test_hosts_that_the_entered_policy_does_not_cover(world: World) -> None:
     world.clean(ON - 30 * DAY, ON - DAY)
     give(world, MxHosts(("mx1.receiver.example", "Backup.receiver.example.")))
-    found = world.verdict()
-    assert (found.name, found.mx_without_evidence) == (NOT_READY, ("backup.receiver.example", "mx1.receiver.example"))
-    assert (codes(found), found.mx_missing) == (["mx-missing"], ("backup.receiver.example",))
+    verdict = world.verdict()
+    assert (verdict.name, verdict.mx_without_evidence) == (
+        NOT_READY,
+        ("backup.receiver.example", "mx1.receiver.example"),
+    )
+    assert (codes(verdict), verdict.mx_missing) == (["mx-missing"], ("backup.receiver.example",))
     give(world, EnteredPolicy(file(TESTING)), at(ON, 13))
     assert (world.verdict().name, codes(world.verdict())) == (NOT_READY, ["mx-missing"])
     give(world, EnteredPolicy(file(ENFORCE)), at(ON, 13, 30))
@@ -325,9 +334,9 @@ def test_senders_that_change_to_a_newer_policy_overtake_the_entered_one(world: W
     world.clean(ON - 30 * DAY, ON - 8 * DAY)
     world.clean(ON - 7 * DAY, ON - DAY, policy_string=ENFORCE)
     give(world, EnteredPolicy(file(TESTING)), at(ON - 20 * DAY))
-    found = world.verdict()
-    assert (found.name, found.mode, remarks(found)["stated-policy-overtaken"]) == (ENFORCING, "enforce", 20)
-    assert "stated-policy" not in remarks(found)
+    verdict = world.verdict()
+    assert (verdict.name, verdict.mode, remarks(verdict)["stated-policy-overtaken"]) == (ENFORCING, "enforce", 20)
+    assert "stated-policy" not in remarks(verdict)
     # On the days before the change it still counted.
     before = world.verdict(ON - 9 * DAY)
     assert (before.mode, remarks(before)["stated-policy"]) == ("testing", 11)
@@ -353,7 +362,10 @@ def test_thresholds_and_policies_count_from_their_day_too(world: World) -> None:
     for content in (OwnThresholds(reporters=1), EnteredPolicy(file(ENFORCE))):
         give(world, content, at(ON - 3 * DAY))
     before, on = world.verdict(ON - 4 * DAY), world.verdict(ON - 3 * DAY)
-    assert [(one.mode, one.thresholds.reporters) for one in (before, on)] == [("testing", 2), ("enforce", 1)]
+    assert [(verdict.mode, verdict.thresholds.reporters) for verdict in (before, on)] == [
+        ("testing", 2),
+        ("enforce", 1),
+    ]
 
 
 def test_a_word_given_at_midnight_belongs_to_the_new_day(world: World) -> None:
@@ -386,7 +398,7 @@ def test_a_word_ends_after_its_last_day(world: World) -> None:
     for content in (OwnThresholds(reporters=1), EnteredPolicy(file(ENFORCE))):
         give(world, content, at(ON - 4 * DAY, 13), until=ON - 2 * DAY)
     on, after = world.verdict(ON - 2 * DAY), world.verdict(ON - DAY)
-    assert [(one.mode, one.thresholds.reporters) for one in (on, after)] == [("enforce", 1), ("testing", 2)]
+    assert [(verdict.mode, verdict.thresholds.reporters) for verdict in (on, after)] == [("enforce", 1), ("testing", 2)]
 
 
 def test_taking_back_brings_the_word_before_it_back(world: World) -> None:
@@ -555,11 +567,11 @@ def test_the_export_of_domains_has_them(world: World) -> None:
 
 # The commands
 
-Said = Callable[..., Any]
+Command = Callable[..., Any]
 
 
 @pytest.fixture
-def said(world: World, monkeypatch: pytest.MonkeyPatch) -> Said:
+def starttally(world: World, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Runs a command over the world's database."""
     monkeypatch.setenv("STARTTALLY_DATABASE_URL", world.settings.database_url)
     monkeypatch.setattr("dashboard.override_cli.os_user", lambda: "alice")
@@ -572,14 +584,14 @@ def said(world: World, monkeypatch: pytest.MonkeyPatch) -> Said:
     return run
 
 
-def test_a_word_on_the_command_line(world: World, said: Said) -> None:
+def test_a_word_on_the_command_line(world: World, starttally: Command) -> None:
     today = dt.datetime.now(dt.UTC).date()
     world.clean(today - 30 * DAY, today - DAY)
     failing(world, detail("certificate-expired", 1), day=today - 5 * DAY)
-    assert said("override", "list") == "no override is in force\n"
+    assert starttally("override", "list") == "no override is in force\n"
     cause = ["certificate-expired", "--mx", "MX1.receiver.example.", "--voice", "Google Inc."]
     until = str(today + 3 * DAY)
-    given = said("override", "accept", "Receiver.example", *cause, "--note", "they know", "--until", until)
+    given = starttally("override", "accept", "Receiver.example", *cause, "--note", "they know", "--until", until)
     what = "Accepted: certificate-expired at mx1.receiver.example, reported by google.com"
     key = given.split("kept: ")[1].split()[0]
     covers = f"covers 1 session of 1 voice since {today - 5 * DAY}"
@@ -590,50 +602,52 @@ def test_a_word_on_the_command_line(world: World, said: Said) -> None:
         "verdict of receiver.example today: not-ready (565 sessions, 1 would be refused) "
         "-> ready (565 sessions, 0 would be refused)\n"
     ).replace("not-ready (565", "not-ready (566")
-    assert said("verdict", DOMAIN).startswith("receiver.example: ready\n")
+    assert starttally("verdict", DOMAIN).startswith("receiver.example: ready\n")
     line = f"{key}  receiver.example  {what}\n    in force, since {today} until {until}, by alice: they know\n    {covers}\n"
     assert (
-        said("override", "list")
-        == said("override", "list", "receiver.example")
-        == said("override", "list", "--all")
+        starttally("override", "list")
+        == starttally("override", "list", "receiver.example")
+        == starttally("override", "list", "--all")
         == line
     )
-    assert said("override", "list", "other.example") == "no override is in force\n"
-    back = said("override", "withdraw", key[:6], "--note", "repaired")
+    assert starttally("override", "list", "other.example") == "no override is in force\n"
+    back = starttally("override", "withdraw", key[:6], "--note", "repaired")
     assert back.startswith(f"taken back: {key}  {what}\nverdict of receiver.example today: ready")
-    assert said("override", "list") == "no override is in force\n"
-    assert "    taken back, since" in said("override", "list", "--all")
-    assert said("override", "list", "--all").endswith("by alice: repaired\n")
-    assert "taken back before" in said("override", "withdraw", key, code=2)
-    said("verdict", DOMAIN, code=1)
+    assert starttally("override", "list") == "no override is in force\n"
+    assert "    taken back, since" in starttally("override", "list", "--all")
+    assert starttally("override", "list", "--all").endswith("by alice: repaired\n")
+    assert "taken back before" in starttally("override", "withdraw", key, code=2)
+    starttally("verdict", DOMAIN, code=1)
 
 
-def test_thresholds_hosts_and_a_policy_on_the_command_line(world: World, said: Said) -> None:
+def test_thresholds_hosts_and_a_policy_on_the_command_line(world: World, starttally: Command) -> None:
     today = dt.datetime.now(dt.UTC).date()
     world.clean(today - 30 * DAY, today - DAY, ["google.com"])
-    own = ["--bound", "2%", "--reporters", "1", "--window-days", "13", "--late-days", "1", "--confidence", "0.9"]
-    given = said("override", "thresholds", DOMAIN, *own, "--note", "small")
+    options = ["--bound", "2%", "--reporters", "1", "--window-days", "13", "--late-days", "1", "--confidence", "0.9"]
+    given = starttally("override", "thresholds", DOMAIN, *options, "--note", "small")
     assert (
         "Own thresholds: at most 2 % refused, 1 independent reporter, 13 complete days, the newest 1 left out, "
         "at 90 % confidence"
     ) in given
     assert "insufficient-evidence (300 sessions, 0 would be refused) -> ready (260 sessions" in given
-    given = said("override", "policy", DOMAIN, "-", "--note", "served now", typed=file(ENFORCE))
+    given = starttally("override", "policy", DOMAIN, "-", "--note", "served now", typed=file(ENFORCE))
     assert "-> enforcing (" in given
     # Since today: max_age is raised after two clean weeks of it.
-    assert "and keep max_age as it is." in said("policy", "next", DOMAIN, code=1)
-    given = said("override", "policy", DOMAIN, "-", "--mx", "mx9.receiver.example", "--note", "x", typed=file(ENFORCE))
+    assert "and keep max_age as it is." in starttally("policy", "next", DOMAIN, code=1)
+    given = starttally(
+        "override", "policy", DOMAIN, "-", "--mx", "mx9.receiver.example", "--note", "x", typed=file(ENFORCE)
+    )
     assert "policy-broken" in given
     assert "the policy is faulty: no mx line covers the MX host mx9.receiver.example" in given
-    given = said("override", "mx", DOMAIN, "mx1.receiver.example", "mx2.receiver.example", "--note", "x")
+    given = starttally("override", "mx", DOMAIN, "mx1.receiver.example", "mx2.receiver.example", "--note", "x")
     assert "MX hosts: mx1.receiver.example, mx2.receiver.example" in given
-    listed = said("override", "list")
+    listed = starttally("override", "list")
     assert [line.split("  ")[2].partition(":")[0] for line in listed.splitlines()[::3]] == [
         "Own thresholds",
         "Policy entered by hand",
         "MX hosts",
     ]
-    assert said("override", "list", "--all").count("replaced by a newer one") == 1
+    assert starttally("override", "list", "--all").count("replaced by a newer one") == 1
 
 
 @pytest.mark.parametrize(
@@ -663,83 +677,85 @@ def test_thresholds_hosts_and_a_policy_on_the_command_line(world: World, said: S
         ["list", "not a domain"],
     ],
 )
-def test_wrong_words_on_the_command_line(world: World, said: Said, arguments: list[str]) -> None:
-    said("override", *arguments, code=2)
+def test_wrong_words_on_the_command_line(world: World, starttally: Command, arguments: list[str]) -> None:
+    starttally("override", *arguments, code=2)
     assert overrides.given(world.engine) == []
 
 
-def test_a_policy_that_is_no_text(world: World, said: Said) -> None:
+def test_a_policy_that_is_no_text(world: World, starttally: Command) -> None:
     with open("policy", "wb") as target:  # noqa: PTH123
         target.write(b"mode: testing\nmx: \xff\n")
-    assert "UTF-8" in said("override", "policy", DOMAIN, "policy", "--note", "x", code=2)
+    assert "UTF-8" in starttally("override", "policy", DOMAIN, "policy", "--note", "x", code=2)
 
 
-def test_hostile_text_on_the_command_line(world: World, said: Said) -> None:
+def test_hostile_text_on_the_command_line(world: World, starttally: Command) -> None:
     give(world, AcceptedCause("\x1b[31mred", voice="evil\nreporter\u202e"), note="\x1b]0;x\x07", who="e\x1bve")
-    shown = said("override", "list", "--all")
-    assert "\x1b" not in shown
-    assert "evil\\nreporter\\u202e" in shown
+    listed = starttally("override", "list", "--all")
+    assert "\x1b" not in listed
+    assert "evil\\nreporter\\u202e" in listed
 
 
-def test_a_result_type_that_does_not_exist_is_refused_with_the_nearest(world: World, said: Said) -> None:
+def test_a_result_type_that_does_not_exist_is_refused_with_the_nearest(world: World, starttally: Command) -> None:
     failing(world, detail("sts-policy-fetch-err", 1))
-    refused = said("override", "accept", DOMAIN, "certificate-expird", "--note", "x", code=2)
+    refused = starttally("override", "accept", DOMAIN, "certificate-expird", "--note", "x", code=2)
     assert "the nearest is certificate-expired" in refused
-    refused = said("override", "repaired", DOMAIN, "mx-not-in-plan", "--on", "2026-03-01", "--note", "x", code=2)
+    refused = starttally("override", "repaired", DOMAIN, "mx-not-in-plan", "--on", "2026-03-01", "--note", "x", code=2)
     assert "the nearest is mx-not-in-policy" in refused
     # Those of no report, other spellings, and what a sender has invented.
-    for name, kept in (
+    for name, result_type in (
         ("unexplained", "unexplained"),
         ("no-policy-found", "no-policy-found"),
         (" Certificate_Expired", "certificate-expired"),
         ("sts-policy-fetch-err", "sts-policy-fetch-err"),
     ):
-        said("override", "accept", DOMAIN, name, "--note", "x")
-        assert [one.content for one in overrides.given(world.engine)][-1:] == [AcceptedCause(kept)]
-    said("override", "accept", "other.example", "sts-policy-fetch-err", "--note", "x", code=2)
+        starttally("override", "accept", DOMAIN, name, "--note", "x")
+        assert [override.content for override in overrides.given(world.engine)][-1:] == [AcceptedCause(result_type)]
+    starttally("override", "accept", "other.example", "sts-policy-fetch-err", "--note", "x", code=2)
 
 
-def test_repaired_on_the_command_line(world: World, said: Said) -> None:
+def test_repaired_on_the_command_line(world: World, starttally: Command) -> None:
     today = dt.datetime.now(dt.UTC).date()
     world.clean(today - 30 * DAY, today - DAY)
     failing(world, detail("certificate-expired", 1), detail("certificate-expired", 1), day=today - 4 * DAY)
     bad = str(today - 4 * DAY)
-    given = said("override", "repaired", DOMAIN, "certificate-expired", "--on", bad, "--note", "renewed")
+    given = starttally("override", "repaired", DOMAIN, "certificate-expired", "--on", bad, "--note", "renewed")
     assert f"Repaired on {bad}: certificate-expired\n    covers 2 sessions of 1 voice since {bad}\n" in given
     assert "not-ready (567 sessions, 2 would be refused) -> insufficient-evidence (" in given
     failing(world, detail("certificate-expired", 1), day=today - DAY)
-    assert f"covers 2 sessions of 1 voice since {bad}\n" in said("override", "list", DOMAIN)
-    assert said("verdict", DOMAIN, code=1).startswith("receiver.example: not-ready\n")
+    assert f"covers 2 sessions of 1 voice since {bad}\n" in starttally("override", "list", DOMAIN)
+    assert starttally("verdict", DOMAIN, code=1).startswith("receiver.example: not-ready\n")
 
 
-def test_voices_on_the_command_line(world: World, said: Said) -> None:
+def test_voices_on_the_command_line(world: World, starttally: Command) -> None:
     today = dt.datetime.now(dt.UTC).date()
     world.clean(today - 30 * DAY, today - DAY)
     failing(world, detail("certificate-expired", 1), day=today - 4 * DAY, signer="new.example")
-    given = said("override", "believe", DOMAIN, "TLS <tls@mail.New.example>", "--note", "our customer")
+    given = starttally("override", "believe", DOMAIN, "TLS <tls@mail.New.example>", "--note", "our customer")
     assert given.startswith("'TLS <tls@mail.New.example>' is the reporter new.example\nkept: ")
     assert f"Believed: new.example\n    covers 6 sessions of 1 voice since {today - 4 * DAY}\n" in given
     assert "ready (560 sessions, 0 would be refused) -> not-ready (566 sessions, 1 would be refused)" in given
-    assert "-> ready (" in said("override", "dismiss", DOMAIN, "new.example", "--note", "not ours")
-    assert said("override", "list").count("Believed") == 0
-    assert "is the reporter google.com" in said("override", "dismiss", DOMAIN, "Google Inc.", "--note", "x")
-    given = said("override", "believe", DOMAIN, "silent.example", "--note", "x")
+    assert "-> ready (" in starttally("override", "dismiss", DOMAIN, "new.example", "--note", "not ours")
+    assert starttally("override", "list").count("Believed") == 0
+    assert "is the reporter google.com" in starttally("override", "dismiss", DOMAIN, "Google Inc.", "--note", "x")
+    given = starttally("override", "believe", DOMAIN, "silent.example", "--note", "x")
     assert "covers nothing that has been reported" in given
 
 
-def test_a_name_that_a_sender_chose_is_no_voice(world: World, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_a_sender_chose_is_no_voice(
+    world: World, starttally: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     today = dt.datetime.now(dt.UTC).date()
     monkeypatch.setitem(SIGNERS, "stranger.example", "Trusted Mail Ltd.")
     world.clean(today - 3 * DAY, today - DAY, ["stranger.example"])
-    refused = said("override", "believe", DOMAIN, "Trusted Mail", "--note", "x", code=2)
+    refused = starttally("override", "believe", DOMAIN, "Trusted Mail", "--note", "x", code=2)
     assert "stranger.example" in refused
     assert overrides.given(world.engine) == []
-    said("override", "believe", DOMAIN, "stranger.example", "--note", "x")
-    assert [one.content for one in overrides.given(world.engine)] == [BelievedVoice("stranger.example")]
+    starttally("override", "believe", DOMAIN, "stranger.example", "--note", "x")
+    assert [override.content for override in overrides.given(world.engine)] == [BelievedVoice("stranger.example")]
 
 
-def test_an_override_for_a_domain_without_reports(world: World, said: Said) -> None:
-    given = said("override", "mx", "new-domain.example", "mx1.new-domain.example", "--note", "to come")
+def test_an_override_for_a_domain_without_reports(world: World, starttally: Command) -> None:
+    given = starttally("override", "mx", "new-domain.example", "mx1.new-domain.example", "--note", "to come")
     assert given.endswith(
         "    covers nothing that has been reported\n"
         "verdict of new-domain.example today: none without a report about it, as before\n"
@@ -747,22 +763,24 @@ def test_an_override_for_a_domain_without_reports(world: World, said: Said) -> N
 
 
 @pytest.mark.parametrize(
-    ("typed", "kept"),
+    ("typed", "host"),
     [(NO_MX, NO_MX), ("MX1.Receiver.example.", "mx1.receiver.example"), ("[192.0.2.1]", "[192.0.2.1]")],
 )
-def test_hosts_as_typed(world: World, said: Said, typed: str, kept: str) -> None:
+def test_hosts_as_typed(world: World, starttally: Command, typed: str, host: str) -> None:
     """As reports have them: also what is no host name."""
-    said("override", "accept", DOMAIN, "certificate-expired", "--mx", typed, "--note", "x")
-    assert [one.content for one in overrides.given(world.engine)] == [AcceptedCause("certificate-expired", kept)]
+    starttally("override", "accept", DOMAIN, "certificate-expired", "--mx", typed, "--note", "x")
+    assert [override.content for override in overrides.given(world.engine)] == [
+        AcceptedCause("certificate-expired", host)
+    ]
 
 
-def test_every_override_in_force_says_what_it_covers(world: World, said: Said) -> None:
+def test_every_override_in_force_says_what_it_covers(world: World, starttally: Command) -> None:
     today = dt.datetime.now(dt.UTC).date()
     for name in ("b.example", "a.example"):
         world.clean(today - 3 * DAY, today - DAY, ["google.com"], policy_domain=name)
         give(world, DismissedVoice("google.com"), domain=name)
     gone = give(world, AcceptedCause("x"), domain="a.example")
     overrides.withdraw(world.engine, "a.example", gone, "", "bob", at(ON, 13))
-    listed = [line.strip() for line in said("override", "list", "--all").splitlines()]
+    listed = [line.strip() for line in starttally("override", "list", "--all").splitlines()]
     covers = f"covers 60 sessions of 1 voice since {today - 3 * DAY}"
     assert [line for line in listed if line.startswith("covers")] == [covers, covers]

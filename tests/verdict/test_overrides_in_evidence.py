@@ -30,11 +30,11 @@ def override(content: Content, day: dt.date = STATED, **more: object) -> Overrid
     return msgspec.structs.replace(Override("receiver.example", str(day), content, "why", "alice", given), **more)
 
 
-def quoted(*said: tuple[str, int, str]) -> Evidence:
+def quoted(*quotes: tuple[str, int, str]) -> Evidence:
     """(reporter, days before ON, policy) as evidence."""
-    sightings = [Sighting(ON - ago * DAY, who, POLICIES[name]) for who, ago, name in said]
+    sightings = [Sighting(ON - ago * DAY, who, POLICIES[name]) for who, ago, name in quotes]
     served = []
-    for name in dict.fromkeys(name for _, _, name in said):
+    for name in dict.fromkeys(name for _, _, name in quotes):
         days = [seen.day for seen in sightings if seen.policy == POLICIES[name]]
         served.append(ServedPolicy(POLICIES[name], min(days), max(days)))
     return Evidence("receiver.example", ON, sightings=tuple(sightings), served=tuple(served))
@@ -42,14 +42,14 @@ def quoted(*said: tuple[str, int, str]) -> Evidence:
 
 def mode_in_force(evidence: Evidence, stated: str) -> str:
     """The text that the verdict takes for the policy in force, and a star when it is the entered one."""
-    found = decide(with_stated_policy(evidence, [override(EnteredPolicy(TEXTS[stated]))]))
-    assert found.current is not None
-    (name,) = [name for name, policy in POLICIES.items() if policy == found.current.policy]
-    return name + ("*" if found.current.stated else "")
+    verdict = decide(with_stated_policy(evidence, [override(EnteredPolicy(TEXTS[stated]))]))
+    assert verdict.current is not None
+    (name,) = [name for name, policy in POLICIES.items() if policy == verdict.current.policy]
+    return name + ("*" if verdict.current.stated else "")
 
 
 @pytest.mark.parametrize(
-    ("stated", "said", "in_force"),
+    ("stated", "quotes", "in_force"),
     [
         ("enforce", [], "enforce*"),
         # Reports lag: the old policy, before and after.
@@ -78,23 +78,23 @@ def mode_in_force(evidence: Evidence, stated: str) -> str:
         ("enforce", [("a", 20, "longer"), ("a", 2, "longer")], "enforce*"),
     ],
 )
-def test_which_policy_counts(stated: str, said: list[tuple[str, int, str]], in_force: str) -> None:
-    assert mode_in_force(quoted(*said), stated) == in_force
+def test_which_policy_counts(stated: str, quotes: list[tuple[str, int, str]], in_force: str) -> None:
+    assert mode_in_force(quoted(*quotes), stated) == in_force
 
 
 def test_what_is_overtaken_is_said() -> None:
-    found = with_stated_policy(
+    evidence = with_stated_policy(
         quoted(("a", 20, "enforce"), ("a", 2, "other")), [override(EnteredPolicy(TEXTS["enforce"]))]
     )
-    assert (found.stated, found.overtaken and found.overtaken.day) == (None, STATED)
-    reasons = {reason.code: reason for reason in decide(found).reasons}
+    assert (evidence.stated, evidence.overtaken and evidence.overtaken.day) == (None, STATED)
+    reasons = {reason.code: reason for reason in decide(evidence).reasons}
     assert (reasons["stated-policy-overtaken"].figure, reasons["stated-policy-overtaken"].blocking) == (10, False)
 
 
 def test_acceptances_keep_their_days() -> None:
     until = ON + DAY
-    found = with_overrides(quoted(), [override(AcceptedCause("x", NO_MX, "y"), until=until)], Thresholds())
-    assert found.acceptances == (Acceptance(STATED, until, "x", NO_MX, "y"),)
+    evidence = with_overrides(quoted(), [override(AcceptedCause("x", NO_MX, "y"), until=until)], Thresholds())
+    assert evidence.acceptances == (Acceptance(STATED, until, "x", NO_MX, "y"),)
 
 
 @pytest.mark.parametrize(

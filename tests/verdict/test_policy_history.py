@@ -23,13 +23,13 @@ POLICIES = {"T": TESTING, "E": ENFORCE, "O": OTHER, "N": NONE, "F": msgspec.stru
 
 def seen(**reporters: str) -> Evidence:
     """A letter for each day and reporter, from FIRST on; "." is a day without a report, "B" both testing and enforce."""
-    found = (
-        Sighting(FIRST + number * DAY, name, POLICIES[one])
+    sightings = (
+        Sighting(FIRST + number * DAY, name, POLICIES[mark])
         for name, letters in reporters.items()
         for number, letter in enumerate(letters)
-        for one in {".": "", "B": "TE", "M": "TO"}.get(letter, letter)
+        for mark in {".": "", "B": "TE", "M": "TO"}.get(letter, letter)
     )
-    return Evidence("receiver.example", ON, sightings=tuple(found))
+    return Evidence("receiver.example", ON, sightings=tuple(sightings))
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def seen(**reporters: str) -> Evidence:
     ],
 )
 def test_the_mode_in_force(reporters: dict[str, str], mode: str, mode_since: int) -> None:
-    found = current_policy(seen(**reporters))
-    assert found is not None
-    assert (found.policy.mode, found.mode_since, found.since) == (mode, FIRST + mode_since * DAY, FIRST)
+    current = current_policy(seen(**reporters))
+    assert current is not None
+    assert (current.policy.mode, current.mode_since, current.since) == (mode, FIRST + mode_since * DAY, FIRST)
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_the_mode_in_force(reporters: dict[str, str], mode: str, mode_since: int
     ],
 )
 def test_the_mx_patterns_in_force_and_since_when(reporters: dict[str, str], mx_digest: str, since: int) -> None:
-    found = current_policy(seen(**reporters))
-    assert found is not None
-    assert (found.policy.mx_digest, found.since) == (mx_digest, FIRST + since * DAY)
+    current = current_policy(seen(**reporters))
+    assert current is not None
+    assert (current.policy.mx_digest, current.since) == (mx_digest, FIRST + since * DAY)
 
 
 @pytest.mark.parametrize(
@@ -125,18 +125,18 @@ def test_the_mx_patterns_in_force_and_since_when(reporters: dict[str, str], mx_d
     ],
 )
 def test_who_shows_a_change(reporters: dict[str, str], mx_digest: str, since: int) -> None:
-    found = current_policy(seen(**reporters))
-    assert found is not None
-    assert (found.policy.mx_digest, found.since) == (mx_digest, FIRST + since * DAY)
+    current = current_policy(seen(**reporters))
+    assert current is not None
+    assert (current.policy.mx_digest, current.since) == (mx_digest, FIRST + since * DAY)
 
 
 def test_of_policies_quoted_since_the_look_back_begins_the_one_served_later_is_newer() -> None:
     reports = seen(a="E" * 30, b="T" * 30)
     for first, later in ((TESTING, ENFORCE), (ENFORCE, TESTING)):
         known = (ServedPolicy(first, FIRST - 90 * DAY, ON), ServedPolicy(later, FIRST - 60 * DAY, ON))
-        found = current_policy(msgspec.structs.replace(reports, served=known, first_day=FIRST))
-        assert found is not None
-        assert (found.policy, found.mode_since_before, found.since_before) == (later, True, True)
+        current = current_policy(msgspec.structs.replace(reports, served=known, first_day=FIRST))
+        assert current is not None
+        assert (current.policy, current.mode_since_before, current.since_before) == (later, True, True)
     young = current_policy(seen(a="T" * 20 + "E" * 20))
     assert young is not None
     assert (young.since_before, young.mode_since_before) == (False, False)
@@ -145,8 +145,8 @@ def test_of_policies_quoted_since_the_look_back_begins_the_one_served_later_is_n
 def holders(**reporters: str) -> list[tuple[str, str, int | None]]:
     """Who may hold an older enforcing policy, which, and until which day from FIRST on."""
     reports = seen(**reporters)
-    found = held_enforcing(reports, current_policy(reports))
-    return [(one.voice, one.mx_digest, (one.until - FIRST).days if one.until else None) for one in found]
+    held = held_enforcing(reports, current_policy(reports))
+    return [(holder.voice, holder.mx_digest, (holder.until - FIRST).days if holder.until else None) for holder in held]
 
 
 def test_who_may_go_on_enforcing_an_older_policy() -> None:
@@ -165,18 +165,18 @@ def test_who_may_go_on_enforcing_an_older_policy() -> None:
 def test_whose_cache_may_still_refuse() -> None:
     reports = seen(a="E" * 20 + "T" * 5, b="E" * 22, c="E" * 20 + "B" * 5)
     held = held_enforcing(reports, current_policy(reports))
-    assert [(one.voice, one.changed) for one in held] == [("a", True), ("b", False), ("c", False)]
+    assert [(holder.voice, holder.changed) for holder in held] == [("a", True), ("b", False), ("c", False)]
 
 
 def test_a_probe_of_the_last_day_names_the_policy() -> None:
     reports = seen(a="T" * 40)
     for age, source in ((0, "probe"), (1, "probe"), (2, "reports")):
         probe = Probe(ON - age * DAY, policy=ENFORCE, since=ON - 5 * DAY)
-        found = current_policy(msgspec.structs.replace(reports, probe=probe))
-        assert found is not None
-        assert (found.source, found.policy.mode) == (source, "enforce" if age < 2 else "testing")
-        assert (found.since, found.stated) == (FIRST, age < 2)
-        assert found.mode_since == (ON - 5 * DAY if age < 2 else FIRST)
+        current = current_policy(msgspec.structs.replace(reports, probe=probe))
+        assert current is not None
+        assert (current.source, current.policy.mode) == (source, "enforce" if age < 2 else "testing")
+        assert (current.since, current.stated) == (FIRST, age < 2)
+        assert current.mode_since == (ON - 5 * DAY if age < 2 else FIRST)
     # One that could read no policy names none; the operator's word comes first.
     unread = current_policy(msgspec.structs.replace(reports, probe=Probe(ON, text_ok=False)))
     assert unread is not None
@@ -191,7 +191,7 @@ def test_who_did_not_notice_a_new_id() -> None:
     reports = seen(a="T" * 30 + "E" * 10, b="T" * 40, c="T" * 33, d="T" * 29 + "O")
     current = current_policy(msgspec.structs.replace(reports, stated=StatedPolicy(ENFORCE, FIRST + 30 * DAY)))
     seen_last = propagation(reports, current)
-    assert [one.voice for one in without_new_id(seen_last, current)] == ["b"]
+    assert [reporter.voice for reporter in without_new_id(seen_last, current)] == ["b"]
     assert without_new_id(seen_last, None) == ()
 
 
@@ -215,8 +215,8 @@ def test_an_older_policy_whose_age_nobody_quoted() -> None:
     for policy, until in ((ageless, None), (endless, FIRST + 3 * DAY + dt.timedelta(seconds=31_557_600))):
         sightings = [Sighting(FIRST + number * DAY, "a", policy if number < 3 else TESTING) for number in range(6)]
         reports = Evidence("receiver.example", ON, sightings=tuple(sightings))
-        (found,) = held_enforcing(reports, current_policy(reports))
-        assert found.until == until
+        (holder,) = held_enforcing(reports, current_policy(reports))
+        assert holder.until == until
 
 
 def test_nobody_has_named_a_policy() -> None:
@@ -227,18 +227,18 @@ def test_nobody_has_named_a_policy() -> None:
 def test_the_newest_quote_of_the_policy_in_force_is_shown() -> None:
     longer = msgspec.structs.replace(TESTING, max_age=1_209_600)
     sightings = [Sighting(FIRST + number * DAY, "a", TESTING if number < 3 else longer) for number in range(6)]
-    found = current_policy(Evidence("receiver.example", ON, sightings=tuple(sightings)))
-    assert found is not None
-    assert (found.policy, found.since) == (longer, FIRST)
+    current = current_policy(Evidence("receiver.example", ON, sightings=tuple(sightings)))
+    assert current is not None
+    assert (current.policy, current.since) == (longer, FIRST)
 
 
 def test_what_is_stated_outranks_reports() -> None:
     reports = seen(a="TTTEEE")
     stated = msgspec.structs.replace(reports, stated=StatedPolicy(TESTING, ON - DAY))
-    found = current_policy(stated)
-    assert found is not None
+    current = current_policy(stated)
+    assert current is not None
     # The mx patterns are the ones reported since FIRST; the mode is not the one that reports name.
-    assert (found.policy, found.since, found.mode_since, found.stated) == (TESTING, FIRST, ON - DAY, True)
+    assert (current.policy, current.since, current.mode_since, current.stated) == (TESTING, FIRST, ON - DAY, True)
     same = current_policy(msgspec.structs.replace(reports, stated=StatedPolicy(ENFORCE, ON)))
     assert same is not None
     assert same.mode_since == FIRST + 3 * DAY
@@ -249,13 +249,13 @@ def test_what_is_stated_outranks_reports() -> None:
 
 def test_who_sees_which_policy() -> None:
     reports = seen(a="TTEE", b="TTT", c="TTTB")
-    found = propagation(reports, current_policy(reports))
-    assert [(one.organization, one.policy.mode, one.current) for one in found] == [
+    reporters = propagation(reports, current_policy(reports))
+    assert [(reporter.organization, reporter.policy.mode, reporter.current) for reporter in reporters] == [
         ("b", "testing", False),
         ("a", "enforce", True),
         ("c", "enforce", True),
     ]
-    assert found[0].day == FIRST + 2 * DAY
+    assert reporters[0].day == FIRST + 2 * DAY
 
 
 def served(policy: Policy, last: int, **changes: int | None) -> ServedPolicy:

@@ -67,17 +67,17 @@ def absent(ago: int, voice: str = GOOGLE, sessions: int = 20, **changes: Any) ->
     ],
 )
 def test_single_errors_break_nothing(errors: list[Entry], is_broken: bool, why: str) -> None:
-    found = judge(*daily(LONG), *errors)
-    assert (found.name == POLICY_BROKEN) is is_broken, why
-    assert ("policy-failures" in codes(found)) is is_broken
-    assert ("few-policy-failures" in codes(found, blocking=False)) is not is_broken
+    verdict = judge(*daily(LONG), *errors)
+    assert (verdict.name == POLICY_BROKEN) is is_broken, why
+    assert ("policy-failures" in codes(verdict)) is is_broken
+    assert ("few-policy-failures" in codes(verdict, blocking=False)) is not is_broken
 
 
 def test_what_was_broken_and_is_over_holds_up_the_clock() -> None:
     broken = [lost(6), lost(6, MICROSOFT)]
-    found = judge(*daily(LONG), *broken)
-    assert (found.name, codes(found)) == (INSUFFICIENT, ["clean-days"])
-    assert reason(found, "clean-days").until == ON - 6 * DAY + 17 * DAY
+    verdict = judge(*daily(LONG), *broken)
+    assert (verdict.name, codes(verdict)) == (INSUFFICIENT, ["clean-days"])
+    assert reason(verdict, "clean-days").until == ON - 6 * DAY + 17 * DAY
     # A fault that did not block does not reset it.
     assert judge(*daily(LONG), lost(6)).name == READY
     word = Acceptance(START, result_type=LOST)
@@ -87,8 +87,8 @@ def test_what_was_broken_and_is_over_holds_up_the_clock() -> None:
 def test_three_days_of_one_voice_lie_within_a_week() -> None:
     spread = [lost(20), lost(17), lost(13)]
     assert judge(*daily(LONG), *spread).name == READY
-    found = judge(*daily(LONG), lost(20), lost(17), lost(14))
-    assert (found.name, reason(found, "clean-days").since) == (INSUFFICIENT, ON - 13 * DAY)
+    verdict = judge(*daily(LONG), lost(20), lost(17), lost(14))
+    assert (verdict.name, reason(verdict, "clean-days").since) == (INSUFFICIENT, ON - 13 * DAY)
 
 
 def test_repaired_errors_no_longer_break() -> None:
@@ -100,7 +100,11 @@ def test_repaired_errors_no_longer_break() -> None:
 
 def vanished(since: int, *voices: str, policy: Policy = TESTING) -> list[Entry]:
     """Google and Microsoft quote the policy every day; ``voices`` find none since so many days ago."""
-    known = [one for one in daily(LONG, policy=policy) if one.voice not in voices or one.day < ON - since * DAY]
+    known = [
+        day_entry
+        for day_entry in daily(LONG, policy=policy)
+        if day_entry.voice not in voices or day_entry.day < ON - since * DAY
+    ]
     return [*known, *(absent(ago, voice) for ago in range(since, 0, -1) for voice in voices)]
 
 
@@ -115,17 +119,17 @@ def vanished(since: int, *voices: str, policy: Policy = TESTING) -> list[Entry]:
     ],
 )
 def test_a_policy_that_vanishes(policy: Policy, since: int, voices: tuple[str, ...], name: str | None) -> None:
-    found = judge(*vanished(since, *voices, policy=policy))
-    assert found.name == (name or (READY if policy is TESTING else ENFORCING))
-    gone = reason(found, "policy-gone" if name else "policy-not-found")
+    verdict = judge(*vanished(since, *voices, policy=policy))
+    assert verdict.name == (name or (READY if policy is TESTING else ENFORCING))
+    gone = reason(verdict, "policy-gone" if name else "policy-not-found")
     assert (gone.voices, gone.since, gone.blocking) == (voices, ON - since * DAY, name is not None)
 
 
 def test_it_is_there_again_when_it_is_quoted_again() -> None:
     back = [absent(ago, voice) for ago in (8, 7) for voice in (GOOGLE, MICROSOFT)]
-    known = [one for one in daily(LONG) if one.day not in (ON - 8 * DAY, ON - 7 * DAY)]
-    found = judge(*known, *back)
-    assert (found.name, reason(found, "clean-days").since) == (INSUFFICIENT, ON - 6 * DAY)
+    known = [day_entry for day_entry in daily(LONG) if day_entry.day not in (ON - 8 * DAY, ON - 7 * DAY)]
+    verdict = judge(*known, *back)
+    assert (verdict.name, reason(verdict, "clean-days").since) == (INSUFFICIENT, ON - 6 * DAY)
     # One voice that missed it for two days broke nothing.
     once = [absent(ago) for ago in (8, 7)]
     assert judge(*known, *once).name == READY
@@ -133,22 +137,22 @@ def test_it_is_there_again_when_it_is_quoted_again() -> None:
 
 def test_a_report_that_holds_both_is_no_absence() -> None:
     both = [absent(ago, voice, 3) for ago in range(1, 8) for voice in (GOOGLE, MICROSOFT)]
-    found = judge(*daily(LONG), *both)
-    assert (found.name, codes(found, blocking=False)) == (READY, [])
+    verdict = judge(*daily(LONG), *both)
+    assert (verdict.name, codes(verdict, blocking=False)) == (READY, [])
     # Nor are two reports of one day, one of which quotes it.
-    apart = [msgspec.structs.replace(one, report="other") for one in both]
+    apart = [msgspec.structs.replace(day_entry, report="other") for day_entry in both]
     assert judge(*daily(LONG), *apart).name == READY
 
 
 def test_a_report_that_quotes_nothing_and_finds_none_is_no_absence() -> None:
-    known = [one for one in daily(LONG) if one.voice != GOOGLE or one.day < ON - 7 * DAY]
+    known = [day_entry for day_entry in daily(LONG) if day_entry.voice != GOOGLE or day_entry.day < ON - 7 * DAY]
     mixed = [
-        one
+        reported
         for ago in range(1, 8)
-        for one in (entry(ON - ago * DAY, GOOGLE, 20, policy=None, report=str(ago)), absent(ago, report=str(ago)))
+        for reported in (entry(ON - ago * DAY, GOOGLE, 20, policy=None, report=str(ago)), absent(ago, report=str(ago)))
     ]
     assert judge(*known, *mixed).name == READY
-    assert judge(*known, *(one for one in mixed if one.policy_type != "sts")).name == POLICY_BROKEN
+    assert judge(*known, *(reported for reported in mixed if reported.policy_type != "sts")).name == POLICY_BROKEN
 
 
 def test_accepted_and_repaired_absences() -> None:
@@ -162,8 +166,8 @@ def test_accepted_and_repaired_absences() -> None:
 
 def test_a_clean_probe_makes_it_a_remark() -> None:
     gone = vanished(5, GOOGLE, MICROSOFT)
-    found = judge(*gone, probe=Probe(ON, policy=TESTING))
-    assert (found.name, codes(found, blocking=False)[-1]) == (READY, "policy-not-found")
+    verdict = judge(*gone, probe=Probe(ON, policy=TESTING))
+    assert (verdict.name, codes(verdict, blocking=False)[-1]) == (READY, "policy-not-found")
     assert judge(*gone, probe=Probe(ON - 2 * DAY, policy=TESTING)).name == POLICY_BROKEN
     assert judge(*gone, probe=Probe(ON, record_ok=False)).name == POLICY_BROKEN
 
@@ -173,44 +177,48 @@ def test_who_found_none_once_and_fell_silent() -> None:
     silent += [absent(ago, MAILRU) for ago in (25, 24, 23)]
     assert judge(*daily(LONG), *silent).name == READY
     # Nobody has quoted it since: it may be gone.
-    alone = judge(*[one for one in daily(LONG) if one.day < ON - 25 * DAY], *silent)
+    alone = judge(*[day_entry for day_entry in daily(LONG) if day_entry.day < ON - 25 * DAY], *silent)
     assert alone.name == POLICY_BROKEN
 
 
 def test_after_a_withdrawal_there_is_none_to_be_found() -> None:
-    off = [one for one in daily(LONG, policy=NONE) if one.day < ON - 10 * DAY]
+    off = [day_entry for day_entry in daily(LONG, policy=NONE) if day_entry.day < ON - 10 * DAY]
     gone = [absent(ago, voice) for ago in range(10, 0, -1) for voice in (GOOGLE, MICROSOFT)]
     assert judge(*off, *gone).name == WITHDRAWN
 
 
 def test_no_policy_says_failures_first() -> None:
     looked = [absent(ago, voice) for ago in range(10, 0, -1) for voice in (GOOGLE, MICROSOFT)]
-    found = judge(*looked)
-    assert (found.name, codes(found)) == (NO_POLICY, ["no-policy-found"])
+    verdict = judge(*looked)
+    assert (verdict.name, codes(verdict)) == (NO_POLICY, ["no-policy-found"])
     bad = failure("certificate-expired", 4, policy_type="no-policy-found")
     failing = entry(ON - DAY, MAILRU, 5, bad, policy=None, policy_type="no-policy-found")
-    found = judge(*looked, failing)
-    assert codes(found) == ["failures-without-policy", "no-policy-found"]
-    assert (found.reasons[0].figure, found.reasons[0].of) == (4, 409)
-    assert found.reasons[0].names == ("certificate-expired",)
+    verdict = judge(*looked, failing)
+    assert codes(verdict) == ["failures-without-policy", "no-policy-found"]
+    assert (verdict.reasons[0].figure, verdict.reasons[0].of) == (4, 409)
+    assert verdict.reasons[0].names == ("certificate-expired",)
 
 
 def test_a_sole_voice_may_know_dane_only() -> None:
-    found = judge(*(absent(ago, MAILRU) for ago in range(10, 0, -1)))
-    assert (found.name, codes(found), found.reasons[0].names) == (NO_POLICY, ["one-sender-found-none"], ("Mail.ru",))
+    verdict = judge(*(absent(ago, MAILRU) for ago in range(10, 0, -1)))
+    assert (verdict.name, codes(verdict), verdict.reasons[0].names) == (
+        NO_POLICY,
+        ["one-sender-found-none"],
+        ("Mail.ru",),
+    )
 
 
 def test_what_a_probe_finds_broken() -> None:
     probe = Probe(ON, text_ok=False)
-    found = judge(*daily(), probe=probe)
-    assert (found.name, codes(found), len(found.reasons[0].names)) == (POLICY_BROKEN, ["policy-faulty"], 1)
-    said = Probe(ON, faults=("two TXT records",))
-    assert judge(*daily(), probe=said).reasons[0].names == ("two TXT records",)
-    both = judge(*daily(), probe=said, stated=StatedPolicy(TESTING, ON, ("no version",)))
+    verdict = judge(*daily(), probe=probe)
+    assert (verdict.name, codes(verdict), len(verdict.reasons[0].names)) == (POLICY_BROKEN, ["policy-faulty"], 1)
+    faulty = Probe(ON, faults=("two TXT records",))
+    assert judge(*daily(), probe=faulty).reasons[0].names == ("two TXT records",)
+    both = judge(*daily(), probe=faulty, stated=StatedPolicy(TESTING, ON, ("no version",)))
     assert both.reasons[0].names == ("no version", "two TXT records")
 
 
 def test_the_last_day_of_a_withdrawn_policy() -> None:
-    found = judge(*daily(LONG, END - 10 * DAY, policy=ENFORCE), *daily(END - 9 * DAY, policy=NONE), since=LONG)
-    assert found.name == WITHDRAWN
-    assert (found.reasons[0].code, found.reasons[0].until) == ("mode-none", LONG + 7 * DAY)
+    verdict = judge(*daily(LONG, END - 10 * DAY, policy=ENFORCE), *daily(END - 9 * DAY, policy=NONE), since=LONG)
+    assert verdict.name == WITHDRAWN
+    assert (verdict.reasons[0].code, verdict.reasons[0].until) == ("mode-none", LONG + 7 * DAY)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashboard import reason_words, verdict_words
-from dashboard.evidence import Acceptance, Entry, Evidence, Probe, Repair, Sighting, StatedPolicy, Voice
+from dashboard.evidence import Acceptance, Entry, Evidence, Probe, Repair, StatedPolicy, Voice
 from dashboard.verdict import READY, URGENCY, decide, reasons_text
 from tests.verdict.worlds import (
     DAY,
@@ -22,6 +22,7 @@ from tests.verdict.worlds import (
     entry,
     evidence,
     failure,
+    quotes_of,
 )
 
 STRANGERS = ("stranger.example", "other.example")
@@ -53,7 +54,6 @@ def entries(draw: st.DrawFn, voices: tuple[str, ...]) -> Entry:
 def domains(draw: st.DrawFn) -> Evidence:
     """Any evidence of known voices, with words of the operator and a probe."""
     reports = draw(st.lists(entries((GOOGLE, MICROSOFT, MAILRU)), max_size=40))
-    quotes = tuple(Sighting(one.day, one.voice, one.policy) for one in reports if one.policy)
     more: dict[str, Any] = {}
     if draw(st.integers(0, 4)) == 0:
         more["stated"] = StatedPolicy(draw(st.sampled_from([TESTING, ENFORCE, NONE])), ON - 9 * DAY)
@@ -62,46 +62,53 @@ def domains(draw: st.DrawFn) -> Evidence:
     if draw(st.integers(0, 4)) == 0:
         more["acceptances"] = (Acceptance(ON - 20 * DAY, result_type=draw(st.sampled_from(TYPES))),)
         more["repairs"] = (Repair(ON, ON - 5 * DAY, draw(st.sampled_from(TYPES))),)
-    return evidence(*reports, sightings=quotes, **more)
+    return evidence(*reports, sightings=quotes_of(reports), **more)
 
 
 @settings(max_examples=300, deadline=None)
 @given(domains())
 def test_any_evidence_has_one_verdict_and_figures_that_agree(known: Evidence) -> None:
-    found = decide(known)
-    assert found.name in URGENCY
-    in_window = [day for day in found.daily if found.window.holds(day.day)]
-    assert found.sessions == sum(one.sessions for one in found.by_reporter) == sum(day.sessions for day in in_window)
-    assert found.refused == sum(one.refused for one in found.by_reporter) == sum(day.refused for day in in_window)
-    assert 0 <= found.refused <= found.sessions
-    assert all(cause.first_day <= cause.last_day <= known.on for cause in found.causes)
-    if found.name == READY:
-        assert (found.refused, found.mode) == (0, "testing")
-        assert found.bound <= known.thresholds.bound
-        assert not any(cause.blocks for cause in found.causes)
-    for reason in found.reasons:
-        assert reason_words.in_words(reason, found)
-    assert reasons_text(found)
-    assert list(verdict_words.lines(found))
-    assert msgspec.json.encode(found)
+    verdict = decide(known)
+    assert verdict.name in URGENCY
+    in_window = [day for day in verdict.daily if verdict.window.holds(day.day)]
+    assert (
+        verdict.sessions
+        == sum(voice.sessions for voice in verdict.by_reporter)
+        == sum(day.sessions for day in in_window)
+    )
+    assert (
+        verdict.refused == sum(voice.refused for voice in verdict.by_reporter) == sum(day.refused for day in in_window)
+    )
+    assert 0 <= verdict.refused <= verdict.sessions
+    assert all(cause.first_day <= cause.last_day <= known.on for cause in verdict.causes)
+    if verdict.name == READY:
+        assert (verdict.refused, verdict.mode) == (0, "testing")
+        assert verdict.bound <= known.thresholds.bound
+        assert not any(cause.blocks for cause in verdict.causes)
+    for reason in verdict.reasons:
+        assert reason_words.in_words(reason, verdict)
+    assert reasons_text(verdict)
+    assert list(verdict_words.lines(verdict))
+    assert msgspec.json.encode(verdict)
 
 
 @settings(max_examples=200, deadline=None)
 @given(domains(), st.lists(entries(STRANGERS), min_size=1, max_size=30))
 def test_strangers_move_nothing(known: Evidence, strange: list[Entry]) -> None:
     before = decide(known)
-    quotes = tuple(Sighting(one.day, one.voice, one.policy) for one in strange if one.policy)
-    reported = {name: tuple(one.day for one in strange if one.voice == name) for name in STRANGERS}
+    reported = {name: tuple(day_entry.day for day_entry in strange if day_entry.voice == name) for name in STRANGERS}
     after = decide(
         msgspec.structs.replace(
             known,
             entries=(*known.entries, *strange),
-            sightings=(*known.sightings, *quotes),
+            sightings=(*known.sightings, *quotes_of(strange)),
             reported={**known.reported, **reported},
             voices={**known.voices, **{name: Voice(name, name, known=False) for name in STRANGERS}},
         )
     )
-    said = {"reasons": before.reasons, "newcomers": (), "with_newcomers": ""}
-    assert msgspec.structs.replace(after, **said) == before
-    codes = [one.code.replace("-by-known", "") for one in after.reasons if not one.code.startswith("newcomers")]
-    assert codes == [one.code for one in before.reasons]
+    unmoved = {"reasons": before.reasons, "newcomers": (), "with_newcomers": ""}
+    assert msgspec.structs.replace(after, **unmoved) == before
+    codes = [
+        reason.code.replace("-by-known", "") for reason in after.reasons if not reason.code.startswith("newcomers")
+    ]
+    assert codes == [reason.code for reason in before.reasons]

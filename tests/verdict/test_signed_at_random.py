@@ -95,7 +95,7 @@ class Stranger:
             detail(chance.choice(types), chance.randint(0, 40), receiving_mx_hostname=chance.choice(hosts))
             for _ in range(chance.choice([0, 0, 1, 2]))
         ]
-        failed = chance.choice([0, 7, 80, sum(one["failed-session-count"] for one in details)])
+        failed = chance.choice([0, 7, 80, sum(failure["failed-session-count"] for failure in details)])
         quoted = lines if lines is ... else list(lines)
         made: dict[str, Any] = entry(
             chance.choice([0, 1, 20, 4_000]), failed, *details, policy_type=kind, policy_string=quoted

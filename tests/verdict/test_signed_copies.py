@@ -95,7 +95,7 @@ def test_an_unsigned_copy_contradicts_nothing(post: Post, true: Any, forged: Any
 def test_corrected_totals_of_the_sender_itself_do_contradict(post: Post) -> None:
     post.daily(KNOWN, BEGAN, ON - DAY)
     before = post.verdict()
-    post.send(GOOGLE, BAD_DAY, REFUSING, came=arrival_of(BAD_DAY + DAY))
+    post.send(GOOGLE, BAD_DAY, REFUSING, received_at=arrival_of(BAD_DAY + DAY))
     after = post.verdict()
     # Both have 20 sessions; the one that refuses accuses, and neither counts beside the other.
     assert (after.name, after.refused, after.sessions) == (NOT_READY, 3, before.sessions + 3)
@@ -120,7 +120,7 @@ def test_a_strangers_copy_displaces_nothing(post: Post, figures: Any, first: str
     after = post.verdict()
     assert headline(after) == headline(before)
     assert (after.name, after.refused) == (NOT_READY, 3)
-    assert [(one.voice, one.sessions) for one in after.newcomers] == [
+    assert [(newcomer.voice, newcomer.sessions) for newcomer in after.newcomers] == [
         ("stranger.example", 20 if figures is REFUSING else 500)
     ]
     assert not any(contradicted for (contradicted,) in post.rows("contradicted"))
@@ -129,8 +129,8 @@ def test_a_strangers_copy_displaces_nothing(post: Post, figures: Any, first: str
 def changed(mail: bytes) -> bytes:
     """The mail with another line in its text, as a forger would change more: the body hash is wrong then."""
     assert mail.count(b"\r\n--") > 1
-    head, line_end, rest = mail.partition(b"\r\n\r\n")
-    return head + line_end + b"It was changed.\r\n" + rest
+    head, line_end, body = mail.partition(b"\r\n\r\n")
+    return head + line_end + b"It was changed.\r\n" + body
 
 
 def test_an_archive_with_forged_mail(post: Post, archive: Path) -> None:
@@ -172,8 +172,8 @@ def test_what_the_operator_loads_unsigned_is_a_known_voice(post: Post, archive: 
     for day in days(BEGAN, ON - 2 * DAY):
         put(archive, post.mail(MAILER, day, entry(20, 0, policy_string=list(TESTING)), signed=False))
     post.load(archive)
-    found = post.verdict()
-    assert (found.name, found.reporters, found.newcomers) == (READY, 2, ())
+    verdict = post.verdict()
+    assert (verdict.name, verdict.reporters, verdict.newcomers) == (READY, 2, ())
 
 
 def test_archive_and_live_mail_of_one_sender_are_one_voice(post: Post, archive: Path) -> None:
@@ -183,12 +183,12 @@ def test_archive_and_live_mail_of_one_sender_are_one_voice(post: Post, archive: 
     for day in days(BEGAN, live_since + DAY):  # on two days as a file and as a mail
         put_file(archive, report_of(MAILER, day, entry(20, 0, policy_string=list(TESTING))))
     post.load(archive)
-    found = post.verdict()
-    assert (found.name, found.reporters, blocking(found)) == (INSUFFICIENT, 1, ["too-few-reporters"])
-    assert [(one.voice, one.share) for one in found.by_reporter] == [("mailer.example", 1.0)]
+    verdict = post.verdict()
+    assert (verdict.name, verdict.reporters, blocking(verdict)) == (INSUFFICIENT, 1, ["too-few-reporters"])
+    assert [(voice.voice, voice.share) for voice in verdict.by_reporter] == [("mailer.example", 1.0)]
     # It is known, because the operator loaded it; each day counts once, however far the window reaches.
-    assert found.newcomers == ()
-    assert found.sessions == found.window.days * 20
+    assert verdict.newcomers == ()
+    assert verdict.sessions == verdict.window.days * 20
 
 
 def test_the_file_saved_from_a_live_mail_counts_once(post: Post, archive: Path) -> None:
@@ -209,8 +209,8 @@ def test_a_sender_without_contact_is_one_voice_too(post: Post, archive: Path) ->
         put_file(archive, report_of(STALWART, day, entry(20, 0, policy_string=list(TESTING))))
     post.load(archive)
     post.daily([STALWART], live_since, ON - DAY)
-    found = post.verdict()
-    assert (found.name, found.reporters, blocking(found)) == (INSUFFICIENT, 1, ["too-few-reporters"])
+    verdict = post.verdict()
+    assert (verdict.name, verdict.reporters, blocking(verdict)) == (INSUFFICIENT, 1, ["too-few-reporters"])
 
 
 def test_a_name_alone_makes_no_stranger_known(post: Post, archive: Path) -> None:
@@ -226,7 +226,7 @@ def test_a_name_alone_makes_no_stranger_known(post: Post, archive: Path) -> None
         post.send(forger, day, entry(9, 50, detail(sessions=50), policy_string=list(ENFORCE)))
     after = post.verdict()
     assert headline(after) == before
-    assert [(one.voice, one.refused) for one in after.newcomers] == [("stranger.example", 8 * 50)]
+    assert [(newcomer.voice, newcomer.refused) for newcomer in after.newcomers] == [("stranger.example", 8 * 50)]
     assert after.with_newcomers == NOT_READY
 
 
@@ -269,8 +269,10 @@ def test_a_strangers_copy_about_another_domain_displaces_no_loaded_file(post: Po
     (archive / f"google.com!{DOMAIN}!1774483200!1774569599.json").write_text(json.dumps(copied))
     post.load(archive)
     assert post.rows("policy_domain", "counts") == [(DOMAIN, True)]
-    came = arrival_of(BAD_DAY)
-    mail = reports.mail(copied, sender=STRANGER.address, submitter=STRANGER.domain, domain="x.example", date=came)
+    received_at = arrival_of(BAD_DAY)
+    mail = reports.mail(
+        copied, sender=STRANGER.address, submitter=STRANGER.domain, domain="x.example", date=received_at
+    )
     mail = mail.replace(f"!{DOMAIN}!".encode(), b"!x.example!")
-    post.deliver(post.sign(mail, STRANGER, came), came)
+    post.deliver(post.sign(mail, STRANGER, received_at), received_at)
     assert post.rows("policy_domain", "counts") == [(DOMAIN, True), ("x.example", True)]

@@ -64,22 +64,22 @@ def test_a_voice_that_saw_a_fault_once_and_fell_silent(post: Post, last: dt.date
     post.daily(KNOWN, BEGAN, ON - DAY)
     post.daily([MAILER], BEGAN - 35 * DAY, last - DAY)
     post.send(MAILER, last, refusing())
-    found = post.verdict()
-    (cause,) = found.causes
-    assert (found.name, cause.over, cause.last_day) == (name, name == READY, last)
+    verdict = post.verdict()
+    (cause,) = verdict.causes
+    assert (verdict.name, cause.over, cause.last_day) == (name, name == READY, last)
     if name == READY:
         assert cause.silent == ("Mailer GmbH",)
-        assert "not-seen-again" in remarks_of(found)
+        assert "not-seen-again" in remarks_of(verdict)
     else:
-        assert blocking(found) == ["refused-sessions"]
+        assert blocking(verdict) == ["refused-sessions"]
 
 
 def test_silence_of_everybody_ends_nothing(post: Post) -> None:
     """Nobody who could have met the fault reports any more: silence is no success."""
     post.daily(KNOWN, BEGAN, ON - 20 * DAY)
     post.send(GOOGLE, ON - 19 * DAY, refusing())
-    found = post.verdict()
-    assert (found.name, blocking(found)) == (NOT_READY, ["refused-sessions"])
+    verdict = post.verdict()
+    assert (verdict.name, blocking(verdict)) == (NOT_READY, ["refused-sessions"])
 
 
 def unquoted(failed: int, successful: int = 20) -> dict[str, Any]:
@@ -114,8 +114,8 @@ def test_refusals_without_a_policy_string_under_enforce(
     clean = post.verdict(asked)
     assert (clean.name, clean.mode, clean.newcomers) == (ENFORCING, "enforce", ())
     post.send(MAILER, day, unquoted(3))
-    found = post.verdict(asked)
-    assert (found.name, blocking(found)) == (name, [code]), why
+    verdict = post.verdict(asked)
+    assert (verdict.name, blocking(verdict)) == (name, [code]), why
 
 
 def test_a_strangers_refusals_without_a_policy_string_move_nothing(post: Post) -> None:
@@ -140,9 +140,9 @@ def test_a_weekly_report_with_a_late_fault(post: Post) -> None:
     assert (clean.name, "long-ranges" in remarks_of(clean)) == (READY, True)
     first, last = weeks[-1], weeks[-1] + 6 * DAY
     post.send(GOOGLE, first, refusing(5), last=last, report_id=f"w{first}")
-    found = post.verdict()
-    assert (found.name, found.refused, blocking(found)) == (NOT_READY, 5, ["refused-sessions"])
-    (cause,) = found.causes
+    verdict = post.verdict()
+    assert (verdict.name, verdict.refused, blocking(verdict)) == (NOT_READY, 5, ["refused-sessions"])
+    (cause,) = verdict.causes
     assert (cause.first_day, cause.last_day) == (last, last) == (ON - 5 * DAY, ON - 5 * DAY)
     # It had not arrived before the week's end, and on the next day the alarm is there.
     assert post.verdict(last).name == READY
@@ -177,21 +177,21 @@ def test_sts_and_no_policy_found_in_one_report(
     post.daily([GOOGLE], BEGAN, ON - 6 * DAY, policy_string=list(lines))
     for number in range(1, 6):
         post.send(GOOGLE, ON - number * DAY, *((quoting, none) if together else (none,)))
-    found = post.verdict()
+    verdict = post.verdict()
     fine = READY if lines == TESTING else ENFORCING
-    assert found.name == (fine if together else POLICY_BROKEN)
-    assert found.newcomers == ()
+    assert verdict.name == (fine if together else POLICY_BROKEN)
+    assert verdict.newcomers == ()
     if together:
-        assert "policy-not-found" not in remarks_of(found)
+        assert "policy-not-found" not in remarks_of(verdict)
     else:
-        assert blocking(found)[0] == "policy-gone"
-        assert next(reason.since for reason in found.reasons if reason.code == "policy-gone") == ON - 5 * DAY
+        assert blocking(verdict)[0] == "policy-gone"
+        assert next(reason.since for reason in verdict.reasons if reason.code == "policy-gone") == ON - 5 * DAY
 
 
-def published(post: Post, found: Verdict) -> str:
+def published(post: Post, verdict: Verdict) -> str:
     """The policy file that the next step prints, "" when there is none."""
     evidence, _ = verdicts.case_of(post.engine, Question.of(post.settings, ON), DOMAIN)
-    step = next_step(evidence, found, "2", "3")
+    step = next_step(evidence, verdict, "2", "3")
     return step.publication.policy_text if step.publication else ""
 
 
@@ -217,14 +217,14 @@ def test_false_mx_answers_on_one_senders_path(post: Post, result_type: str, reas
     post.daily([GOOGLE], BEGAN, ON - 6 * DAY)
     for number in range(1, 6):
         post.send(GOOGLE, ON - number * DAY, false_answers(TESTING, result_type, reason))
-    found = post.verdict()
-    (cause,) = [cause for cause in found.causes if cause.blocks]
-    assert (found.name, cause.result_type, cause.mx_host) == (NOT_READY, "mx-not-in-policy", FALSE_HOST)
+    verdict = post.verdict()
+    (cause,) = [cause for cause in verdict.causes if cause.blocks]
+    assert (verdict.name, cause.result_type, cause.mx_host) == (NOT_READY, "mx-not-in-policy", FALSE_HOST)
     assert (cause.sessions, cause.is_listed, cause.voices) == (30, False, ("google.com",))
-    assert "mx-not-in-policy" in remarks_of(found)
+    assert "mx-not-in-policy" in remarks_of(verdict)
     # Nobody is advised to publish the attacker's host.
-    assert FALSE_HOST not in published(post, found)
-    assert found.mx_missing == ()
+    assert FALSE_HOST not in published(post, verdict)
+    assert verdict.mx_missing == ()
 
 
 def test_a_host_of_the_operators_that_the_policy_lacks(post: Post) -> None:
@@ -232,11 +232,11 @@ def test_a_host_of_the_operators_that_the_policy_lacks(post: Post) -> None:
     for number in range(1, 6):
         post.send(GOOGLE, ON - number * DAY, false_answers(TESTING, "validation-failure", "MX_HOSTS_MISMATCH"))
     post.override(MxHosts(("mx1.receiver.example", FALSE_HOST)), ON)
-    found = post.verdict()
-    assert (found.name, found.mx_missing) == (NOT_READY, (FALSE_HOST,))
-    (cause,) = [cause for cause in found.causes if cause.blocks]
+    verdict = post.verdict()
+    assert (verdict.name, verdict.mx_missing) == (NOT_READY, (FALSE_HOST,))
+    (cause,) = [cause for cause in verdict.causes if cause.blocks]
     assert cause.is_listed
-    assert f"mx: {FALSE_HOST}" in published(post, found)
+    assert f"mx: {FALSE_HOST}" in published(post, verdict)
 
 
 def test_a_host_that_only_an_older_policy_lacks(post: Post) -> None:
@@ -248,8 +248,8 @@ def test_a_host_that_only_an_older_policy_lacks(post: Post) -> None:
     failed = detail("validation-failure", 6, receiving_mx_hostname="mx2.receiver.example")
     post.send(GOOGLE, ON - 17 * DAY, entry(14, 6, failed, policy_string=list(TESTING)))
     post.daily([GOOGLE], ON - 16 * DAY, ON - DAY, policy_string=list(both))
-    found = post.verdict()
-    assert (found.name, found.refused) == (READY, 0)
+    verdict = post.verdict()
+    assert (verdict.name, verdict.refused) == (READY, 0)
 
 
 @pytest.mark.parametrize("lines", [TESTING, ENFORCE], ids=["testing", "enforce"])

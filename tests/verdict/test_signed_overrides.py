@@ -30,8 +30,8 @@ def test_a_known_voice_that_changes_overtakes_the_stated_policy(post: Post) -> N
     post.override(file_of(TESTING), ON - 20 * DAY)
     assert post.verdict(ON - 5 * DAY).mode == "testing"
     post.daily(KNOWN, ON - 5 * DAY, ON - DAY, policy_string=list(ENFORCE))
-    found = post.verdict()
-    assert (found.name, "stated-policy-overtaken" in remarks_of(found)) == (ENFORCING, True)
+    verdict = post.verdict()
+    assert (verdict.name, "stated-policy-overtaken" in remarks_of(verdict)) == (ENFORCING, True)
 
 
 def test_a_stranger_that_changes_does_not(post: Post) -> None:
@@ -64,9 +64,9 @@ def test_a_longer_age_overtakes_the_stated_policy(post: Post) -> None:
     post.daily(KNOWN, BEGAN, ON - 11 * DAY, policy_string=list(first_step))
     post.override(file_of(first_step), ON - 20 * DAY)
     post.daily(KNOWN, ON - 10 * DAY, ON - DAY, policy_string=list(ENFORCE))
-    found = post.verdict()
-    assert found.current is not None
-    assert (found.current.policy.max_age, "stated-policy-overtaken" in remarks_of(found)) == (604_800, True)
+    verdict = post.verdict()
+    assert verdict.current is not None
+    assert (verdict.current.policy.max_age, "stated-policy-overtaken" in remarks_of(verdict)) == (604_800, True)
 
 
 def test_a_stranger_is_believed_and_dismissed_by_its_domain(post: Post) -> None:

@@ -95,10 +95,10 @@ def test_sub_domains_of_a_known_voice_are_no_second_one(post: Post) -> None:
     below = Sender("Google LLC", "tls@smtp.google.com")
     parent = Sender("Google", "tls@reports.google.com", signs_as="google.com")
     post.daily([GOOGLE, below, parent], BEGAN, ON - DAY)
-    found = post.verdict()
-    assert (found.name, found.reporters, found.newcomers) == (INSUFFICIENT, 1, ())
-    assert blocking(found) == ["too-few-reporters"]
-    assert found.sessions == 14 * 3 * 20
+    verdict = post.verdict()
+    assert (verdict.name, verdict.reporters, verdict.newcomers) == (INSUFFICIENT, 1, ())
+    assert blocking(verdict) == ["too-few-reporters"]
+    assert verdict.sessions == 14 * 3 * 20
 
 
 @pytest.mark.parametrize("lines", [TESTING, ENFORCE], ids=["testing", "enforce"])
@@ -167,7 +167,7 @@ def test_a_month_of_reports_that_came_in_one_day_is_no_month(post: Post) -> None
     before = post.verdict()
     today = dt.datetime.combine(ON, dt.time(3), dt.UTC)
     for day in days(ON - 60 * DAY, ON - DAY):
-        post.send(STRANGER, day, entry(9, 50, EXPIRED, policy_string=list(OTHER)), came=today)
+        post.send(STRANGER, day, entry(9, 50, EXPIRED, policy_string=list(OTHER)), received_at=today)
     after = post.verdict()
     assert headline(after) == before
     assert len(after.newcomers) == 1
@@ -209,9 +209,14 @@ def test_a_stranger_names_no_mode_no_policy_and_no_absence(
 
 def test_a_domain_that_only_strangers_report_about(post: Post) -> None:
     post.daily(strangers(3), ON - 20 * DAY, ON - DAY, successful=4_000)
-    found = post.verdict()
-    assert (found.name, blocking(found), found.sessions, found.mode) == (INSUFFICIENT, ["no-known-voice"], 0, "")
-    assert (len(found.newcomers), found.with_newcomers) == (3, READY)
+    verdict = post.verdict()
+    assert (verdict.name, blocking(verdict), verdict.sessions, verdict.mode) == (
+        INSUFFICIENT,
+        ["no-known-voice"],
+        0,
+        "",
+    )
+    assert (len(verdict.newcomers), verdict.with_newcomers) == (3, READY)
 
 
 def test_strangers_make_no_absence_of_a_domain_without_a_policy(post: Post) -> None:
@@ -219,8 +224,12 @@ def test_strangers_make_no_absence_of_a_domain_without_a_policy(post: Post) -> N
     post.daily([STRANGER], ON - 14 * DAY, ON - DAY, **none)
     assert post.verdict().name == INSUFFICIENT
     post.daily([GOOGLE], ON - 14 * DAY, ON - DAY, **none)
-    found = post.verdict()
-    assert (found.name, blocking(found), found.with_newcomers) == (NO_POLICY, ["one-sender-found-none"], NO_POLICY)
+    verdict = post.verdict()
+    assert (verdict.name, blocking(verdict), verdict.with_newcomers) == (
+        NO_POLICY,
+        ["one-sender-found-none"],
+        NO_POLICY,
+    )
 
 
 def test_who_signs_with_the_name_of_another_ties_nothing(post: Post) -> None:
@@ -233,7 +242,7 @@ def test_who_signs_with_the_name_of_another_ties_nothing(post: Post) -> None:
         post.send(forger, day, bad, contact_info=f"mailto:{GOOGLE.address}")
     after = post.verdict()
     assert headline(after) == before
-    assert [(one.voice, one.organization, one.refused) for one in after.newcomers] == [
+    assert [(newcomer.voice, newcomer.organization, newcomer.refused) for newcomer in after.newcomers] == [
         ("stranger.example", "Google Inc.", 14 * 50)
     ]
 
@@ -260,7 +269,7 @@ def test_who_fell_silent_for_long_is_a_stranger_again(post: Post, pause: int, na
     post.send(STRANGER, back, entry(9, 50, EXPIRED, policy_string=list(TESTING)))
     after = post.verdict()
     assert after.name == name
-    assert [one.voice for one in after.newcomers] == (["stranger.example"] if name == READY else [])
+    assert [newcomer.voice for newcomer in after.newcomers] == (["stranger.example"] if name == READY else [])
     assert name == NOT_READY or headline(after) == before
 
 
@@ -274,17 +283,17 @@ def test_the_list_of_signers_is_a_setting(
     assert (post.verdict().name, post.verdict().newcomers) == (READY, ())
     monkeypatch.setenv("STARTTALLY_VERDICT_SIGNERS", "mailer.example")
     post.settings = settings_for()
-    found = post.verdict()
-    assert (found.name, blocking(found), len(found.newcomers)) == (INSUFFICIENT, ["no-known-voice"], 2)
+    verdict = post.verdict()
+    assert (verdict.name, blocking(verdict), len(verdict.newcomers)) == (INSUFFICIENT, ["no-known-voice"], 2)
 
 
 def test_the_operators_list_knows_nobody_else(post: Post) -> None:
     post.daily(KNOWN, BEGAN, ON - DAY)
     post.daily([STRANGER], ON - 14 * DAY, ON - DAY)
-    assert [one.voice for one in post.verdict().newcomers] == ["stranger.example"]
+    assert [newcomer.voice for newcomer in post.verdict().newcomers] == ["stranger.example"]
     listed = post.verdict(verdict_signers=("google.com", "stranger.example"))
-    assert (listed.name, [one.voice for one in listed.newcomers]) == (READY, ["microsoft.com"])
-    assert {one.voice for one in listed.by_reporter} == {"google.com", "stranger.example"}
+    assert (listed.name, [newcomer.voice for newcomer in listed.newcomers]) == (READY, ["microsoft.com"])
+    assert {voice.voice for voice in listed.by_reporter} == {"google.com", "stranger.example"}
     alone = post.verdict(verdict_signers=("stranger.example",))
     assert (alone.name, alone.sessions) == (INSUFFICIENT, 12 * 20)
     assert remarks_of(alone).count("newcomers") == 1

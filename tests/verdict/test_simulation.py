@@ -36,8 +36,8 @@ def chosen() -> list[int]:
         kind = world(SEED, number).kind
         if len(numbers[kind]) < wanted[kind]:
             numbers[kind].append(number)
-    assert {kind: len(some) for kind, some in numbers.items()} == wanted
-    return [number for some in numbers.values() for number in some]
+    assert {kind: len(of_kind) for kind, of_kind in numbers.items()} == wanted
+    return [number for of_kind in numbers.values() for number in of_kind]
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def judged(monkeypatch: pytest.MonkeyPatch, step: int = 4, **changes: Any) -> Ou
 
 
 def names(outcome: Outcome) -> dict[int, str]:
-    return {one.day: one.verdict for one in outcome.days}
+    return {day.day: day.verdict for day in outcome.days}
 
 
 def test_a_world_and_its_reports_are_the_same_every_time() -> None:
@@ -88,19 +88,19 @@ def test_the_truth_of_a_fault() -> None:
     assert [truth.is_clean(day) for day in (49, 50, 75, 76)] == [True, False, False, True]
     assert [truth.is_calm(day) for day in (49, 50, 64, 65)] == [True, False, False, True]
     assert all(truth.is_quiet(day) for day in range(DAYS))  # in testing nobody is refused
-    assert len([one for one in written if b"certificate-expired" in one.document]) == 20
+    assert len([report for report in written if b"certificate-expired" in report.document]) == 20
     assert truth.refused.sum() == pytest.approx(0.5 * 10 * 200, rel=0.1)
-    assert [(one.last, one.plenty) for one in truth.repairs()] == [(59, True)]
+    assert [(repair.last, repair.plenty) for repair in truth.repairs()] == [(59, True)]
 
 
 def test_alarms_that_are_due() -> None:
     fault = Fault("certificate-expired", 0.5, first=50, last=60)
     _, truth = reports.life(SEED, invented(policies=(TESTING, ENFORCE), faults=(fault,)))
-    assert [(one.why, one.first, one.told) for one in truth.due()] == [(REFUSED, 50, 51)]
+    assert [(alarm.why, alarm.first, alarm.told) for alarm in truth.due()] == [(REFUSED, 50, 51)]
     assert [truth.is_quiet(day) for day in (49, 50, 64, 65)] == [True, False, False, True]
     slow = msgspec.structs.replace(SENDER, caches=(5,))
     _, truth = reports.life(SEED, invented(senders=(slow, OTHER), gone=(70, 80)))
-    assert [(one.why, one.first, one.told) for one in truth.due()] == [(GONE, 70, 71)]
+    assert [(alarm.why, alarm.first, alarm.told) for alarm in truth.due()] == [(GONE, 70, 71)]
     assert [day for day in range(DAYS) if truth.without[day] > 150] == list(range(77, 80))  # a week from its cache
     assert not truth.is_quiet(89)
 
@@ -118,12 +118,12 @@ def test_what_a_sender_cannot_report_is_true_all_the_same() -> None:
 
 def test_enough_to_see_means_known_voices() -> None:
     assert [reports.life(SEED, invented())[1].enough(day) for day in (3, 4, 5)] == [False, True, True]
-    unlisted = tuple(msgspec.structs.replace(one, signer=f"{n}.example") for n, one in enumerate((SENDER, OTHER)))
+    unlisted = tuple(msgspec.structs.replace(sender, signer=f"{n}.example") for n, sender in enumerate((SENDER, OTHER)))
     assert [reports.life(SEED, invented(senders=unlisted))[1].enough(day) for day in (30, 31)] == [False, True]
 
 
 def documents(written: Sequence[Written]) -> list[dict[str, object]]:
-    return [msgspec.json.decode(one.document) for one in written]
+    return [msgspec.json.decode(report.document) for report in written]
 
 
 def modes(document: dict[str, object]) -> list[str]:
@@ -135,18 +135,18 @@ def test_a_fleet_quotes_two_policies_in_turn() -> None:
     fleet = msgspec.structs.replace(SENDER, caches=(0, 4))
     lives = (TESTING, ENFORCE)
     both = documents(reports.life(SEED, invented(senders=(fleet,), policies=lives))[0])
-    assert [modes(one) for one in both[29:35]] == [["testing"], *[["testing", "enforce"]] * 4, ["enforce"]]
+    assert [modes(document) for document in both[29:35]] == [["testing"], *[["testing", "enforce"]] * 4, ["enforce"]]
     turns = msgspec.structs.replace(fleet, takes_turns=True)
     alone = documents(reports.life(SEED, invented(senders=(turns,), policies=lives))[0])
-    assert [modes(one)[0] for one in alone[30:35]] == ["enforce", "testing", "enforce", "testing", "enforce"]
+    assert [modes(document)[0] for document in alone[30:35]] == ["enforce", "testing", "enforce", "testing", "enforce"]
 
 
 def total(written: Sequence[Written]) -> int:
-    found = 0
-    for one in documents(written):
-        for entry in one["policies"]:  # type: ignore[attr-defined]
-            found += sum(entry["summary"].values())
-    return found
+    sessions = 0
+    for document in documents(written):
+        for entry in document["policies"]:  # type: ignore[attr-defined]
+            sessions += sum(entry["summary"].values())
+    return sessions
 
 
 @pytest.mark.parametrize(("rhythm", "least", "most"), [("week", 17, 17), ("hour", 1_500, 3_000)])
@@ -176,12 +176,18 @@ def test_copies_and_forgeries_change_no_verdict(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_the_cut_evidence_is_the_pipelines() -> None:
-    some = [number for number in range(60) if (one := world(SEED, number)).strangers or one.archive or one.gone][:6]
-    some += [number for number in range(200) if world(SEED, number).kind in ("mx-change", "switch")][:4]
-    lives = [world(SEED, number) for number in some]
-    written = {one.domain: reports.life(SEED, one)[0] for one in lives}
-    signers = {one.domain: one.strangers.signers if one.strangers else () for one in lives}
-    without = {name: [one for one in all_ if one.signer not in signers[name]] for name, all_ in written.items()}
+    numbers = [
+        number
+        for number in range(60)
+        if (candidate := world(SEED, number)).strangers or candidate.archive or candidate.gone
+    ][:6]
+    numbers += [number for number in range(200) if world(SEED, number).kind in ("mx-change", "switch")][:4]
+    lives = [world(SEED, number) for number in numbers]
+    written = {life.domain: reports.life(SEED, life)[0] for life in lives}
+    signers = {life.domain: life.strangers.signers if life.strangers else () for life in lives}
+    without = {
+        name: [report for report in all_ if report.signer not in signers[name]] for name, all_ in written.items()
+    }
     domains, days = list(written), (0, 1, 7, 31, 64, 95, 119)
     with run.database_of(written.values()) as engine, run.database_of(without.values()) as alone:
         stored = cut.read(engine, domains, date(DAYS))
@@ -199,7 +205,10 @@ def test_the_operator_switches_on_the_verdicts_advice(monkeypatch: pytest.Monkey
     assert outcome.switched == 18  # asked every other day: ready on day 17
     assert {name for day, name in names(outcome).items() if day > 18} == {ENFORCING}
     before, after = invented(switch="advised"), invented(switch="advised").switched(18)
-    mails = [[one for one in reports.life(SEED, which)[0] if one.came.date() <= date(18)] for which in (before, after)]
+    mails = [
+        [report for report in reports.life(SEED, which)[0] if report.received_at.date() <= date(18)]
+        for which in (before, after)
+    ]
     assert mails[0] == mails[1]
 
 
@@ -211,11 +220,11 @@ def test_strangers_move_nothing_in_two_weeks_and_a_half(
     signers = tuple(f"stranger{n}.example" for n in range(domains))
     they = Strangers(claim, signers, 40, 58, 14, at_once)
     outcome = judged(monkeypatch, step=2, strangers=they)
-    days = [one for one in outcome.days if 40 <= one.day < 68]
+    days = [day for day in outcome.days if 40 <= day.day < 68]
     assert len(days) == 14
-    assert not any(one.moved[OURS] or one.figures_moved for one in days)
+    assert not any(day.moved[OURS] or day.figures_moved for day in days)
     if claim == "refused":
-        assert any(one.moved[NO_FAILURE] for one in days)
+        assert any(day.moved[NO_FAILURE] for day in days)
 
 
 def rivals(rows: Sequence[tuple[int, int, int, int, int, bool]], **gate: object) -> rules.Others:
@@ -308,12 +317,12 @@ def test_a_rule_that_trusts_strangers_is_caught(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_false_proof_of_strangers_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    few = tuple(msgspec.structs.replace(one, volume=2.0) for one in (SENDER, OTHER))
+    few = tuple(msgspec.structs.replace(sender, volume=2.0) for sender in (SENDER, OTHER))
     changes: dict[str, Any] = {"senders": few, "strangers": Strangers("clean", ONE_STRANGER, 30, 55, 0)}
     careful = judged(monkeypatch, **changes)
-    assert not any(one.moved[OURS] for one in careful.days if one.moved and one.day < 60)
+    assert not any(day.moved[OURS] for day in careful.days if day.moved and day.day < 60)
     monkeypatch.setattr(run, "say", trusting)
-    assert any(one.moved[OURS] for one in judged(monkeypatch, **changes).days if one.moved)
+    assert any(day.moved[OURS] for day in judged(monkeypatch, **changes).days if day.moved)
 
 
 def test_careless_sleepy_and_jumpy_rules_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,7 +344,7 @@ def test_careless_sleepy_and_jumpy_rules_are_caught(monkeypatch: pytest.MonkeyPa
 
 def forgetting(evidence: Evidence) -> Verdict:
     """The planted rule that reads successes alone."""
-    entries = [msgspec.structs.replace(one, failed=0, failures=(), unexplained=0) for one in evidence.entries]
+    entries = [msgspec.structs.replace(entry, failed=0, failures=(), unexplained=0) for entry in evidence.entries]
     return decide(msgspec.structs.replace(evidence, entries=tuple(entries)))
 
 
@@ -366,16 +375,28 @@ def test_a_run_goes_on_where_it_stopped_and_writes_the_page(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("simulation")
-    page, kept, svg = folder / "page.md", folder / "kept.jsonl", folder / "picture.svg"
+    page, results, svg = folder / "page.md", folder / "kept.jsonl", folder / "picture.svg"
     page.write_text("before\n<!-- simulation: begin -->\nold\n<!-- simulation: end -->\nafter\n")
     monkeypatch.setattr(run, "world", lambda _seed, number: invented(number=number, domain=f"w{number}.example"))
-    options = ["x", "--seeds", "4", "--step", "20", "--results", str(kept), "--docs", str(page), "--picture", str(svg)]
+    options = [
+        "x",
+        "--seeds",
+        "4",
+        "--step",
+        "20",
+        "--results",
+        str(results),
+        "--docs",
+        str(page),
+        "--picture",
+        str(svg),
+    ]
     monkeypatch.setattr("sys.argv", [*options, "--worlds", "1"])
     command.main()
     monkeypatch.setattr("sys.argv", [*options, "--worlds", "2", "--failing", "1"])
     command.main()
     assert "1 of 1 worlds" in capsys.readouterr().err.splitlines()[-1]
-    assert len(kept.read_bytes().splitlines()) == 2
+    assert len(results.read_bytes().splitlines()) == 2
     text = page.read_text()
     assert text.startswith("before\n<!-- simulation: begin -->\n2 worlds")
     assert text.endswith("<!-- simulation: end -->\nafter\n")
@@ -386,7 +407,7 @@ def test_a_run_goes_on_where_it_stopped_and_writes_the_page(
 
 
 def test_volumes_are_heavy_tailed() -> None:
-    volumes = np.array([one.volume for n in range(400) for one in worlds.senders(np.random.default_rng(n))])
+    volumes = np.array([sender.volume for n in range(400) for sender in worlds.senders(np.random.default_rng(n))])
     assert 5 < np.median(volumes) < 40
     assert volumes.max() > 1_000
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dashboard import verdict_words
+from dashboard.faces import FACES
 from dashboard.verdict import ENFORCING, ENFORCING_REFUSING, READY, URGENCY
 from ingest import models
 from tests.nameserver import NameServer
@@ -63,9 +63,9 @@ def test_there_is_a_world_for_each_verdict() -> None:
 @pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.verdict)
 def test_as_data(served: Installation, world: World) -> None:
     fine = world.verdict in (READY, ENFORCING)
-    found = json.loads(served.run("verdict", world.domain, "--json", expect=0 if fine else 1))
-    assert _figures(found["verdict"], found["sessions"], found["refused_sessions"]) in _wanted(world)
-    assert found["policy_domain"] == world.domain
+    answer = json.loads(served.run("verdict", world.domain, "--json", expect=0 if fine else 1))
+    assert _figures(answer["verdict"], answer["sessions"], answer["refused_sessions"]) in _wanted(world)
+    assert answer["policy_domain"] == world.domain
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,13 @@ def test_as_data(served: Installation, world: World) -> None:
 def test_strangers_stand_beside_the_verdict(served: Installation, domain: str, refused: int, with_them: str) -> None:
     """Two weeks of signed mail from one domain move nothing of what the other tests see; who, how much and what if is said."""
     (world,) = (world for world in WORLDS if world.domain == domain)
-    found = json.loads(served.run("verdict", domain, "--json", expect=0 if world.verdict == ENFORCING else 1))
-    (newcomer,) = (one for one in found["newcomers"] if one["voice"] == SECOND.domain)
+    answer = json.loads(served.run("verdict", domain, "--json", expect=0 if world.verdict == ENFORCING else 1))
+    (newcomer,) = (stranger for stranger in answer["newcomers"] if stranger["voice"] == SECOND.domain)
     assert (newcomer["organization"], newcomer["signer"]) == (SECOND.organization, SECOND.domain)
     assert newcomer["refused"] == refused
     assert newcomer["sessions"] % SECOND.sessions == 0
-    assert (found["verdict"], found["with_newcomers"]) == (world.verdict, with_them)
-    assert SECOND.domain not in [one["voice"] for one in found["by_reporter"]]
+    assert (answer["verdict"], answer["with_newcomers"]) == (world.verdict, with_them)
+    assert SECOND.domain not in [voice["voice"] for voice in answer["by_reporter"]]
 
 
 def test_as_a_list(served: Installation) -> None:
@@ -107,15 +107,15 @@ def _told_figures(text: str) -> tuple[int, int]:
     counts = re.search(r"(none|[\d,]+) of ([\d,]+) sessions refused", text)
     lately = re.search(r"([\d,]+) more in the newest days", text)
     refused, sessions = counts.groups() if counts else ("none", "0")
-    numbers = [0 if one == "none" else int(one.replace(",", "")) for one in (sessions, refused)]
+    numbers = [0 if count == "none" else int(count.replace(",", "")) for count in (sessions, refused)]
     return numbers[0], numbers[1] + (int(lately[1].replace(",", "")) if lately else 0)
 
 
 def test_as_an_export(served: Installation) -> None:
     rows = csv.DictReader(io.StringIO(served.run("export", "domains")))
-    found = {row["policy_domain"]: _figures(row["verdict"], row["sessions"], row["refused_sessions"]) for row in rows}
-    assert found.keys() == {world.domain for world in WORLDS}
-    assert [world.domain for world in WORLDS if found[world.domain] not in _wanted(world)] == []
+    figures = {row["policy_domain"]: _figures(row["verdict"], row["sessions"], row["refused_sessions"]) for row in rows}
+    assert figures.keys() == {world.domain for world in WORLDS}
+    assert [world.domain for world in WORLDS if figures[world.domain] not in _wanted(world)] == []
 
 
 @pytest.fixture(scope="module")
@@ -128,11 +128,11 @@ def visitor(served: Installation) -> Iterator["Visitor"]:
     program = need("chromium", "chromium")
     with driver.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=program, headless=True, args=FLAGS)
-        came = Visitor(browser, SimpleNamespace(port=served.dashboard[1]))
-        yield came
+        guest = Visitor(browser, SimpleNamespace(port=served.dashboard[1]))
+        yield guest
         browser.close()
-    assert came.complaints == []
-    assert came.strayed == []
+    assert guest.complaints == []
+    assert guest.strayed == []
 
 
 @pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.verdict)
@@ -140,7 +140,7 @@ def test_in_the_browser(visitor: "Visitor", world: World) -> None:
     visitor.go("/domain", domain=world.domain)
     main = visitor.page.locator("[data-testid=stMain]")
     title = main.locator("[data-testid=stAlert] strong").first.inner_text()
-    (name,) = [name for name, words in verdict_words.TITLES.items() if f"{words}." == title]
+    (name,) = [name for name, face in FACES.items() if f"{face.title}." == title]
     refused = int(_metric(main, "Of these refused")) + int(_metric(main, "In newest days"))
     assert _figures(name, _metric(main, "Sessions that count"), refused) in _wanted(world)
 
@@ -153,7 +153,7 @@ def _metric(main: "playwright.Locator", label: str) -> str:
 
 def _figures(verdict: str, sessions: str | int, refused: str | int) -> tuple[str, int, int]:
     """What all four ways of asking must agree on."""
-    return verdict, *(int(str(one).replace(",", "")) for one in (sessions, refused))
+    return verdict, *(int(str(count).replace(",", "")) for count in (sessions, refused))
 
 
 def _wanted(world: World) -> set[tuple[str, int, int]]:

@@ -89,17 +89,17 @@ HOSTILE = "\x1b[2J\u202eevil\nNext: nothing"
 
 def test_text_of_strangers_takes_no_effect(capsys: pytest.CaptureFixture[str]) -> None:
     known = evidence(*daily(), bad(ON - dt.timedelta(days=5)))
-    voices = {voice: msgspec.structs.replace(one, organization=HOSTILE) for voice, one in known.voices.items()}
+    voices = {name: msgspec.structs.replace(voice, organization=HOSTILE) for name, voice in known.voices.items()}
     strange = msgspec.structs.replace(known.entries[-1].failures[0], result_type=HOSTILE, mx_host=HOSTILE)
     entry = msgspec.structs.replace(known.entries[-1], failures=(strange,))
-    found = decide(msgspec.structs.replace(known, voices=voices, entries=(*known.entries[:-1], entry)))
-    verdict_cli._explain(found)
-    verdict_cli._table([found])
+    verdict = decide(msgspec.structs.replace(known, voices=voices, entries=(*known.entries[:-1], entry)))
+    verdict_cli._explain(verdict)
+    verdict_cli._table([verdict])
     told = capsys.readouterr().out
     assert "evil" in told
     assert not {"\x1b", "\u202e"} & set(told)
     assert [line for line in told.splitlines() if line.startswith("Next: nothing")] == []
-    assert (GOOGLE, TESTING.mode) == ("google.com", found.mode)
+    assert (GOOGLE, TESTING.mode) == ("google.com", verdict.mode)
 
 
 def test_parquet_is_not_written_to_a_terminal(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ import msgspec
 import pytest
 
 from dashboard import verdict as rules
+from dashboard.faces import FACES
 from dashboard.next_words import STEPS, next_words
 from dashboard.reason_words import WORDS, in_words
 from dashboard.verdict import Verdict, decide
-from dashboard.verdict_words import TITLES, evidence, in_brief, lines, policy_in_force, sentence
+from dashboard.verdict_words import evidence, in_brief, lines, policy_in_force, sentence
 from tests.support import ROOT
 from tests.verdict.case_reports import evidence_on
 from tests.verdict.field_cases import CASES, Case, day_of
@@ -81,13 +82,13 @@ TOLD = [
 def test_each_verdict_tells_what_is_so_and_what_to_do(
     name: str, verdict: str, says: str, asks: str, commands: list[str] | None
 ) -> None:
-    found = scene(name)
-    assert found.name == verdict
-    assert says in sentence(found)
-    step = next_words(found)
+    judged = scene(name)
+    assert judged.name == verdict
+    assert says in sentence(judged)
+    step = next_words(judged)
     assert asks in step.words
     if commands is not None:
-        assert [one.command for one in step.commands] == commands
+        assert [command.command for command in step.commands] == commands
 
 
 def test_every_scene_is_told() -> None:
@@ -101,8 +102,8 @@ WRONG_NUMBER = re.compile(
 UNTOLD = re.compile(r"\bNone\b|\{|\}|  |\(\)| ,| \.(?!well-known)|\.\.(?!\.\")")
 
 
-def faults_of(found: Verdict) -> Iterator[str]:
-    for line in lines(found):
+def faults_of(verdict: Verdict) -> Iterator[str]:
+    for line in lines(verdict):
         words = line.strip()
         if WRONG_NUMBER.search(words) or UNTOLD.search(words.replace('"..."', "")) or "below" in words:
             yield words
@@ -116,9 +117,9 @@ def test_number_and_form_are_right(name: str) -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.domain)
 def test_number_and_form_are_right_in_every_case(case: Case) -> None:
     for number in range(2, 60, 4):
-        found = decide(evidence_on(case.domain, case.reports, day_of(number)))
-        assert list(faults_of(found)) == []
-        assert in_brief(found)
+        verdict = decide(evidence_on(case.domain, case.reports, day_of(number)))
+        assert list(faults_of(verdict)) == []
+        assert in_brief(verdict)
 
 
 def test_a_wrong_number_would_be_found() -> None:
@@ -130,33 +131,39 @@ def test_a_wrong_number_would_be_found() -> None:
 
 def code_literals() -> set[str]:
     """What stands in the modules that make reasons and looks like a code."""
-    found = set()
+    literals = set()
     for module in ("verdict", "naming", "remarks", "outlook"):
         for node in ast.walk(ast.parse((ROOT / "dashboard" / f"{module}.py").read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.add(node.value)
-    return {text for text in found if re.fullmatch(r"[a-z\d]+(-[a-z\d]+)+", text)}
+                literals.add(node.value)
+    return {text for text in literals if re.fullmatch(r"[a-z\d]+(-[a-z\d]+)+", text)}
 
 
 def test_every_reason_has_words() -> None:
-    assert code_literals() - set(TITLES) <= set(WORDS)
+    assert code_literals() - set(FACES) <= set(WORDS)
     # One is made of two others; one is a single word.
     assert set(WORDS) - code_literals() == {"nothing-refused-by-known-so-far", "newcomers"}
 
 
+def test_every_verdict_has_a_face_and_a_sentence() -> None:
+    assert set(FACES) == set(rules.URGENCY)
+    assert {scene(name).name for name in SCENES if sentence(scene(name))} == set(rules.URGENCY)
+    assert len({face.title for face in FACES.values()}) == len(FACES)
+
+
 def test_every_reason_that_can_make_a_verdict_has_a_step() -> None:
-    blocking = {one.code for name in SCENES for one in scene(name).reasons if one.blocking}
+    blocking = {reason.code for name in SCENES for reason in scene(name).reasons if reason.blocking}
     assert blocking <= set(STEPS) <= set(WORDS)
     # What no scene can show: both kinds of remarks become reasons together.
     assert set(STEPS) - blocking == {"nothing-refused-by-known-so-far"}
 
 
 def test_every_reason_can_be_told_without_days_names_or_figures() -> None:
-    found = scene("ready")
+    verdict = scene("ready")
     for code in WORDS:
         for figure in (0, 1, 2):
             bare = rules.Reason(code, figure)
-            assert in_words(bare, found)
+            assert in_words(bare, verdict)
 
 
 def test_the_sentence_has_no_text_of_strangers() -> None:
@@ -164,9 +171,11 @@ def test_the_sentence_has_no_text_of_strangers() -> None:
     hostile = "evil [x](http://x) :material/check:"
     for name in SCENES:
         known = SCENES[name]()
-        voices = {voice: msgspec.structs.replace(one, organization=hostile) for voice, one in known.voices.items()}
-        found = decide(msgspec.structs.replace(known, voices=voices, mx_hosts=tuple(known.mx_hosts)))
-        assert "evil" not in sentence(found)
+        voices = {
+            voice: msgspec.structs.replace(speaker, organization=hostile) for voice, speaker in known.voices.items()
+        }
+        verdict = decide(msgspec.structs.replace(known, voices=voices, mx_hosts=tuple(known.mx_hosts)))
+        assert "evil" not in sentence(verdict)
 
 
 def test_what_is_over_is_told_in_the_past_tense_with_its_days() -> None:
@@ -203,9 +212,9 @@ def test_what_was_refused_before_a_roll_back_was_refused() -> None:
     day = dt.timedelta(days=1)
     before = daily(change - 20 * day, change - day, policy=ENFORCE, successful=200)
     entries = [*before, bad(change - day, GOOGLE, 1, ENFORCE), *daily(change, ON, successful=200)]
-    found = decide(quoting(*entries, on=change + 10 * day))
-    assert found.mode == "testing"
-    told = "\n".join(lines(found))
+    verdict = decide(quoting(*entries, on=change + 10 * day))
+    assert verdict.mode == "testing"
+    told = "\n".join(lines(verdict))
     assert "Enforce refused it." in told
     assert "was refused or would have been" in told
 
@@ -213,9 +222,9 @@ def test_what_was_refused_before_a_roll_back_was_refused() -> None:
 @pytest.mark.parametrize(("first", "words"), [(89, "since 2026-01-01"), (92, "since before 2025-12-29")])
 def test_what_is_older_than_the_look_back_is_not_dated(first: int, words: str) -> None:
     since = ON - dt.timedelta(days=first) if first > 90 else dt.date(2026, 1, 1)
-    found = decide(of(*daily(), since=since))
+    verdict = decide(of(*daily(), since=since))
     assert (
-        policy_in_force(found)
+        policy_in_force(verdict)
         == f"Policy in force (by what senders quote): mode testing {words}, its mx lines {words}."
     )
 
@@ -230,9 +239,9 @@ def test_nothing_speaks_against_it_is_not_told_while_somebody_does() -> None:
 
 
 def test_a_single_reporter_can_be_made_enough() -> None:
-    found = decide(of(*daily(signers=[GOOGLE], successful=100)))
-    step = next_words(found)
-    assert [one.command for one in step.commands] == [FEWER]
+    verdict = decide(of(*daily(signers=[GOOGLE], successful=100)))
+    step = next_words(verdict)
+    assert [command.command for command in step.commands] == [FEWER]
     assert step.commands[0].when == "If 1 reporter is enough for this domain"
 
 
@@ -246,10 +255,10 @@ def test_the_order_of_the_lines() -> None:
 def test_accepted_sessions_are_told_of() -> None:
     from dashboard.evidence import Acceptance
 
-    found = decide(of(*daily(), bad(ON - dt.timedelta(days=5)), acceptances=(Acceptance(ON),)))
-    assert found.name == rules.READY
-    assert sentence(found).endswith("their sessions are refused all the same.")
-    text = "\n".join(lines(found))
+    verdict = decide(of(*daily(), bad(ON - dt.timedelta(days=5)), acceptances=(Acceptance(ON),)))
+    assert verdict.name == rules.READY
+    assert sentence(verdict).endswith("their sessions are refused all the same.")
+    text = "\n".join(lines(verdict))
     assert "2 refused sessions are left out, because the cause was accepted." in text
     assert "2 sessions failed on 2026-03-26 (accepted)." in text
-    assert TESTING.mode == found.mode
+    assert TESTING.mode == verdict.mode

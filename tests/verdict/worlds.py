@@ -42,7 +42,7 @@ def entry(
     policy_type: str = "sts",
     **changes: Any,
 ) -> Entry:
-    failed = changes.pop("failed", sum(one.sessions for one in failures))
+    failed = changes.pop("failed", sum(detail.sessions for detail in failures))
     name = changes.pop("organization", NAMES.get(signer, signer))
     voice = changes.pop("voice", signer)
     return Entry(day, voice, name, signer, policy_type, policy, successful, failed, failures=failures, **changes)
@@ -55,17 +55,27 @@ def daily(
     return [entry(day, signer, **changes) for day in days(first, last) for signer in signers]
 
 
+def quotes_of(entries: Iterable[Entry]) -> tuple[Sighting, ...]:
+    """What the entries quote, each as seen on its day by its voice."""
+    return tuple(
+        Sighting(day_entry.day, day_entry.voice, day_entry.policy) for day_entry in entries if day_entry.policy
+    )
+
+
 def evidence(*entries: Entry, on: dt.date = ON, since: dt.date = dt.date(2026, 1, 1), **changes: Any) -> Evidence:
     """What the entries say. The policies they quote are quoted since ``since``, as far as ``sightings`` do not say else."""
-    quoted = [(one.voice, one.policy) for one in entries if one.policy]
+    quoted = [(day_entry.voice, day_entry.policy) for day_entry in entries if day_entry.policy]
     sightings = [Sighting(since, voice, policy) for voice, policy in dict.fromkeys(quoted)]
-    sightings += [Sighting(one.day, one.voice, one.policy) for one in entries if one.policy]
+    sightings += quotes_of(entries)
     reported: dict[str, tuple[dt.date, ...]] = {}
-    for one in entries:
-        reported[one.voice] = (*reported.get(one.voice, ()), one.day)
+    for day_entry in entries:
+        reported[day_entry.voice] = (*reported.get(day_entry.voice, ()), day_entry.day)
     served = [ServedPolicy(policy, since, on) for policy in dict.fromkeys(policy for _, policy in quoted)]
     known: dict[str, Any] = {"sightings": tuple(sightings), "reported": reported, "served": tuple(served)}
-    known["voices"] = {one.voice: Voice(one.voice, one.organization, signer=one.signer) for one in entries}
+    known["voices"] = {
+        day_entry.voice: Voice(day_entry.voice, day_entry.organization, signer=day_entry.signer)
+        for day_entry in entries
+    }
     return Evidence("receiver.example", on, tuple(entries), **(known | changes))
 
 
