@@ -69,6 +69,9 @@ class Settings(BaseSettings):
         Path("var/spool"),
         description="Maildir between doors and worker. Another mail server may deliver into it directly.",
     )
+    spool_on_network: bool = Field(
+        False, description="Allow SPOOL on a network file system, whose server then answers for what was acknowledged."
+    )
     hostname: str = Field(
         default_factory=socket.gethostname,
         description="This receiver's name in greetings and trace headers, as your MX record has it.",
