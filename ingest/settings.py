@@ -87,7 +87,8 @@ class Settings(BaseSettings):
     )
     dashboard_listen: Listen = Field(Address("127.0.0.1", 8501), description="host:port of the dashboard.")
     tls_certificate: Path | None = Field(
-        None, description="PEM certificate chain; the SMTP door then offers STARTTLS. Re-read when it changes; may come after the first start."
+        None,
+        description="PEM certificate chain; the SMTP door then offers STARTTLS. Read again when it changes or comes late.",
     )
     tls_key: Path | None = Field(None, description="PEM private key that belongs to TLS_CERTIFICATE.")
     recipients: Names = Field(
