@@ -17,6 +17,7 @@ from ingest import database
 from ingest import settings as settings_module
 from ingest.cli import ANSWER_IS_NO, AWAY, DONE, USAGE, app
 from ingest.database import DatabaseAway, NotBackedUp, SchemaMismatch
+from ingest.filesystems import OnNetwork
 from ingest.receiving import CertificateUnusable, PortBusy
 from ingest.settings import Settings, SettingsError
 from ingest.spool import SpoolUnavailable
@@ -58,7 +59,11 @@ def dashboard() -> None:
     """Run the dashboard until stopped."""
     from .serving import streamlit_arguments
 
-    arguments = streamlit_arguments(settings_module.load())
+    settings = settings_module.load()
+    database.open_engine(
+        settings.database_url, read_only=True
+    ).dispose()  # what can never work is said here, not on a page
+    arguments = streamlit_arguments(settings)
     os.execv(arguments[0], arguments)  # noqa: S606
 
 
@@ -113,7 +118,7 @@ def main() -> None:
     """Run a command and end with its exit code; what the user can put right is one line, not a traceback."""
     try:
         app()
-    except (SettingsError, SchemaMismatch, NotBackedUp, PortBusy, CertificateUnusable) as error:
+    except (SettingsError, SchemaMismatch, NotBackedUp, OnNetwork, PortBusy, CertificateUnusable) as error:
         _fail(error, USAGE)
     except verdict_cli.UnknownDomain as error:
         _fail(error, ANSWER_IS_NO)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from ingest import database
+from ingest import filesystems, upgrades
 from ingest.cli import USAGE
 from ingest.settings import Address, Settings
 from ingest.sockets import listen
@@ -49,11 +49,13 @@ class PartRefused(Exception):
 def serve(settings: Settings) -> None:
     """Migrate, start everything, print how to go on, and wait for SIGINT or SIGTERM.
 
-    Raises PortBusy before anything is started when a port is taken, SchemaMismatch, DatabaseAway, and PartRefused.
+    Raises PortBusy before anything is started when a port is taken, SchemaMismatch, NotBackedUp,
+    OnNetwork, DatabaseAway, and PartRefused.
     """
     for name, address in _addresses(settings).items():
         listen(name, address, shared=settings.door_processes > 1 and name != "DASHBOARD_LISTEN").close()
-    database.upgrade(settings.database_url)
+    filesystems.refuse_spool(settings)
+    upgrades.at_start(settings, log.info)
     Spool(settings.spool)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -27,8 +27,9 @@ _COMMANDS = """# Commands
 
 Exit codes are the same for all: 0 done; 1 the answer is "no", or something was quarantined; 2 wrong usage or
 configuration; 3 a service (database, spool) is away. Results go to standard output, everything else to standard error.
-Only `serve`, `load` and `db upgrade` make a database or bring an older one to this version; all others name one that is not
-there (3) or is outdated (2), and make nothing. A day is written YYYY-MM-DD and in no other way (2).
+Only `db upgrade` and `serve` bring an older database to this version, after a copy of it beside it (SQLite; `serve` leaves an
+older PostgreSQL to `db upgrade`); these two and `load` make one that is not there. All others name one that is missing (3) or
+outdated (2), and make nothing. A day is written YYYY-MM-DD and in no other way (2).
 [Settings](settings.md) come from the environment or a TOML file.
 
 <!-- Written by `make docs` from ingest/cli.py and dashboard/cli.py. -->

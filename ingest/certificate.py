@@ -11,26 +11,44 @@ class CertificateUnusable(Exception):
     """The configured certificate cannot be used. The text names the setting and the file; exit with 2."""
 
 
+class CertificateMissing(CertificateUnusable):
+    """A file of the pair is not there. A new host gets its certificate later than its first mail: wait for it."""
+
+
 class Certificate:
-    """TLS context for STARTTLS from ``TLS_CERTIFICATE`` and ``TLS_KEY``."""
+    """TLS context for STARTTLS from ``TLS_CERTIFICATE`` and ``TLS_KEY``. Raises CertificateUnusable for a broken pair.
+
+    Until a pair is there for the first time, STARTTLS is not offered: senders of reports deliver all the same (RFC 8460
+    section 3).
+    """
 
     def __init__(self, certificate: Path, key: Path) -> None:
         self._certificate = certificate
         self._key = key
         self._seen = self._state()
-        self._context = self._load()
+        self._context: ssl.SSLContext | None = None
+        try:
+            self._context = self._load()
+        except CertificateMissing as error:
+            log.warning("%s; taking mail without STARTTLS until it is there", error)
 
-    def context(self) -> ssl.SSLContext:
-        """The context for a new connection. A renewed pair of files is picked up; a broken one keeps the old, aloud."""
+    def context(self) -> ssl.SSLContext | None:
+        """The context for a new connection. A new pair of files is picked up; a broken one keeps the old, aloud."""
         state = self._state()
         if state != self._seen:
             self._seen = state
             try:
                 self._context = self._load()
-                log.info("the certificate in %s was renewed", self._certificate)
+                log.info("the certificate in %s is new, and used from now on", self._certificate)
             except CertificateUnusable as error:
-                log.warning("%s; going on with the one before", error)
+                log.warning("%s; going on %s", error, "with the one before" if self._context else "without STARTTLS")
         return self._context
+
+    def trouble(self) -> str | None:
+        """What is wrong in one line, for /readyz: STARTTLS is configured and not offered."""
+        if self.context() is None:
+            return f"STARTTLS is not offered: no certificate in {self._certificate} yet"
+        return None
 
     def _state(self) -> tuple[tuple[float, int, int] | None, ...]:
         found: list[tuple[float, int, int] | None] = []
@@ -46,6 +64,8 @@ class Certificate:
         for setting, path in (("STARTTALLY_TLS_CERTIFICATE", self._certificate), ("STARTTALLY_TLS_KEY", self._key)):
             try:
                 path.read_bytes()
+            except FileNotFoundError as error:
+                raise CertificateMissing(f"{setting}={path} is not there") from error
             except OSError as error:
                 raise CertificateUnusable(f"{setting}={path} cannot be read: {error.strerror}") from error
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -7,12 +7,22 @@ import threading
 from pathlib import Path
 from typing import Annotated
 
-import sqlalchemy as sa
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from . import database, housekeeping, limited, loading, mailbox, plaintext, settings_table, worker
+from . import (
+    database,
+    filesystems,
+    housekeeping,
+    limited,
+    loading,
+    mailbox,
+    plaintext,
+    settings_table,
+    upgrades,
+    worker,
+)
 from . import settings as settings_module
 from .dkim_keys import Keys
 from .policy_cli import policy_commands
@@ -37,16 +47,12 @@ def configure_logging() -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
-def ready_engine(settings: Settings) -> sa.Engine:
-    """See ``database.open_ready``."""
-    return database.open_ready(settings.database_url)
-
-
 @app.command()
 def receive() -> None:
     """Run the SMTP door and the HTTP door until stopped."""
     configure_logging()
     settings = settings_module.load()
+    filesystems.refuse_spool(settings)
     log = logging.getLogger("starttally.receive")
 
     def announce(addresses: dict[str, Address]) -> None:
@@ -62,6 +68,7 @@ def work(
     """Move messages from the spool into the database until stopped."""
     configure_logging()
     settings = settings_module.load()
+    filesystems.refuse_spool(settings)
     limited.limit_process()
     engine = database.open_engine(settings.database_url)
     hand = worker.Worker(settings, engine, Spool(settings.spool), Keys(settings.nameservers))
@@ -89,7 +96,7 @@ def load(
     What shows no sign of a TLS report is counted as ignored, and nothing of it is kept. Damaged reports go to quarantine.
     """
     settings = settings_module.load()
-    ready_engine(settings).dispose()
+    database.open_ready(settings.database_url).dispose()
     loaded = _load(paths, settings)
     _explain(loaded)
     tally, quarantined, ignored = loaded.tally, len(loaded.quarantined), loaded.ignored.total()
@@ -144,9 +151,13 @@ def settings(
 
 
 @database_commands.command("upgrade")
-def upgrade() -> None:
-    """Create the tables, or bring them to this version."""
-    database.upgrade(settings_module.load().database_url)
+def upgrade(
+    no_copy: Annotated[
+        bool, typer.Option("--no-copy", help="Without the copy of a SQLite database: you have a back-up.")
+    ] = False,
+) -> None:
+    """Create the tables, or bring them to this version. An older SQLite database is copied first, beside itself."""
+    upgrades.upgrade(settings_module.load(), lambda words: typer.echo(words, err=True), copy=not no_copy)
     typer.echo("the database is up to date")
 
 

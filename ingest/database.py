@@ -5,7 +5,7 @@ import importlib
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from . import models
+from . import filesystems, models
 
 _MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 # Waiting for another writer: a batch takes milliseconds, an upgrade of a large file seconds.
@@ -47,7 +47,10 @@ class NotBackedUp(Exception):
 
 
 def open_engine(url: str, *, read_only: bool = False) -> sa.Engine:
-    """An engine for ``url``. SQLite files are created with their folder (not when ``read_only``); nothing is migrated."""
+    """An engine for ``url``. SQLite files are created with their folder (not when ``read_only``); nothing is migrated.
+
+    Raises filesystems.OnNetwork for a SQLite file on a network file system.
+    """
     target = make_url(url)
     if target.get_backend_name() == "sqlite":
         return _open_sqlite(target, read_only=read_only)
@@ -64,14 +67,18 @@ def open_engine(url: str, *, read_only: bool = False) -> sa.Engine:
 
 
 def open_ready(url: str) -> sa.Engine:
-    """An engine on an up-to-date schema. SQLite is created and migrated here; a PostgreSQL schema is the operator's step.
+    """An engine on an up-to-date schema. A SQLite database without tables gets them here; an older one is the operator's step.
 
     Raises SchemaMismatch, DatabaseAway.
     """
-    if url.startswith("sqlite"):
-        upgrade(url)
     engine = open_engine(url)
-    check(engine)
+    try:
+        if engine.dialect.name == "sqlite" and revision(engine) is None:
+            upgrade(url)
+        check(engine)
+    except (DatabaseAway, SchemaMismatch):
+        engine.dispose()
+        raise
     return engine
 
 
@@ -93,13 +100,20 @@ def open_existing(url: str, *, read_only: bool = False) -> sa.Engine:
     return open_engine(url)
 
 
-def upgrade(url: str) -> None:
-    """Bring the schema to this program's version. Raises SchemaMismatch for a newer database, DatabaseAway without one."""
+def upgrade(url: str, before: Callable[[str], None] = lambda _older: None) -> None:
+    """Bring the schema to this program's version; ``upgrades`` does so for operators, with a copy of what there was.
+
+    ``before`` is called with the revision of an older schema before anything is changed; what it raises ends the upgrade. On
+    SQLite nobody else can write from then until the migration is done. Raises SchemaMismatch for a newer database,
+    DatabaseAway without one.
+    """
     engine = open_engine(url)
     try:
-        with engine.connect() as connection:
-            _refuse_newer(_current(connection))
         with engine.begin() as connection:
+            current = _current(connection)
+            _refuse_newer(current)
+            if current not in (None, _scripts().get_current_head()):
+                before(str(current))
             config = _config()
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
@@ -108,6 +122,12 @@ def upgrade(url: str) -> None:
         raise as_away(error) from error
     finally:
         engine.dispose()
+
+
+def revision(engine: sa.Engine) -> str | None:
+    """The schema's revision; None without tables. Raises DatabaseAway."""
+    with connected(engine) as connection:
+        return _current(connection)
 
 
 def check(engine: sa.Engine) -> None:
@@ -143,7 +163,8 @@ def _finish_upgrade(engine: sa.Engine) -> None:
 def back_up(url: str, target: Path) -> None:
     """Copy a SQLite database, as it is at one moment, into the new file ``target``; writers are not held up.
 
-    The file appears when it is complete and on stable storage. Raises NotBackedUp, DatabaseAway.
+    The file appears when it is complete and on stable storage, and only its owner may read it. Raises NotBackedUp,
+    DatabaseAway.
     """
     if make_url(url).get_backend_name() != "sqlite":
         raise NotBackedUp("PostgreSQL has its own tools for this: pg_dump --format=custom; see docs/operations.md")
@@ -153,11 +174,13 @@ def back_up(url: str, target: Path) -> None:
     source = open_engine(url, read_only=True)
     partial = target.with_name(target.name + ".part")
     try:
+        partial.unlink(missing_ok=True)  # of a back-up that was killed
+        partial.touch(mode=0o600, exist_ok=False)
         with source.connect() as connection, contextlib.closing(sqlite_module().connect(partial)) as copy:
             connection.connection.driver_connection.backup(copy)  # type: ignore[union-attr]
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
+        _sync(partial)
         partial.rename(target)
+        _sync(target.parent)
     except sa.exc.DBAPIError as error:
         raise as_away(error) from error
     except (OSError, sqlite_module().Error) as error:
@@ -165,6 +188,14 @@ def back_up(url: str, target: Path) -> None:
     finally:
         source.dispose()
         partial.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -193,6 +224,8 @@ def sqlite_module() -> ModuleType:
 
 def _open_sqlite(target: URL, *, read_only: bool) -> sa.Engine:
     path = target.database or ":memory:"
+    if path != ":memory:":
+        filesystems.refuse_database(Path(path))
     if not read_only and path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     if read_only:

@@ -48,6 +48,8 @@ async def receive(
     door = SmtpDoor(settings, spool)
     state = ServerState()
     limits = Connections(settings.max_connections, settings.max_connections_per_client, settings.http_proxies)
+    if door.certificate:
+        checks = {"certificate": door.certificate.trouble, **(checks or {})}
     config = _http_config(settings, spool, checks, limits)
 
     def http_protocol() -> asyncio.Protocol:

@@ -69,6 +69,9 @@ class Settings(BaseSettings):
         Path("var/spool"),
         description="Maildir between doors and worker. Another mail server may deliver into it directly.",
     )
+    spool_on_network: bool = Field(
+        False, description="Allow SPOOL on a network file system, whose server then answers for what was acknowledged."
+    )
     hostname: str = Field(
         default_factory=socket.gethostname,
         description="This receiver's name in greetings and trace headers, as your MX record has it.",
@@ -84,7 +87,8 @@ class Settings(BaseSettings):
     )
     dashboard_listen: Listen = Field(Address("127.0.0.1", 8501), description="host:port of the dashboard.")
     tls_certificate: Path | None = Field(
-        None, description="PEM certificate chain; the SMTP door then offers STARTTLS. Re-read when it changes."
+        None,
+        description="PEM certificate chain; the SMTP door then offers STARTTLS. Read again when it changes or comes late.",
     )
     tls_key: Path | None = Field(None, description="PEM private key that belongs to TLS_CERTIFICATE.")
     recipients: Names = Field(

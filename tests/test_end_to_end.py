@@ -52,17 +52,17 @@ class Installation:
 
     def run(self, *arguments: str, expect: int = 0) -> str:
         """Run a command to its end; its standard output."""
-        done = self._done(*arguments)
+        done = self.done(*arguments)
         assert done.returncode == expect, (arguments, done.returncode, done.stderr.decode())
         return done.stdout.decode()
 
     def refused(self, *arguments: str, expect: int) -> str:
         """Run a command that has to fail and to print nothing but its reason; its standard error."""
-        done = self._done(*arguments)
+        done = self.done(*arguments)
         assert (done.returncode, done.stdout) == (expect, b""), (arguments, done)
         return done.stderr.decode()
 
-    def _done(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    def done(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             self._command(*arguments), cwd=self.folder, env=self.environment, capture_output=True, check=False
         )

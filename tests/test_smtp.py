@@ -153,11 +153,12 @@ def test_a_renewed_certificate_is_used_and_a_broken_one_is_not(settings_for: Mak
         assert shown() == second
 
 
-@pytest.mark.parametrize("broken", ["missing", "nonsense", "other key"])
+@pytest.mark.parametrize("broken", ["unreadable", "nonsense", "other key"])
 def test_an_unusable_certificate_is_named(settings_for: MakeSettings, tmp_path: Path, broken: str) -> None:
     certificate, key = write_certificate(tmp_path)
-    if broken == "missing":
+    if broken == "unreadable":
         certificate.unlink()
+        certificate.mkdir()
     elif broken == "nonsense":
         certificate.write_text("nonsense")
     else:
