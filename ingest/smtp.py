@@ -180,7 +180,15 @@ class SmtpSession(CarefulSession):
             metrics.connections.labels(DOOR).dec()
         if self._deadline:
             self._deadline.cancel()
+        if isinstance(error, ssl.SSLError):
+            self.tls_failed(error)
         super().connection_lost(error)
+
+    def tls_failed(self, error: BaseException | None) -> None:
+        """A stranger's TLS that fails is no fault of ours: one line, and a reason of its own in the metric."""
+        if error is not None:
+            metrics.refused.labels(DOOR, "tls").inc()
+            log.info("%s: TLS failed: %s", in_log(self.peer), getattr(error, "reason", None) or type(error).__name__)
 
     async def _handle_client(self) -> None:
         """Behind a load balancer, learn who the client is before a word is said (the PROXY protocol comes first)."""
@@ -196,9 +204,6 @@ class SmtpSession(CarefulSession):
         """
         try:
             client = await announced_client(self._reader)
-        except asyncio.CancelledError:  # it hung up; nothing else would close the connection
-            self.abort()
-            raise
         except HeaderRefused as error:
             log.warning("%s: PROXY header refused: %s", in_log(self.peer), error)
             return "4.7.0 a PROXY header is expected here"
@@ -217,15 +222,17 @@ class SmtpSession(CarefulSession):
         self._say_goodbye("4.4.2 idle for too long")
 
     def _say_goodbye(self, why: str) -> None:
-        """421 and close; a peer that does not even read that is cut off a little later."""
-        if self.transport is None or self.transport.is_closing():
+        """421 and close; a peer that does not even read that, or what was said before, is cut off a little later."""
+        if self.transport is None:
             return
         transport = _two_way(self.transport)
+        self.loop.call_later(_ABORT_AFTER, transport.abort)
+        if transport.is_closing():
+            return
         metrics.refused.labels(DOOR, "time").inc()
         log.info("%s: 421 %s", in_log(self.peer), why)
         transport.write(f"421 {why}, closing\r\n".encode())
         transport.close()
-        self.loop.call_later(_ABORT_AFTER, transport.abort)
 
     def leave_when_idle(self) -> None:
         """The receiver stops: go, unless a mail is being received."""
