@@ -221,7 +221,7 @@ def test_a_failing_check_is_not_ready(settings_for: MakeSettings) -> None:
     ids=["silent", "half a header", "half a body"],
 )
 def test_slow_requests_are_ended(settings_for: MakeSettings, sent: bytes) -> None:
-    settings = settings_for(idle_seconds=5)
+    settings = settings_for().model_copy(update={"idle_seconds": 1})
     with door(settings) as address, socket.create_connection(address, timeout=30) as client:
         client.sendall(sent)
         answer = client.recv(1000)
@@ -230,7 +230,8 @@ def test_slow_requests_are_ended(settings_for: MakeSettings, sent: bytes) -> Non
 
 
 def test_a_kept_alive_connection_must_come_up_with_its_next_request(settings_for: MakeSettings) -> None:
-    with door(settings_for(idle_seconds=5)) as address, socket.create_connection(address, timeout=30) as client:
+    settings = settings_for().model_copy(update={"idle_seconds": 2})
+    with door(settings) as address, socket.create_connection(address, timeout=30) as client:
         for _ in range(2):
             client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
             assert client.recv(1000).startswith(b"HTTP/1.1 200")

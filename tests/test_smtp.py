@@ -405,14 +405,14 @@ def _greeted(address: Address) -> bool:
 
 @pytest.mark.parametrize(
     ("limits", "chatter"),
-    [({"session_seconds": 10, "idle_seconds": 120}, b"NOOP\r\n"), ({"session_seconds": 600, "idle_seconds": 5}, b"")],
+    [({"session_seconds": 2, "idle_seconds": 120}, b"NOOP\r\n"), ({"session_seconds": 600, "idle_seconds": 1}, b"")],
 )
 def test_slow_sessions_are_ended_with_421(settings_for: MakeSettings, limits: dict[str, int], chatter: bytes) -> None:
-    with door(settings_for(**limits)) as address, raw(address) as client:
+    with door(settings_for().model_copy(update=limits)) as address, raw(address) as client:
         stop = threading.Event()
 
         def chat() -> None:
-            while chatter and not stop.wait(0.5):
+            while chatter and not stop.wait(0.2):
                 with contextlib.suppress(OSError):
                     client.send(chatter)
 
