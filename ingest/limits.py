@@ -1,16 +1,22 @@
-"""How many connections a door serves, in all and from one client, who leaves when it is full; how a client is named in a log."""
+"""How much a door takes from whom: connections, and who leaves when it is full; letters; how people are named in a log."""
 
+import collections
 import ipaddress
 import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from . import plaintext
 from .setting_values import Network
 
 TOO_MANY = "too many connections, try again later"
 TOO_MANY_OF_YOURS = "too many connections from your address, try again later"
 # Who has sent nothing useful for so long may be sent away for somebody new, whoever it is.
 _PATIENCE_SECONDS = 10.0
+_HOUR = 3_600.0
+# Of letters to postmaster: people write few, and nobody pays for these by sending reports.
+_LETTERS_AN_HOUR = 100
+_LETTERS_OF_ONE_CLIENT = 10
 
 
 class Guest(Protocol):
@@ -114,6 +120,25 @@ class Connections:
         return False
 
 
+class Letters:
+    """How many letters to postmaster are taken within an hour: of one client, and of all."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._taken: collections.deque[tuple[float, str]] = collections.deque()
+
+    def take(self, peer: str) -> bool:
+        """Whether one more may come from there; it is counted then."""
+        now, client = self._clock(), client_of(peer)
+        while self._taken and now - self._taken[0][0] >= _HOUR:
+            self._taken.popleft()
+        of_this_client = sum(writer == client for _, writer in self._taken)
+        if len(self._taken) >= _LETTERS_AN_HOUR or of_this_client >= _LETTERS_OF_ONE_CLIENT:
+            return False
+        self._taken.append((now, client))
+        return True
+
+
 def in_networks(peer: str, networks: Iterable[Network]) -> bool:
     """Whether an address lies in one of the networks; what is no address lies in none."""
     address = _address(peer)
@@ -136,6 +161,11 @@ def client_of(peer: str) -> str:
 def in_log(peer: str) -> str:
     """A peer's address as logs may keep it (privacy): the IPv4 /24, the IPv6 /48."""
     return _network(peer, 24, 48)
+
+
+def address_in_log(address: str) -> str:
+    """A mail address as logs may keep it (privacy): its domain, on one line."""
+    return "…@" + plaintext.one_line(address.rpartition("@")[2], 100) if "@" in address else "… (no domain)"
 
 
 def _network(peer: str, v4_bits: int, v6_bits: int) -> str:

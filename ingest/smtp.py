@@ -15,8 +15,9 @@ from typing import cast
 
 from . import metrics, trace
 from .certificate import Certificate
-from .limits import Connections, in_log
+from .limits import Connections, Letters, in_log
 from .proxy import HeaderRefused, announced_client
+from .recipients import Recipients
 from .room import Room
 from .settings import Settings
 from .smtp_base import CarefulSession
@@ -31,6 +32,8 @@ for _chatty in ("mail.log", "mail.debug"):
 
 TRY_LATER = "451 4.3.0 Temporary fault on our side, please try again later"
 _CHUNK = 1024 * 1024
+# Letters to postmaster are text; RFC 5321 section 4.5.3.1.7 wants 64 KiB taken of any mail.
+_MAX_LETTER_BYTES = 256 * 1024
 # A sender makes a handful of mistakes; a scanner never stops.
 _MAX_ERRORS = 20
 _CALL_LIMITS = {
@@ -58,6 +61,8 @@ class SmtpDoor:
             settings.max_connections, settings.max_connections_per_client, settings.smtp_proxies
         )
         self.room = Room(settings, spool)
+        self.recipients = Recipients(settings)
+        self.letters = Letters()
         self.sessions: set[SmtpSession] = set()
         self.certificate = (
             Certificate(settings.tls_certificate, settings.tls_key)
@@ -75,20 +80,6 @@ class SmtpDoor:
     def session(self) -> "SmtpSession":
         """A session for a connection that is let in."""
         return SmtpSession(self, self.certificate.context() if self.certificate else None)
-
-    def accepts(self, recipient: str) -> bool:
-        """Whether mail for this address is for us: a listed address (also with a +tag), or any at a listed domain."""
-        if not self.settings.recipients:
-            return True  # only possible while listening on loopback
-        local, _, domain = recipient.lower().rstrip(".").rpartition("@")
-        if not local:
-            return False
-        listed = self.settings.recipients
-        untagged = local.partition("+")[0]
-        if domain in listed or f"{local}@{domain}" in listed or f"{untagged}@{domain}" in listed:
-            return True
-        # RFC 5321 section 4.5.1: postmaster of every domain served.
-        return local == "postmaster" and any(name.endswith("@" + domain) for name in listed)
 
     async def drain(self, seconds: float) -> None:
         """Let mail in flight finish, at most so long; everybody else is sent away with 421."""
@@ -133,7 +124,7 @@ class SmtpSession(CarefulSession):
     def __init__(self, door: SmtpDoor, context: ssl.SSLContext | None) -> None:
         self.command_size_limits = collections.defaultdict(lambda: self.command_size_limit)  # the class's own is shared
         super().__init__(
-            Policy(door.settings, door.room, door.accepts),
+            Policy(door.settings, door.room, door.recipients, door.letters),
             data_size_limit=door.settings.max_message_bytes,
             enable_SMTPUTF8=True,
             hostname=door.settings.hostname,
@@ -329,11 +320,12 @@ class SmtpSession(CarefulSession):
 
     def _too_large(self, size: int, header: int) -> str | None:
         limits = self._door.settings
-        if size <= limits.max_message_bytes and header <= limits.max_header_bytes:
+        most = min(limits.max_message_bytes, _MAX_LETTER_BYTES) if self._is_letter else limits.max_message_bytes
+        if size <= most and header <= limits.max_header_bytes:
             return None
         metrics.refused.labels(DOOR, "size").inc()
-        if size > limits.max_message_bytes:
-            return f"552 5.3.4 Message larger than {limits.max_message_bytes} bytes"
+        if size > most:
+            return f"552 5.3.4 {'Letter to postmaster' if self._is_letter else 'Message'} larger than {most} bytes"
         return f"552 5.3.4 Header larger than {limits.max_header_bytes} bytes"
 
     def _write(self, incoming: IncomingMessage, decoded: bytes) -> str | None:
@@ -364,17 +356,25 @@ class SmtpSession(CarefulSession):
         metrics.refused.labels(DOOR, "storage").inc()
         return NO_SPACE
 
+    @property
+    def _is_letter(self) -> bool:
+        """Whether the mail is for postmaster and nobody else."""
+        return self.envelope is not None and all(map(self._door.recipients.is_postmaster, self.envelope.rcpt_tos))
+
     def _trace(self) -> bytes:
         assert self.envelope is not None  # noqa: S101
         assert self.session is not None  # noqa: S101
         sender = self.envelope.mail_from or ""
+        # The address that makes a report of it comes first.
+        recipients = sorted(self.envelope.rcpt_tos, key=self._door.recipients.is_postmaster)
         return trace.for_mail(
             sender="" if sender == "<>" else sender,
             helo=self.session.host_name or "",
             peer=self.peer,
             hostname=self._door.settings.hostname,
             protocol="ESMTPS" if self.session.ssl else "ESMTP",
-            recipient=self.envelope.rcpt_tos[0],
+            recipient=recipients[0],
+            letter=self._is_letter,
             now=dt.datetime.now(dt.UTC),
         )
 

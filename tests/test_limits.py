@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from ingest.limits import TOO_MANY, TOO_MANY_OF_YOURS, Connections, in_log, in_networks
+from ingest.limits import TOO_MANY, TOO_MANY_OF_YOURS, Connections, Letters, address_in_log, in_log, in_networks
 
 
 class Visitor:
@@ -115,6 +115,31 @@ def test_a_guest_that_left_is_not_useful() -> None:
 )
 def test_how_a_peer_is_named_in_logs(peer: str, shown: str) -> None:
     assert in_log(peer) == shown
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("jane.doe@elsewhere.example", "…@elsewhere.example"),
+        ("jane@doe@elsewhere.example", "…@elsewhere.example"),
+        ("jane.doe", "… (no domain)"),
+        ("jane@a\n\x1b[2Jb", "…@a\\n\\x1b[2Jb"),
+        ("jane@" + "x" * 200, "…@" + "x" * 100 + "…"),
+    ],
+)
+def test_how_a_mail_address_is_named_in_logs(address: str, shown: str) -> None:
+    assert address_in_log(address) == shown
+
+
+def test_letters_are_few_of_one_client_and_of_all_and_come_again_an_hour_later() -> None:
+    now = 0.0
+    letters = Letters(clock=lambda: now)
+    assert [letters.take("192.0.2.1") for _ in range(11)] == [True] * 10 + [False]
+    assert [letters.take("2001:db8::1"), letters.take("2001:db8::2")] == [True, True]
+    assert sum(letters.take(f"198.51.100.{number}") for number in range(200)) == 100 - 12
+    assert not letters.take("203.0.113.1")
+    now = 3_600.0
+    assert letters.take("192.0.2.1")
 
 
 def test_what_is_no_address_lies_in_no_network() -> None:
