@@ -13,9 +13,11 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from . import health, http, metrics, publishing
+from .admission import Admission
 from .certificate import CertificateUnusable
-from .http_protocol import BoundedProtocol, bounded
-from .limits import Connections, as_seen
+from .connections import Connections
+from .http_protocol import BUSY, BoundedProtocol, bounded
+from .limits import as_seen
 from .settings import PREFIX, Address, Settings, SettingsError
 from .smtp import SmtpDoor
 from .sockets import PortBusy, allow_descriptors, handed_over, listen, notify
@@ -29,7 +31,8 @@ log = logging.getLogger(__name__)
 _DRAIN_SECONDS = 5.0
 _LAST_SECONDS = 1.0
 _HEADER_SECONDS = 30.0
-_BACKLOG = 1_024
+# Thousands may come at once; who finds the queue full tries again a second later. The kernel has a limit of its own.
+_BACKLOG = 4_096
 
 
 async def receive(
@@ -50,8 +53,11 @@ async def receive(
     limits = Connections(settings.max_connections, settings.max_connections_per_client, settings.http_proxies)
     config = _http_config(settings, spool, checks, limits)
 
-    def http_protocol() -> asyncio.Protocol:
+    def http_session() -> asyncio.Protocol:
         return config.http_protocol_class(config=config, server_state=state, app_state={}, _loop=loop)  # type: ignore[call-arg]
+
+    def http_protocol() -> Admission:
+        return Admission(http.DOOR, limits, lambda _reason: BUSY, http_session)
 
     given = handed_over()
     allow_descriptors(2 * settings.max_connections)
@@ -113,7 +119,6 @@ def _http_config(
         proxy_headers=bool(settings.http_proxies),
         forwarded_allow_ips=as_seen(settings.http_proxies),
         timeout_keep_alive=15,
-        h11_max_incomplete_event_size=32 * 1024,
     )
     config.load()
     return config

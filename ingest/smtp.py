@@ -11,11 +11,12 @@ import datetime as dt
 import logging
 import ssl
 from concurrent.futures import ThreadPoolExecutor
-from typing import cast
 
 from . import metrics, trace
+from .admission import Admission, peer_of, two_way
 from .certificate import Certificate
-from .limits import Connections, Letters, in_log
+from .connections import Connections
+from .limits import Letters, in_log
 from .proxy import HeaderRefused, announced_client
 from .recipients import Recipients
 from .room import Room
@@ -23,6 +24,7 @@ from .settings import Settings
 from .smtp_base import CarefulSession
 from .smtp_data import DataStream, HeaderSize
 from .smtp_policy import NO_SPACE, Policy
+from .smtp_steps import Steps
 from .spool import IncomingMessage, Spool, SpoolUnavailable
 
 log = logging.getLogger(__name__)
@@ -47,7 +49,7 @@ _CALL_LIMITS = {
     "RSET": 2_000,
     "*": 200_000,
 }
-_ABORT_AFTER = 5.0
+_ABORT_AFTER = 2.0
 DOOR = trace.SMTP
 
 
@@ -73,17 +75,20 @@ class SmtpDoor:
         self.disk = ThreadPoolExecutor(max_workers=16, thread_name_prefix="spool")
         self.closing = False
 
-    def protocol(self) -> "_Admission":
+    def protocol(self) -> Admission:
         """What a new connection meets first."""
-        return _Admission(self)
+        return Admission(DOOR, self.connections, self._refusal, self._session)
 
-    def session(self) -> "SmtpSession":
-        """A session for a connection that is let in."""
+    def _refusal(self, reason: str) -> bytes:
+        return f"421 4.7.0 {self.settings.hostname} {reason}\r\n".encode()
+
+    def _session(self) -> "SmtpSession":
         return SmtpSession(self, self.certificate.context() if self.certificate else None)
 
     async def drain(self, seconds: float) -> None:
         """Let mail in flight finish, at most so long; everybody else is sent away with 421."""
         self.closing = True
+        self.connections.close()
         for session in list(self.sessions):
             session.leave_when_idle()
         deadline = asyncio.get_running_loop().time() + seconds
@@ -93,26 +98,6 @@ class SmtpDoor:
             session.abort()
         await asyncio.to_thread(self.disk.shutdown)
         self.room.close()
-
-
-class _Admission(asyncio.Protocol):
-    """Admits or refuses: a session costs a millisecond to make, which whoever is refused again and again must not cost."""
-
-    def __init__(self, door: SmtpDoor) -> None:
-        self._door = door
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Hand over to a session, or send away."""
-        address = transport.get_extra_info("peername") or ("unknown",)
-        refusal = "closing, try again later" if self._door.closing else self._door.connections.admit(address[0])
-        if refusal:
-            metrics.refused.labels(DOOR, "connections").inc()
-            _two_way(transport).write(f"421 4.7.0 {self._door.settings.hostname} {refusal}\r\n".encode())
-            transport.close()
-            return
-        session = self._door.session()
-        _two_way(transport).set_protocol(session)
-        session.connection_made(transport)
 
 
 class SmtpSession(CarefulSession):
@@ -138,6 +123,7 @@ class SmtpSession(CarefulSession):
         self._door = door
         self._peer: str | None = None
         self._errors = 0
+        self.steps = Steps(door.connections, self)
         self._receiving = False
         self._behind_proxy = False
         self._deadline: asyncio.TimerHandle | None = None
@@ -152,10 +138,9 @@ class SmtpSession(CarefulSession):
         if self._peer is not None:
             super().connection_made(transport)
             return
-        address = transport.get_extra_info("peername") or ("unknown",)
-        self._peer = address[0]
-        self._door.connections.enter(address[0], self)
-        self._behind_proxy = self._door.connections.is_proxy(address[0])
+        self._peer = peer_of(transport)
+        self._door.connections.enter(self._peer, self)
+        self._behind_proxy = self._door.connections.is_proxy(self._peer)
         self._door.sessions.add(self)
         metrics.connections.labels(DOOR).inc()
         self._deadline = self.loop.call_later(
@@ -216,7 +201,7 @@ class SmtpSession(CarefulSession):
         """421 and close; a peer that does not even read that, or what was said before, is cut off a little later."""
         if self.transport is None:
             return
-        transport = _two_way(self.transport)
+        transport = two_way(self.transport)
         self.loop.call_later(_ABORT_AFTER, transport.abort)
         if transport.is_closing():
             return
@@ -233,7 +218,7 @@ class SmtpSession(CarefulSession):
     def abort(self) -> None:
         """Cut the connection."""
         if self.transport is not None:
-            _two_way(self.transport).abort()
+            two_way(self.transport).abort()
 
     async def handle_exception(self, error: Exception) -> str:
         """Our own faults are temporary for the sender, and none of its business (threats.md row 2)."""
@@ -308,6 +293,7 @@ class SmtpSession(CarefulSession):
             decoded = stream.feed(chunk)
             header.feed(decoded)
             size += len(decoded)
+            self.steps.received(size)
             if size > 2 * self._door.settings.max_message_bytes:
                 self._say_goodbye("4.7.0 message without end")
                 raise ConnectionResetError
@@ -345,7 +331,7 @@ class SmtpSession(CarefulSession):
         except Exception:
             incoming.abort()
             raise
-        self._door.connections.useful(self)
+        self.steps.brought_a_mail()
         metrics.accepted.labels(DOOR).inc()
         metrics.accepted_bytes.labels(DOOR).inc(size)
         log.info("%s: accepted %s, %d bytes", in_log(self.peer), name, size)
@@ -377,8 +363,3 @@ class SmtpSession(CarefulSession):
             letter=self._is_letter,
             now=dt.datetime.now(dt.UTC),
         )
-
-
-def _two_way(transport: asyncio.BaseTransport) -> asyncio.Transport:
-    """uvloop's transports write and abort like asyncio's, without being related to them."""
-    return cast("asyncio.Transport", transport)

@@ -26,10 +26,11 @@ class Policy:
         self._letters = letters
 
     async def handle_EHLO(
-        self, _server: Any, session: Any, _envelope: Any, hostname: str, responses: list[str]
+        self, server: Any, session: Any, _envelope: Any, hostname: str, responses: list[str]
     ) -> list[str]:
         """No AUTH: there is nothing to log in to (aiosmtpd offers it as soon as TLS is up)."""
         session.host_name = hostname
+        server.steps.greeted(within_tls=session.ssl is not None)
         return [line for line in responses if not line.startswith("250-AUTH")]
 
     async def handle_MAIL(self, _server: Any, _session: Any, envelope: Any, address: str, options: list[str]) -> str:
@@ -53,6 +54,7 @@ class Policy:
         if self._recipients.is_postmaster(address) and not self._letters.take(server.peer):
             metrics.refused.labels(DOOR, "letters").inc()
             return TOO_MANY_LETTERS
+        server.steps.addressed()
         envelope.rcpt_tos.append(address)
         envelope.rcpt_options.extend(options)
         return "250 2.1.5 Ok"

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from ingest import http, smtp, trace, upload
+from ingest.recipients import Recipients
 from ingest.room import Room
 from ingest.settings import Settings, SettingsError
-from ingest.smtp import SmtpDoor, SmtpSession
+from ingest.smtp import SmtpSession
 from ingest.smtp_data import DataStream, HeaderSize
 from ingest.smtp_policy import Policy
 from ingest.spool import IncomingMessage, Spool
@@ -61,7 +62,7 @@ def whole_dialogue(client: Raw) -> list[str]:
         (Policy, "handle_EHLO", ehlo_raising),
         (Policy, "handle_MAIL", raising_later),
         (Policy, "handle_RCPT", raising_later),
-        (SmtpDoor, "accepts", raising),
+        (Recipients, "accepts", raising),
         (Room, "lack", raising),
         (SmtpSession, "_trace", raising),
         (trace, "for_mail", raising),

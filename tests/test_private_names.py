@@ -41,10 +41,12 @@ OVERRIDDEN = {
         "smtp_STARTTLS": BY_PREFIX,
     },
     (BoundedProtocol, H11Protocol): {
+        "conn": BASE,
         "connection_lost": ASYNCIO,
         "connection_made": ASYNCIO,
         "data_received": ASYNCIO,
         "on_response_complete": BASE,
+        "send_400_response": BASE,
     },
 }
 
