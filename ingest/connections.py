@@ -122,6 +122,12 @@ class Connections:
             self._stays[guest] = stay
             self._silent.pop(guest, None)
 
+    def busy(self, guest: Guest) -> None:
+        """Its message is being stored, which is our time and not its own: it counts as moving until the next word about it."""
+        if stay := self._stays.get(guest):
+            self.moved(guest)
+            stay.since = math.inf
+
     def useful(self, guest: Guest) -> None:
         """The connection has brought a report."""
         self.moved(guest)
@@ -187,7 +193,8 @@ class Connections:
         else:
             of_all = of_holder
         if of_all is None and self._most > share:
-            return min(self._guests_of[holder], key=lambda guest: self._stays[guest].since)
+            slowest = min(self._guests_of[holder], key=lambda guest: self._stays[guest].since)
+            return slowest if self._stays[slowest].since < math.inf else None
         return of_all
 
     def _stillest(self, guests: Iterable[Guest], share: int, now: float) -> Guest | None:

@@ -78,6 +78,8 @@ class BoundedProtocol(H11Protocol):
         if self.cycle is not before or self._octets >= STEP_OCTETS:
             self._octets = 0
             self.limits.moved(self)
+        if self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete:
+            self.limits.busy(self)
 
     def send_400_response(self, msg: str) -> None:
         """The answer to what is no request."""

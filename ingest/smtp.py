@@ -323,15 +323,19 @@ class SmtpSession(CarefulSession):
 
     async def _commit(self, incoming: IncomingMessage, size: int) -> str:
         """The reply. A client that hangs up meanwhile does not stop the commit: at worst it sends the mail again."""
+        self.steps.whole()
         writing = asyncio.get_running_loop().run_in_executor(self._door.disk, incoming.commit)
+        stored = False
         try:
             name = await asyncio.shield(writing)
+            stored = True
         except SpoolUnavailable as error:
             return self._no_space(error)
         except Exception:
             incoming.abort()
             raise
-        self.steps.brought_a_mail()
+        finally:
+            self.steps.ended(stored=stored)
         metrics.accepted.labels(DOOR).inc()
         metrics.accepted_bytes.labels(DOOR).inc(size)
         log.info("%s: accepted %s, %d bytes", in_log(self.peer), name, size)

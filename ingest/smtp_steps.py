@@ -25,10 +25,17 @@ class Steps:
         """So much of a mail is there."""
         self._reach(_BEGUN + octets // STEP_OCTETS)
 
-    def brought_a_mail(self) -> None:
-        """It is there."""
-        self._furthest = _GREETED_IN_TLS
-        self._connections.useful(self._session)
+    def whole(self) -> None:
+        """All of it is there, and is being stored."""
+        self._connections.busy(self._session)
+
+    def ended(self, *, stored: bool) -> None:
+        """It was stored, or could not be."""
+        if stored:
+            self._furthest = _GREETED_IN_TLS
+            self._connections.useful(self._session)
+        else:
+            self._connections.moved(self._session)
 
     def _reach(self, step: int) -> None:
         if step > self._furthest:

@@ -102,6 +102,28 @@ def test_among_equals_who_moves_stays_and_who_stops_leaves() -> None:
     assert [guest.evicted for guest in guests] == [True, False]
 
 
+def test_who_waits_for_our_disk_stays() -> None:
+    door = Door(1, 10)
+    (guest,) = door.fill("192.0.2.1")
+    door.limits.busy(guest)
+    door.now += 60
+    assert door.enter("192.0.2.2")[1] == TOO_MANY
+    door.limits.moved(guest)
+    door.now += 2
+    assert door.enter("192.0.2.2")[1] is None
+
+
+def test_nor_does_a_client_with_many_lose_one_that_waits_for_our_disk() -> None:
+    door = Door(2, 10)
+    both = door.fill("192.0.2.1", "192.0.2.1")
+    for guest in both:
+        door.limits.busy(guest)
+    assert door.enter("192.0.2.2")[1] == TOO_MANY
+    door.limits.useful(both[1])
+    assert door.enter("192.0.2.2")[1] is None
+    assert [guest.evicted for guest in both] == [False, True]
+
+
 def test_who_moves_gives_way_to_a_client_that_has_fewer_if_nobody_stands_still() -> None:
     door = Door(3, 10)
     guests = door.fill("192.0.2.1", "192.0.2.1", "192.0.2.2")
@@ -177,6 +199,9 @@ class Noted:
     def useful(self, _: object) -> None:
         self.mails += 1
 
+    def busy(self, _: object) -> None:
+        pass
+
 
 def test_a_step_counts_once_until_a_mail_is_there() -> None:
     noted = Noted()
@@ -192,7 +217,10 @@ def test_a_step_counts_once_until_a_mail_is_there() -> None:
         return noted.moves - before
 
     assert [circle(), circle()] == [5, 0]
-    steps.brought_a_mail()
+    steps.whole()
+    steps.ended(stored=False)
+    assert (noted.mails, circle()) == (0, 0)
+    steps.ended(stored=True)
     assert (noted.mails, circle()) == (1, 4)
 
 

@@ -119,6 +119,7 @@ def test_what_is_used_is_still_there(own: type, base: type) -> None:
     [
         (RequestResponseCycle, "disconnected"),
         (RequestResponseCycle, "message_event"),
+        (RequestResponseCycle, "more_body"),
         (RequestResponseCycle, "response_complete"),
         (RequestResponseCycle, "response_started"),
         (H11Protocol, "shutdown"),
