@@ -190,6 +190,7 @@ QUARANTINE_REASONS = {
     intake.PARTLY_READ: "Read in part",
     intake.FOREIGN_DOMAIN: "About a domain that is not yours",
     intake.KILLED_READER: "Stopped the reader",
+    intake.POSTMASTER: "Letter to postmaster",
 }
 
 

@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from . import health, metrics, trace
 from .health import Check
-from .limits import in_log
+from .limits import Pace, in_log
 from .room import Room
 from .settings import Settings
 from .spool import Spool, SpoolUnavailable
@@ -131,13 +131,15 @@ class _HttpDoor:
             raise Refused(503, "storage is full, please try again later", "storage")
 
     async def _body(self, request: Request, upload: Upload) -> None:
-        limit = self._settings.max_message_bytes
+        limit, now = self._settings.max_message_bytes, asyncio.get_running_loop().time
+        pace = Pace(self._settings.idle_seconds, self._settings.session_seconds, now())
         try:
-            async with asyncio.timeout(self._settings.idle_seconds):
+            async with asyncio.timeout_at(pace.until(now(), 0)) as deadline:
                 async for chunk in request.stream():
                     upload.write(chunk)
                     if upload.octets > limit:
                         raise Refused(413, f"the body is larger than {limit} bytes", "size")
+                    deadline.reschedule(pace.until(now(), upload.octets))
         except TimeoutError as error:
             raise Refused(408, "the body took too long", "time") from error
         except ClientDisconnect as error:

@@ -27,6 +27,8 @@ FILE_DELAY = dt.timedelta(days=1)
 
 # Reasons that group the quarantine.
 NO_REPORT, PARTLY_READ, FOREIGN_DOMAIN, KILLED_READER = "no-report", "partly-read", "foreign-domain", "killed-reader"
+# People write to postmaster, whom RFC 5321 section 4.5.1 wants reached: kept apart, for the operator to read.
+POSTMASTER = "postmaster"
 
 
 class Authenticate(Protocol):
@@ -99,6 +101,8 @@ def decode_mail(message: bytes, arrival: Arrival, settings: Settings) -> Decoded
     try:
         mail = report_mail.read_mail(message, settings.max_report_bytes)
     except NotAReport as refusal:
+        if arrival.letter:
+            return quarantined(message, arrival, POSTMASTER, "a letter to postmaster: read it, then discard it")
         what = "the upload: " if arrival.door == trace.HTTPS else ""
         return quarantined(message, arrival, NO_REPORT, what + str(refusal))
     return _accepted(Decoded(arrival, message, mail.reports, mail.submitter, mail.author, unread=mail.unread), settings)

@@ -128,7 +128,8 @@ def retry(
         if row is None:
             return store.Tally()
         connection.execute(sa.update(models.quarantine).where(mine).values(change))
-    arrival = Arrival(row["door"], row["received_at"], digest, sender=row["sender"])
+    letter = row["reason"] == intake.POSTMASTER
+    arrival = Arrival(row["door"], row["received_at"], digest, sender=row["sender"], letter=letter)
     decoded = _decode_again(zlib.decompress(row["message"]), row["file_name"], arrival, settings)
     if isinstance(decoded, Quarantined):
         reason = {"reason": decoded.reason, "explanation": storable(decoded.explanation)}

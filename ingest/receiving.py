@@ -12,13 +12,15 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from . import health, http, metrics, publishing
+from . import health, http, metrics, publishing, spool_folders
+from .admission import Admission
 from .certificate import CertificateUnusable
-from .http_protocol import BoundedProtocol, bounded
-from .limits import Connections, as_seen
+from .connections import Connections
+from .http_protocol import BUSY, BoundedProtocol, bounded
+from .limits import as_seen
 from .settings import PREFIX, Address, Settings, SettingsError
 from .smtp import SmtpDoor
-from .sockets import PortBusy, allow_descriptors, handed_over, listen, notify
+from .sockets import PortBusy, fitting, handed_over, listen, notify
 from .spool import Spool
 
 __all__ = ["CertificateUnusable", "PortBusy", "receive", "run"]
@@ -29,7 +31,10 @@ log = logging.getLogger(__name__)
 _DRAIN_SECONDS = 5.0
 _LAST_SECONDS = 1.0
 _HEADER_SECONDS = 30.0
-_BACKLOG = 1_024
+# With fewer a door is no door.
+_LEAST_CONNECTIONS = 10
+# Thousands may come at once; who finds the queue full tries again a second later. The kernel has a limit of its own.
+_BACKLOG = 4_096
 
 
 async def receive(
@@ -42,21 +47,25 @@ async def receive(
 ) -> None:
     """Open both doors, report where they listen (port 0 is resolved), and serve until ``stop`` is set.
 
-    On stop nothing new is accepted and mail in flight may finish for a few seconds. Raises PortBusy, CertificateUnusable.
+    On stop nothing new is accepted and mail in flight may finish for a few seconds. Raises PortBusy, CertificateUnusable,
+    and SettingsError for what no waiting cures: a divided spool, or hardly any descriptors.
     """
     loop = asyncio.get_running_loop()
+    settings, own_checks = _looked_over(settings, spool)
     door = SmtpDoor(settings, spool)
     state = ServerState()
     limits = Connections(settings.max_connections, settings.max_connections_per_client, settings.http_proxies)
     if door.certificate:
-        checks = {"certificate": door.certificate.trouble, **(checks or {})}
-    config = _http_config(settings, spool, checks, limits)
+        own_checks["certificate"] = door.certificate.trouble
+    config = _http_config(settings, spool, {**own_checks, **(checks or {})}, limits)
 
-    def http_protocol() -> asyncio.Protocol:
+    def http_session() -> asyncio.Protocol:
         return config.http_protocol_class(config=config, server_state=state, app_state={}, _loop=loop)  # type: ignore[call-arg]
 
+    def http_protocol() -> Admission:
+        return Admission(http.DOOR, limits, lambda _reason: BUSY, http_session)
+
     given = handed_over()
-    allow_descriptors(2 * settings.max_connections)
     with contextlib.ExitStack() as sockets:
         smtp_socket = sockets.enter_context(_socket("smtp", given, settings))
         http_socket = sockets.enter_context(_socket("http", given, settings))
@@ -99,8 +108,28 @@ def run_loop(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
+def _looked_over(settings: Settings, spool: Spool) -> tuple[Settings, dict[str, health.Check]]:
+    """Settings that fit this process, and what /readyz has to ask of it and its spool."""
+    if apart := spool_folders.divided(spool.path):
+        raise SettingsError(f"{PREFIX}SPOOL={spool.path}: {apart}")
+    if unusable := spool_folders.unusable(spool.path):
+        log.error("%s cannot be used (%s); senders are told to try again until it can", spool.path, unusable)
+    fit = fitting(settings.max_connections)
+    few = None
+    if fit < settings.max_connections:
+        few = (
+            f"this process may not open enough files (ulimit -n, LimitNOFILE=) for {PREFIX}MAX_CONNECTIONS="
+            f"{settings.max_connections}: {fit} fit"
+        )
+        if fit < _LEAST_CONNECTIONS:
+            raise SettingsError(few)
+        log.warning("%s", few)
+        settings = settings.model_copy(update={"max_connections": fit})
+    return settings, {"descriptors": lambda: few, "folders": lambda: spool_folders.unusable(spool.path)}
+
+
 def _http_config(
-    settings: Settings, spool: Spool, checks: Mapping[str, health.Check] | None, limits: Connections
+    settings: Settings, spool: Spool, checks: Mapping[str, health.Check], limits: Connections
 ) -> uvicorn.Config:
     """Uvicorn's configuration for the HTTP door, loaded."""
     config = uvicorn.Config(
@@ -115,7 +144,6 @@ def _http_config(
         proxy_headers=bool(settings.http_proxies),
         forwarded_allow_ips=as_seen(settings.http_proxies),
         timeout_keep_alive=15,
-        h11_max_incomplete_event_size=32 * 1024,
     )
     config.load()
     return config

@@ -11,17 +11,20 @@ import datetime as dt
 import logging
 import ssl
 from concurrent.futures import ThreadPoolExecutor
-from typing import cast
 
 from . import metrics, trace
+from .admission import Admission, peer_of, two_way
 from .certificate import Certificate
-from .limits import Connections, in_log
+from .connections import Connections
+from .limits import Letters, in_log
 from .proxy import HeaderRefused, announced_client
+from .recipients import Recipients
 from .room import Room
 from .settings import Settings
 from .smtp_base import CarefulSession
 from .smtp_data import DataStream, HeaderSize
 from .smtp_policy import NO_SPACE, Policy
+from .smtp_steps import Steps
 from .spool import IncomingMessage, Spool, SpoolUnavailable
 
 log = logging.getLogger(__name__)
@@ -31,6 +34,8 @@ for _chatty in ("mail.log", "mail.debug"):
 
 TRY_LATER = "451 4.3.0 Temporary fault on our side, please try again later"
 _CHUNK = 1024 * 1024
+# Letters to postmaster are text; RFC 5321 section 4.5.3.1.7 wants 64 KiB taken of any mail.
+_MAX_LETTER_BYTES = 256 * 1024
 # A sender makes a handful of mistakes; a scanner never stops.
 _MAX_ERRORS = 20
 _CALL_LIMITS = {
@@ -44,7 +49,7 @@ _CALL_LIMITS = {
     "RSET": 2_000,
     "*": 200_000,
 }
-_ABORT_AFTER = 5.0
+_ABORT_AFTER = 2.0
 DOOR = trace.SMTP
 
 
@@ -58,6 +63,8 @@ class SmtpDoor:
             settings.max_connections, settings.max_connections_per_client, settings.smtp_proxies
         )
         self.room = Room(settings, spool)
+        self.recipients = Recipients(settings)
+        self.letters = Letters()
         self.sessions: set[SmtpSession] = set()
         self.certificate = (
             Certificate(settings.tls_certificate, settings.tls_key)
@@ -68,31 +75,20 @@ class SmtpDoor:
         self.disk = ThreadPoolExecutor(max_workers=16, thread_name_prefix="spool")
         self.closing = False
 
-    def protocol(self) -> "_Admission":
+    def protocol(self) -> Admission:
         """What a new connection meets first."""
-        return _Admission(self)
+        return Admission(DOOR, self.connections, self._refusal, self._session)
 
-    def session(self) -> "SmtpSession":
-        """A session for a connection that is let in."""
+    def _refusal(self, reason: str) -> bytes:
+        return f"421 4.7.0 {self.settings.hostname} {reason}\r\n".encode()
+
+    def _session(self) -> "SmtpSession":
         return SmtpSession(self, self.certificate.context() if self.certificate else None)
-
-    def accepts(self, recipient: str) -> bool:
-        """Whether mail for this address is for us: a listed address (also with a +tag), or any at a listed domain."""
-        if not self.settings.recipients:
-            return True  # only possible while listening on loopback
-        local, _, domain = recipient.lower().rstrip(".").rpartition("@")
-        if not local:
-            return False
-        listed = self.settings.recipients
-        untagged = local.partition("+")[0]
-        if domain in listed or f"{local}@{domain}" in listed or f"{untagged}@{domain}" in listed:
-            return True
-        # RFC 5321 section 4.5.1: postmaster of every domain served.
-        return local == "postmaster" and any(name.endswith("@" + domain) for name in listed)
 
     async def drain(self, seconds: float) -> None:
         """Let mail in flight finish, at most so long; everybody else is sent away with 421."""
         self.closing = True
+        self.connections.close()
         for session in list(self.sessions):
             session.leave_when_idle()
         deadline = asyncio.get_running_loop().time() + seconds
@@ -104,26 +100,6 @@ class SmtpDoor:
         self.room.close()
 
 
-class _Admission(asyncio.Protocol):
-    """Admits or refuses: a session costs a millisecond to make, which whoever is refused again and again must not cost."""
-
-    def __init__(self, door: SmtpDoor) -> None:
-        self._door = door
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Hand over to a session, or send away."""
-        address = transport.get_extra_info("peername") or ("unknown",)
-        refusal = "closing, try again later" if self._door.closing else self._door.connections.admit(address[0])
-        if refusal:
-            metrics.refused.labels(DOOR, "connections").inc()
-            _two_way(transport).write(f"421 4.7.0 {self._door.settings.hostname} {refusal}\r\n".encode())
-            transport.close()
-            return
-        session = self._door.session()
-        _two_way(transport).set_protocol(session)
-        session.connection_made(transport)
-
-
 class SmtpSession(CarefulSession):
     """One connection."""
 
@@ -133,7 +109,7 @@ class SmtpSession(CarefulSession):
     def __init__(self, door: SmtpDoor, context: ssl.SSLContext | None) -> None:
         self.command_size_limits = collections.defaultdict(lambda: self.command_size_limit)  # the class's own is shared
         super().__init__(
-            Policy(door.settings, door.room, door.accepts),
+            Policy(door.settings, door.room, door.recipients, door.letters),
             data_size_limit=door.settings.max_message_bytes,
             enable_SMTPUTF8=True,
             hostname=door.settings.hostname,
@@ -147,6 +123,7 @@ class SmtpSession(CarefulSession):
         self._door = door
         self._peer: str | None = None
         self._errors = 0
+        self.steps = Steps(door.connections, self)
         self._receiving = False
         self._behind_proxy = False
         self._deadline: asyncio.TimerHandle | None = None
@@ -161,10 +138,9 @@ class SmtpSession(CarefulSession):
         if self._peer is not None:
             super().connection_made(transport)
             return
-        address = transport.get_extra_info("peername") or ("unknown",)
-        self._peer = address[0]
-        self._door.connections.enter(address[0], self)
-        self._behind_proxy = self._door.connections.is_proxy(address[0])
+        self._peer = peer_of(transport)
+        self._door.connections.enter(self._peer, self)
+        self._behind_proxy = self._door.connections.is_proxy(self._peer)
         self._door.sessions.add(self)
         metrics.connections.labels(DOOR).inc()
         self._deadline = self.loop.call_later(
@@ -180,7 +156,15 @@ class SmtpSession(CarefulSession):
             metrics.connections.labels(DOOR).dec()
         if self._deadline:
             self._deadline.cancel()
+        if isinstance(error, ssl.SSLError):
+            self.tls_failed(error)
         super().connection_lost(error)
+
+    def tls_failed(self, error: BaseException | None) -> None:
+        """A stranger's TLS that fails is no fault of ours: one line, and a reason of its own in the metric."""
+        if error is not None:
+            metrics.refused.labels(DOOR, "tls").inc()
+            log.info("%s: TLS failed: %s", in_log(self.peer), getattr(error, "reason", None) or type(error).__name__)
 
     async def _handle_client(self) -> None:
         """Behind a load balancer, learn who the client is before a word is said (the PROXY protocol comes first)."""
@@ -196,9 +180,6 @@ class SmtpSession(CarefulSession):
         """
         try:
             client = await announced_client(self._reader)
-        except asyncio.CancelledError:  # it hung up; nothing else would close the connection
-            self.abort()
-            raise
         except HeaderRefused as error:
             log.warning("%s: PROXY header refused: %s", in_log(self.peer), error)
             return "4.7.0 a PROXY header is expected here"
@@ -217,15 +198,17 @@ class SmtpSession(CarefulSession):
         self._say_goodbye("4.4.2 idle for too long")
 
     def _say_goodbye(self, why: str) -> None:
-        """421 and close; a peer that does not even read that is cut off a little later."""
-        if self.transport is None or self.transport.is_closing():
+        """421 and close; a peer that does not even read that, or what was said before, is cut off a little later."""
+        if self.transport is None:
             return
-        transport = _two_way(self.transport)
+        transport = two_way(self.transport)
+        self.loop.call_later(_ABORT_AFTER, transport.abort)
+        if transport.is_closing():
+            return
         metrics.refused.labels(DOOR, "time").inc()
         log.info("%s: 421 %s", in_log(self.peer), why)
         transport.write(f"421 {why}, closing\r\n".encode())
         transport.close()
-        self.loop.call_later(_ABORT_AFTER, transport.abort)
 
     def leave_when_idle(self) -> None:
         """The receiver stops: go, unless a mail is being received."""
@@ -235,7 +218,7 @@ class SmtpSession(CarefulSession):
     def abort(self) -> None:
         """Cut the connection."""
         if self.transport is not None:
-            _two_way(self.transport).abort()
+            two_way(self.transport).abort()
 
     async def handle_exception(self, error: Exception) -> str:
         """Our own faults are temporary for the sender, and none of its business (threats.md row 2)."""
@@ -310,6 +293,7 @@ class SmtpSession(CarefulSession):
             decoded = stream.feed(chunk)
             header.feed(decoded)
             size += len(decoded)
+            self.steps.received(size)
             if size > 2 * self._door.settings.max_message_bytes:
                 self._say_goodbye("4.7.0 message without end")
                 raise ConnectionResetError
@@ -322,11 +306,12 @@ class SmtpSession(CarefulSession):
 
     def _too_large(self, size: int, header: int) -> str | None:
         limits = self._door.settings
-        if size <= limits.max_message_bytes and header <= limits.max_header_bytes:
+        most = min(limits.max_message_bytes, _MAX_LETTER_BYTES) if self._is_letter else limits.max_message_bytes
+        if size <= most and header <= limits.max_header_bytes:
             return None
         metrics.refused.labels(DOOR, "size").inc()
-        if size > limits.max_message_bytes:
-            return f"552 5.3.4 Message larger than {limits.max_message_bytes} bytes"
+        if size > most:
+            return f"552 5.3.4 {'Letter to postmaster' if self._is_letter else 'Message'} larger than {most} bytes"
         return f"552 5.3.4 Header larger than {limits.max_header_bytes} bytes"
 
     def _write(self, incoming: IncomingMessage, decoded: bytes) -> str | None:
@@ -338,15 +323,19 @@ class SmtpSession(CarefulSession):
 
     async def _commit(self, incoming: IncomingMessage, size: int) -> str:
         """The reply. A client that hangs up meanwhile does not stop the commit: at worst it sends the mail again."""
+        self.steps.whole()
         writing = asyncio.get_running_loop().run_in_executor(self._door.disk, incoming.commit)
+        stored = False
         try:
             name = await asyncio.shield(writing)
+            stored = True
         except SpoolUnavailable as error:
             return self._no_space(error)
         except Exception:
             incoming.abort()
             raise
-        self._door.connections.useful(self)
+        finally:
+            self.steps.ended(stored=stored)
         metrics.accepted.labels(DOOR).inc()
         metrics.accepted_bytes.labels(DOOR).inc(size)
         log.info("%s: accepted %s, %d bytes", in_log(self.peer), name, size)
@@ -357,21 +346,24 @@ class SmtpSession(CarefulSession):
         metrics.refused.labels(DOOR, "storage").inc()
         return NO_SPACE
 
+    @property
+    def _is_letter(self) -> bool:
+        """Whether the mail is for postmaster and nobody else."""
+        return self.envelope is not None and all(map(self._door.recipients.is_postmaster, self.envelope.rcpt_tos))
+
     def _trace(self) -> bytes:
         assert self.envelope is not None  # noqa: S101
         assert self.session is not None  # noqa: S101
         sender = self.envelope.mail_from or ""
+        # The address that makes a report of it comes first.
+        recipients = sorted(self.envelope.rcpt_tos, key=self._door.recipients.is_postmaster)
         return trace.for_mail(
             sender="" if sender == "<>" else sender,
             helo=self.session.host_name or "",
             peer=self.peer,
             hostname=self._door.settings.hostname,
             protocol="ESMTPS" if self.session.ssl else "ESMTP",
-            recipient=self.envelope.rcpt_tos[0],
+            recipient=recipients[0],
+            letter=self._is_letter,
             now=dt.datetime.now(dt.UTC),
         )
-
-
-def _two_way(transport: asyncio.BaseTransport) -> asyncio.Transport:
-    """uvloop's transports write and abort like asyncio's, without being related to them."""
-    return cast("asyncio.Transport", transport)

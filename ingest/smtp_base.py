@@ -1,10 +1,14 @@
-"""aiosmtpd's session without the slips that fuzzing found (tests/fuzz/dialogue.py)."""
+"""aiosmtpd's session without the slips that fuzzing (tests/fuzz/dialogue.py) and rude peers found.
+
+Names that aiosmtpd keeps to itself are overridden here and in smtp.py; tests/test_smtp_base.py says which, and fails when
+aiosmtpd does not call one any more.
+"""
 
 import asyncio.sslproto
 import re
-from typing import AnyStr
+from typing import AnyStr, NoReturn
 
-from aiosmtpd.smtp import SMTP
+from aiosmtpd.smtp import SMTP, TLSSetupException, syntax
 
 # asyncio fills a buffer of 256 KiB for each TLS session before its handshake begins: 500 clients that say STARTTLS and no
 # more would take 210 MiB. A TLS record has 16 KiB. aiosmtpd makes the object itself, so only the class can say this.
@@ -14,13 +18,44 @@ _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 
 class CarefulSession(SMTP):
-    """A session whose replies are printable ASCII, and for which a broken address is the client's mistake, not ours."""
+    """A session whose replies are printable ASCII, and for which a broken address or handshake is the client's doing."""
 
     async def _handle_client(self) -> None:
         try:
             await super()._handle_client()
         except ConnectionResetError:
             return  # aiosmtpd lets it end the task, and asyncio logs that nobody looked at it
+
+    def eof_received(self) -> bool:
+        """Close, as nobody will answer any more: aiosmtpd has cancelled the task that would.
+
+        It would keep the transport open and leave closing to that task, which has not begun when the peer hangs up at once.
+        """
+        super().eof_received()
+        return False
+
+    def tls_failed(self, error: BaseException | None) -> None:
+        """Told when TLS does not come up, or breaks; None when the connection was closed from our side meanwhile."""
+
+    @syntax("STARTTLS", when="tls_context")
+    async def smtp_STARTTLS(self, arg: str) -> None:
+        """Begin TLS; once only, for within TLS there is nothing to protect from (aiosmtpd begins it in itself)."""
+        if self._tls_protocol:
+            await self.push("503 5.5.1 Error: TLS is active")
+            return
+        try:
+            await super().smtp_STARTTLS(arg)
+        except TLSSetupException as failure:
+            self._end_handshake(failure.__cause__)
+        # asyncio also says that a handshake is done when we have cut it short; only one that succeeded fills in this.
+        if self._tls_protocol and self.session is not None and self.session.ssl is None:
+            self._end_handshake(None)
+
+    def _end_handshake(self, error: BaseException | None) -> NoReturn:
+        """End the session: asyncio tells it nothing about a connection that is lost before TLS is up."""
+        self.tls_failed(error)
+        self.connection_lost(None)
+        raise ConnectionResetError
 
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
         try:

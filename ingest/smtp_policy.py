@@ -1,33 +1,36 @@
 """Whom the SMTP door takes mail from and for: aiosmtpd's hooks."""
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
-from . import metrics, plaintext, trace
-from .limits import in_log
+from . import metrics, trace
+from .limits import Letters, address_in_log, in_log
+from .recipients import Recipients
 from .room import Room
 from .settings import Settings
 
 log = logging.getLogger(__name__)
 
 NO_SPACE = "452 4.3.1 Insufficient system storage, please try again later"
+TOO_MANY_LETTERS = "450 4.2.1 Too many letters to postmaster at present, please try again later"
 DOOR = trace.SMTP
 
 
 class Policy:
     """aiosmtpd's hooks: whom mail is taken from and for."""
 
-    def __init__(self, settings: Settings, room: Room, accepts: Callable[[str], bool]) -> None:
+    def __init__(self, settings: Settings, room: Room, recipients: Recipients, letters: Letters) -> None:
         self._settings = settings
         self._room = room
-        self._accepts = accepts
+        self._recipients = recipients
+        self._letters = letters
 
     async def handle_EHLO(
-        self, _server: Any, session: Any, _envelope: Any, hostname: str, responses: list[str]
+        self, server: Any, session: Any, _envelope: Any, hostname: str, responses: list[str]
     ) -> list[str]:
         """No AUTH: there is nothing to log in to (aiosmtpd offers it as soon as TLS is up)."""
         session.host_name = hostname
+        server.steps.greeted(within_tls=session.ssl is not None)
         return [line for line in responses if not line.startswith("250-AUTH")]
 
     async def handle_MAIL(self, _server: Any, _session: Any, envelope: Any, address: str, options: list[str]) -> str:
@@ -44,10 +47,14 @@ class Policy:
         """Only our own recipients; this door never relays."""
         if len(envelope.rcpt_tos) >= self._settings.max_recipients:
             return "452 4.5.3 Too many recipients"
-        if not self._accepts(address):
+        if not self._recipients.accepts(address):
             metrics.refused.labels(DOOR, "recipient").inc()
-            log.info("%s: no mail for %s", in_log(server.peer), plaintext.one_line(address, 100))
+            log.info("%s: no mail for %s", in_log(server.peer), address_in_log(address))
             return "550 5.7.1 This receiver takes TLS reports for its own addresses only and does not relay"
+        if self._recipients.is_postmaster(address) and not self._letters.take(server.peer):
+            metrics.refused.labels(DOOR, "letters").inc()
+            return TOO_MANY_LETTERS
+        server.steps.addressed()
         envelope.rcpt_tos.append(address)
         envelope.rcpt_options.extend(options)
         return "250 2.1.5 Ok"

@@ -11,7 +11,9 @@ from .settings import PREFIX, Address
 
 # sd_listen_fds(3): the first descriptor that is handed over.
 _FIRST_DESCRIPTOR = 3
-# Besides connections a door needs descriptors for messages being written, logs, libraries.
+# At either door a connection has a socket, and a file that its message is written into.
+_FOR_EACH = 2 * 2
+# For logs, libraries, and connections that are being closed.
 _SPARE_DESCRIPTORS = 256
 
 
@@ -61,12 +63,14 @@ def notify(state: str, environment: Mapping[str, str] = os.environ) -> None:
         messenger.sendall(state.encode("ascii"))
 
 
-def allow_descriptors(connections: int) -> None:
-    """Raise this process's limit of descriptors, as far as it may, so that ``connections`` fit."""
-    wanted = connections + _SPARE_DESCRIPTORS
+def fitting(connections: int) -> int:
+    """Raise this process's limit of descriptors, as far as it may; how many of ``connections`` then fit at each door."""
+    wanted = _FOR_EACH * connections + _SPARE_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return max(0, (allowed - _SPARE_DESCRIPTORS) // _FOR_EACH)
 
 
 def _cannot(address: Address, error: Exception) -> str:

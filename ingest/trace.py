@@ -13,9 +13,13 @@ import msgspec
 
 SMTP, HTTPS, MAILDIR, LOAD = "smtp", "https", "maildir", "load"
 _MARK = "(StartTally)"
+# Of mail for postmaster and nobody else.
+_LETTER_MARK = "(StartTally, for postmaster)"
 _OURS = re.compile(
     rb"Return-Path: <(?P<sender>[ -~]*)>\r\n"
-    rb"Received: from [ -~]*\r\n\tby [ -~]* \(StartTally\) with (?P<protocol>[A-Z0-9]+)[ -~]*;\r\n\t(?P<date>[ -~]*)\r\n"
+    rb"Received: from [ -~]*\r\n"
+    rb"\tby [ -~]* \(StartTally(?P<letter>, for postmaster)?\) with (?P<protocol>[A-Z0-9]+)[ -~]*;\r\n"
+    rb"\t(?P<date>[ -~]*)\r\n"
 )
 _UNSAFE = re.compile(r"[^\x21-\x7e]+")
 _CONTAINER = re.compile(r"\W*(?:message|multipart)\b", re.IGNORECASE)
@@ -25,7 +29,8 @@ _MAX_WORD = 512
 class Arrival(msgspec.Struct, frozen=True):
     """How a message came: by which door, when (UTC), and whether that time is an estimate.
 
-    ``message_digest`` is that of the message without our trace, so the same mail sent again has the same one.
+    ``message_digest`` is that of the message without our trace, so the same mail sent again has the same one. A ``letter`` is
+    for postmaster and nobody else.
     """
 
     door: str
@@ -33,16 +38,25 @@ class Arrival(msgspec.Struct, frozen=True):
     message_digest: str
     estimated: bool = False
     sender: str = ""
+    letter: bool = False
 
 
 def for_mail(
-    *, sender: str, helo: str, peer: str, hostname: str, protocol: str, recipient: str, now: dt.datetime
+    *,
+    sender: str,
+    helo: str,
+    peer: str,
+    hostname: str,
+    protocol: str,
+    recipient: str,
+    now: dt.datetime,
+    letter: bool = False,
 ) -> bytes:
     """The trace headers for a mail taken by SMTP. ``protocol`` is ESMTP or ESMTPS (RFC 3848)."""
     return (
         f"Return-Path: <{_word(sender)}>\r\n"
         f"Received: from {_word(helo)} ([{_word(peer)}])\r\n"
-        f"\tby {_word(hostname)} {_MARK} with {protocol} for <{_word(recipient)}>;\r\n"
+        f"\tby {_word(hostname)} {_LETTER_MARK if letter else _MARK} with {protocol} for <{_word(recipient)}>;\r\n"
         f"\t{email.utils.format_datetime(now)}\r\n"
     ).encode("ascii")
 
@@ -74,7 +88,8 @@ def read(message: bytes, found_at: dt.datetime) -> tuple[Arrival, bytes]:
         return Arrival(MAILDIR, found_at, digest(message)), message
     original = message[ours.end() :]
     door = HTTPS if ours["protocol"] == b"HTTP" else SMTP
-    return Arrival(door, received_at, digest(original), sender=ours["sender"].decode("ascii")), original
+    sender, letter = ours["sender"].decode("ascii"), ours["letter"] is not None
+    return Arrival(door, received_at, digest(original), sender=sender, letter=letter), original
 
 
 def digest(message: bytes) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 import os
 import smtplib
 import socket
@@ -14,10 +15,11 @@ from typing import Any
 
 import pytest
 
-from ingest import http, smtp, trace, upload
+from ingest import http, smtp, spool_folders, trace, upload
+from ingest.recipients import Recipients
 from ingest.room import Room
 from ingest.settings import Settings, SettingsError
-from ingest.smtp import SmtpDoor, SmtpSession
+from ingest.smtp import SmtpSession
 from ingest.smtp_data import DataStream, HeaderSize
 from ingest.smtp_policy import Policy
 from ingest.spool import IncomingMessage, Spool
@@ -61,7 +63,7 @@ def whole_dialogue(client: Raw) -> list[str]:
         (Policy, "handle_EHLO", ehlo_raising),
         (Policy, "handle_MAIL", raising_later),
         (Policy, "handle_RCPT", raising_later),
-        (SmtpDoor, "accepts", raising),
+        (Recipients, "accepts", raising),
         (Room, "lack", raising),
         (SmtpSession, "_trace", raising),
         (trace, "for_mail", raising),
@@ -242,6 +244,64 @@ def test_a_full_file_system_loses_nothing_and_heals_without_restart(
     assert len(spooled(settings)) == acknowledged
 
 
+def remounted(place: Path, how: str) -> None:
+    subprocess.run([need("mount", "mount"), "-o", f"remount,{how}", str(place)], check=True)
+
+
+def test_a_read_only_spool_is_said_at_start_and_heals_without_restart(
+    settings_for: MakeSettings, small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = settings_for(spool=small_disk / "spool")
+    Spool(settings.spool)
+    remounted(small_disk, "ro")
+    with running_doors(settings) as doors:
+        assert f"{settings.spool} cannot be used (tmp or new: Read-only file system)" in caplog.text
+        status, words, _ = curl(doors["http"], path="/readyz")
+        state = json.loads(words)
+        assert (status, state["folders"]) == (503, "tmp or new: Read-only file system")
+        assert post(doors["http"], REPORT)[0] == 503
+        with smtplib.SMTP(*doors["smtp"]) as client, pytest.raises(smtplib.SMTPDataError) as refused:
+            client.sendmail(FROM, [TO], MAIL)
+        assert refused.value.smtp_code == 452
+        remounted(small_disk, "rw")
+        assert curl(doors["http"], path="/readyz")[0] == 200
+        assert post(doors["http"], REPORT)[0] == 201
+
+
+@pytest.mark.parametrize("kind", ["another file system", "another mount of the same"])
+@pytest.mark.parametrize(("folder", "said"), [("new", "tmp and new"), ("cur", "new and cur")])
+def test_a_spool_on_two_file_systems_is_refused(
+    settings_for: MakeSettings, small_disk: Path, tmp_path: Path, kind: str, folder: str, said: str
+) -> None:
+    settings = settings_for(spool=small_disk / "spool")
+    Spool(settings.spool)
+    place = settings.spool / folder
+    other = small_disk / "other" if "same" in kind else tmp_path / "other"
+    other.mkdir()
+    subprocess.run([need("mount", "mount"), "--bind", str(other), str(place)], check=True)
+    try:
+        with (
+            pytest.raises(SettingsError, match=f"STARTTALLY_SPOOL=.*: {said} are on different"),
+            running_doors(settings),
+        ):
+            pass
+    finally:
+        subprocess.run([need("umount", "mount"), str(place)], check=True)
+    with running_doors(settings) as doors:
+        assert curl(doors["http"], path="/readyz")[0] == 200
+
+
+def test_folders_that_are_gone_or_foreign_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Spool(tmp_path)
+    assert spool_folders.unusable(tmp_path) is None
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path).name != "cur")  # root may write anywhere
+    assert spool_folders.unusable(tmp_path) == "cur: Permission denied"
+    (tmp_path / "cur").rmdir()
+    assert spool_folders.unusable(tmp_path) == "new or cur: No such file or directory"
+    assert spool_folders.divided(tmp_path) is None
+    assert list(tmp_path.glob("*/*")) == []
+
+
 def test_an_upload_is_on_disk_while_it_arrives(settings_for: MakeSettings) -> None:
     """threats.md row 4: fifty bodies of 20 MiB at once must not be fifty times 20 MiB of memory."""
     settings = settings_for()
@@ -320,21 +380,9 @@ def test_odd_commands_are_answered_and_the_session_goes_on(
         assert client.reply().startswith("250")
 
 
-@pytest.mark.parametrize("drip", [b"", b"\x16\x03\x01\x02\x00\x01"])
-def test_a_stalled_handshake_is_cut(settings_for: MakeSettings, tmp_path: Path, drip: bytes) -> None:
-    certificate, key = write_certificate(tmp_path)
-    settings = settings_for(tls_certificate=certificate, tls_key=key, idle_seconds=5)
-    with running_doors(settings) as doors, raw(doors["smtp"]) as client:
-        client.say("EHLO client.example")
-        assert client.say("STARTTLS").startswith("220")
-        client.send(drip)
-        with contextlib.suppress(ConnectionError):
-            assert client.socket.recv(1000) == b""
-
-
 def test_a_handshake_that_drips_is_cut_by_the_session_deadline(settings_for: MakeSettings, tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path)
-    settings = settings_for(tls_certificate=certificate, tls_key=key, session_seconds=10)
+    settings = settings_for(tls_certificate=certificate, tls_key=key).model_copy(update={"session_seconds": 2})
     with running_doors(settings) as doors, raw(doors["smtp"]) as client:
         client.say("EHLO client.example")
         client.say("STARTTLS")

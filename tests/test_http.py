@@ -6,6 +6,8 @@ import errno
 import gzip
 import json
 import os
+import re
+import select
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -221,7 +223,7 @@ def test_a_failing_check_is_not_ready(settings_for: MakeSettings) -> None:
     ids=["silent", "half a header", "half a body"],
 )
 def test_slow_requests_are_ended(settings_for: MakeSettings, sent: bytes) -> None:
-    settings = settings_for(idle_seconds=5)
+    settings = settings_for().model_copy(update={"idle_seconds": 1})
     with door(settings) as address, socket.create_connection(address, timeout=30) as client:
         client.sendall(sent)
         answer = client.recv(1000)
@@ -229,8 +231,97 @@ def test_slow_requests_are_ended(settings_for: MakeSettings, sent: bytes) -> Non
     assert spooled(settings) == []
 
 
+def test_a_body_that_moves_is_not_cut_by_the_idle_deadline(settings_for: MakeSettings) -> None:
+    """Each part comes within the idle time, all of them together do not."""
+    settings = settings_for().model_copy(update={"idle_seconds": 1.5})
+    head = b"POST /v1/tlsrpt HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 61440\r\n\r\n"
+    with door(settings) as address, socket.create_connection(address, timeout=30) as client:
+        client.sendall(head + b"{" + b" " * 20_479)
+        for _ in range(2):
+            assert select.select([client], [], [], 1.0)[0] == []
+            client.sendall(b" " * 20_480)
+        assert client.recv(1000).startswith(b"HTTP/1.1 201")
+    assert len(spooled(settings)) == 1
+
+
+def test_a_body_that_drips_is_ended(settings_for: MakeSettings) -> None:
+    settings = settings_for().model_copy(update={"idle_seconds": 1})
+    head = b"POST /v1/tlsrpt HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 61440\r\n\r\n{"
+    with door(settings) as address, socket.create_connection(address, timeout=30) as client:
+        client.sendall(head)
+        while not select.select([client], [], [], 0.2)[0]:
+            client.sendall(b" ")
+        assert client.recv(1000).startswith(b"HTTP/1.1 408")
+    assert spooled(settings) == []
+    assert list((settings.spool / "tmp").iterdir()) == []
+
+
+def test_an_old_connection_ends_between_its_requests_and_never_within_one(settings_for: MakeSettings) -> None:
+    settings = settings_for().model_copy(update={"session_seconds": 0})
+    with door(settings) as address, socket.create_connection(address, timeout=30) as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 2)
+        answers = b"".join(iter(lambda: client.recv(1000), b""))
+    assert answers.count(b"HTTP/1.1 200") == 2
+
+
+def test_a_pipelined_request_has_the_time_of_any_other(settings_for: MakeSettings) -> None:
+    """Its header is there when the answer before it is sent; the deadline for a header went on, and cut its body."""
+    settings = settings_for().model_copy(update={"idle_seconds": 1.5})
+    first = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    second = b"POST /v1/tlsrpt HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 61440\r\n\r\n"
+    with door(settings) as address, socket.create_connection(address, timeout=30) as client:
+        client.sendall(first + second + b"{" + b" " * 20_479)
+        answers = client.recv(1000)
+        for _ in range(2):
+            assert select.select([client], [], [], 1.0)[0] == []
+            client.sendall(b" " * 20_480)
+        answers += client.recv(1000)
+    assert (answers.count(b"HTTP/1.1 200"), answers.count(b"HTTP/1.1 201")) == (1, 1)
+
+
+_SMUGGLED = b"GET /healthz HTTP/1.1\r\nHost: smuggled\r\n\r\n"
+_POST = b"POST /v1/tlsrpt HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+_CHUNKED = b"\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        _POST + b"Content-Length: %d\r\nTransfer-Encoding: chunked" % (12 + len(_SMUGGLED)) + _CHUNKED,
+        _POST + b"Transfer-Encoding: chunked\r\nContent-Length: 4" + _CHUNKED,
+        _POST + b"Transfer-Encoding:\tChunked\r\ncontent-length:2" + _CHUNKED,
+        _POST + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+        _POST + b"Content-Length: 2, 3\r\n\r\n{}",
+        _POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity" + _CHUNKED,
+        _POST + b"Transfer-Encoding: gzip, chunked" + _CHUNKED,
+        _POST.replace(b"1.1", b"1.0") + b"Connection: keep-alive\r\nTransfer-Encoding: chunked" + _CHUNKED,
+    ],
+    ids=["CL, TE", "TE, CL", "TE with a tab, CL", "CL twice", "CL list", "TE twice", "TE list", "TE in 1.0"],
+)
+@pytest.mark.parametrize("before", [b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"], ids=["first", "second"])
+def test_a_body_with_two_ends_is_refused_and_nothing_after_it_is_answered(
+    settings_for: MakeSettings, before: bytes, said: bytes
+) -> None:
+    """RFC 9112 sections 6.1 and 6.3: who stands in front of this door may see the other end, and another next request."""
+    settings = settings_for()
+    with door(settings) as address, socket.create_connection(address, timeout=30) as client:
+        client.sendall(before + said + _SMUGGLED)
+        answers = b"".join(iter(lambda: client.recv(1000), b""))
+    statuses = re.findall(rb"HTTP/1.1 (\d+)", answers)
+    assert statuses == ([b"200"] if before else []) + [b"400"]
+    assert spooled(settings) == []
+
+
+def test_the_same_length_said_twice_is_one(settings_for: MakeSettings) -> None:
+    settings = settings_for()
+    with door(settings) as address, socket.create_connection(address, timeout=30) as client:
+        client.sendall(_POST + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}")
+        assert client.recv(1000).startswith(b"HTTP/1.1 201")
+
+
 def test_a_kept_alive_connection_must_come_up_with_its_next_request(settings_for: MakeSettings) -> None:
-    with door(settings_for(idle_seconds=5)) as address, socket.create_connection(address, timeout=30) as client:
+    settings = settings_for().model_copy(update={"idle_seconds": 2})
+    with door(settings) as address, socket.create_connection(address, timeout=30) as client:
         for _ in range(2):
             client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
             assert client.recv(1000).startswith(b"HTTP/1.1 200")

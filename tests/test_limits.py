@@ -4,7 +4,10 @@ import ipaddress
 
 import pytest
 
-from ingest.limits import TOO_MANY, TOO_MANY_OF_YOURS, Connections, in_log, in_networks
+from ingest import connections
+from ingest.connections import STEP_OCTETS, TOO_MANY, TOO_MANY_OF_YOURS, Connections
+from ingest.limits import Letters, Pace, address_in_log, in_log, in_networks
+from ingest.smtp_steps import Steps
 
 
 class Visitor:
@@ -77,13 +80,164 @@ def test_whoever_has_most_gains_nothing_by_coming_again() -> None:
     assert door.enter("192.0.2.1")[1] == TOO_MANY
 
 
-def test_among_equals_only_idleness_costs_the_place() -> None:
+def test_among_equals_who_says_nothing_leaves_at_once() -> None:
+    """500 addresses with one silent connection each kept everybody else out for ten seconds."""
+    door = Door(3, 10)
+    guests = door.fill("192.0.2.1", "192.0.2.2", "192.0.2.3")
+    door.limits.moved(guests[0])
+    assert door.enter("192.0.2.4")[1] is None
+    assert [guest.evicted for guest in guests] == [False, True, False]
+
+
+def test_among_equals_who_moves_stays_and_who_stops_leaves() -> None:
     door = Door(2, 10)
     guests = door.fill("192.0.2.1", "192.0.2.2")
+    door.limits.moved(guests[0])
+    door.limits.useful(guests[1])
+    door.now += 0.5
     assert door.enter("192.0.2.3")[1] == TOO_MANY
-    door.now += 20
+    door.limits.moved(guests[1])
+    door.now += 0.6
     assert door.enter("192.0.2.3")[1] is None
     assert [guest.evicted for guest in guests] == [True, False]
+
+
+def test_who_waits_for_our_disk_stays() -> None:
+    door = Door(1, 10)
+    (guest,) = door.fill("192.0.2.1")
+    door.limits.busy(guest)
+    door.now += 60
+    assert door.enter("192.0.2.2")[1] == TOO_MANY
+    door.limits.moved(guest)
+    door.now += 2
+    assert door.enter("192.0.2.2")[1] is None
+
+
+def test_nor_does_a_client_with_many_lose_one_that_waits_for_our_disk() -> None:
+    door = Door(2, 10)
+    both = door.fill("192.0.2.1", "192.0.2.1")
+    for guest in both:
+        door.limits.busy(guest)
+    assert door.enter("192.0.2.2")[1] == TOO_MANY
+    door.limits.useful(both[1])
+    assert door.enter("192.0.2.2")[1] is None
+    assert [guest.evicted for guest in both] == [False, True]
+
+
+def test_who_moves_gives_way_to_a_client_that_has_fewer_if_nobody_stands_still() -> None:
+    door = Door(3, 10)
+    guests = door.fill("192.0.2.1", "192.0.2.1", "192.0.2.2")
+    for guest in guests:
+        door.limits.moved(guest)
+    door.limits.moved(guests[2])
+    assert door.enter("192.0.2.3")[1] is None
+    assert [guest.evicted for guest in guests] == [True, False, False]
+
+
+def test_a_sender_with_several_connections_loses_none_that_move_to_the_silent() -> None:
+    door = Door(4, 10)
+    sender = door.fill("192.0.2.1", "192.0.2.1", "192.0.2.1")
+    (silent,) = door.fill("192.0.2.2")
+    for guest in sender:
+        door.limits.moved(guest)
+    assert door.enter("192.0.2.3")[1] is None
+    assert ([guest.evicted for guest in sender], silent.evicted) == ([False] * 3, True)
+
+
+def test_the_silent_are_found_behind_a_hundred_that_move() -> None:
+    door = Door(101, 10)
+    for number in range(100):
+        visitor, _ = door.enter(f"192.0.2.{number}")
+        door.limits.moved(visitor)
+    (silent,) = door.fill("198.51.100.1")
+    door.now -= 0.5
+    assert door.enter("203.0.113.1")[1] is None
+    assert silent.evicted
+
+
+def test_who_was_sent_away_sends_nobody_away_for_a_while() -> None:
+    door = Door(1, 10)
+    door.fill("192.0.2.1")
+    (_, refusal) = door.enter("192.0.2.2")
+    assert refusal is None
+    assert door.enter("192.0.2.1")[1] == TOO_MANY
+    assert door.enter("192.0.2.3")[1] is None
+    door.now += 30
+    assert door.enter("192.0.2.1")[1] is None
+
+
+def test_who_has_brought_a_report_may_come_again() -> None:
+    door = Door(1, 10)
+    (useful,) = door.fill("192.0.2.1")
+    door.limits.useful(useful)
+    door.now += 2
+    assert door.enter("192.0.2.2")[1] is None
+    assert useful.evicted
+    assert door.enter("192.0.2.1")[1] is None
+
+
+def test_how_many_are_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_MOST_REMEMBERED", 5)
+    door = Door(1, 10)
+    for number in range(20):
+        assert door.enter(f"192.0.2.{number}")[1] is None
+    assert len(door.limits._sent_away) == 5
+    assert door.enter("192.0.2.1")[1] is None
+    assert door.enter("192.0.2.18")[1] == TOO_MANY
+
+
+class Noted:
+    """Counts the steps that a session reports."""
+
+    def __init__(self) -> None:
+        self.moves = 0
+        self.mails = 0
+
+    def moved(self, _: object) -> None:
+        self.moves += 1
+
+    def useful(self, _: object) -> None:
+        self.mails += 1
+
+    def busy(self, _: object) -> None:
+        pass
+
+
+def test_a_step_counts_once_until_a_mail_is_there() -> None:
+    noted = Noted()
+    steps = Steps(noted, Visitor("192.0.2.1"))  # type: ignore[arg-type]
+
+    def circle() -> int:
+        before = noted.moves
+        for _ in range(5):
+            steps.greeted(within_tls=False)
+            steps.addressed()
+            for octets in range(0, 3 * STEP_OCTETS, 1_000):
+                steps.received(octets)
+        return noted.moves - before
+
+    assert [circle(), circle()] == [5, 0]
+    steps.whole()
+    steps.ended(stored=False)
+    assert (noted.mails, circle()) == (0, 0)
+    steps.ended(stored=True)
+    assert (noted.mails, circle()) == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("now", "octets", "until", "why"),
+    [
+        (0, 0, 10, "silence from the start"),
+        (5, 1, 10.001, "one octet is no life sign"),
+        (5, 1_024, 11, "a second for each KiB"),
+        (5, 20_480, 15, "a silence after a good start"),
+        (10, 1_024, 11, "drips do not move the end"),
+        (95, 1_024_000, 100, "the whole time is used up"),
+    ],
+)
+def test_when_a_body_has_to_go_on(now: float, octets: int, until: float, why: str) -> None:
+    pace = Pace(idle=10, whole=100, begun=0)
+    assert pace.until(now, octets) == pytest.approx(until, abs=0.01), why
 
 
 def test_behind_a_proxy_stand_many_clients() -> None:
@@ -115,6 +269,31 @@ def test_a_guest_that_left_is_not_useful() -> None:
 )
 def test_how_a_peer_is_named_in_logs(peer: str, shown: str) -> None:
     assert in_log(peer) == shown
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("jane.doe@elsewhere.example", "…@elsewhere.example"),
+        ("jane@doe@elsewhere.example", "…@elsewhere.example"),
+        ("jane.doe", "… (no domain)"),
+        ("jane@a\n\x1b[2Jb", "…@a\\n\\x1b[2Jb"),
+        ("jane@" + "x" * 200, "…@" + "x" * 100 + "…"),
+    ],
+)
+def test_how_a_mail_address_is_named_in_logs(address: str, shown: str) -> None:
+    assert address_in_log(address) == shown
+
+
+def test_letters_are_few_of_one_client_and_of_all_and_come_again_an_hour_later() -> None:
+    now = 0.0
+    letters = Letters(clock=lambda: now)
+    assert [letters.take("192.0.2.1") for _ in range(11)] == [True] * 10 + [False]
+    assert [letters.take("2001:db8::1"), letters.take("2001:db8::2")] == [True, True]
+    assert sum(letters.take(f"198.51.100.{number}") for number in range(200)) == 100 - 12
+    assert not letters.take("203.0.113.1")
+    now = 3_600.0
+    assert letters.take("192.0.2.1")
 
 
 def test_what_is_no_address_lies_in_no_network() -> None:

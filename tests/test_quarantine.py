@@ -46,6 +46,15 @@ def test_a_retry_in_vain_stays_with_todays_reason(engine: sa.Engine) -> None:
     assert (kept["reason"], kept["state"]) == ("foreign-domain", "waiting")
 
 
+def test_a_letter_to_postmaster_stays_one_when_it_is_read_again(engine: sa.Engine) -> None:
+    letter = b"Subject: help\r\n\r\nplease\r\n"
+    arrival = trace.Arrival(trace.SMTP, CAME, trace.digest(letter), letter=True)
+    save(engine, intake.decode_mail(letter, arrival, settings.load()))
+    quarantine.retry(engine, settings.load(), UNSIGNED_MAIL, trace.digest(letter), NOW)
+    (kept,) = rows(engine, models.quarantine)
+    assert (kept["reason"], kept["subject"]) == ("postmaster", "help")
+
+
 def test_a_partly_read_message_stays_in_quarantine(engine: sa.Engine) -> None:
     message = INPUTS["one-good-one-broken.eml"]
     decoded = intake.decode_mail(message, trace.Arrival(trace.SMTP, CAME, trace.digest(message)), settings.load())

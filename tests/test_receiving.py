@@ -1,8 +1,8 @@
 """The doors as processes: sharing ports, taking over sockets, telling systemd, making room."""
 
 import contextlib
+import json
 import os
-import resource
 import signal
 import smtplib
 import socket
@@ -18,7 +18,7 @@ from ingest.settings import Address, Settings
 from ingest.sockets import PortBusy
 from ingest.spool import Spool
 from tests.doors import running_doors, spooled
-from tests.support import eventually, free_port
+from tests.support import eventually, free_port, need
 from tests.test_http import curl, post
 from tests.test_smtp import FROM, MAIL, TO, raw
 
@@ -32,8 +32,11 @@ def environment(folder: Path, **settings: object) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def receiving(folder: Path, **settings: object) -> Iterator[subprocess.Popen[bytes]]:
+def receiving(folder: Path, files: int = 0, **settings: object) -> Iterator[subprocess.Popen[bytes]]:
+    """``files`` is the most that the process may open; 0 is this process's own limit."""
     command = [sys.executable, "-m", "dashboard.cli", "receive"]
+    if files:
+        command = [need("prlimit", "util-linux"), f"--nofile={files}:{files}", *command]
     with (folder / "receive.log").open("ab") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment(folder, **settings), stderr=log)
         try:
@@ -152,15 +155,41 @@ def test_nobody_to_notify_is_no_fault(tmp_path: Path) -> None:
 
 
 def test_descriptors_are_allowed_for_all_connections() -> None:
+    """At either door each has a socket and a file."""
     program = (
-        "import resource\nfrom ingest.sockets import allow_descriptors\n"
-        "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\nresource.setrlimit(resource.RLIMIT_NOFILE, (300, hard))\n"
-        "allow_descriptors(1000)\nprint(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - min(hard, 1256))\n"
-        "allow_descriptors(10)\nprint(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - min(hard, 1256))"
+        "import resource\nfrom ingest.sockets import fitting\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (300, 3000))\n"
+        "print(fitting(100), resource.getrlimit(resource.RLIMIT_NOFILE))\n"
+        "print(fitting(10), resource.getrlimit(resource.RLIMIT_NOFILE)[0])\n"
+        "print(fitting(1000), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert said.stdout.split() == ["0", "0"]
-    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 0
+    assert said.stdout.splitlines() == ["100 (656, 3000)", "10 656", "686 3000"]
+
+
+def test_too_few_descriptors_are_said_and_only_as_many_connections_taken(tmp_path: Path) -> None:
+    smtp, http = free_port(), free_port()
+    chosen = {"SMTP_LISTEN": f"127.0.0.1:{smtp}", "HTTP_LISTEN": f"127.0.0.1:{http}"}
+    with receiving(tmp_path, files=300, **chosen), contextlib.ExitStack() as held:
+        eventually(lambda: send(smtp), 60)
+        status, words, _ = curl(Address("127.0.0.1", http), path="/readyz")
+        few = "this process may not open enough files (ulimit -n, LimitNOFILE=) for STARTTALLY_MAX_CONNECTIONS=500: 11 fit"
+        assert (status, json.loads(words)["descriptors"]) == (503, few)
+        for number in range(100):
+            idle = held.enter_context(socket.socket())
+            idle.bind((f"127.0.1.{1 + number}", 0))
+            idle.connect(("127.0.0.1", smtp))
+        assert send(smtp)
+        assert curl(Address("127.0.0.1", http), path="/healthz")[0] == 200
+    log = (tmp_path / "receive.log").read_text()
+    assert few in log
+    assert "Too many open files" not in log
+
+
+def test_hardly_any_descriptors_end_the_start(tmp_path: Path) -> None:
+    with receiving(tmp_path, files=280, SMTP_LISTEN="127.0.0.1:0", HTTP_LISTEN="127.0.0.1:0") as process:
+        assert process.wait(60) == 2
+    assert "STARTTALLY_MAX_CONNECTIONS=500: 6 fit" in (tmp_path / "receive.log").read_text()
 
 
 def test_a_full_spool_is_said_as_a_temporary_fault(settings_for: MakeSettings) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import datetime as dt
 import errno
+import logging
 import os
 import smtplib
 import socket
@@ -16,14 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest import intake, trace
 from ingest import spool as spool_module
-from ingest import trace
 from ingest.receiving import CertificateUnusable, PortBusy
+from ingest.recipients import Recipients
 from ingest.settings import Address, Settings
-from ingest.smtp import SmtpDoor
 from ingest.smtp_data import DataStream
 from ingest.smtp_policy import Policy
-from ingest.spool import Spool
 from tests.certificates import write_certificate
 from tests.doors import running_doors, spooled
 from tests.goldens import INPUTS
@@ -214,12 +214,35 @@ LISTED = "tlsrpt@receiver.example, reports.example"
         ("tlsrpt@sub.reports.example", False, "a subdomain is another domain"),
         ("tlsrpt@other.example", False, "relaying"),
         ("tlsrpt%other.example@receiver.example", False, "the percent hack is relaying"),
-        ("postmaster", False, "no domain"),
+        ("postmaster", True, "RFC 5321 section 4.5.1: without a domain, and in any case"),
+        ("PostMaster", True, "the same"),
+        ("Postmaster@Reports.Example", True, "a domain served"),
+        ("postmaster@mx.example", True, "this host"),
+        ("postmaster@other.example", False, "relaying"),
+        ("postmaster+tag@receiver.example", False, "a tag is another address, and not listed"),
+        ("tlsrpt", False, "no domain"),
+        ("@receiver.example", False, "nobody"),
     ],
 )
 def test_recipients(settings_for: MakeSettings, recipient: str, accepted: bool, why: str) -> None:
-    settings = settings_for(recipients=LISTED)
-    assert SmtpDoor(settings, Spool(settings.spool)).accepts(recipient) is accepted, why
+    settings = settings_for(recipients=LISTED, hostname="MX.example")
+    assert Recipients(settings).accepts(recipient) is accepted, why
+
+
+@pytest.mark.parametrize(
+    ("listed", "recipient", "letter", "why"),
+    [
+        (LISTED, "Postmaster", True, "without a domain"),
+        (LISTED, "postmaster@reports.example", True, "a listed domain takes reports at all addresses but this"),
+        (LISTED, "tlsrpt@receiver.example", False, "listed"),
+        ("postmaster@receiver.example", "postmaster@receiver.example", False, "the operator's reports go there"),
+        ("postmaster@receiver.example", "postmaster", True, "but not there"),
+        (LISTED, "postmaster@other.example", False, "not accepted at all"),
+        ("", "postmaster@anywhere.example", True, "a door on loopback that takes everything"),
+    ],
+)
+def test_who_gets_letters(settings_for: MakeSettings, listed: str, recipient: str, letter: bool, why: str) -> None:
+    assert Recipients(settings_for(recipients=listed)).is_postmaster(recipient) is letter, why
 
 
 def test_relaying_is_refused_in_words(settings_for: MakeSettings) -> None:
@@ -233,6 +256,75 @@ def test_relaying_is_refused_in_words(settings_for: MakeSettings) -> None:
     code, words = refused.value.recipients["someone@elsewhere.example"]
     assert (code, b"does not relay" in words) == (550, True)
     assert spooled(settings) == []
+
+
+def test_refused_recipients_are_cut_in_the_log(settings_for: MakeSettings, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with door(settings_for(recipients=LISTED)) as address, raw(address) as client:
+        client.say("EHLO client.example")
+        client.say(f"MAIL FROM:<{FROM}>")
+        for refused in ("jane.doe@elsewhere.example", "jane.doe", '"jane\tdoe"@e\x1b[2Jlsewhere.example'):
+            assert client.say(f"RCPT TO:<{refused}>")[:1] == "5"
+    assert "127.0.0.0/24: no mail for …@elsewhere.example" in caplog.text
+    assert "no mail for … (no domain)" in caplog.text
+    assert not any("jane" in record.getMessage() or "\x1b" in record.getMessage() for record in caplog.records)
+
+
+def letters(settings: Settings, *recipients: str, mail: bytes = b"Subject: help\r\n\r\nplease\r\n") -> str:
+    """The last reply to a mail for these."""
+    with door(settings) as address, raw(address) as client:
+        client.say("EHLO client.example")
+        client.say(f"MAIL FROM:<{FROM}>")
+        for recipient in recipients:
+            said = client.say(f"RCPT TO:<{recipient}>")
+            if said[:3] != "250":
+                return said
+        client.say("DATA")
+        client.send(mail + b".\r\n")
+        return client.reply()
+
+
+def judged(settings: Settings) -> intake.Decoded | intake.Quarantined:
+    (message,) = spooled(settings)
+    arrival, original = trace.read(message, dt.datetime.now(dt.UTC))
+    return intake.decode_mail(original, arrival, settings)
+
+
+@pytest.mark.parametrize("recipient", ["postmaster", "Postmaster", "POSTMASTER@reports.example"])
+def test_letters_to_postmaster_are_kept_apart(settings_for: MakeSettings, recipient: str) -> None:
+    settings = settings_for(recipients=LISTED)
+    assert letters(settings, recipient).startswith("250")
+    kept = judged(settings)
+    assert isinstance(kept, intake.Quarantined)
+    assert (kept.reason, kept.subject) == ("postmaster", "help")
+
+
+@pytest.mark.parametrize("recipients", [("postmaster", TO), (TO, "postmaster"), ("postmaster",)])
+def test_a_report_is_one_whoever_else_it_is_for(settings_for: MakeSettings, recipients: tuple[str, ...]) -> None:
+    settings = settings_for(recipients=LISTED)
+    assert letters(settings, *recipients, mail=MAIL).startswith("250")
+    assert isinstance(judged(settings), intake.Decoded)
+
+
+def test_no_report_for_both_is_a_failed_report(settings_for: MakeSettings) -> None:
+    settings = settings_for(recipients=LISTED)
+    assert letters(settings, "postmaster", TO).startswith("250")
+    kept = judged(settings)
+    assert isinstance(kept, intake.Quarantined)
+    assert kept.reason == "no-report"
+    assert f"for <{TO}>".encode() in spooled(settings)[0]
+
+
+def test_letters_are_short_and_few(settings_for: MakeSettings) -> None:
+    settings = settings_for(recipients=LISTED)
+    long = b"Subject: x\r\n\r\n" + b"x" * 300_000 + b"\r\n"
+    assert letters(settings, "postmaster", mail=long) == "552 5.3.4 Letter to postmaster larger than 262144 bytes"
+    assert letters(settings, TO, mail=long).startswith("250")
+    with door(settings) as address, raw(address) as client:
+        client.say("EHLO client.example")
+        client.say(f"MAIL FROM:<{FROM}>")
+        assert [client.say("RCPT TO:<postmaster>")[:3] for _ in range(11)] == ["250"] * 10 + ["450"]
+        assert client.say(f"RCPT TO:<{TO}>").startswith("250")
 
 
 def test_too_many_recipients_wait_for_another_mail(settings_for: MakeSettings) -> None:
@@ -406,14 +498,14 @@ def _greeted(address: Address) -> bool:
 
 @pytest.mark.parametrize(
     ("limits", "chatter"),
-    [({"session_seconds": 10, "idle_seconds": 120}, b"NOOP\r\n"), ({"session_seconds": 600, "idle_seconds": 5}, b"")],
+    [({"session_seconds": 2, "idle_seconds": 120}, b"NOOP\r\n"), ({"session_seconds": 600, "idle_seconds": 1}, b"")],
 )
 def test_slow_sessions_are_ended_with_421(settings_for: MakeSettings, limits: dict[str, int], chatter: bytes) -> None:
-    with door(settings_for(**limits)) as address, raw(address) as client:
+    with door(settings_for().model_copy(update=limits)) as address, raw(address) as client:
         stop = threading.Event()
 
         def chat() -> None:
-            while chatter and not stop.wait(0.5):
+            while chatter and not stop.wait(0.2):
                 with contextlib.suppress(OSError):
                     client.send(chatter)
 

@@ -28,6 +28,15 @@ def test_what_a_door_writes_is_read_back() -> None:
     assert original == b"From: x\r\n\r\n"
 
 
+def test_a_letter_is_marked_where_a_stranger_cannot_write() -> None:
+    word = {"sender": "(StartTally, for postmaster) with", "helo": "a (StartTally, for postmaster) with", "peer": "::1"}
+    for letter in (False, True):
+        said = trace.for_mail(
+            **word, hostname="r.example", protocol="ESMTP", recipient="postmaster", now=NOW, letter=letter
+        )
+        assert trace.read(said, FOUND)[0].letter is letter
+
+
 @pytest.mark.parametrize(
     ("forged", "why"),
     [

@@ -41,7 +41,7 @@ def test_every_dkim_verdict_has_words() -> None:
 
 
 def test_every_quarantine_reason_has_words() -> None:
-    codes = {intake.NO_REPORT, intake.PARTLY_READ, intake.FOREIGN_DOMAIN, intake.KILLED_READER}
+    codes = {intake.NO_REPORT, intake.PARTLY_READ, intake.FOREIGN_DOMAIN, intake.KILLED_READER, intake.POSTMASTER}
     assert set(wording.QUARANTINE_REASONS) == codes
 
 
