@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 import os
-import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from . import models
+from . import confidential, models
 
 _MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 # Waiting for another writer: a batch takes milliseconds, an upgrade of a large file seconds.
@@ -48,6 +47,7 @@ class NotBackedUp(Exception):
 
 def open_engine(url: str, *, read_only: bool = False) -> sa.Engine:
     """An engine for ``url``. SQLite files are created with their folder (not when ``read_only``); nothing is migrated."""
+    confidential.keep_url(url)
     target = make_url(url)
     if target.get_backend_name() == "sqlite":
         return _open_sqlite(target, read_only=read_only)
@@ -180,7 +180,7 @@ def connected(engine: sa.Engine, *, write: bool = False) -> Iterator[sa.Connecti
 def as_away(error: sa.exc.DBAPIError) -> DatabaseAway:
     """A driver's error in one line, without statement, values or password."""
     first_line = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
-    return DatabaseAway(f"the database cannot be used now: {re.sub(r'password=[^ ]+', 'password=***', first_line)}")
+    return DatabaseAway(f"the database cannot be used now: {confidential.without_secrets(first_line)}")
 
 
 def sqlite_module() -> ModuleType:
