@@ -4,6 +4,7 @@ import datetime as dt
 import logging
 import sys
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from . import database, housekeeping, limited, loading, mailbox, plaintext, settings_table, worker
+from . import database, housekeeping, limited, loading, mailbox, plaintext, rights, settings_table, worker
 from . import settings as settings_module
 from .dkim_keys import Keys
 from .policy_cli import policy_commands
@@ -37,6 +38,12 @@ def configure_logging() -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
+def say_what_is_too_open(lines: Iterable[str]) -> None:
+    """Warn of what ``rights`` found."""
+    for line in lines:
+        logging.getLogger("starttally.rights").warning("%s", line)
+
+
 def ready_engine(settings: Settings) -> sa.Engine:
     """See ``database.open_ready``."""
     return database.open_ready(settings.database_url)
@@ -47,6 +54,7 @@ def receive() -> None:
     """Run the SMTP door and the HTTP door until stopped."""
     configure_logging()
     settings = settings_module.load()
+    say_what_is_too_open(rights.said_of_secrets(settings))
     log = logging.getLogger("starttally.receive")
 
     def announce(addresses: dict[str, Address]) -> None:
@@ -65,6 +73,7 @@ def work(
     limited.limit_process()
     engine = database.open_engine(settings.database_url)
     hand = worker.Worker(settings, engine, Spool(settings.spool), Keys(settings.nameservers))
+    say_what_is_too_open(rights.said_of_storage(settings))
     if once:
         database.check(engine)
         tally = hand.run_once()

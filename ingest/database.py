@@ -18,7 +18,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from . import confidential, models
+from . import confidential, models, rights
 
 _MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 # Waiting for another writer: a batch takes milliseconds, an upgrade of a large file seconds.
@@ -153,6 +153,7 @@ def back_up(url: str, target: Path) -> None:
     source = open_engine(url, read_only=True)
     partial = target.with_name(target.name + ".part")
     try:
+        rights.make_private(partial)
         with source.connect() as connection, contextlib.closing(sqlite_module().connect(partial)) as copy:
             connection.connection.driver_connection.backup(copy)  # type: ignore[union-attr]
         with partial.open("rb") as written:
@@ -195,6 +196,8 @@ def _open_sqlite(target: URL, *, read_only: bool) -> sa.Engine:
     path = target.database or ":memory:"
     if not read_only and path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # what is wrong with the place SQLite will say
+            rights.make_private(Path(path))  # and it gives the files beside it the same mode
     if read_only:
         target = target.set(database=f"file:{path}", query={"mode": "ro", "uri": "true"})
     engine = sa.create_engine(target, module=sqlite_module(), connect_args={"timeout": _SQLITE_WAIT_SECONDS})
