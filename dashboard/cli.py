@@ -4,6 +4,7 @@ import datetime as dt
 import importlib.metadata
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -16,6 +17,7 @@ from ingest import cli as ingest_cli
 from ingest import database
 from ingest import settings as settings_module
 from ingest.cli import ANSWER_IS_NO, AWAY, DONE, USAGE, app
+from ingest.confidential import without_secrets
 from ingest.database import DatabaseAway, NotBackedUp, SchemaMismatch
 from ingest.filesystems import OnNetwork
 from ingest.receiving import CertificateUnusable, PortBusy
@@ -127,10 +129,13 @@ def main() -> None:
     except BrokenPipeError:  # `starttally export summary | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(DONE) from None
+    except Exception:  # noqa: BLE001 - the outer door of the commands: a traceback may quote what it was given
+        sys.stderr.write(without_secrets(traceback.format_exc()))
+        raise SystemExit(1) from None
 
 
 def _fail(error: Exception, code: int) -> NoReturn:
-    sys.stderr.write(f"starttally: {error}\n")
+    sys.stderr.write(without_secrets(f"starttally: {error}\n"))
     raise SystemExit(code) from None
 
 

@@ -19,6 +19,7 @@ from . import (
     loading,
     mailbox,
     plaintext,
+    rights,
     settings_table,
     upgrades,
     worker,
@@ -53,6 +54,7 @@ def receive() -> None:
     configure_logging()
     settings = settings_module.load()
     filesystems.refuse_spool(settings)
+    rights.say(rights.said_of_secrets(settings))
     log = logging.getLogger("starttally.receive")
 
     def announce(addresses: dict[str, Address]) -> None:
@@ -72,6 +74,7 @@ def work(
     limited.limit_process()
     engine = database.open_engine(settings.database_url)
     hand = worker.Worker(settings, engine, Spool(settings.spool), Keys(settings.nameservers))
+    rights.say(rights.said_of_storage(settings))
     if once:
         database.check(engine)
         tally = hand.run_once()

@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 import os
-import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from . import filesystems, models
+from . import confidential, filesystems, models, rights
 
 _MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 # Waiting for another writer: a batch takes milliseconds, an upgrade of a large file seconds.
@@ -51,6 +50,7 @@ def open_engine(url: str, *, read_only: bool = False) -> sa.Engine:
 
     Raises filesystems.OnNetwork for a SQLite file on a network file system.
     """
+    confidential.keep_url(url)
     target = make_url(url)
     if target.get_backend_name() == "sqlite":
         return _open_sqlite(target, read_only=read_only)
@@ -175,7 +175,7 @@ def back_up(url: str, target: Path) -> None:
     partial = target.with_name(target.name + ".part")
     try:
         partial.unlink(missing_ok=True)  # of a back-up that was killed
-        partial.touch(mode=0o600, exist_ok=False)
+        rights.make_private(partial)
         with source.connect() as connection, contextlib.closing(sqlite_module().connect(partial)) as copy:
             connection.connection.driver_connection.backup(copy)  # type: ignore[union-attr]
         _sync(partial)
@@ -211,7 +211,7 @@ def connected(engine: sa.Engine, *, write: bool = False) -> Iterator[sa.Connecti
 def as_away(error: sa.exc.DBAPIError) -> DatabaseAway:
     """A driver's error in one line, without statement, values or password."""
     first_line = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
-    return DatabaseAway(f"the database cannot be used now: {re.sub(r'password=[^ ]+', 'password=***', first_line)}")
+    return DatabaseAway(f"the database cannot be used now: {confidential.without_secrets(first_line)}")
 
 
 def sqlite_module() -> ModuleType:
@@ -228,6 +228,8 @@ def _open_sqlite(target: URL, *, read_only: bool) -> sa.Engine:
         filesystems.refuse_database(Path(path))
     if not read_only and path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # what is wrong with the place SQLite will say
+            rights.make_private(Path(path))  # and it gives the files beside it the same mode
     if read_only:
         target = target.set(database=f"file:{path}", query={"mode": "ro", "uri": "true"})
     engine = sa.create_engine(target, module=sqlite_module(), connect_args={"timeout": _SQLITE_WAIT_SECONDS})

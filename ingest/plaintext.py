@@ -6,6 +6,8 @@ import sys
 import unicodedata
 from collections.abc import Callable
 
+from . import confidential
+
 # Cc, Cf: control and format characters (ANSI escapes, bidi overrides, zero-width); Cs, Co, Cn: nothing a terminal can show;
 # Zl, Zp: line breaks that are no newline.
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -52,8 +54,8 @@ class _Event(logging.Formatter):
     """One line whatever is in it: an error's text, or a traceback's, may quote a stranger, who would forge lines of ours."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The event, with ``\\n`` for line breaks."""
-        return one_line(super().format(record), _LONGEST_EVENT)
+        """The event without secrets, with ``\\n`` for line breaks."""
+        return one_line(confidential.without_secrets(super().format(record)[: 2 * _LONGEST_EVENT]), _LONGEST_EVENT)
 
 
 def _escape(character: str) -> str:

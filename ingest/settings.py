@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from . import confidential
 from .setting_values import Access, Address, Listen, Names, Networks, Resolvers, Share
 
 __all__ = ["PREFIX", "Address", "Settings", "SettingsError", "load"]
@@ -26,12 +27,18 @@ PREFIX = "STARTTALLY_"
 # Read by the program and its tests, but no settings of their own.
 _NOT_SETTINGS = {"STARTTALLY_CONFIG"}
 _TEST_PREFIX = "STARTTALLY_TEST_"
+_SECRET = ("database_url", "oidc_client_secret")
 
 MIB = 1024 * 1024
 
 
 class SettingsError(ValueError):
     """A setting is wrong. The text names it, its value and what is allowed; show it and exit with code 2."""
+
+
+def config_file() -> Path:
+    """The TOML file that the settings are read from, if it exists."""
+    return Path(os.environ.get("STARTTALLY_CONFIG", "starttally.toml"))
 
 
 class _TomlFile(PydanticBaseSettingsSource):
@@ -42,7 +49,7 @@ class _TomlFile(PydanticBaseSettingsSource):
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        path = Path(os.environ.get("STARTTALLY_CONFIG", "starttally.toml"))
+        path = config_file()
         if not path.exists():
             if "STARTTALLY_CONFIG" in os.environ:
                 raise SettingsError(f"STARTTALLY_CONFIG names {path}, which does not exist")
@@ -59,11 +66,14 @@ class _TomlFile(PydanticBaseSettingsSource):
 class Settings(BaseSettings):
     """What the operator may choose. Each field's description is its documentation, printed by ``starttally settings``."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     database_url: str = Field(
         "sqlite:///var/starttally.db",
         description="Where reports are stored: sqlite:///path or postgresql://user:password@host/database.",
+        repr=False,
     )
     spool: Path = Field(
         Path("var/spool"),
@@ -262,12 +272,17 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _known_engine(cls, value: str) -> str:
-        try:
-            backend = make_url(value).get_backend_name()
-        except ArgumentError:
-            backend = ""
-        if backend not in ("sqlite", "postgresql"):
+        if not re.match(r"sqlite://(/|$)|postgresql(\+\w+)?://", value):
             raise ValueError("must begin with sqlite:/// or postgresql://")
+        try:
+            host = make_url(value).host or ""
+        except (ArgumentError, ValueError):
+            host = "@"
+        if "@" in host:
+            raise ValueError(
+                "is no URL: write postgresql://user:password@host:port/database, and in user and password %40 for @, %2F for /, "
+                "%25 for %"
+            )
         return value
 
     @model_validator(mode="after")
@@ -327,17 +342,22 @@ def load(**overrides: object) -> Settings:
     """
     _refuse_unknown((name for name in os.environ if name.startswith(PREFIX)), "the environment")
     try:
-        return Settings(**overrides)  # type: ignore[arg-type]
+        chosen = Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
         raise SettingsError("\n".join(_in_words(dict(fault)) for fault in error.errors())) from error
+    confidential.keep_url(chosen.database_url)
+    confidential.keep(chosen.oidc_client_secret.get_secret_value())
+    return chosen
 
 
 def _in_words(fault: Mapping[str, Any]) -> str:
     message = str(fault["msg"]).removeprefix("Value error, ")
     if not fault["loc"]:
         return message
-    name = PREFIX + str(fault["loc"][0]).upper()
-    return f"{name}={fault['input']!s}: {message}"
+    name = str(fault["loc"][0])
+    # Of a URL with a slip nobody can say where its password is.
+    value = confidential.HIDDEN if name in _SECRET else confidential.without_secrets(str(fault["input"]))
+    return f"{PREFIX}{name.upper()}={value}: {message}"
 
 
 def _refuse_unknown(names: Any, where: str) -> None:  # noqa: ANN401

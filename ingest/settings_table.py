@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from sqlalchemy.engine import make_url
 
+from . import confidential
 from .settings import PREFIX, Settings
 from .shares import percent
 
@@ -43,7 +44,7 @@ def _row(name: str, field: FieldInfo, value: Any) -> SettingRow:  # noqa: ANN401
 
 def _text(name: str, value: Any) -> str:  # noqa: ANN401
     if name == "database_url":
-        return make_url(value).render_as_string(hide_password=True)
+        return confidential.without_secrets(make_url(value).render_as_string(hide_password=True))
     if isinstance(value, SecretStr):
         return "(hidden)" if value.get_secret_value() else "(empty)"
     if value is None or value in ((), ""):

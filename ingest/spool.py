@@ -23,6 +23,8 @@ from typing import Self
 
 import msgspec
 
+from . import rights
+
 _serial = itertools.count()
 _BUFFER = 64 * 1024
 # <unique>[,A=<attempts>][,W=<worker token>]; what precedes is whatever the delivering server chose.
@@ -55,7 +57,7 @@ class IncomingMessage:
         self._temporary = spool.path / "tmp" / unique
         self._final = spool.path / "new" / unique
         with _as_unavailable():
-            self._file = self._temporary.open("xb", buffering=_BUFFER)
+            self._file = rights.create(self._temporary, _BUFFER)
 
     def write(self, chunk: bytes) -> None:
         """Append bytes; only a small buffer stays in memory. Raises SpoolUnavailable."""
@@ -94,8 +96,10 @@ class Spool:
     def __init__(self, path: Path) -> None:
         self.path = path
         with _as_unavailable():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir(exist_ok=True, mode=0o700)
             for folder in ("tmp", "new", "cur", "locks", "metrics"):
-                (path / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+                (path / folder).mkdir(exist_ok=True, mode=0o700)
 
     def receive(self) -> IncomingMessage:
         """Begin a new message. Raises SpoolUnavailable."""
@@ -140,7 +144,7 @@ class Claimant:
         # Locked before it appears under its name: another worker's sweep must never see it unlocked.
         hidden = spool.path / "tmp" / f"lock.{self._token}"
         with _as_unavailable():
-            self._lock = hidden.open("xb")
+            self._lock = rights.create(hidden)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
             hidden.rename(self._lock_path)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 import streamlit as st
 
-from ingest.database import DatabaseAway, SchemaMismatch
+from ingest.database import DatabaseAway, SchemaMismatch, as_away
 from ingest.settings import SettingsError
 
 from ..plain import plain
@@ -29,7 +29,9 @@ def guarded(name: str, render: Callable[[Visit], None], visit: Visit) -> Callabl
             log.warning("%s", mismatch)
             _not_ready(str(mismatch))
         except (DatabaseAway, sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
-            log.warning("the database is away: %s", error)
+            log.warning(
+                "%s", as_away(error) if isinstance(error, sa.exc.DBAPIError) else f"the database is away: {error}"
+            )
             _away()
         except Exception:  # the outer door of the pages
             number = secrets.token_hex(4)

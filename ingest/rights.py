@@ -1,0 +1,75 @@
+"""Files that nobody but this account may read, whatever the umask: made so, and said when they were made otherwise."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+from sqlalchemy.engine import make_url
+
+from . import confidential
+from .settings import Settings, config_file
+
+log = logging.getLogger(__name__)
+
+_FILE, _FOLDER = 0o600, 0o700
+_OTHERS, _GROUP_AND_OTHERS = 0o007, 0o077
+_SPOOL_FOLDERS = ("tmp", "new", "cur", "locks", "metrics")
+
+
+def create(path: Path, buffering: int = -1) -> BinaryIO:
+    """A new file, open for writing, that only this account may read. Raises FileExistsError and other OSErrors."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE)
+    return os.fdopen(descriptor, "wb", buffering=buffering)
+
+
+def make_private(path: Path) -> None:
+    """See that there is a file at ``path``; a new one is empty, and only this account may read it."""
+    with contextlib.suppress(FileExistsError):
+        create(path).close()
+
+
+def say(lines: Iterable[str]) -> None:
+    """Warn of what ``said_of_storage`` and ``said_of_secrets`` found, a line of the log each."""
+    for line in lines:
+        log.warning("%s", line)
+
+
+def said_of_storage(settings: Settings) -> list[str]:
+    """Folders of the spool and files of the database that other accounts may look into, each with the command that shuts it."""
+    found = [_said(settings.spool / folder, _FOLDER, _GROUP_AND_OTHERS, "messages") for folder in _SPOOL_FOLDERS]
+    return list(
+        filter(None, found + [_said(path, _FILE, _GROUP_AND_OTHERS, "reports") for path in _database(settings)])
+    )
+
+
+def said_of_secrets(settings: Settings) -> list[str]:
+    """The same for the private key, and for the file of settings if it holds a secret. A group may read these: that is how a
+    service is given them.
+    """
+    found = [_said(settings.tls_key, 0o640, _OTHERS, "the private key")] if settings.tls_key else []
+    file = config_file()
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        text = file.read_text(encoding="utf-8")
+        if confidential.without_secrets(text) != text:
+            found.append(_said(file, 0o640, _OTHERS, "passwords"))
+    return list(filter(None, found))
+
+
+def _database(settings: Settings) -> list[Path]:
+    target = make_url(settings.database_url)
+    if target.get_backend_name() != "sqlite" or target.database in (None, "", ":memory:"):
+        return []
+    return [Path(f"{target.database}{suffix}") for suffix in ("", "-wal", "-shm")]
+
+
+def _said(path: Path, mode: int, shut: int, what: str) -> str:
+    try:
+        found = path.stat().st_mode & 0o777
+    except OSError:
+        return ""
+    if not found & shut:
+        return ""
+    return f"{path} lets other accounts of this machine at {what} (mode {found:04o}); shut it: chmod {mode:o} {path}"
