@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from . import (
+    compaction,
     database,
     filesystems,
     housekeeping,
@@ -179,9 +180,22 @@ def backup(target: Annotated[Path, typer.Argument(help="The file to write; it mu
 
 
 @database_commands.command("prune")
-def prune() -> None:
-    """Remove what the KEEP_* settings no longer keep (the worker does so every hour)."""
+def prune(
+    force: Annotated[bool, typer.Option("--force", help="Although the clock may be wrong: look at it first.")] = False,
+    compact: Annotated[
+        bool, typer.Option("--compact", help="Write SQLite's file anew, as small as it can be; writers wait meanwhile.")
+    ] = False,
+) -> None:
+    """Remove what the KEEP_* settings no longer keep, and give freed pages of SQLite's file back (the worker does so every hour).
+
+    Nothing goes by its age while the newest stored report is more than 30 days behind the clock; the answer is then no (1).
+    """
     settings = settings_module.load()
     engine = database.open_existing(settings.database_url)
-    gone = housekeeping.prune(engine, settings, dt.datetime.now(dt.UTC))
-    typer.echo(f"removed raw={gone.raw} details={gone.details} reports={gone.reports} quarantined={gone.quarantined}")
+    gone = housekeeping.prune(engine, settings, dt.datetime.now(dt.UTC), force=force)
+    if compact:
+        gone.given_back += compaction.rewrite(engine)
+    typer.echo(f"removed {gone.in_words}")
+    if gone.refused:
+        typer.echo(f"nothing was removed by its age: {gone.refused}. If the clock is right, add --force.", err=True)
+        raise typer.Exit(ANSWER_IS_NO)

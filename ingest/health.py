@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from . import publishing
+from . import database_disk, publishing
 from .settings import PREFIX, Settings
 from .spool import Spool, SpoolUnavailable
 
@@ -89,6 +89,7 @@ class _Health:
             "workers": workers.alive,
         }
         state["disk"] = f"less than {PREFIX}MIN_FREE_BYTES free" if free < self._settings.min_free_bytes else None
+        state["database_disk"] = database_disk.lack(self._settings)
         state["worker"] = self._behind(age)
         state["database"] = _away(workers.database_away_since)
         try:

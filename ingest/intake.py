@@ -74,13 +74,17 @@ class Submission(msgspec.Struct, frozen=True):
     def unread(self) -> "Quarantined | None":
         """The message once more, for quarantine, when a part that looks like a report could not be read."""
         decoded = self.decoded
-        return quarantined(decoded.message, decoded.arrival, PARTLY_READ, decoded.unread) if decoded.unread else None
+        if not decoded.unread:
+            return None
+        refused = quarantined(decoded.message, decoded.arrival, PARTLY_READ, decoded.unread)
+        return msgspec.structs.replace(refused, signer=_signer(self.authentication))
 
 
 class Quarantined(msgspec.Struct, frozen=True):
     """A message that could not be read. ``reason`` is a short code, ``explanation`` a sentence for people.
 
-    ``file_name`` is that of a bare file, None for a mail.
+    ``file_name`` is that of a bare file, None for a mail; ``signer`` the domain whose signature holds, "" when none does, None
+    when nobody has looked or could.
     """
 
     arrival: Arrival
@@ -89,6 +93,13 @@ class Quarantined(msgspec.Struct, frozen=True):
     explanation: str
     subject: str = ""
     file_name: str | None = None
+    signer: str | None = None
+
+    @property
+    def asks_for_key(self) -> bool:
+        """Whether its signature is worth a look: not where reading it ended its reader, and only mail has one."""
+        mail = self.arrival.door not in (trace.HTTPS, trace.LOAD) and self.file_name is None
+        return mail and self.reason != KILLED_READER
 
     @property
     def held(self) -> int:
@@ -131,6 +142,20 @@ def authenticated(decoded: Decoded, authenticate: Authenticate | None) -> Submis
         reports = tuple((without_header(report), document) for report, document in decoded.reports)
         decoded = msgspec.structs.replace(decoded, reports=reports)
     return Submission(decoded, verdict, trust_of(verdict, decoded.arrival.door))
+
+
+def with_signer(refused: Quarantined, authenticate: Authenticate) -> Quarantined:
+    """A message on its way to quarantine, with who signed it: how long it is kept depends on that."""
+    if refused.arrival.door == trace.HTTPS:
+        return msgspec.structs.replace(refused, signer="")
+    if not refused.asks_for_key:
+        return refused
+    verdict = authenticate(refused.message, refused.arrival.received_at)
+    return msgspec.structs.replace(refused, signer=_signer(verdict))
+
+
+def _signer(verdict: Authentication) -> str | None:
+    return None if verdict.dkim == UNDETERMINED else verdict.signer
 
 
 def trust_of(verdict: Authentication, door: str) -> str:

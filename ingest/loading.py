@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import sqlalchemy as sa
 
-from . import database, intake, limited, mailbox, outcomes, store
+from . import database, intake, limited, mailbox, outcomes, quarantine_bounds, store
 from .authentication import Authentication, authenticate, signature_names
 from .dkim_keys import Keys
 from .intake import Decoded, Quarantined, Submission
@@ -206,7 +206,8 @@ class _Loading:
         ready = _authenticated(to_store, self._keys, self._settings)
         try:
             with self._engine.begin() as connection:
-                batch.tally += store.save(connection, ready, dt.datetime.now(dt.UTC))
+                bounds = quarantine_bounds.of(self._settings)
+                batch.tally += store.save(connection, ready, dt.datetime.now(dt.UTC), bounds)
         except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
             raise database.as_away(error) from error
         return Done(batch, sources, bytes_done)

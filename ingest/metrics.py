@@ -42,6 +42,18 @@ batch_seconds = Histogram(
 undetermined = Gauge(
     "starttally_undetermined_messages", "Mails that wait for DNS to give their DKIM key.", registry=worker_registry
 )
+quarantine_messages = Gauge(
+    "starttally_quarantine_messages", "Messages in quarantine with their content.", registry=worker_registry
+)
+quarantine_bytes = Gauge(
+    "starttally_quarantine_bytes", "Bytes of these messages, as they came.", registry=worker_registry
+)
+quarantine_lost = Gauge(
+    "starttally_quarantine_lost_messages",
+    "Messages that gave way in quarantine since ever, by the bound that was met.",
+    ["bound"],
+    registry=worker_registry,
+)
 _database_up = Gauge(
     "starttally_database_up", "Whether the database answers (1) or is away (0).", registry=worker_registry
 )

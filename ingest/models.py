@@ -246,7 +246,8 @@ undetermined = sa.Table(
 )
 sa.Index(None, undetermined.c.next_attempt)
 
-# What could not be read, whole. ``reason`` groups (a short code), ``explanation`` is for people.
+# What could not be read, whole; empty (but compressed) where the content was discarded. ``reason`` groups (a short code),
+# ``explanation`` is for people.
 quarantine = sa.Table(
     "quarantine",
     metadata,
@@ -272,6 +273,39 @@ quarantine = sa.Table(
     _key("message_digest"),
 )
 sa.Index(None, quarantine.c.state, quarantine.c.received_at)
+
+# Of each message in quarantine whose content is held: who sent it, as far as known, and what it takes of the bounds. A table
+# of its own, because sums over it must not read the messages (ingest.quarantine_bounds). A discarded message has no row here.
+quarantine_origin = sa.Table(
+    "quarantine_origin",
+    metadata,
+    sa.Column("message_digest", Digest, nullable=False),
+    # The peer's /24 or /48, "unknown", or "" for what an older version stored.
+    sa.Column("network", Word, nullable=False),
+    # The domain whose signature holds, "" when none does, null when nobody could look.
+    sa.Column("signer", Word),
+    # Loaded by the operator, or signed by a known reporter: gives way to no stranger.
+    sa.Column("vouched", sa.Boolean, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("came_at", Instant, nullable=False),
+    _key("message_digest"),
+)
+_origin = quarantine_origin.c
+sa.Index("ix_quarantine_origin_bounds", _origin.vouched, _origin.network, _origin.came_at, _origin.size)
+
+# Messages that gave way in quarantine, counted: by the reason why they could not be read, and by the bound that was met.
+quarantine_lost = sa.Table(
+    "quarantine_lost",
+    metadata,
+    sa.Column("reason", sa.String(32), nullable=False),
+    # network | whole | disk
+    sa.Column("bound", sa.String(16), nullable=False),
+    sa.Column("messages", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("first_at", Instant, nullable=False),
+    sa.Column("last_at", Instant, nullable=False),
+    _key("reason", "bound"),
+)
 
 # Overrides, what the operator says about a domain: it changes verdicts, and no report can. A row is written once; taking one
 # back fills its last three columns, once. Nothing is deleted, so that the verdict of a past day can be computed again.

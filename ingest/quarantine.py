@@ -1,4 +1,4 @@
-"""What is done with messages that could not be read: list, look, read again, discard, take back.
+"""What is done with messages that could not be read: list, look, read again, discard.
 
 One set of operations for the command line and for the page. Reading again is the worker's or a limited child's business
 (limited.py): before a message is read its row says that it ended its reader, and only the end of the reading says otherwise.
@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from . import database, intake, models, store
+from . import database, intake, models, quarantine_bounds, store
 from .intake import Authenticate, Decoded, Quarantined
 from .rows import storable
 from .settings import Settings
@@ -25,7 +25,7 @@ _MAX_NOTE = 1_000
 _AT_ONCE = 500
 _ENDED = "reading it again ended before it was done (memory or time ran out, or the program was stopped)"
 
-_row = models.quarantine.c
+_row, _origin = models.quarantine.c, models.quarantine_origin.c
 _LISTED = (
     *(_row.message_digest, _row.received_at, _row.door, _row.reason, _row.explanation, _row.subject),
     *(_row.state, _row.note, _row.acted_by, _row.acted_at),
@@ -73,7 +73,7 @@ def messages(engine: sa.Engine, reason: str, *, discarded: bool = False) -> Iter
 
 
 def content(engine: sa.Engine, digest: str) -> bytes:
-    """A message byte by byte as it came."""
+    """A message byte by byte as it came; empty when it was discarded."""
     with database.connected(engine) as connection:
         stored = connection.execute(sa.select(_row.message).where(_row.message_digest == digest)).scalar_one()
     return zlib.decompress(stored)
@@ -87,14 +87,23 @@ def waiting(engine: sa.Engine, reason: str = "") -> list[str]:
 
 
 def discard(engine: sa.Engine, digests: Sequence[str], note: str, who: str, now: dt.datetime) -> int:
-    """Take messages off the list; they are kept until retention removes them. Returns how many."""
-    change = {"state": DISCARDED, "note": storable(note.strip())[:_MAX_NOTE]}
-    return _act(engine, _OPEN, _row.message_digest.in_(digests), change, who, now)
+    """Take messages off the list and forget their content at once, for good. What they were, and the note, is kept until
+    retention removes it. Returns how many.
+    """
+    change = {"state": DISCARDED, "note": storable(note.strip())[:_MAX_NOTE]} | _by(who, now)
+    with database.connected(engine, write=True) as connection:
+        quarantine_bounds.lock(connection)
+        going = sa.select(_row.message_digest).where(_row.message_digest.in_(digests), _row.state.in_(_OPEN))
+        found = list(connection.execute(going).scalars())
+        connection.execute(sa.update(models.quarantine).where(_row.message_digest.in_(found)).values(change))
+        quarantine_bounds.empty(connection, found)
+    return len(found)
 
 
-def take_back(engine: sa.Engine, digests: Sequence[str], who: str, now: dt.datetime) -> int:
-    """Put discarded messages on the list again; their note stays. Returns how many."""
-    return _act(engine, (DISCARDED,), _row.message_digest.in_(digests), {"state": WAITING}, who, now)
+def lost(engine: sa.Engine) -> list[quarantine_bounds.Lost]:
+    """What gave way, because quarantine is bounded."""
+    with database.connected(engine) as connection:
+        return quarantine_bounds.lost(connection)
 
 
 def ask_retry(engine: sa.Engine, digests: Sequence[str], who: str, now: dt.datetime) -> int:
@@ -119,17 +128,18 @@ def retry(
     engine: sa.Engine, settings: Settings, authenticate: Authenticate, digest: str, now: dt.datetime
 ) -> store.Tally:
     """Read a message again, as after an upgrade or a change of settings. What can be read now is stored and leaves
-    quarantine; the rest stays, with the reason of today. A message that is gone counts as nothing.
+    quarantine; the rest stays, with the reason of today. A message that is gone, or discarded, counts as nothing.
     """
     mine = _row.message_digest == digest
     change = {"state": WAITING, "reason": intake.KILLED_READER, "explanation": _ENDED}
     with engine.begin() as connection:
         row = connection.execute(sa.select(models.quarantine).where(mine)).mappings().one_or_none()
-        if row is None:
+        if row is None or row["state"] == DISCARDED:
             return store.Tally()
+        network = connection.execute(sa.select(_origin.network).where(_origin_of(digest))).scalar_one_or_none() or ""
         connection.execute(sa.update(models.quarantine).where(mine).values(change))
     letter = row["reason"] == intake.POSTMASTER
-    arrival = Arrival(row["door"], row["received_at"], digest, sender=row["sender"], letter=letter)
+    arrival = Arrival(row["door"], row["received_at"], digest, sender=row["sender"], letter=letter, network=network)
     decoded = _decode_again(zlib.decompress(row["message"]), row["file_name"], arrival, settings)
     if isinstance(decoded, Quarantined):
         reason = {"reason": decoded.reason, "explanation": storable(decoded.explanation)}
@@ -139,12 +149,15 @@ def retry(
     signed = None if row["file_name"] is not None else authenticate
     submission = intake.authenticated(decoded, signed)
     with engine.begin() as connection:
-        connection.execute(sa.delete(models.quarantine).where(mine))
+        quarantine_bounds.lock(connection)
+        quarantine_bounds.remove(connection, [digest])
         # What is still unread of it comes back with today's reason.
-        tally = store.save(connection, [submission], now)
+        tally = store.save(connection, [submission], now, quarantine_bounds.of(settings))
         if decoded.unread:
             kept = {name: row[name] for name in ("stored_at", "note", "acted_by", "acted_at")}
             connection.execute(sa.update(models.quarantine).where(mine).values(kept))
+            came = row["stored_at"] or row["received_at"]
+            connection.execute(sa.update(models.quarantine_origin).where(_origin_of(digest)).values(came_at=came))
     return tally
 
 
@@ -152,6 +165,14 @@ def _decode_again(message: bytes, file_name: str | None, arrival: Arrival, setti
     if file_name is None:
         return intake.decode_mail(message, arrival, settings)
     return intake.decode_file(message, file_name, arrival, settings)
+
+
+def _origin_of(digest: str) -> sa.ColumnElement[bool]:
+    return _origin.message_digest == digest
+
+
+def _by(who: str, now: dt.datetime) -> dict[str, Any]:
+    return {"acted_by": storable(who)[:_MAX_NOTE], "acted_at": now}
 
 
 def _wanted(discarded: bool, reason: str) -> list[sa.ColumnElement[bool]]:
@@ -167,7 +188,6 @@ def _act(
     who: str,
     now: dt.datetime,
 ) -> int:
-    by = {"acted_by": storable(who)[:_MAX_NOTE], "acted_at": now}
-    update = sa.update(models.quarantine).where(_row.state.in_(states), condition).values(change | by)
+    update = sa.update(models.quarantine).where(_row.state.in_(states), condition).values(change | _by(who, now))
     with database.connected(engine, write=True) as connection:
         return connection.execute(update).rowcount

@@ -9,7 +9,7 @@ from typing import Annotated
 import sqlalchemy as sa
 import typer
 
-from . import database, limited, quarantine
+from . import database, limited, quarantine, quarantine_bounds
 from . import settings as settings_module
 from .authentication import Authentication, authenticate, signature_names
 from .dkim_keys import Keys
@@ -17,9 +17,7 @@ from .plaintext import one_line
 from .settings import Settings
 from .store import Tally
 
-quarantine_commands = typer.Typer(
-    no_args_is_help=True, help="Messages that could not be read: look, retry, discard, take back."
-)
+quarantine_commands = typer.Typer(no_args_is_help=True, help="Messages that could not be read: look, retry, discard.")
 
 _ANSWER_IS_NO = 1
 _Numbers = Annotated[list[str], typer.Argument(help="Their numbers from `quarantine list`, or the beginnings of them.")]
@@ -31,7 +29,7 @@ def list_quarantined(
     discarded: Annotated[bool, typer.Option("--discarded", help="Those that were discarded, instead.")] = False,
     reason: _Reason = "",
 ) -> None:
-    """List messages that could not be read, grouped by reason, newest first."""
+    """List messages that could not be read, grouped by reason, newest first; and how many gave way, as quarantine is bounded."""
     engine = _engine(read_only=True)
     for group in quarantine.groups(engine, discarded=discarded, reason=reason):
         for row in quarantine.messages(engine, group.reason, discarded=discarded):
@@ -44,6 +42,12 @@ def list_quarantined(
                 what = "discarded" if discarded else "last touched"
                 typer.echo(f"    {what}: {row['acted_at']:%Y-%m-%d %H:%M}Z by {one_line(row['acted_by'])}")
         typer.echo(f"    -- {group.messages} {'message' if group.messages == 1 else 'messages'} for this reason\n")
+    for lost in quarantine.lost(engine):
+        typer.echo(
+            f"    -- gave way: {lost.messages} {'message' if lost.messages == 1 else 'messages'} of {lost.bytes} bytes with the "
+            f"reason {lost.reason}, as {quarantine_bounds.WORDS.get(lost.bound, lost.bound)}; "
+            f"{lost.first_at:%Y-%m-%d %H:%M}Z to {lost.last_at:%Y-%m-%d %H:%M}Z"
+        )
 
 
 @quarantine_commands.command("show")
@@ -52,7 +56,11 @@ def show_quarantined(
 ) -> None:
     """Write a quarantined message to standard output, byte by byte as it came."""
     engine = _engine(read_only=True)
-    sys.stdout.buffer.write(quarantine.content(engine, _found(engine, [message])[0]))
+    content = quarantine.content(engine, _found(engine, [message])[0])
+    if not content:
+        typer.echo("nothing is left of this message: its content went when it was discarded", err=True)
+        raise typer.Exit(_ANSWER_IS_NO)
+    sys.stdout.buffer.write(content)
 
 
 @quarantine_commands.command("retry")
@@ -77,18 +85,13 @@ def discard(
     messages: _Numbers,
     note: Annotated[str, typer.Option(help="Why; kept with the message.")] = "",
 ) -> None:
-    """Take messages off the list. They are kept until retention (KEEP_QUARANTINE_DAYS) removes them."""
+    """Take messages off the list and delete their content at once, for good. What they were is kept for KEEP_QUARANTINE_DAYS.
+
+    In doubt write the message to a file first: `starttally quarantine show`.
+    """
     engine = _engine()
     digests = _found(engine, messages)
     typer.echo(f"discarded={quarantine.discard(engine, digests, note, os_user(), dt.datetime.now(dt.UTC))}")
-
-
-@quarantine_commands.command("take-back")
-def take_back(messages: _Numbers) -> None:
-    """Put discarded messages on the list again."""
-    engine = _engine()
-    digests = _found(engine, messages)
-    typer.echo(f"taken-back={quarantine.take_back(engine, digests, os_user(), dt.datetime.now(dt.UTC))}")
 
 
 def _engine(settings: Settings | None = None, *, read_only: bool = False) -> sa.Engine:

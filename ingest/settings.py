@@ -174,6 +174,23 @@ class Settings(BaseSettings):
     keep_quarantine_days: int = Field(
         400, ge=0, description="Days to keep quarantined messages; 0 keeps them for ever."
     )
+    keep_quarantine_unsigned_days: int = Field(
+        30,
+        ge=0,
+        description="Days to keep those of them that strangers sent without a signature that holds; 0: as KEEP_QUARANTINE_DAYS.",
+    )
+    max_quarantine_bytes: int = Field(
+        1024 * MIB,
+        ge=MIB,
+        description="Bytes of all quarantined messages, as they came. Beyond that, the oldest of the greediest network give way.",
+    )
+    max_quarantine_messages: int = Field(100_000, ge=1, description="Quarantined messages whose content is kept.")
+    max_quarantine_network_bytes: int = Field(
+        100 * MIB,
+        ge=MIB,
+        description="Of these, bytes from one network (IPv4 /24, IPv6 /48); exempt is what you load or a known reporter signed.",
+    )
+    max_quarantine_network_messages: int = Field(5_000, ge=1, description="Of these, messages from one network.")
     verdict_window_days: int = Field(
         14,
         ge=1,
@@ -322,6 +339,12 @@ class Settings(BaseSettings):
                 f"listen on 127.0.0.1, or set {PREFIX}DASHBOARD_OPEN=true to show everything to everybody"
             )
         return self
+
+    @property
+    def database_file(self) -> Path | None:
+        """SQLite's file; None where a server keeps the database."""
+        url = make_url(self.database_url)
+        return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
     @property
     def login(self) -> str | None:

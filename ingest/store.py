@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import sqlalchemy as sa
 
-from . import counting, rollups, trace
+from . import counting, quarantine_bounds, rollups, trace
 from .authentication import UNDETERMINED
 from .intake import TRUST_ORDER, Quarantined, Submission
 from .models import (
@@ -20,7 +20,6 @@ from .models import (
     failure_detail,
     policy_entry,
     policy_text,
-    quarantine,
     raw_report,
     report,
     undetermined,
@@ -46,8 +45,13 @@ class Tally(msgspec.Struct):
         return self
 
 
-def save(connection: sa.Connection, messages: Sequence[Submission | Quarantined], now: dt.datetime) -> Tally:
-    """Write a batch inside the caller's transaction. Repeating it changes nothing.
+def save(
+    connection: sa.Connection,
+    messages: Sequence[Submission | Quarantined],
+    now: dt.datetime,
+    bounds: quarantine_bounds.Bounds = quarantine_bounds.DEFAULT,
+) -> Tally:
+    """Write a batch inside the caller's transaction. Repeating it changes nothing. ``bounds`` are those of quarantine.
 
     A report that came before is a duplicate, by whatever way and in whatever layout it came; among its copies the one that is
     trusted most counts (a verified mail after an unauthenticated upload).
@@ -55,10 +59,11 @@ def save(connection: sa.Connection, messages: Sequence[Submission | Quarantined]
     submissions = [message for message in messages if isinstance(message, Submission)]
     refused = [message for message in messages if isinstance(message, Quarantined)]
     refused += [submission.unread for submission in submissions if submission.unread]
+    # First of all, so that locks are taken in one order everywhere: quarantine, then reports.
+    quarantine_bounds.save(connection, refused, bounds, now)
     reports = [rows for submission in submissions for rows in rows_of(submission, now)]
     originals = _save_reports(connection, [member for rows in reports for member in rows])
     _keep_undetermined(connection, submissions, now)
-    _save_quarantined(connection, refused, now)
     tally = Tally(quarantined=len(refused))
     untold = set(originals.values())
     for rows in reports:
@@ -68,10 +73,16 @@ def save(connection: sa.Connection, messages: Sequence[Submission | Quarantined]
     return tally
 
 
-def settle(connection: sa.Connection, waiting: Submission, submission: Submission, now: dt.datetime) -> None:
+def settle(
+    connection: sa.Connection,
+    waiting: Submission,
+    submission: Submission,
+    now: dt.datetime,
+    bounds: quarantine_bounds.Bounds = quarantine_bounds.DEFAULT,
+) -> None:
     """Record the verdict on a message that was undetermined so far, ``waiting``, and forget the message."""
     digest = submission.decoded.arrival.message_digest
-    save(connection, [submission], now)
+    save(connection, [submission], now, bounds)
     keys = {member.key for rows in rows_of(waiting, now) for member in rows}
     for domain, key in sorted(keys):
         of_message = (delivery.c.message_digest == digest) & (delivery.c.dkim == UNDETERMINED)
@@ -211,26 +222,6 @@ def _keep_undetermined(connection: sa.Connection, submissions: Iterable[Submissi
         if submission.undetermined and submission.decoded.arrival.door != trace.LOAD
     }
     _insert(connection, undetermined, list(waiting.values()))
-
-
-def _save_quarantined(connection: sa.Connection, refused: Iterable[Quarantined], now: dt.datetime) -> None:
-    rows = {
-        message.arrival.message_digest: {
-            "message_digest": message.arrival.message_digest,
-            "received_at": message.arrival.received_at,
-            "door": message.arrival.door,
-            "reason": message.reason,
-            "explanation": storable(message.explanation),
-            "sender": storable(message.arrival.sender),
-            "subject": storable(message.subject),
-            "file_name": None if message.file_name is None else storable(message.file_name),
-            "size": len(message.message),
-            "message": zlib.compress(message.message),
-            "stored_at": now,
-        }
-        for message in refused
-    }
-    _insert(connection, quarantine, list(rows.values()))
 
 
 def _insert(connection: sa.Connection, table: sa.Table, rows: list[Row]) -> None:

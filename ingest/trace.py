@@ -11,26 +11,33 @@ import re
 
 import msgspec
 
+from . import limits
+
 SMTP, HTTPS, MAILDIR, LOAD = "smtp", "https", "maildir", "load"
 _MARK = "(StartTally)"
 # Of mail for postmaster and nobody else.
 _LETTER_MARK = "(StartTally, for postmaster)"
 _OURS = re.compile(
     rb"Return-Path: <(?P<sender>[ -~]*)>\r\n"
-    rb"Received: from [ -~]*\r\n"
+    rb"Received: from [!-~]* \(\[(?P<peer>[!-~]*)\]\)\r\n"
     rb"\tby [ -~]* \(StartTally(?P<letter>, for postmaster)?\) with (?P<protocol>[A-Z0-9]+)[ -~]*;\r\n"
     rb"\t(?P<date>[ -~]*)\r\n"
 )
 _UNSAFE = re.compile(r"[^\x21-\x7e]+")
 _CONTAINER = re.compile(r"\W*(?:message|multipart)\b", re.IGNORECASE)
 _MAX_WORD = 512
+# The address that the server before us saw, in the trace that it wrote (RFC 5321 section 4.4): behind "from", in brackets.
+_RECEIVED = re.compile(rb"^Received:(?P<value>[^\n]*(?:\n[ \t][^\n]*)*)", re.IGNORECASE | re.MULTILINE)
+_ADDRESS = re.compile(rb"\[(?:IPv6:)?(?P<address>[0-9A-Fa-f.:]{2,45})\]", re.IGNORECASE)
+_TOP_BYTES = 8 * 1024
 
 
 class Arrival(msgspec.Struct, frozen=True):
     """How a message came: by which door, when (UTC), and whether that time is an estimate.
 
     ``message_digest`` is that of the message without our trace, so the same mail sent again has the same one. A ``letter`` is
-    for postmaster and nobody else.
+    for postmaster and nobody else. ``network`` is the peer's, shortened as in logs (/24, /48): "unknown" where no trace tells,
+    "" for what the operator loads.
     """
 
     door: str
@@ -39,6 +46,7 @@ class Arrival(msgspec.Struct, frozen=True):
     estimated: bool = False
     sender: str = ""
     letter: bool = False
+    network: str = ""
 
 
 def for_mail(
@@ -79,22 +87,32 @@ def for_upload(body: bytes, *, content_type: str, filename: str, peer: str, host
 def read(message: bytes, found_at: dt.datetime) -> tuple[Arrival, bytes]:
     """A spooled message's arrival, and the message as its sender wrote it.
 
-    Mail that another server delivered into the spool has no trace of ours: its door is ``maildir`` and its time is
-    ``found_at`` (the file's own). So is a mail whose trace only looks like ours.
+    Mail that another server delivered into the spool has no trace of ours: its door is ``maildir``, its time is ``found_at``
+    (the file's own), and its network is what the topmost trace says. So is a mail whose trace only looks like ours.
     """
     ours = _OURS.match(message)
     received_at = _written_by_us(ours["date"].decode("ascii")) if ours else None
     if ours is None or received_at is None:
-        return Arrival(MAILDIR, found_at, digest(message)), message
+        return Arrival(MAILDIR, found_at, digest(message), network=_network_before(message)), message
     original = message[ours.end() :]
     door = HTTPS if ours["protocol"] == b"HTTP" else SMTP
     sender, letter = ours["sender"].decode("ascii"), ours["letter"] is not None
-    return Arrival(door, received_at, digest(original), sender=sender, letter=letter), original
+    network = limits.in_log(ours["peer"].decode("ascii"))
+    return Arrival(door, received_at, digest(original), sender=sender, letter=letter, network=network), original
 
 
 def digest(message: bytes) -> str:
     """The identity of a message's bytes: 32 hexadecimal digits."""
     return hashlib.blake2b(message, digest_size=16).hexdigest()
+
+
+def _network_before(message: bytes) -> str:
+    """The network of the host that handed the mail to the server before us; "unknown" without a trace."""
+    top = message[:_TOP_BYTES]
+    header = top.partition(b"\r\n\r\n")[0].partition(b"\n\n")[0]
+    newest = _RECEIVED.search(header)
+    address = _ADDRESS.search(newest["value"]) if newest else None
+    return limits.in_log(address["address"].decode("ascii") if address else "")
 
 
 def _written_by_us(date: str) -> dt.datetime | None:

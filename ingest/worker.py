@@ -17,7 +17,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from . import database, housekeeping, intake, metrics, publishing, quarantine, retries, store, trace
+from . import database, housekeeping, intake, metrics, publishing, quarantine, quarantine_bounds, retries, store, trace
 from .authentication import Authentication, authenticate, signature_names
 from .batch import COSTLY, Batch, Costly
 from .dkim_keys import Keys
@@ -189,13 +189,15 @@ class Worker:
         try:
             read = batch.read(lambda message: self._read(message, lane))
             signed = [item.message for item in read if isinstance(item, Decoded) and item.arrival.door != trace.HTTPS]
+            signed += [item.message for item in read if isinstance(item, Quarantined) and item.asks_for_key]
             self._find_keys(signed, lane)
             became = batch.each(lambda item: self._authenticated(item, lane), read)
             ready = [item for item in became if isinstance(item, Submission | Quarantined)]
             allow_cpu(_MAX_BATCH_CPU_SECONDS)
             self._state.asked()
             with self._engine.begin() as connection:
-                tally = store.save(connection, ready, dt.datetime.now(dt.UTC))
+                bounds = quarantine_bounds.of(self._settings)
+                tally = store.save(connection, ready, dt.datetime.now(dt.UTC), bounds)
             self._state.answered()
         except (sa.exc.OperationalError, sa.exc.InterfaceError):
             batch.give_back(blame=False)
@@ -237,6 +239,8 @@ class Worker:
     def _authenticated(
         self, item: Decoded | Quarantined | Costly | None, lane: Lane
     ) -> Submission | Quarantined | Costly | None:
+        if isinstance(item, Quarantined):
+            return intake.with_signer(item, self._verdict)
         if not isinstance(item, Decoded):
             return item
         submission = intake.authenticated(item, self._verdict)
@@ -294,7 +298,15 @@ class Worker:
         allow_cpu(MAX_MESSAGE_CPU_SECONDS)
 
     def _count(self) -> None:
+        self._state.asked()
         metrics.undetermined.set(retries.count(self._engine))
+        with self._engine.connect() as connection:
+            held, lost = quarantine_bounds.held(connection), quarantine_bounds.lost(connection)
+        self._state.answered()
+        metrics.quarantine_messages.set(held.messages)
+        metrics.quarantine_bytes.set(held.bytes)
+        for bound in quarantine_bounds.WORDS:
+            metrics.quarantine_lost.labels(bound).set(sum(one.messages for one in lost if one.bound == bound))
 
     def _housekeeping(self) -> None:
         housekeeping.prune(self._engine, self._settings, dt.datetime.now(dt.UTC), self._alive)

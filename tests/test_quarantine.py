@@ -81,7 +81,7 @@ def test_before_it_is_read_again_a_message_says_that_it_ended_its_reader(engine:
     assert quarantine.asked_for(engine, 5) == []
 
 
-def test_discarded_with_a_note_and_taken_back(engine: sa.Engine) -> None:
+def test_discarded_with_a_note_and_without_its_content(engine: sa.Engine) -> None:
     one = quarantine_file(engine, b"one", "one.json")
     quarantine_file(engine, b"two", "two.json")
     assert quarantine.discard(engine, [one], " not\0 ours ", "alice", NOW) == 1
@@ -90,8 +90,12 @@ def test_discarded_with_a_note_and_taken_back(engine: sa.Engine) -> None:
     assert [group.messages for group in quarantine.groups(engine)] == [1]
     assert [row["acted_at"] for row in quarantine.messages(engine, "no-report", discarded=True)] == [NOW]
     assert quarantine.ask_retry(engine, [one], "bob", NOW) == 0, "a discarded message is not read again"
-    assert quarantine.take_back(engine, [one], "bob", NOW) == 1
-    assert ("waiting", "not\ufffd ours", "bob") in states(engine)
+    assert quarantine.content(engine, one) == b""
+    assert [row["size"] for row in rows(engine, models.quarantine)] == [3, 3]
+    assert len(rows(engine, models.quarantine_origin)) == 1
+    before = states(engine)
+    retried = quarantine.retry(engine, settings.load(), UNSIGNED_MAIL, one, NOW)
+    assert (msgspec.structs.astuple(retried), states(engine)) == ((0, 0, 0), before)
 
 
 def test_groups_by_reason_most_first(engine: sa.Engine) -> None:
@@ -216,8 +220,8 @@ def test_quarantine_on_the_command_line(run: Callable[..., str], tmp_path: Path)
     discarded = run("quarantine", "list", "--discarded")
     assert "note: spam" in discarded
     assert "by alice" in discarded
-    assert run("quarantine", "take-back", numbers[0]) == "taken-back=1\n"
-    assert run("quarantine", "list", "--reason", "no-report").count("no-report") == 3
+    assert run("quarantine", "show", numbers[0], expect=1) == ""
+    assert run("quarantine", "list", "--reason", "no-report").count("no-report") == 2
 
 
 def test_a_batch_is_committed_before_the_next_suspect(tmp_path: Path, settings_for: Callable[..., Settings]) -> None:

@@ -32,7 +32,6 @@ READING = [
 CHANGING = [
     ("quarantine", "retry"),
     ("quarantine", "discard", "ab12"),
-    ("quarantine", "take-back", "ab12"),
     ("override", "mx", "receiver.example", "mx.receiver.example", "--note", "known"),
     ("override", "withdraw", "ab12"),
     ("db", "prune"),

@@ -3,7 +3,7 @@
 import pandas as pd
 import sqlalchemy as sa
 
-from ingest.models import quarantine
+from ingest.models import quarantine, quarantine_lost
 from ingest.quarantine import DISCARDED, RETRYING, WAITING
 
 from .frames import COUNT, INSTANT, TEXT, inflate, read, read_number, shortened
@@ -17,6 +17,7 @@ __all__ = [
     "count_messages",
     "count_retrying",
     "list_messages",
+    "lost",
     "one_message",
     "reasons",
 ]
@@ -76,7 +77,7 @@ def list_messages(
     """Quarantined messages, newest first.
 
     Columns: message_digest, received_at, reason, explanation, sender, subject, file_name (missing for a mail), size (bytes),
-    door, note, state, acted_by and acted_at (who discarded it, took it back or asked for it to be read again, and when).
+    door, note, state, acted_by and acted_at (who discarded it or asked for it to be read again, and when).
     """
     row = quarantine.c
     query = (
@@ -89,6 +90,21 @@ def list_messages(
     return read(engine, query, _COLUMNS)
 
 
+def lost(engine: sa.Engine, scope: Scope) -> pd.DataFrame:
+    """What gave way, as quarantine is bounded. Columns: reason, bound, messages, bytes, first_at, last_at."""
+    row = quarantine_lost.c
+    columns = {
+        "reason": TEXT,
+        "bound": TEXT,
+        "messages": COUNT,
+        "bytes": COUNT,
+        "first_at": INSTANT,
+        "last_at": INSTANT,
+    }
+    query = sa.select(*(row[name] for name in columns)).where(_seen(scope)).order_by(row.messages.desc(), row.reason)
+    return read(engine, query, columns)
+
+
 def one_message(engine: sa.Engine, scope: Scope, digest: str) -> pd.DataFrame:
     """One message's row, as ``list_messages`` has it; no row when there is none."""
     row = quarantine.c
@@ -98,7 +114,7 @@ def one_message(engine: sa.Engine, scope: Scope, digest: str) -> pd.DataFrame:
 
 
 def content(engine: sa.Engine, scope: Scope, digest: str, *, longest: int | None = None) -> bytes | None:
-    """The message as it came, or its first ``longest`` bytes; None when there is none."""
+    """The message as it came, or its first ``longest`` bytes; empty when it was discarded, None when there is none."""
     row = quarantine.c
     with engine.connect() as connection:
         query = sa.select(row.message).where(row.message_digest == digest, _seen(scope))

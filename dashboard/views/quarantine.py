@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from ingest import quarantine
+from ingest import quarantine, quarantine_bounds
 
 from .. import wording
 from ..plain import plain, visible
@@ -26,7 +26,8 @@ def render(visit: Visit) -> None:
         _message(visit, st.query_params["message"])
         return
     st.title("Quarantine")
-    st.text("What came and could not be read, whole. Nothing is lost: after an upgrade it can be read again.")
+    st.text("What came and could not be read, whole. After an upgrade it can be read again.")
+    _say_what_gave_way(visit)
     state = parts.choice("State", "state", _STATES, queries.WAITING)
     retrying = visit.now(queries.count_retrying)
     if retrying:
@@ -79,6 +80,18 @@ def _done(changed: int | None, what: str) -> None:
 def _say_what_was_done() -> None:
     if words := st.session_state.pop(_DONE, ""):
         st.toast(words)
+
+
+def _say_what_gave_way(visit: Visit) -> None:
+    """Quarantine is bounded, so that strangers cannot fill the disk; what that cost is counted."""
+    for row in visit.read(queries.lost).to_dict("records"):
+        words = "message" if row["messages"] == 1 else "messages"
+        st.info(
+            f"{row['messages']:,} {words} ({wording.size(int(row['bytes']))}) gave way, because "
+            f"{quarantine_bounds.WORDS.get(row['bound'], plain(row['bound']))}. They could not be read "
+            f"({wording.quarantine_reason(row['reason'])}); the last one gave way at {parts.instant(row['last_at'])}.",
+            icon=":material/compress:",
+        )
 
 
 def _reason(reasons: pd.DataFrame) -> str:
@@ -161,30 +174,29 @@ def _message(visit: Visit, digest: str) -> None:
 
 
 def _acts(visit: Visit, digest: str, state: str) -> None:
+    if state == queries.DISCARDED:
+        return
     with st.container(horizontal=True):
-        if state == queries.DISCARDED:
-            if st.button("Take back", icon=":material/undo:", help="Put it on the list of those that wait again."):
-                _done(acts.act(visit, lambda *by: quarantine.take_back(by[0], [digest], *by[1:])), "{} taken back")
-            return
         if state == quarantine.RETRYING:
             _progress(visit)
         elif st.button("Read again", icon=":material/refresh:"):
             _done(acts.act(visit, lambda *by: quarantine.ask_retry(by[0], [digest], *by[1:])), "{} to be read again")
         with st.popover("Discard", icon=":material/delete:"):
             note = st.text_input("Note", max_chars=_LONGEST_NOTE, placeholder="Why; kept with the message", key="note")
-            st.caption(_kept(visit.settings.keep_quarantine_days))
+            st.caption(
+                "Its content is deleted at once and cannot be brought back. In doubt download the original first."
+            )
             if st.button("Discard this message", type="primary"):
                 change = acts.act(visit, lambda *by: quarantine.discard(by[0], [digest], note, *by[1:]))
                 _done(change, "{} discarded")
 
 
-def _kept(days: int) -> str:
-    return f"It is kept for {days} days and can be taken back." if days else "It is kept and can be taken back."
-
-
 def _content(visit: Visit, message: pd.Series) -> None:
     digest, is_mail = message["message_digest"], not isinstance(message["file_name"], str)
     st.subheader("As it came")
+    if message["state"] == queries.DISCARDED:
+        st.text("Its content was deleted when it was discarded.")
+        return
     content = visit.now(queries.content, digest, longest=4 * parts.LONGEST_RAW)
     parts.raw_text(content or b"", int(message["size"]))
     st.download_button(

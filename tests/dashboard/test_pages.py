@@ -21,7 +21,7 @@ from dashboard.queries.selection import EVERYTHING, Question, Scope
 from dashboard.views import acts
 from dashboard.views import domains as domains_page
 from dashboard.views.visit import Visit
-from ingest import database
+from ingest import database, housekeeping
 from ingest.intake import EVIDENCE
 from ingest.models import raw_report
 from ingest.settings import Settings
@@ -551,7 +551,17 @@ def test_a_whole_reason_is_read_again(open_page: Open, quarantined_url: str) -> 
     assert not [button for button in app.button if "again" in button.label]
 
 
-def test_a_message_is_discarded_with_a_note_and_taken_back(open_page: Open, quarantined_url: str) -> None:
+def test_what_gave_way_is_said(open_page: Open, quarantined_url: str, settings_for: Callable) -> None:
+    assert "gave way" not in said(open_page(quarantined_url, "quarantine"))
+    engine = database.open_engine(quarantined_url)
+    housekeeping.prune(engine, settings_for(max_quarantine_messages=1), stored.NOW)
+    engine.dispose()
+    st.cache_data.clear()
+    told = said(open_page(quarantined_url, "quarantine"))
+    assert "gave way, because quarantine held more than MAX_QUARANTINE_* allow" in told
+
+
+def test_a_message_is_discarded_with_a_note_and_without_its_content(open_page: Open, quarantined_url: str) -> None:
     engine = database.open_engine(quarantined_url, read_only=True)
     digest = quarantine.list_messages(engine, EVERYTHING, limit=1)["message_digest"].iloc[0]
     engine.dispose()
@@ -559,10 +569,9 @@ def test_a_message_is_discarded_with_a_note_and_taken_back(open_page: Open, quar
     app.text_input(key="note").set_value("not ours").run()
     press(app, "Discard this message")
     assert ("discarded", "not ours", "the dashboard") in states(quarantined_url)
-    press(app, "Take back")
-    assert ("waiting", "not ours", "the dashboard") in states(quarantined_url)
-    press(app, "Read again")
-    assert ("retrying", "not ours", "the dashboard") in states(quarantined_url)
+    assert "Its content was deleted when it was discarded." in said(app)
+    assert not [button for button in app.button if button.label in ("Read again", "Discard this message")]
+    assert not app.download_button
 
 
 def test_who_may_not_see_everything_may_not_act(quarantined_url: str, settings_for: Callable) -> None:
