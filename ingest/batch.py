@@ -6,8 +6,8 @@ from typing import TypeVar
 
 import msgspec
 
+from .claims import Claimant, SpooledMessage
 from .intake import Decoded, Quarantined
-from .spool import Claimant, SpooledMessage
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -34,7 +34,7 @@ class Batch:
     """
 
     def __init__(self, claimant: Claimant, claimed: list[SpooledMessage], alive: Callable[[], None]) -> None:
-        self._claimant = claimant
+        self.claimant = claimant
         self._alive = alive
         self.claimed = claimed
         self.messages = claimed
@@ -69,10 +69,10 @@ class Batch:
     def _take_up(self, message: SpooledMessage) -> None:
         self._alive()
         self.suspects = [message]
-        self._claimant.reading(message)
+        self.claimant.reading(message)
 
     def _put_down(self) -> None:
-        self._claimant.reading(None)
+        self.claimant.reading(None)
         self.suspects = self.messages
 
     def done(self, aside: Sequence[bool]) -> list[SpooledMessage]:
@@ -82,10 +82,14 @@ class Batch:
             if stays:
                 kept.append(message)
             else:
-                self._claimant.done(message)
+                self.claimant.done(message)
         return kept
 
-    def give_back(self, *, blame: bool) -> None:
-        """Put every message back into the spool; with ``blame``, an attempt is counted against the suspects."""
+    def blame(self) -> None:
+        """Put every message back into the spool, with an attempt counted against the suspects."""
         for message in self.claimed:
-            self._claimant.release(message, message.attempts + (blame and message in self.suspects))
+            self.claimant.release(message, message.attempts + (message in self.suspects))
+
+    def left_lying(self, message: SpooledMessage, error: OSError) -> bool:
+        """See ``Claimant.left_lying``."""
+        return self.claimant.left_lying(message, error)

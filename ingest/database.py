@@ -1,6 +1,7 @@
 """Connections and schema: SQLite embedded, PostgreSQL for more. The only module that knows which one it is talking to."""
 
 import contextlib
+import functools
 import importlib
 import os
 import sqlite3
@@ -206,6 +207,25 @@ def connected(engine: sa.Engine, *, write: bool = False) -> Iterator[sa.Connecti
             yield connection
     except sa.exc.DBAPIError as error:
         raise as_away(error) from error
+
+
+def file_of(url: URL) -> Path | None:
+    """The file of a SQLite database; None for one in memory and for PostgreSQL."""
+    path = url.database or ":memory:"
+    return Path(path) if url.get_backend_name() == "sqlite" and path != ":memory:" else None
+
+
+def refuse_other_revision(connection: sa.Connection) -> None:
+    """Raise SchemaMismatch when the schema is not this program's; one quick question, for before every batch."""
+    current = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+    if current != _head():
+        _refuse_newer(current)
+        raise SchemaMismatch(f"the database has another schema ({current}); run `starttally db upgrade`")
+
+
+@functools.cache
+def _head() -> str | None:
+    return _scripts().get_current_head()
 
 
 def as_away(error: sa.exc.DBAPIError) -> DatabaseAway:

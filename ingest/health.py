@@ -12,9 +12,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from . import database_disk, publishing
+from . import database_disk, publishing, trouble
 from .settings import PREFIX, Settings
 from .spool import Spool, SpoolUnavailable
+from .trouble import Trouble
 
 Check = Callable[[], str | None]
 State = dict[str, str | float | None]
@@ -90,8 +91,9 @@ class _Health:
         }
         state["disk"] = f"less than {PREFIX}MIN_FREE_BYTES free" if free < self._settings.min_free_bytes else None
         state["database_disk"] = database_disk.lack(self._settings)
-        state["worker"] = self._behind(age)
-        state["database"] = _away(workers.database_away_since)
+        waits = Trouble(workers.waits_for) if workers.waits_for and workers.waits_for in trouble.WORDS else None
+        state["worker"] = str(waits) if waits and not waits.of_database else self._behind(age)
+        state["database"] = _away(workers.database_away_since, waits)
         try:
             self._spool.receive().abort()
             state["spool"] = None
@@ -115,7 +117,8 @@ class _Health:
         return publishing.merged(self._spool.path, self._registry)
 
 
-def _away(since: float | None) -> str | None:
+def _away(since: float | None, waits: Trouble | None) -> str | None:
     if since is None:
         return None
-    return f"a worker says that the database is away since {dt.datetime.fromtimestamp(since, dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
+    why = f": {waits}" if waits and waits.of_database else ""
+    return f"a worker says that the database is away since {dt.datetime.fromtimestamp(since, dt.UTC):%Y-%m-%d %H:%M:%S} UTC{why}"

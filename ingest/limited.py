@@ -16,6 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from .blame import for_users, trouble_behind
 from .database import DatabaseAway, SchemaMismatch
 from .settings import SettingsError
 
@@ -87,8 +88,10 @@ def _child(work: Callable[[Say], None], pipe: Connection) -> None:
         work(lambda value: pipe.send(("said", value)))
     except _PASSED_ON as error:
         pipe.send(("fault", type(error)(str(error))))
-    except sa.exc.OperationalError as error:
-        pipe.send(("fault", DatabaseAway(str(error.orig))))
+    except sa.exc.DBAPIError as error:
+        if trouble_behind(error) is None:
+            raise
+        pipe.send(("fault", for_users(error)))
     except MemoryError:
         os._exit(1)
 

@@ -60,6 +60,14 @@ _database_up = Gauge(
 _database_since = Gauge(
     "starttally_database_since_seconds", "Since when that is so (Unix time).", registry=worker_registry
 )
+_waiting = Gauge(
+    "starttally_worker_waits", "1 while nothing can be stored, by reason.", ["reason"], registry=worker_registry
+)
+unreadable = Gauge(
+    "starttally_unreadable_files",
+    "Files in the spool that cannot be read, and are left there.",
+    registry=worker_registry,
+)
 
 for _registry in (registry, worker_registry):
     Gauge(
@@ -67,8 +75,15 @@ for _registry in (registry, worker_registry):
     ).set_to_current_time()
 
 
+def waits_for(reason: str | None) -> None:
+    """The worker can store nothing, for one of the reasons of trouble.WORDS; None: it can again."""
+    _waiting.clear()
+    if reason:
+        _waiting.labels(reason).set(1)
+
+
 class DatabaseState:
-    """Whether the database answers, as the worker finds out; may be asked from any thread.
+    """Whether the database can be used, as the worker finds out; may be asked from any thread.
 
     A frozen server answers a client never: after ``patience`` seconds without an answer it counts as away. ``on_change`` is
     called when the state is another one, in the thread that finds out.
@@ -80,19 +95,27 @@ class DatabaseState:
         self._asked: float | None = None
         self._lock = threading.Lock()
         self._up: bool | None = None
+        self._failed = False
 
     def asked(self) -> None:
         """A question to the database begins."""
         self._asked = time.time()
 
     def answered(self) -> None:
-        """It came to its end."""
+        """It came to its end. After a failure that says little: a database that is read-only answers, too."""
         self._asked = None
-        self._set(up=True, since=time.time())
+        if not self._failed:
+            self._set(up=True, since=time.time())
+
+    def works(self) -> None:
+        """All that was to be done has been done."""
+        self._failed = False
+        self.answered()
 
     def away(self) -> None:
         """It did not."""
         self._asked = None
+        self._failed = True
         self._set(up=False, since=time.time())
 
     def look(self) -> None:

@@ -29,6 +29,7 @@ _STACK_BYTES = 512 * 1024
 _active: "set[Publisher]" = set()
 
 _DATABASE_UP, _DATABASE_SINCE = "starttally_database_up", "starttally_database_since_seconds"
+_WAITS = "starttally_worker_waits"
 
 
 class Publisher:
@@ -43,6 +44,7 @@ class Publisher:
         self._registry = registry
         self._look = look
         self._stop = threading.Event()
+        self._failing = False
         self._writing = threading.Lock()
         self._lock, self._path = _claim(spool / "metrics", kind)
         before = threading.stack_size(_STACK_BYTES)  # a worker's memory is bounded, stacks included
@@ -58,8 +60,11 @@ class Publisher:
                 return
             try:
                 write_to_textfile(str(self._path), self._registry)
+                self._failing = False
             except OSError as error:
-                log.warning("metrics cannot be written: %s", error)
+                if not self._failing:  # once, not every few seconds for as long as the disk is full
+                    log.warning("metrics cannot be written: %s", error)
+                self._failing = True
 
     def close(self) -> None:
         """Take back what was published and leave the slot."""
@@ -152,16 +157,23 @@ class _Given(Collector):
 
 
 class Workers:
-    """What the workers say about themselves: how many live, and since when (Unix time) one has found the database away."""
+    """What the workers say about themselves: how many live, since when (Unix time) one has found the database away, and why
+    one can store nothing (one of trouble.WORDS).
+    """
 
     def __init__(self, spool: Path) -> None:
         self.alive = 0
         self.database_away_since: float | None = None
+        self.waits_for: str | None = None
         for slot, families in published(spool):
             if not slot.startswith(WORKER):
                 continue
             self.alive += 1
-            values = {sample.name: sample.value for metric in families for sample in metric.samples}
+            samples = [sample for metric in families for sample in metric.samples]
+            values = {sample.name: sample.value for sample in samples}
+            self.waits_for = next(
+                (sample.labels["reason"] for sample in samples if sample.name == _WAITS), self.waits_for
+            )
             # Before its first question to the database a worker cannot tell.
             since = values.get(_DATABASE_SINCE, 0.0)
             if since and not values.get(_DATABASE_UP):

@@ -4,6 +4,7 @@ One set of operations for the command line and for the page. Reading again is th
 (limited.py): before a message is read its row says that it ended its reader, and only the end of the reading says otherwise.
 """
 
+import contextlib
 import datetime as dt
 import zlib
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from . import database, intake, models, quarantine_bounds, store
+from .blame import trouble_behind
 from .intake import Authenticate, Decoded, Quarantined
 from .rows import storable
 from .settings import Settings
@@ -124,11 +126,37 @@ def asked_for(engine: sa.Engine, limit: int) -> list[str]:
         return list(connection.execute(query).scalars())
 
 
+class Owed:
+    """Messages that were being read when the database went away: their rows say that they ended their reader, and none did."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, dict[str, Any]] = {}
+
+    def pay(self, engine: sa.Engine) -> None:
+        """Let the rows say again what they said before."""
+        for digest, before in list(self._before.items()):
+            marked = (_row.message_digest == digest) & (_row.explanation == _ENDED)
+            with engine.begin() as connection:
+                connection.execute(sa.update(models.quarantine).where(marked).values(before))
+            del self._before[digest]
+
+    def owe(self, row: sa.RowMapping) -> None:
+        """For the next time that the database can be written to."""
+        self._before[row["message_digest"]] = {name: row[name] for name in ("state", "reason", "explanation")}
+
+
 def retry(
-    engine: sa.Engine, settings: Settings, authenticate: Authenticate, digest: str, now: dt.datetime
+    engine: sa.Engine,
+    settings: Settings,
+    authenticate: Authenticate,
+    digest: str,
+    now: dt.datetime,
+    owed: Owed | None = None,
 ) -> store.Tally:
     """Read a message again, as after an upgrade or a change of settings. What can be read now is stored and leaves
     quarantine; the rest stays, with the reason of today. A message that is gone, or discarded, counts as nothing.
+
+    ``owed`` is kept, and paid, by a caller that goes on when the database went away meanwhile.
     """
     mine = _row.message_digest == digest
     change = {"state": WAITING, "reason": intake.KILLED_READER, "explanation": _ENDED}
@@ -138,7 +166,27 @@ def retry(
             return store.Tally()
         network = connection.execute(sa.select(_origin.network).where(_origin_of(digest))).scalar_one_or_none() or ""
         connection.execute(sa.update(models.quarantine).where(mine).values(change))
-    letter = row["reason"] == intake.POSTMASTER
+    try:
+        return _read_again(engine, settings, authenticate, row, network, now)
+    except sa.exc.SQLAlchemyError as error:
+        if trouble_behind(error):
+            owed = owed or Owed()
+            owed.owe(row)
+            with contextlib.suppress(sa.exc.SQLAlchemyError):  # a connection may be gone, and its server there
+                owed.pay(engine)
+        raise
+
+
+def _read_again(
+    engine: sa.Engine,
+    settings: Settings,
+    authenticate: Authenticate,
+    row: sa.RowMapping,
+    network: str,
+    now: dt.datetime,
+) -> store.Tally:
+    digest, letter = row["message_digest"], row["reason"] == intake.POSTMASTER
+    mine = _row.message_digest == digest
     arrival = Arrival(row["door"], row["received_at"], digest, sender=row["sender"], letter=letter, network=network)
     decoded = _decode_again(zlib.decompress(row["message"]), row["file_name"], arrival, settings)
     if isinstance(decoded, Quarantined):

@@ -4,17 +4,19 @@ The messages are strangers' and may be large, and reading one may end this proce
 before it is made, one message is in memory at a time, and one that a reader died over is read alone.
 """
 
+import collections
 import datetime as dt
 import logging
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 import sqlalchemy as sa
 
 from . import intake, store
 from .authentication import UNDETERMINED, Authentication
+from .blame import trouble_behind
 from .dkim_message import MAX_HEADER_BYTES
 from .intake import Authenticate, Quarantined, Submission
 from .models import undetermined
@@ -57,6 +59,22 @@ class _Due(msgspec.Struct, frozen=True):
         return undetermined.c.message_digest == self.digest
 
 
+class Owed:
+    """Messages that were claimed when the database went away: their attempts are counted, and none has cost a reader."""
+
+    def __init__(self) -> None:
+        self._due: list[_Due] = []
+
+    def pay(self, engine: sa.Engine, now: dt.datetime) -> None:
+        """Take the count back."""
+        _release(engine, self._due, now)
+        self._due = []
+
+    def owe(self, due: Collection[_Due]) -> None:
+        """For the next time that the database can be written to."""
+        self._due += due
+
+
 def retry_undetermined(
     engine: sa.Engine,
     settings: Settings,
@@ -65,24 +83,32 @@ def retry_undetermined(
     now: dt.datetime,
     seconds: float = 10.0,
     begin: Callable[[], None] = lambda: None,
+    owed: Owed | None = None,
 ) -> Progress:
     """Authenticate the stored messages whose time has come, for about ``seconds``, so that new mail is not held up.
 
-    ``begin`` is called before each is read.
+    ``begin`` is called before each is read. ``owed`` is kept by the caller from one round to the next.
 
     After three days without an answer from DNS the report stays ``unverified``, its delivery keeps the verdict
     ``undetermined`` with a reason that says so, and the stored message is dropped.
     """
     deadline = time.monotonic() + seconds
     progress = Progress()
+    owed = owed or Owed()
+    owed.pay(engine, now)
     while due := _claim(engine, now):
-        prefetch([_header(engine, one) for one in due])
-        for position, one in enumerate(due):
-            if position and time.monotonic() >= deadline:
-                _release(engine, due[position:], now)
-                break
-            begin()
-            progress.decided += _look_again(engine, one, settings, authenticate, now)
+        unseen = collections.deque(due)
+        try:
+            prefetch([_header(engine, one) for one in due])
+            while unseen and (len(unseen) == len(due) or time.monotonic() < deadline):
+                begin()
+                progress.decided += _look_again(engine, unseen[0], settings, authenticate, now)
+                unseen.popleft()
+            _release(engine, unseen, now)
+        except (sa.exc.SQLAlchemyError, OSError) as error:
+            if trouble_behind(error):
+                owed.owe(unseen)
+            raise
         if time.monotonic() >= deadline:
             progress.more = _any_due(engine, now)
             break
@@ -120,8 +146,10 @@ def _claim(engine: sa.Engine, now: dt.datetime) -> list[_Due]:
     return due
 
 
-def _release(engine: sa.Engine, due: Sequence[_Due], now: dt.datetime) -> None:
+def _release(engine: sa.Engine, due: Collection[_Due], now: dt.datetime) -> None:
     """Those that were claimed and not looked at are due again, as they were."""
+    if not due:
+        return
     with engine.begin() as connection:
         for one in due:
             as_it_was = {"attempts": one.attempts, "unfinished": one.unfinished, "next_attempt": now}

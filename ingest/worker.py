@@ -2,9 +2,11 @@
 
 The worker may die at any moment: what it had claimed is put back, what it had committed is a duplicate the next time. A
 message that cannot be read goes to quarantine and never stops the line; one that kills its reader again and again, too.
+What is no message's fault (blame.py) counts against none: all is given back, and the worker waits until it is over.
 """
 
 import collections
+import contextlib
 import datetime as dt
 import logging
 import os
@@ -12,22 +14,43 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from . import database, housekeeping, intake, metrics, publishing, quarantine, quarantine_bounds, retries, store, trace
+from . import (
+    database,
+    housekeeping,
+    intake,
+    metrics,
+    publishing,
+    quarantine,
+    quarantine_bounds,
+    retries,
+    store,
+    trace,
+    worker_metrics,
+)
 from .authentication import Authentication, authenticate, signature_names
 from .batch import COSTLY, Batch, Costly
+from .blame import for_users, trouble_behind
+from .chores import Chores
+from .claims import Claimant, SpooledMessage
 from .dkim_keys import Keys
 from .intake import Decoded, Quarantined, Submission
 from .lanes import Lane, Turns, lanes
 from .limited import MAX_MESSAGE_CPU_SECONDS, allow_cpu
+from .opened import Opened
+from .outage import Outage
 from .settings import Settings
-from .spool import Claimant, Spool, SpooledMessage
+from .spool import Spool
+from .trouble import Trouble
 
 log = logging.getLogger(__name__)
+
+# What may come of database and spool.
+_TROUBLES = (sa.exc.SQLAlchemyError, database.DatabaseAway, database.SchemaMismatch, OSError)
+Ready = Submission | Quarantined
 
 # Readers that a message may take down before it is set aside. After the first it is read alone, so two of them are its own
 # doing; the first may have been killed by somebody else at that moment, and among 400 workers killed with SIGKILL one honest
@@ -46,7 +69,7 @@ _COUNT_EVERY = 10.0
 # A name server that is only slow gets its chance in the background.
 _RETRY_DNS_SECONDS = 2.0
 _HOUSEKEEPING_EVERY = 3600.0
-_LONGEST_BACK_OFF = 30.0
+_ASKING, _SECOND_LOOKS = "asking for what is to be read again", "looking again for DKIM keys"
 
 
 class Worker:
@@ -57,8 +80,13 @@ class Worker:
         self._engine = engine
         self._spool = spool
         self._keys = keys
-        self._due: dict[str, float] = {}
         self._state = metrics.DatabaseState()
+        self._chores = Chores(self._alive)
+        self._opened = Opened(engine)
+        self._outage = Outage()
+        # Marks in the database that say "its reader died", and no longer should: to be taken back when it can be written to.
+        self._owed_retries = quarantine.Owed()
+        self._owed_looks = retries.Owed()
         self._retries_wait = False
         self._guarded = False
         self._quick, self._thorough = lanes(settings)
@@ -67,9 +95,9 @@ class Worker:
         self._costly: collections.deque[SpooledMessage] = collections.deque()
 
     def run(self, stop: threading.Event) -> None:
-        """Work until ``stop`` is set. The database being away is waited out, aloud; a wrong schema raises SchemaMismatch."""
-        back_off = 0.0
-        checked = False
+        """Work until ``stop`` is set. Troubles of database and spool are waited out, aloud. Raises SchemaMismatch when the
+        tables are wrong from the start, and SpoolUnavailable.
+        """
         publisher = publishing.Publisher(
             self._spool.path, publishing.WORKER, metrics.worker_registry, lambda: self._state.look()
         )
@@ -80,29 +108,23 @@ class Worker:
             while not stop.is_set():
                 self._alive()
                 try:
-                    if not checked:
-                        self._state.asked()
-                        database.check(self._engine)
-                        self._state.answered()
-                        checked = True
-                    busy = self._step(claimant)
-                    back_off = 0.0
-                except (sa.exc.DBAPIError, database.DatabaseAway) as error:
+                    busy = self._round(claimant)
+                except _TROUBLES as error:
+                    self._wait_out(error, claimant)
                     busy = True
-                    back_off = min(_LONGEST_BACK_OFF, back_off * 2 or 0.5)
-                    self._state.away()
-                    self._due.pop("quarantine", None)  # the next round begins with a question to the database
-                    log.warning("%s; trying again in %.1f s, mail waits in the spool", _in_a_line(error), back_off)
                 finally:
                     signal.setitimer(signal.ITIMER_REAL, 0)
-                stop.wait(back_off or (0 if busy else self._settings.poll_seconds))
+                stop.wait(self._outage.back_off or (0 if busy else self._settings.poll_seconds))
 
     def run_once(self) -> store.Tally:
-        """Store what is in the spool now and return what became of it. Raises DatabaseAway; the messages then stay."""
+        """Store what is in the spool now and return what became of it. Raises DatabaseAway, SpoolUnavailable, SchemaMismatch;
+        the messages then stay.
+        """
         tally = store.Tally()
-        with self._spool.claimant() as claimant:
-            claimant.recover()
-            try:
+        try:
+            with self._spool.claimant() as claimant:
+                self._opened.look()
+                claimant.recover()
                 while messages := claimant.claim(self._settings.batch_messages, _BATCH_BYTES):
                     tally += self._store(claimant, messages, self._quick)
                     while messages := self._next_costly():
@@ -110,9 +132,38 @@ class Worker:
                 self._retry_quarantined()
                 while self._retry_undetermined():
                     pass
-            except sa.exc.DBAPIError as error:
-                raise database.as_away(error) from error
+        except (sa.exc.SQLAlchemyError, OSError) as error:
+            raise for_users(error) from error
+        finally:
+            self._costly.clear()
         return tally
+
+    def _round(self, claimant: Claimant) -> bool:
+        """Once through everything. Whether there is more to do at once."""
+        if self._outage.back_off:
+            claimant.give_back()
+        self._state.asked()
+        self._opened.look()
+        self._state.answered()
+        busy = self._step(claimant)
+        metrics.unreadable.set(claimant.unreadable)
+        self._outage.over()
+        self._state.works()
+        return busy
+
+    def _wait_out(self, error: Exception, claimant: Claimant) -> None:
+        """Give everything back, so that no message pays for a trouble of database or spool. Raises what is neither."""
+        of = trouble_behind(error) or (Trouble("disk-fault", str(error)) if isinstance(error, OSError) else None)
+        if of is None or (isinstance(error, database.SchemaMismatch) and not self._opened.ever_right):
+            raise error
+        with contextlib.suppress(OSError):
+            claimant.give_back()
+        self._costly.clear()
+        self._outage.met(of)
+        if of.of_database:
+            self._state.away()
+            self._opened.leave()
+        self._chores.at_once(_ASKING)  # the next round begins with a question to the database
 
     def _alive(self) -> None:
         """A frozen server (SIGSTOP, a dead network) holds a client past every time-out of the driver's: without progress for
@@ -125,10 +176,10 @@ class Worker:
         """One round: the chores whose time has come, a batch of cheap messages, and costly ones when it is their turn.
         Whether there is more to do at once.
         """
-        self._now_and_then("recover", _RECOVER_EVERY, claimant.recover)
-        self._now_and_then("quarantine", _QUARANTINE_EVERY, self._retry_quarantined)
-        self._now_and_then("count", _COUNT_EVERY, self._count)
-        self._now_and_then("housekeeping", _HOUSEKEEPING_EVERY, self._housekeeping)
+        self._chores.now_and_then("recovering", _RECOVER_EVERY, claimant.recover)
+        self._chores.now_and_then(_ASKING, _QUARANTINE_EVERY, self._retry_quarantined)
+        self._chores.if_possible("counting", _COUNT_EVERY, self._count)
+        self._chores.if_possible("pruning", _HOUSEKEEPING_EVERY, self._housekeeping)
         begun = time.monotonic()
         messages = claimant.claim(self._settings.batch_messages, _BATCH_BYTES)
         if messages:
@@ -145,8 +196,8 @@ class Worker:
             done, _ = self._store_batch(Batch(claimant, messages, self._alive), self._thorough)
             self._costly.extendleft(reversed(messages[done:]))
         if self._retries_wait:  # go on with what has waited for DNS
-            self._due["undetermined"] = 0.0
-        self._now_and_then("undetermined", _RETRY_EVERY, self._retry_undetermined)
+            self._chores.at_once(_SECOND_LOOKS)
+        self._chores.if_possible(_SECOND_LOOKS, _RETRY_EVERY, self._retry_undetermined)
 
     def _next_costly(self) -> list[SpooledMessage]:
         """As ``Claimant.claim`` gives them, from those that were put aside."""
@@ -161,13 +212,6 @@ class Worker:
                 break
         return found
 
-    def _now_and_then(self, chore: str, every: float, do: Callable[[], object]) -> None:
-        now = time.monotonic()
-        if now >= self._due.get(chore, 0.0):
-            self._due[chore] = now + every
-            do()
-            self._alive()
-
     def _store(self, claimant: Claimant, messages: list[SpooledMessage], lane: Lane) -> store.Tally:
         """What was claimed, in as many batches as its size asks for."""
         tally = store.Tally()
@@ -181,50 +225,73 @@ class Worker:
     def _store_batch(self, batch: Batch, lane: Lane) -> tuple[int, store.Tally]:
         """One batch, one transaction; the files go only after its commit. How many messages were done with.
 
-        The database being away is nobody's fault: the messages go back as they were. Any other error is some message's
-        fault: those under suspicion go back with an attempt counted, come again one by one, and the culprit ends in
-        quarantine.
+        A trouble of database or spool goes on to the caller. Any other error is some message's fault: when nobody knows whose,
+        halves of the batch are stored by themselves until one message is left; it goes back with an attempt counted.
         """
         begun = time.monotonic()
         try:
-            read = batch.read(lambda message: self._read(message, lane))
-            signed = [item.message for item in read if isinstance(item, Decoded) and item.arrival.door != trace.HTTPS]
-            signed += [item.message for item in read if isinstance(item, Quarantined) and item.asks_for_key]
-            self._find_keys(signed, lane)
-            became = batch.each(lambda item: self._authenticated(item, lane), read)
-            ready = [item for item in became if isinstance(item, Submission | Quarantined)]
-            allow_cpu(_MAX_BATCH_CPU_SECONDS)
-            self._state.asked()
-            with self._engine.begin() as connection:
-                bounds = quarantine_bounds.of(self._settings)
-                tally = store.save(connection, ready, dt.datetime.now(dt.UTC), bounds)
-            self._state.answered()
-        except (sa.exc.OperationalError, sa.exc.InterfaceError):
-            batch.give_back(blame=False)
-            raise
+            became, tally = self._read_and_save(batch, lane)
         except MemoryError as error:
             # What the message took lives on in the frames of its reading; there is no room for a traceback in the log.
             traceback.clear_frames(error.__traceback__)
             log.error("memory ran out over a batch of %d; suspected: %d", len(batch.messages), len(batch.suspects))
-            batch.give_back(blame=True)
+        except Exception as error:
+            if trouble_behind(error):
+                raise
+            alone = len(batch.suspects) == 1
+            words = "a batch of %d failed; suspected of it: %d"
+            log.error(words, len(batch.messages), len(batch.suspects), exc_info=alone)
+        else:
+            self._costly.extend(batch.done([item is COSTLY for item in became]))
+            worker_metrics.of_batch(became, tally, time.monotonic() - begun)
+            return len(batch.messages), tally
+        return self._failed(batch, lane)
+
+    def _read_and_save(self, batch: Batch, lane: Lane) -> tuple[list[Ready | Costly | None], store.Tally]:
+        read = batch.read(lambda message: self._read(message, lane, batch))
+        signed = [item.message for item in read if isinstance(item, Decoded) and item.arrival.door != trace.HTTPS]
+        signed += [item.message for item in read if isinstance(item, Quarantined) and item.asks_for_key]
+        self._find_keys(signed, lane)
+        became = batch.each(lambda item: self._authenticated(item, lane), read)
+        return became, self._save([item for item in became if isinstance(item, Submission | Quarantined)])
+
+    def _failed(self, batch: Batch, lane: Lane) -> tuple[int, store.Tally]:
+        """What to do about a batch that failed over its content."""
+        if len(batch.suspects) == 1:
+            batch.blame()
             return len(batch.claimed), store.Tally()
-        except Exception:
-            log.exception("a batch of %d failed; suspected of it: %d", len(batch.messages), len(batch.suspects))
-            batch.give_back(blame=True)
-            return len(batch.claimed), store.Tally()
-        self._costly.extend(batch.done([item is COSTLY for item in became]))
-        _note(ready, tally, time.monotonic() - begun)
+        middle = len(batch.messages) // 2
+        tally = self._store(batch.claimant, batch.messages[:middle], lane)
+        tally += self._store(batch.claimant, batch.messages[middle:], lane)
         return len(batch.messages), tally
 
-    def _read(self, spooled: SpooledMessage, lane: Lane) -> Decoded | Quarantined | Costly | None:
-        """Decode one message within its share of CPU time. None when the file is gone (an operator removed it)."""
+    def _save(self, ready: Sequence[Ready]) -> store.Tally:
+        allow_cpu(_MAX_BATCH_CPU_SECONDS)
+        self._state.asked()
+        with self._engine.begin() as connection:
+            self._opened.must_have_our_tables(connection)
+            bounds = quarantine_bounds.of(self._settings)
+            tally = store.save(connection, ready, dt.datetime.now(dt.UTC), bounds)
+            self._opened.must_be_same_file()
+        self._opened.must_be_same_file()  # or the commit went into a file without a name
+        self._state.answered()
+        return tally
+
+    def _read(self, spooled: SpooledMessage, lane: Lane, batch: Batch) -> Decoded | Quarantined | Costly | None:
+        """Decode one message within its share of CPU time. None when the file is gone (an operator removed it), or left where
+        it lies because nobody can read it.
+        """
         if lane.quick and (spooled.attempts or spooled.size > lane.file_bytes):
             return COSTLY
         try:
-            raw, found_at = spooled.read(), _modified(spooled.path)
+            raw = spooled.read()
         except FileNotFoundError:
             return None
-        arrival, message = trace.read(raw, found_at)
+        except OSError as error:
+            if batch.left_lying(spooled, error):
+                return None
+            raise
+        arrival, message = trace.read(raw, dt.datetime.fromtimestamp(spooled.modified, dt.UTC))
         if spooled.attempts >= _MAX_ATTEMPTS:
             why = (
                 f"reading it failed {spooled.attempts} times (memory or time ran out, or a fault of ours; see the log)"
@@ -236,9 +303,7 @@ class Worker:
         in_doubt = isinstance(decoded, Quarantined) or decoded.unread
         return COSTLY if lane.quick and in_doubt else decoded
 
-    def _authenticated(
-        self, item: Decoded | Quarantined | Costly | None, lane: Lane
-    ) -> Submission | Quarantined | Costly | None:
+    def _authenticated(self, item: Decoded | Quarantined | Costly | None, lane: Lane) -> Ready | Costly | None:
         if isinstance(item, Quarantined):
             return intake.with_signer(item, self._verdict)
         if not isinstance(item, Decoded):
@@ -268,9 +333,17 @@ class Worker:
             self._alive()
             self._ask_for_keys(headers, max(_RETRY_DNS_SECONDS, self._settings.dns_seconds))
 
+        self._retries_wait = False
         now = dt.datetime.now(dt.UTC)
         progress = retries.retry_undetermined(
-            self._engine, self._settings, self._verdict, patiently, now, _RETRY_SECONDS, self._begin_message
+            self._engine,
+            self._settings,
+            self._verdict,
+            patiently,
+            now,
+            _RETRY_SECONDS,
+            self._begin_message,
+            self._owed_looks,
         )
         self._retries_wait = progress.more
         return progress.more
@@ -282,10 +355,17 @@ class Worker:
             self._ask_for_keys([message], self._settings.dns_seconds)
             return self._verdict(message, now)
 
+        self._owed_retries.pay(self._engine)
         until = time.monotonic() + _RETRY_SECONDS
         while time.monotonic() < until and (digest := self._next_asked_for()):
             self._begin_message()
-            quarantine.retry(self._engine, self._settings, verdict, digest, dt.datetime.now(dt.UTC))
+            now = dt.datetime.now(dt.UTC)
+            try:
+                quarantine.retry(self._engine, self._settings, verdict, digest, now, self._owed_retries)
+            except sa.exc.DBAPIError as error:
+                if trouble_behind(error):
+                    raise
+                log.exception("a message in quarantine could not be read again")
 
     def _next_asked_for(self) -> str:
         self._state.asked()
@@ -299,33 +379,11 @@ class Worker:
 
     def _count(self) -> None:
         self._state.asked()
-        metrics.undetermined.set(retries.count(self._engine))
-        with self._engine.connect() as connection:
-            held, lost = quarantine_bounds.held(connection), quarantine_bounds.lost(connection)
+        worker_metrics.of_database(self._engine)
         self._state.answered()
-        metrics.quarantine_messages.set(held.messages)
-        metrics.quarantine_bytes.set(held.bytes)
-        for bound in quarantine_bounds.WORDS:
-            metrics.quarantine_lost.labels(bound).set(sum(one.messages for one in lost if one.bound == bound))
 
     def _housekeeping(self) -> None:
         housekeeping.prune(self._engine, self._settings, dt.datetime.now(dt.UTC), self._alive)
-
-
-def _note(ready: Sequence[Submission | Quarantined], tally: store.Tally, seconds: float) -> None:
-    log.info("stored=%d duplicate=%d quarantined=%d", tally.stored, tally.duplicate, tally.quarantined)
-    metrics.stored.inc(tally.stored)
-    metrics.duplicate.inc(tally.duplicate)
-    metrics.batch_seconds.observe(seconds)
-    for item in ready:
-        if isinstance(item, Submission):
-            if item.decoded.arrival.door != trace.HTTPS:
-                metrics.dkim.labels(item.authentication.dkim).inc()
-            refused = item.unread
-        else:
-            refused = item
-        if refused is not None:
-            metrics.quarantined.labels(refused.reason).inc()
 
 
 def _abandon(claimant: Claimant) -> None:
@@ -339,11 +397,3 @@ def stop_on_signals(stop: threading.Event) -> None:
     """SIGTERM and SIGINT end the loop after the batch in hand."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-
-
-def _modified(path: Path) -> dt.datetime:
-    return dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
-
-
-def _in_a_line(error: Exception) -> str:
-    return str(database.as_away(error)) if isinstance(error, sa.exc.DBAPIError) else str(error)

@@ -53,6 +53,11 @@ class PostgreSQL:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
+    def folder(self) -> Path:
+        """A folder that the server can enter."""
+        return self._folder
+
+    @property
     def pid(self) -> int:
         """Process id of the postmaster."""
         return int((self._data / "postmaster.pid").read_text().splitlines()[0])
@@ -71,9 +76,13 @@ class PostgreSQL:
         children = subprocess.run(["pgrep", "-P", str(self.pid)], capture_output=True, text=True, check=False)
         return [self.pid, *map(int, children.stdout.split())]
 
-    def new_database(self) -> str:
-        """The URL of an empty database of its own."""
-        return create_database(self.url)
+    def new_database(self, folder: Path | None = None) -> str:
+        """The URL of an empty database of its own, whose files lie in ``folder`` if given."""
+        if folder is None:
+            return create_database(self.url)
+        if self._user:
+            shutil.chown(folder, self._user)
+        return create_database(self.url, folder)
 
     def _run(self, program: str, *arguments: str) -> None:
         account = pwd.getpwnam(self._user) if self._user else None
@@ -99,12 +108,16 @@ def _binaries() -> Path:
     return Path(on_path).resolve().parent
 
 
-def create_database(server_url: str) -> str:
-    """Create a database with a random name on a server; return its URL."""
+def create_database(server_url: str, folder: Path | None = None) -> str:
+    """Create a database with a random name on a server, with its files in ``folder`` if given; return its URL."""
     name = f"test_{secrets.token_hex(6)}"
+    place = ""
     engine = database.open_engine(server_url)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(sa.text(f'CREATE DATABASE "{name}"'))
+        if folder is not None:
+            connection.execute(sa.text(f"CREATE TABLESPACE {name} LOCATION '{folder}'"))
+            place = f" TABLESPACE {name}"
+        connection.execute(sa.text(f'CREATE DATABASE "{name}"{place}'))
     engine.dispose()
     return sa.make_url(server_url).set(database=name).render_as_string(hide_password=False)
 

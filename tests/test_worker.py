@@ -18,6 +18,7 @@ import pytest
 import sqlalchemy as sa
 
 from ingest import batch, database, intake, limited, models, quarantine, store
+from ingest.chores import Chores
 from ingest.dkim_keys import Keys
 from ingest.settings import Settings
 from ingest.spool import Spool
@@ -270,13 +271,14 @@ def test_a_frozen_postgresql_does_not_hold_the_worker_for_ever(
         again.terminate()
 
 
-def test_chores_come_in_their_time(settings: Settings, hand: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chores_come_in_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    chores = Chores(lambda: None)
     done: list[str] = []
     clock = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     for seconds in (0, 5, 11, 20):
         clock[0] = 1000.0 + seconds
-        hand._now_and_then("sweep", 10, lambda: done.append("sweep"))
+        chores.now_and_then("sweep", 10, lambda: done.append("sweep"))
     assert done == ["sweep", "sweep"]
 
 

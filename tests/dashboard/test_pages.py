@@ -552,12 +552,12 @@ def test_a_whole_reason_is_read_again(open_page: Open, quarantined_url: str) -> 
 
 
 def test_what_gave_way_is_said(open_page: Open, quarantined_url: str, settings_for: Callable) -> None:
-    assert "gave way" not in said(open_page(quarantined_url, "quarantine"))
+    assert "gave way" not in page_text(open_page(quarantined_url, "quarantine"))
     engine = database.open_engine(quarantined_url)
     housekeeping.prune(engine, settings_for(max_quarantine_messages=1), stored.NOW)
     engine.dispose()
     st.cache_data.clear()
-    told = said(open_page(quarantined_url, "quarantine"))
+    told = page_text(open_page(quarantined_url, "quarantine"))
     assert "gave way, because quarantine held more than MAX_QUARANTINE_* allow" in told
 
 
@@ -569,7 +569,7 @@ def test_a_message_is_discarded_with_a_note_and_without_its_content(open_page: O
     app.text_input(key="note").set_value("not ours").run()
     press(app, "Discard this message")
     assert ("discarded", "not ours", "the dashboard") in states(quarantined_url)
-    assert "Its content was deleted when it was discarded." in said(app)
+    assert "Its content was deleted when it was discarded." in page_text(app)
     assert not [button for button in app.button if button.label in ("Read again", "Discard this message")]
     assert not app.download_button
 
