@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,8 +15,9 @@ import sqlalchemy as sa
 
 from ingest import database
 
-from . import export_queries
-from .export_formats import FORMATS, Type, Writer, csv_text
+from . import export_columns, export_queries
+from .export_columns import Column
+from .export_formats import FORMATS, Writer, csv_text
 from .export_queries import ExportRefused, Filters, Rows
 
 __all__ = [
@@ -43,55 +44,20 @@ Progress = Callable[[int], None]
 class Export(msgspec.Struct, frozen=True):
     """One kind of export: its columns in order, and its rows as values of these columns."""
 
-    columns: Mapping[str, Type]
+    columns: Sequence[Column]
     rows: Callable[[sa.Connection, Filters], Rows]
 
-
-_COUNTS = ("successful_sessions", "failed_sessions", "refused_sessions", "sessions", "reports", "reporters", "policies")
-_TYPES = {
-    **dict.fromkeys(("day", "window_start", "window_end", "last_report_day"), Type.DAY),
-    **dict.fromkeys(("received_at", "range_start", "range_end"), Type.INSTANT),
-    **dict.fromkeys(_COUNTS, Type.COUNT),
-    **dict.fromkeys(("refused", "contradicted"), Type.FLAG),
-    "refusal_bound": Type.RATE,
-}
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names, as the first line of a CSV file has them."""
+        return tuple(column.name for column in self.columns)
 
 
-def _columns(names: str) -> Mapping[str, Type]:
-    return {name: _TYPES.get(name, Type.TEXT) for name in names.split(",")}
-
-
-# design.md, "Public interface": names and order are binding.
 EXPORTS: Mapping[str, Export] = {
-    "summary": Export(
-        _columns(
-            "day,policy_domain,reporter,policy_type,policy_mode,trust,"
-            "reports,successful_sessions,failed_sessions,refused_sessions"
-        ),
-        export_queries.summary_rows,
-    ),
-    "failures": Export(
-        _columns(
-            "day,policy_domain,reporter,report_id,policy_type,policy_mode,trust,result_type,failed_sessions,refused,"
-            "sending_mta_ip,receiving_mx_hostname,receiving_mx_helo,receiving_ip,failure_reason_code,"
-            "additional_information"
-        ),
-        export_queries.failure_rows,
-    ),
-    "domains": Export(
-        _columns(
-            "policy_domain,verdict,policy_mode,window_start,window_end,reporters,sessions,refused_sessions,"
-            "refusal_bound,last_report_day,reasons"
-        ),
-        export_queries.domain_rows,
-    ),
-    "reports": Export(
-        _columns(
-            "received_at,policy_domain,reporter,report_id,range_start,range_end,door,trust,signer,policies,"
-            "successful_sessions,failed_sessions,contradicted"
-        ),
-        export_queries.report_rows,
-    ),
+    "summary": Export(export_columns.SUMMARY, export_queries.summary_rows),
+    "failures": Export(export_columns.FAILURES, export_queries.failure_rows),
+    "domains": Export(export_columns.DOMAINS, export_queries.domain_rows),
+    "reports": Export(export_columns.REPORTS, export_queries.report_rows),
 }
 
 

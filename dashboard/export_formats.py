@@ -6,15 +6,16 @@ hold text that strangers wrote. See ``csv_text``. JSON and Parquet carry the exa
 
 import csv
 import datetime as dt
-import enum
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from .export_columns import Column, Type
 
 # A Parquet row group ends at whichever comes first; larger groups compress better.
 _GROUP_ROWS = 20_000
@@ -23,21 +24,10 @@ _GROUP_CHARACTERS = 16 * 1024 * 1024
 Values = tuple[Any, ...]
 
 
-class Type(enum.Enum):
-    """What a column holds. Any of them may be null; absent text of a report is ``""``."""
-
-    TEXT = "text"
-    DAY = "day"
-    INSTANT = "instant"
-    COUNT = "count"
-    FLAG = "flag"
-    RATE = "rate"
-
-
 class Writer(Protocol):
     """Writes rows to an open file in one format, each as it comes: one row may hold a text as large as a report."""
 
-    def __init__(self, target: io.RawIOBase, columns: Mapping[str, Type]) -> None: ...
+    def __init__(self, target: io.RawIOBase, columns: Sequence[Column]) -> None: ...
 
     def add(self, row: Values) -> None:
         """Write a row."""
@@ -108,10 +98,10 @@ class _Utf8:
 class _Csv:
     """RFC 4180: CRLF, quotes where they are needed, UTF-8; null is an empty cell."""
 
-    def __init__(self, target: io.RawIOBase, columns: Mapping[str, Type]) -> None:
+    def __init__(self, target: io.RawIOBase, columns: Sequence[Column]) -> None:
         self._lines = csv.writer(_Utf8(target), lineterminator="\r\n")
-        self._lines.writerow(columns)
-        self._cells = [_CSV_CELL[kind] for kind in columns.values()]
+        self._lines.writerow([column.name for column in columns])
+        self._cells = [_CSV_CELL[column.type] for column in columns]
 
     def add(self, row: Values) -> None:
         pairs = zip(self._cells, row, strict=True)
@@ -128,10 +118,10 @@ _ACTING_UTF8 = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8
 class _Json:
     """One array, an object in each line; days and instants as text, as CSV has them (RFC 3339)."""
 
-    def __init__(self, target: io.RawIOBase, columns: Mapping[str, Type]) -> None:
+    def __init__(self, target: io.RawIOBase, columns: Sequence[Column]) -> None:
         self._target = target
-        self._names = list(columns)
-        self._instants = [name for name, kind in columns.items() if kind is Type.INSTANT]
+        self._names = [column.name for column in columns]
+        self._instants = [column.name for column in columns if column.type is Type.INSTANT]
         self._between = b"[\n"
 
     def add(self, row: Values) -> None:
@@ -159,9 +149,9 @@ _ARROW = {
 class _Parquet:
     """Row groups of bounded size, with the same schema whatever the rows hold."""
 
-    def __init__(self, target: io.RawIOBase, columns: Mapping[str, Type]) -> None:
-        self._schema = pa.schema([(name, _ARROW[kind]) for name, kind in columns.items()])
-        self._texts = [index for index, kind in enumerate(columns.values()) if kind is Type.TEXT]
+    def __init__(self, target: io.RawIOBase, columns: Sequence[Column]) -> None:
+        self._schema = pa.schema([(column.name, _ARROW[column.type]) for column in columns])
+        self._texts = [index for index, column in enumerate(columns) if column.type is Type.TEXT]
         self._writer = pq.ParquetWriter(target, self._schema, compression="zstd")
         self._rows: list[Values] = []
         self._characters = 0

@@ -20,6 +20,7 @@ from ingest.sql import chunks
 from ingest.tlsrpt import names
 from ingest.tlsrpt.vocabulary import UNEXPLAINED
 
+from .export_columns import FAILURES, REPORTS, Column, Type
 from .export_formats import Values
 from .queries import copies
 from .queries.evidence import evidence_from
@@ -95,16 +96,18 @@ _STREAMED = {"stream_results": True, "yield_per": _TOGETHER}
 Key = tuple[str, str]
 
 
+# Sessions that a sender lists under two policy types count once.
+_ONCE = {"successful_sessions": copies.SUCCESSFUL, "failed_sessions": copies.FAILED}
+
+
+def _stored(column: Column) -> str:
+    """The stored column that a column of an export shows, without its table."""
+    return column.source.rpartition(".")[2]
+
+
 def report_rows(connection: sa.Connection, filters: Filters) -> Rows:
     """One row for each report and policy domain, by day, domain, reporter and report id; copies of it are no rows."""
-    arrival = ("door", "trust", "signer", "policies")
-    identity = ("received_at", "policy_domain", "organization", "report_id", "range_start", "range_end")
-    columns = [
-        *(report.c[name] for name in (*identity, *arrival)),
-        copies.SUCCESSFUL,
-        copies.FAILED,
-        report.c.contradicted,
-    ]
+    columns = [report.c[_stored(column)] if column.source else _ONCE[column.name] for column in REPORTS]
     for rows in _reports(connection, filters, columns, report.c.day, [report.c.report_id], report.c.counts):
         yield from map(tuple, rows)
 
@@ -244,15 +247,9 @@ def _position(row: Sequence[Any]) -> int:
 
 
 _DETAIL_TEXTS = [
-    failure_detail.c[name]
-    for name in (
-        "sending_mta_ip",
-        "receiving_mx_hostname",
-        "receiving_mx_helo",
-        "receiving_ip",
-        "failure_reason_code",
-        "additional_information",
-    )
+    failure_detail.c[_stored(column)]
+    for column in FAILURES
+    if column.source.startswith("failure_detail.") and column.type is Type.TEXT and column.name != "result_type"
 ]
 _NO_TEXTS = ("",) * len(_DETAIL_TEXTS)
 

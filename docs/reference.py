@@ -1,5 +1,9 @@
-"""Writes docs/settings.md and docs/commands.md from the code: ``make docs``. A test fails when they differ from it."""
+"""Writes docs/settings.md, docs/commands.md and the tables of docs/exports.md from the code: ``make docs``.
 
+A test fails when they differ from it.
+"""
+
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,10 +11,14 @@ from typing import Any
 import typer
 
 from dashboard.cli import app
+from dashboard.export import EXPORTS
+from dashboard.export_columns import as_markdown
 from ingest import settings_table
 
 DOCS = Path(__file__).resolve().parent
 
+# The table of columns in a section.
+_COLUMNS = re.compile(r"\| column \|.*?\n(?=\n|\Z)", re.DOTALL)
 _SETTINGS = """# Settings
 
 Every setting is an environment variable. The same names, with or without the prefix `STARTTALLY_`, may stand in a TOML
@@ -44,6 +52,15 @@ def settings_page() -> str:
 def commands_page() -> str:
     """The text of docs/commands.md: each command with its arguments and options."""
     return _COMMANDS + "".join(_section(name, command) for name, command in commands())
+
+
+def exports_page() -> str:
+    """The text of docs/exports.md: the page as it is, with the tables of its columns written anew."""
+    text = (DOCS / "exports.md").read_text(encoding="utf-8")
+    for kind, export in EXPORTS.items():
+        before, heading, section = text.partition(f"\n## {kind}\n")
+        text = before + heading + _COLUMNS.sub(lambda _, of=export: as_markdown(of.columns), section, count=1)
+    return text
 
 
 def commands() -> list[tuple[str, Any]]:
@@ -96,5 +113,5 @@ def _value(parameter: Any) -> str:  # noqa: ANN401
 
 
 if __name__ == "__main__":
-    for _path, _text in ((DOCS / "settings.md", settings_page()), (DOCS / "commands.md", commands_page())):
-        _path.write_text(_text, encoding="utf-8")
+    for _name, _page in (("settings", settings_page), ("commands", commands_page), ("exports", exports_page)):
+        (DOCS / f"{_name}.md").write_text(_page(), encoding="utf-8")

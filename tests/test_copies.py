@@ -88,11 +88,11 @@ def sums(engine: sa.Engine) -> list[tuple[str, int, int]]:
     """(domain, successful, failed) of the rows of ``export reports``; those of ``export summary`` are the same."""
     with engine.connect() as connection:
         reports = [
-            dict(zip(export.EXPORTS["reports"].columns, row, strict=True))
+            dict(zip(export.EXPORTS["reports"].names, row, strict=True))
             for row in export.EXPORTS["reports"].rows(connection, Filters())
         ]
         summary = [
-            dict(zip(export.EXPORTS["summary"].columns, row, strict=True))
+            dict(zip(export.EXPORTS["summary"].names, row, strict=True))
             for row in export.EXPORTS["summary"].rows(connection, Filters())
         ]
     names = ("successful_sessions", "failed_sessions")

@@ -19,7 +19,7 @@ import pytest
 
 from dashboard import export
 from dashboard.export import EXPORTS, Filters
-from dashboard.export_formats import Type
+from dashboard.export_columns import Type
 from ingest import database, plaintext
 from tests.payload_mail import PEER, Delivered, deliver
 from tests.payload_pages import as_stored, hidden_in
@@ -72,7 +72,7 @@ def test_json_and_parquet_hold_every_text_unchanged(exported: dict[tuple[str, st
     for kind in EXPORTS:
         table = pq.read_table(io.BytesIO(exported[kind, "parquet"])).to_pylist()
         as_json = json.loads(exported[kind, "json"])
-        texts = [name for name, column in EXPORTS[kind].columns.items() if column is Type.TEXT]
+        texts = [column.name for column in EXPORTS[kind].columns if column.type is Type.TEXT]
         assert [[row[name] for name in texts] for row in table] == [[row[name] for name in texts] for row in as_json]
 
 
@@ -82,9 +82,9 @@ def test_a_csv_cell_is_the_text_under_the_documented_guard(exported: dict[tuple[
     rows = rows_of(exported[kind, "csv"])
     assert len(rows) == len(objects) > 100
     for row, told in zip(rows, objects, strict=True):
-        for cell, (name, column) in zip(row, EXPORTS[kind].columns.items(), strict=True):
-            if column is Type.TEXT:
-                assert cell == guarded(told[name] or ""), name
+        for cell, column in zip(row, EXPORTS[kind].columns, strict=True):
+            if column.type is Type.TEXT:
+                assert cell == guarded(told[column.name] or ""), column.name
 
 
 def guarded(text: str) -> str:
