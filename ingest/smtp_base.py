@@ -34,6 +34,11 @@ class CarefulSession(SMTP):
         super().eof_received()
         return False
 
+    def connection_lost(self, error: Exception | None) -> None:
+        """End. The error is kept from asyncio's stream, which logs that nobody looked at it, by whim of the garbage collector."""
+        del error
+        super().connection_lost(None)
+
     def tls_failed(self, error: BaseException | None) -> None:
         """Told when TLS does not come up, or breaks; None when the connection was closed from our side meanwhile."""
 
