@@ -3,37 +3,50 @@
 ``serving`` starts Streamlit's server with this application; the pages themselves begin in ``app.py``.
 """
 
+import asyncio
+import contextlib
 import hashlib
+import json
 import logging
 import os
 import re
+import secrets
 import sys
+import traceback
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
 
 import streamlit as st
 import streamlit.config
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit.web.server.starlette.starlette_auth_routes import _create_oauth_client
+from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
+from streamlit.web.server.starlette.starlette_websocket import _get_signed_cookie_with_chunks
 
-from dashboard import access
-from dashboard.serving import BELIEVED
+from dashboard import access, login_failures
+from dashboard.connection import Connection
+from dashboard.login_answers import LoginAnswers
+from dashboard.logouts import Logouts
+from dashboard.serving import BELIEVED, allowed_hosts
 from dashboard.way_back import WayBack
-from ingest import plaintext
+from ingest import plaintext, rights
 from ingest import settings as settings_module
+from ingest.confidential import without_secrets
 from ingest.settings import Settings, SettingsError
+
+# Streamlit's own first page.
+_PAGE = (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
 
 
 def _inline_scripts() -> str:
-    """The hashes of what Streamlit's own first page runs in place, as the policy names them."""
-    page = (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
-    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    """The hashes of what that page runs in place, as the policy names them."""
+    scripts = re.findall(r"<script>(.*?)</script>", _PAGE, re.DOTALL)
     return " ".join(f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts)
 
 
@@ -61,6 +74,7 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+log = logging.getLogger("starttally.dashboard")
 # Streamlit answers these to anyone, and no page needs them.
 _SHUT = (
     "/_stcore/metrics",
@@ -99,11 +113,7 @@ class Entrance:
 
 
 class Strict:
-    """Refuses what another site's page asks for, and what nobody needs to ask.
-
-    Streamlit itself accepts any origin on this machine, and asks an outside service for its own address before it refuses
-    a foreign one; here the request ends before.
-    """
+    """Refuses what nobody needs to ask, and has browsers treat every answer strictly."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
@@ -111,22 +121,14 @@ class Strict:
         self._cookies = "; Secure" if settings.dashboard_url.startswith("https:") else ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 403 or 404, or pass the request on and add the headers to its answer."""
+        """Answer 404, or pass the request on and add the headers to its answer."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        if not _same_origin(Headers(scope=scope)):
-            await PlainTextResponse("refused: this page belongs to another site\n", 403)(scope, receive, send)
-        elif scope["path"].startswith(self._shut):
+        if scope["path"].startswith(self._shut):
             await PlainTextResponse("not found\n", 404)(scope, receive, send)
         else:
             await self._app(scope, receive, _adding(_HEADERS.items(), self._cookies, send))
-
-
-def _same_origin(headers: Headers) -> bool:
-    """Whether a browser says that our own page asks. Programs send no Origin; they hold no session to be abused."""
-    origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == headers.get("host")
 
 
 def _adding(extra: Iterable[tuple[str, str]], cookies: str, send: Send) -> Send:
@@ -191,21 +193,69 @@ def _secrets(settings: Settings) -> Mapping[str, Any] | None:
 
 
 def _one_line_record(*details: Any, **named: Any) -> logging.LogRecord:  # noqa: ANN401
-    """A record whose text does nothing in a terminal, whoever logs it: Streamlit's own loggers quote what strangers send."""
+    """A record whose text does nothing in a terminal and tells no secret, whoever logs it: Streamlit's own loggers quote what
+    strangers send, and tracebacks.
+    """
     record = logging.LogRecord(*details, **named)
-    record.msg, record.args = plaintext.one_line(record.getMessage(), _LONGEST_EVENT), ()
+    record.msg, record.args = _shown(record.getMessage()), ()
+    if record.exc_info:
+        record.exc_text = _shown("".join(traceback.format_exception(*record.exc_info)))
     return record
 
 
+def _shown(text: str) -> str:
+    return plaintext.one_line(without_secrets(text), _LONGEST_EVENT)
+
+
+def _claims_of(cookies: Mapping[str, str]) -> Mapping[str, Any] | None:
+    """What the cookies of a login say, None when there is none or somebody else wrote them."""
+    signed = _get_signed_cookie_with_chunks(dict(cookies), USER_COOKIE_NAME)
+    claims = json.loads(signed) if signed else None
+    return claims if isinstance(claims, dict) else None
+
+
+@contextlib.asynccontextmanager
+async def _asking_the_issuer(_app: st.App) -> AsyncIterator[None]:
+    """While the dashboard runs; at its start, beside everything else, the issuer is asked whether it knows the secret."""
+    asking = asyncio.create_task(_ask_the_issuer())
+    yield
+    asking.cancel()
+
+
+async def _ask_the_issuer() -> None:
+    """Warn when the issuer cannot be reached or refuses the client's secret, which else the first user would notice.
+
+    A code that nobody was given is invalid_grant for who has the right secret (RFC 6749 section 5.2), and nothing comes of it.
+    """
+    client, back = _create_oauth_client("default")
+    code, verifier = "starttally-asks-whether-its-secret-is-right", secrets.token_urlsafe(48)
+    asked = client.fetch_access_token(redirect_uri=back, code=code, code_verifier=verifier)
+    answers: list[object] = await asyncio.gather(asked, return_exceptions=True)
+    for error in answers:
+        word, detail = login_failures.of_error(error) if isinstance(error, Exception) else ("", "")
+        if word in ("secret", "away", "issuer"):
+            failure = login_failures.FAILURES[word]
+            log.warning("nobody can log in: %s %s (%s)", failure.what, failure.then, detail)
+
+
 plaintext.log_to_standard_error(logging.WARNING)
+# What libraries tell their developers (that httpx has a successor) helps no operator.
+logging.captureWarnings(True)
+logging.getLogger("py.warnings").setLevel(logging.ERROR)
 logging.setLogRecordFactory(_one_line_record)
 _settings = _ready()
+rights.say(rights.said_of_secrets(_settings))
+_logins = [Middleware(WayBack), Middleware(LoginAnswers), Middleware(Logouts, _claims_of, _settings.login_hours)]
 app = st.App(
     Path(__file__).with_name("app.py"),
     secrets=_secrets(_settings),
+    lifespan=_asking_the_issuer if _settings.login == "oidc" else None,
     middleware=[
         Middleware(Entrance, _settings),
         Middleware(Strict, _settings),
-        *([Middleware(WayBack)] if _settings.login == "oidc" else []),
+        # Streamlit itself accepts any origin on this machine, and asks an outside service for its own address before it
+        # refuses a foreign one; here the request ends before.
+        Middleware(Connection, allowed_hosts(_settings), _PAGE),
+        *(_logins if _settings.login == "oidc" else []),
     ],
 )

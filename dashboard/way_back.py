@@ -9,7 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "starttally_wanted"
 _PAGES = ("/domain", "/reports", "/quarantine", "/export")
-_RETURN = "/oauth2callback"
+# Where a login ends: on its way there, or on its way back.
+_RETURNS = ("/auth/login", "/oauth2callback")
 _SECONDS = 600
 _LONGEST = 1_500
 
@@ -42,7 +43,7 @@ def _note(scope: Scope, answer: MutableHeaders) -> None:
         if len(wanted) <= _LONGEST:
             value = base64.urlsafe_b64encode(wanted.encode("latin-1")).decode("ascii")
             answer.append("Set-Cookie", f"{COOKIE}={value}; Path=/; Max-Age={_SECONDS}; HttpOnly; SameSite=Lax")
-    elif scope["path"] == _RETURN and answer.get("location") == "/":
+    elif scope["path"] in _RETURNS and answer.get("location") == "/":
         answer["location"] = _wanted(Headers(scope=scope)) or "/"
         answer.append("Set-Cookie", f"{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax")
 

@@ -4,7 +4,6 @@ import datetime as dt
 import logging
 import sys
 import threading
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -38,12 +37,6 @@ def configure_logging() -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
-def say_what_is_too_open(lines: Iterable[str]) -> None:
-    """Warn of what ``rights`` found."""
-    for line in lines:
-        logging.getLogger("starttally.rights").warning("%s", line)
-
-
 def ready_engine(settings: Settings) -> sa.Engine:
     """See ``database.open_ready``."""
     return database.open_ready(settings.database_url)
@@ -54,7 +47,7 @@ def receive() -> None:
     """Run the SMTP door and the HTTP door until stopped."""
     configure_logging()
     settings = settings_module.load()
-    say_what_is_too_open(rights.said_of_secrets(settings))
+    rights.say(rights.said_of_secrets(settings))
     log = logging.getLogger("starttally.receive")
 
     def announce(addresses: dict[str, Address]) -> None:
@@ -73,7 +66,7 @@ def work(
     limited.limit_process()
     engine = database.open_engine(settings.database_url)
     hand = worker.Worker(settings, engine, Spool(settings.spool), Keys(settings.nameservers))
-    say_what_is_too_open(rights.said_of_storage(settings))
+    rights.say(rights.said_of_storage(settings))
     if once:
         database.check(engine)
         tally = hand.run_once()

@@ -1,7 +1,9 @@
 """Files that nobody but this account may read, whatever the umask: made so, and said when they were made otherwise."""
 
 import contextlib
+import logging
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -9,6 +11,8 @@ from sqlalchemy.engine import make_url
 
 from . import confidential
 from .settings import Settings, config_file
+
+log = logging.getLogger(__name__)
 
 _FILE, _FOLDER = 0o600, 0o700
 _OTHERS, _GROUP_AND_OTHERS = 0o007, 0o077
@@ -25,6 +29,12 @@ def make_private(path: Path) -> None:
     """See that there is a file at ``path``; a new one is empty, and only this account may read it."""
     with contextlib.suppress(FileExistsError):
         create(path).close()
+
+
+def say(lines: Iterable[str]) -> None:
+    """Warn of what ``said_of_storage`` and ``said_of_secrets`` found, a line of the log each."""
+    for line in lines:
+        log.warning("%s", line)
 
 
 def said_of_storage(settings: Settings) -> list[str]:

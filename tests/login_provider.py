@@ -27,7 +27,9 @@ CLIENT, SECRET = "starttally", "a-secret-of-the-client-7f3d"
 class Provider:
     """The provider and its users: each name with the claims of its id tokens (``sub`` is the name unless they say otherwise).
 
-    ``age`` is how many seconds ago its tokens say that they were issued; ``logins`` counts the tokens it gave.
+    ``age`` is how many seconds ago its tokens say that they were issued, ``ahead`` how far its clock is ahead (negative: behind; both in seconds);
+    ``logins`` counts the tokens it gave, ``refused`` what it refused at the token endpoint. ``secret`` is the client's;
+    ``denies`` refuses every login, ``down`` answers 503 to everything but that.
     """
 
     def __init__(self, port: int, users: dict[str, dict[str, Any]], back: str) -> None:
@@ -35,7 +37,12 @@ class Provider:
         self.users = users
         self.back = back
         self.age = 0
+        self.ahead = 0
         self.logins = 0
+        self.secret = SECRET
+        self.denies = False
+        self.down = False
+        self.refused: list[str] = []
         self._codes: dict[str, dict[str, str]] = {}
         self._key = RSAKey.generate_key(2048, {"kid": "one"})
 
@@ -51,6 +58,8 @@ class Provider:
         )
 
     async def _discovery(self, _request: Request) -> Response:
+        if self.down:
+            return Response("out of order", 503)
         ways = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "keys"}
         ways |= {"end_session_endpoint": "end"}
         return JSONResponse(
@@ -68,6 +77,9 @@ class Provider:
         asked = dict(request.query_params)
         if (asked["client_id"], asked["redirect_uri"]) != (CLIENT, self.back) or asked["response_type"] != "code":
             return Response("no such client", 400)
+        if self.denies:
+            answer = {"error": "access_denied", "error_description": "not you\x1b[2J", "state": asked["state"]}
+            return RedirectResponse(f"{self.back}?{urlencode(answer)}", 302)
         if request.method == "GET":
             field = "<input name='user' autofocus><button>Sign in</button>"
             return HTMLResponse(f"<form method='post' action='?{html.escape(str(request.url.query))}'>{field}</form>")
@@ -78,14 +90,16 @@ class Provider:
     async def _token(self, request: Request) -> Response:
         sent = await request.form()
         asked = self._codes.pop(str(sent.get("code")), None)
-        client = base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
+        client = base64.b64encode(f"{CLIENT}:{self.secret}".encode()).decode()
         if request.headers.get("authorization") != f"Basic {client}":
+            self.refused.append("invalid_client")
             return JSONResponse({"error": "invalid_client"}, 401)
         challenge = base64.urlsafe_b64encode(hashlib.sha256(str(sent.get("code_verifier")).encode()).digest())
         if asked is None or asked["code_challenge"] != challenge.decode().rstrip("="):
+            self.refused.append("invalid_grant")
             return JSONResponse({"error": "invalid_grant"}, 400)
         self.logins += 1
-        now = int(time.time())
+        now = int(time.time()) + self.ahead
         claims = {"iss": self.issuer, "aud": CLIENT, "sub": asked["user"], "iat": now - self.age, "exp": now + 300}
         claims |= {"nonce": asked["nonce"]} | self.users[asked["user"]]
         token = jwt.encode({"alg": "RS256", "kid": "one"}, claims, self._key)

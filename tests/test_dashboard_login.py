@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from dashboard import way_back
+from dashboard import login_failures, way_back
 from ingest import settings as settings_module
 from tests import login_provider
 from tests.dashboard.conftest import Filled, filled_today
 from tests.dashboard.test_serving import Server
 from tests.login_provider import Provider
-from tests.support import free_port
+from tests.support import eventually, free_port
 from tests.test_dashboard_browser import browser
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install --group dev)")
@@ -75,13 +75,16 @@ class Guest:
         self.page.wait_for_selector("[data-testid=stMain] h1", timeout=60_000)
 
     def log_in(self, name: str, title: str, path: str = "/") -> None:
-        self.go(path)
-        self.page.get_by_role("button", name="Log in").click(timeout=60_000)
+        self.ask(path)
         self.page.wait_for_url(f"{self.house.provider.issuer}/authorize**", timeout=60_000)
         self.page.fill("input", name)
         self.page.click("button")
         self.page.wait_for_url(f"{self.house.base}/**", timeout=60_000)
         self.until(title)
+
+    def ask(self, path: str = "/") -> None:
+        self.go(path)
+        self.page.get_by_role("button", name="Log in").click(timeout=60_000)
 
     def until(self, title: str) -> None:
         self.page.wait_for_function(
@@ -96,7 +99,8 @@ class Guest:
 
 @pytest.fixture
 def guest(browser: "playwright.Browser", house: House) -> Iterator[Guest]:
-    house.provider.age = 0
+    house.provider.age = house.provider.ahead = 0
+    house.provider.secret, house.provider.denies, house.provider.down = login_provider.SECRET, False, False
     came = Guest(browser, house)
     yield came
     came.context.close()
@@ -208,6 +212,93 @@ def test_a_code_of_another_login_is_refused(guest: Guest) -> None:
     guest.go("/oauth2callback?code=stolen&state=made-up")
     guest.until("StartTally")
     assert guest.house.provider.logins == before
+    guest.page.get_by_text(login_failures.FAILURES["state"].what).wait_for(timeout=60_000)
+
+
+FAILURES = {
+    "refused": ({"denies": True}, "access_denied: not you\\x1b[2J"),
+    "secret": ({"secret": "another"}, "invalid_client"),
+    "away": ({"down": True}, "503"),
+    "clock": ({"ahead": -3600}, "expired_token"),
+}
+
+
+@pytest.mark.parametrize("word", FAILURES)
+def test_a_login_that_fails_says_why_on_the_page_and_in_one_line(guest: Guest, word: str) -> None:
+    knobs, detail = FAILURES[word]
+    log = guest.house.server.log
+    before = len(log.read_bytes())
+    for name, value in knobs.items():
+        setattr(guest.house.provider, name, value)
+    path = "/domain?domain=second.example"
+    guest.ask(path)
+    if word not in ("refused", "away"):
+        guest.page.wait_for_url(f"{guest.house.provider.issuer}/authorize**", timeout=60_000)
+        guest.page.fill("input", "alice")
+        guest.page.click("button")
+    failure = login_failures.FAILURES[word]
+    guest.page.get_by_text(failure.what).wait_for(timeout=60_000)
+    assert failure.then in guest.text()
+    assert guest.page.url == guest.house.base + path
+    (line,) = log.read_bytes()[before:].decode().splitlines()
+    assert failure.what.rstrip(".") in line
+    assert detail in line
+    guest.house.provider.secret, guest.house.provider.denies, guest.house.provider.down = (
+        login_provider.SECRET,
+        False,
+        False,
+    )
+    guest.house.provider.ahead = 0
+    guest.log_in("alice", "second.example", path)
+    assert [cookie for cookie in guest.context.cookies() if cookie["name"] == login_failures.COOKIE] == []
+
+
+def test_a_log_out_ends_every_tab_of_that_login_and_no_other(guest: Guest, browser: "playwright.Browser") -> None:
+    """Another tab is cut at once, a file that was made ready is gone, and a copy of the cookie opens nothing."""
+    guest.log_in("operator", "Domains")
+    cookies = guest.context.cookies()
+    elsewhere = Guest(browser, guest.house)
+    elsewhere.log_in("operator", "Domains")
+    tab = guest.context.new_page()
+    tab.goto(guest.house.base + "/export")
+    tab.get_by_role("button", name="Prepare the export").click(timeout=60_000)
+    tab.get_by_test_id("stDownloadButton").wait_for(timeout=60_000)
+    with tab.expect_download(timeout=60_000) as downloading:
+        tab.get_by_test_id("stDownloadButton").locator("button").click()
+    address = downloading.value.url
+    before = len(guest.house.server.log.read_bytes())
+    assert elsewhere.context.request.get(address).status == 200
+    guest.page.get_by_role("button", name="Log out").click()
+    tab.get_by_role("button", name="Log in").wait_for(timeout=60_000)
+    guest.page.get_by_role("button", name="Log in").wait_for(timeout=60_000)
+    assert guest.context.request.get(address).status == 403
+    guest.context.add_cookies(cookies)
+    assert guest.context.request.get(address).status == 403
+    guest.go("/")
+    guest.until("StartTally")
+    elsewhere.go("/reports")
+    elsewhere.until("Reports")
+    elsewhere.context.close()
+    assert guest.house.server.log.read_bytes()[before:] == b""
+
+
+def test_at_start_the_secret_is_tried(guest: Guest) -> None:
+    """A right one is not heard of; with a wrong one the log says at once what users would meet."""
+    assert "nobody can log in" not in guest.house.server.log.read_text()
+    assert guest.house.provider.refused.count("invalid_grant") >= 1
+    guest.house.server.stop()
+    guest.house.provider.secret = "changed-at-the-provider"
+    server = guest.house.start()
+    try:
+        eventually(lambda: "nobody can log in" in server.log.read_text(), 60)
+        (line,) = [line for line in server.log.read_text().splitlines() if "nobody can log in" in line]
+        assert "STARTTALLY_OIDC_CLIENT_SECRET" in line
+        assert "invalid_client" in line
+        assert login_provider.SECRET not in server.log.read_text()
+    finally:
+        server.stop()
+        guest.house.provider.secret = login_provider.SECRET
+        guest.house.start()
 
 
 def test_the_secret_is_not_in_the_log(guest: Guest) -> None:

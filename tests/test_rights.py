@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from ingest import cli, database, rights
+from ingest import database, rights
 from ingest.settings import Settings
 from ingest.spool import Spool
 
@@ -105,7 +105,7 @@ def test_key_and_file_of_settings_may_be_a_groups_but_not_everybodys(
 
 
 def test_a_warning_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    cli.say_what_is_too_open(["/x lets other accounts of this machine at messages"])
+    rights.say(["/x lets other accounts of this machine at messages"])
     assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
         (logging.WARNING, "/x lets other accounts of this machine at messages")
     ]

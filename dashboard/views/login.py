@@ -7,6 +7,7 @@ import streamlit as st
 from ingest.settings import Settings
 
 from .. import access
+from ..login_failures import COOKIE, FAILURES
 from ..plain import visible
 
 
@@ -29,7 +30,11 @@ def ask(settings: Settings) -> None:
     if settings.login == "proxy":
         st.text("The server in front of this dashboard does not say who you are. Its operator has to repair that.")
         return
-    if access.expired(st.user.to_dict(), _now(), settings.login_hours):
+    failure = FAILURES.get(st.context.cookies.get(COOKIE, ""))
+    if failure is not None:
+        st.error(failure.what, icon=":material/error:")
+        st.text(failure.then)
+    elif access.expired(st.user.to_dict(), _now(), settings.login_hours):
         st.text("Your login has expired. Log in again to go on.")
     else:
         st.text("Log in to see TLS reports.")

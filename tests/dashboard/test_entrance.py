@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 import websockets.exceptions
 
+from dashboard import login_failures
 from dashboard.queries.selection import Scope
 from ingest import settings as settings_module
 from tests.dashboard.conftest import Filled
 from tests.dashboard.raw_client import RawSession, ask
 from tests.dashboard.test_access import SETTING, USERS, secrets_of, told
 from tests.dashboard.test_serving import Server
-from tests.support import ROOT, free_port
+from tests.support import ROOT, eventually, free_port
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -34,7 +35,7 @@ ROUTES = {
     "/_stcore/health": (200, 200, 200),
     "/_stcore/host-config": (200, 200, 403),
     "/_stcore/metrics": (404, 404, 403),
-    "/media/{file_id:path}": (404, 404, 403),
+    "/media/{file_id:path}": (404, 403, 403),
     "/_stcore/upload_file/{session_id}/{file_id}": (404, 404, 403),
     "/component/{path:path}": (404, 404, 403),
     "/_stcore/bidi-components/{path:path}": (404, 404, 403),
@@ -140,11 +141,21 @@ def test_the_clients_secret_is_nowhere_to_be_read(oidc_server: Server) -> None:
     assert not [path for path in files if secret in path.read_bytes()]
 
 
+def test_an_issuer_that_nobody_reaches_is_named_at_start(oidc_server: Server) -> None:
+    line = eventually(
+        lambda: [line for line in oidc_server.log.read_text().splitlines() if "nobody can log in" in line], 60
+    )
+    assert len(line) == 1
+    assert login_failures.FAILURES["away"].what in line[0]
+    assert "Traceback" not in oidc_server.log.read_text()
+
+
 def test_what_a_stranger_says_at_the_login_stays_one_line_of_the_log(oidc_server: Server) -> None:
     """The answer of an issuer comes through the browser, so anybody can write it."""
+    before = len(oidc_server.log.read_bytes())
     ask(oidc_server.port, "/oauth2callback?error=%1B%5B2Jx%0Afake&error_description=%E2%80%AEy%1B%5D0;z%07&state=1")
-    text = oidc_server.log.read_bytes()
-    assert b"Error during authentication" in text
+    text = oidc_server.log.read_bytes()[before:]
+    assert text.count(b"\n") == text.count(b"a login failed") == 1
     assert b"\x1b" not in text
     assert "\u202e".encode() not in text
     assert b"\nfake" not in text

@@ -194,6 +194,62 @@ def test_another_sites_page_gets_none(server: Server, host: str, origin: str | N
     assert server.websocket(host.format(port=server.port), said) == 403
 
 
+def test_who_is_refused_for_its_name_is_told_so_and_the_log_once(server: Server) -> None:
+    for _ in range(3):
+        answer = server.ask("/", Host="tlsrpt.example:8443")
+        assert answer.status == 403
+        assert b"does not answer to the name tlsrpt.example:8443" in answer.body  # type: ignore[attr-defined]
+        assert b"STARTTALLY_DASHBOARD_URL" in answer.body  # type: ignore[attr-defined]
+    assert server.log.read_text().count("the name tlsrpt.example:8443") == 1
+    assert server.ask("/_stcore/health", Host="10.0.0.7:8501").status == 200  # a health check goes by address
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "says"),
+    [
+        ("127.0.0.1:{port}", "https://tlsrpt.example", "A page of https://tlsrpt.example asks for 127.0.0.1:{port}."),
+        ("attacker.example", "http://attacker.example", "does not answer to the name attacker.example"),
+        ("127.0.0.1:{port}", "http://127.0.0.1:{port}", "must pass on the headers Upgrade and Connection"),
+    ],
+)
+def test_a_page_without_its_websocket_learns_why(server: Server, host: str, origin: str, says: str) -> None:
+    named = {"Host": host.format(port=server.port), "Origin": origin.format(port=server.port)}
+    for _ in range(2):
+        answer = server.ask("/starttally/connection", "POST", **named)
+        assert answer.status == 200
+        assert answer.getheader("Content-Type") == "text/plain; charset=utf-8"
+        assert says.format(port=server.port) in answer.body.decode()  # type: ignore[attr-defined]
+    assert server.log.read_text().count(says.format(port=server.port)[1:]) == 1
+
+
+def test_a_websocket_that_came_without_its_upgrade_is_told_apart(server: Server) -> None:
+    answer = server.ask("/_stcore/stream", Sec_WebSocket_Key="AAAAAAAAAAAAAAAAAAAAAA==")
+    assert answer.status == 426
+    assert b"must pass on the headers Upgrade and Connection" in answer.body  # type: ignore[attr-defined]
+
+
+def test_strangers_cannot_fill_the_log(server: Server) -> None:
+    for number in range(50):
+        server.ask("/", Host=f"{number}.example\x1b")
+    text = server.log.read_text()
+    assert text.count(".example") < 30
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("path", ["/", "/domain?domain=x", "/reports"])
+def test_every_page_has_the_script_that_says_so(server: Server, path: str) -> None:
+    answer = server.ask(path, Accept_Encoding="gzip", If_None_Match="*")
+    page = answer.body.decode()  # type: ignore[attr-defined]
+    assert page.index('<script src="/starttally/connection.js"></script>') < page.index("<script>")
+    assert answer.getheader("Content-Length") == str(len(page.encode()))
+    assert answer.getheader("ETag") is None
+    script = server.ask("/starttally/connection.js")
+    assert script.getheader("Content-Type") == "text/javascript; charset=utf-8"
+    assert "WebSocket" in script.body.decode()  # type: ignore[attr-defined]
+    head = server.ask(path, "HEAD")
+    assert (head.getheader("Content-Length"), head.body) == (str(len(page.encode())), b"")  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("path", ["/", "/_stcore/health", "/media/x"])
 def test_another_sites_page_reads_nothing(server: Server, path: str) -> None:
     assert server.ask(path, Origin="http://attacker.example").status == 403
