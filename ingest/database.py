@@ -4,26 +4,29 @@ import contextlib
 import functools
 import importlib
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import alembic.command
-import alembic.config
-import alembic.script
 import sqlalchemy as sa
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from . import confidential, filesystems, models, rights
 
+# Alembic is imported where a schema is migrated: it would cost every other command a quarter of its start.
+if TYPE_CHECKING:
+    import alembic.config
+
 _MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 # Waiting for another writer: a batch takes milliseconds, an upgrade of a large file seconds.
 _SQLITE_WAIT_SECONDS = 60
+_ALEMBIC_VERSION = sa.table("alembic_version", sa.column("version_num"))
+_REVISION = re.compile(r'^revision = "(\d+)"$', re.MULTILINE)
 _POSTGRESQL_OPTIONS = {
     "connect_timeout": 5,
     # A server that is stopped but not dead must not hold the worker for ever.
@@ -108,12 +111,14 @@ def upgrade(url: str, before: Callable[[str], None] = lambda _older: None) -> No
     SQLite nobody else can write from then until the migration is done. Raises SchemaMismatch for a newer database,
     DatabaseAway without one.
     """
+    import alembic.command
+
     engine = open_engine(url)
     try:
         with engine.begin() as connection:
             current = _current(connection)
             _refuse_newer(current)
-            if current not in (None, _scripts().get_current_head()):
+            if current not in (None, revisions()[-1]):
                 before(str(current))
             config = _config()
             config.attributes["connection"] = connection
@@ -136,13 +141,13 @@ def check(engine: sa.Engine) -> None:
     try:
         with engine.connect() as connection:
             current = _current(connection)
-            unfinished = current == _scripts().get_current_head() and _pending(connection)
+            unfinished = current == revisions()[-1] and _pending(connection)
     except sa.exc.DBAPIError as error:
         raise as_away(error) from error
     _refuse_newer(current)
     if unfinished:
         raise SchemaMismatch("an upgrade of the stored reports was interrupted; run `starttally db upgrade`")
-    if current != _scripts().get_current_head():
+    if current != revisions()[-1]:
         state = "is empty" if current is None else f"has an older schema ({current})"
         raise SchemaMismatch(f"the database {state}; run `starttally db upgrade`")
 
@@ -217,15 +222,10 @@ def file_of(url: URL) -> Path | None:
 
 def refuse_other_revision(connection: sa.Connection) -> None:
     """Raise SchemaMismatch when the schema is not this program's; one quick question, for before every batch."""
-    current = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-    if current != _head():
+    current = connection.execute(sa.select(_ALEMBIC_VERSION.c.version_num)).scalar()
+    if current != revisions()[-1]:
         _refuse_newer(current)
         raise SchemaMismatch(f"the database has another schema ({current}); run `starttally db upgrade`")
-
-
-@functools.cache
-def _head() -> str | None:
-    return _scripts().get_current_head()
 
 
 def as_away(error: sa.exc.DBAPIError) -> DatabaseAway:
@@ -295,23 +295,29 @@ def _refuse_missing(target: URL) -> None:
         )
 
 
-def _config() -> alembic.config.Config:
+def _config() -> "alembic.config.Config":
+    import alembic.config
+
     config = alembic.config.Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     return config
 
 
-def _scripts() -> alembic.script.ScriptDirectory:
-    return alembic.script.ScriptDirectory.from_config(_config())
+@functools.cache
+def revisions() -> list[str]:
+    """The schema's revisions, oldest first; each follows the one before."""
+    scripts = (path.read_text("utf-8") for path in (_MIGRATIONS / "versions").glob("*.py"))
+    return sorted(match[1] for match in map(_REVISION.search, scripts) if match)
 
 
 def _current(connection: sa.Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if not sa.inspect(connection).has_table(_ALEMBIC_VERSION.name):
+        return None
+    return connection.execute(sa.select(_ALEMBIC_VERSION.c.version_num)).scalar()
 
 
 def _refuse_newer(current: str | None) -> None:
-    known = {script.revision for script in _scripts().walk_revisions()}
-    if current is not None and current not in known:
+    if current is not None and current not in revisions():
         raise SchemaMismatch(
             f"the database was written by a newer StartTally (schema {current}); install that version, "
             "or restore a back-up made before the upgrade"

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Generator
 from pathlib import Path
 
+import coverage
 import pytest
 
 from ingest import settings as settings_module
@@ -11,6 +12,25 @@ from ingest.settings import Settings
 from tests.support import FIELD
 
 pytest_plugins = ["tests.databases"]
+
+# The tests of what `make coverage` wants covered in full. Being traced costs a test half its time again, so others are not.
+TRACED = (
+    *("tests/tlsrpt/", "tests/mtasts/", "tests/verdict/", "tests/test_folding.py", "tests/test_policy_publication.py"),
+    *("tests/test_reporters.py", "tests/test_voices.py"),
+)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Trace what is worth it, fixtures included."""
+    tracing = None if item.nodeid.startswith(TRACED) else coverage.Coverage.current()
+    if tracing is None:
+        return (yield)
+    tracing.stop()
+    try:
+        return (yield)
+    finally:
+        tracing.start()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -108,8 +108,11 @@ def _binaries() -> Path:
     return Path(on_path).resolve().parent
 
 
-def create_database(server_url: str, folder: Path | None = None) -> str:
-    """Create a database with a random name on a server, with its files in ``folder`` if given; return its URL."""
+def create_database(server_url: str, folder: Path | None = None, template: str = "template1") -> str:
+    """Create a database with a random name on a server, as a copy of another, with its files in ``folder`` if given.
+
+    Return its URL.
+    """
     name = f"test_{secrets.token_hex(6)}"
     place = ""
     engine = database.open_engine(server_url)
@@ -117,7 +120,7 @@ def create_database(server_url: str, folder: Path | None = None) -> str:
         if folder is not None:
             connection.execute(sa.text(f"CREATE TABLESPACE {name} LOCATION '{folder}'"))
             place = f" TABLESPACE {name}"
-        connection.execute(sa.text(f'CREATE DATABASE "{name}"{place}'))
+        connection.execute(sa.text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"{place}'))
     engine.dispose()
     return sa.make_url(server_url).set(database=name).render_as_string(hide_password=False)
 
@@ -142,29 +145,47 @@ def own_postgresql() -> Iterator[PostgreSQL]:
     server.remove()
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty SQLite database with its tables. Copying it is quicker than to migrate a new one for each test."""
+    path = tmp_path_factory.mktemp("migrated") / "starttally.db"
+    database.upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgresql_server: str) -> str:
+    """The same on PostgreSQL: the name of a database."""
+    url = create_database(postgresql_server)
+    database.upgrade(url)
+    return str(sa.make_url(url).database)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database without tables, once on each engine."""
+    """An empty database, once on each engine; without tables, unless the test asks for ``engine`` as well."""
+    with_tables = "engine" in request.fixturenames
     if request.param == "sqlite":
+        if with_tables:
+            shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "starttally.db")
         return f"sqlite:///{tmp_path}/starttally.db"
-    return create_database(request.getfixturevalue("postgresql_server"))
+    template = request.getfixturevalue("migrated_template") if with_tables else "template1"
+    return create_database(request.getfixturevalue("postgresql_server"), template=template)
 
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[sa.Engine]:
     """An empty, migrated database, once on each engine."""
-    database.upgrade(database_url)
     opened = database.open_engine(database_url)
     yield opened
     opened.dispose()
 
 
 @pytest.fixture
-def sqlite_engine(tmp_path: Path) -> Iterator[sa.Engine]:
+def sqlite_engine(tmp_path: Path, migrated_file: Path) -> Iterator[sa.Engine]:
     """An empty, migrated SQLite database, for what does not depend on the engine."""
-    url = f"sqlite:///{tmp_path}/starttally.db"
-    database.upgrade(url)
-    opened = database.open_engine(url)
+    shutil.copy(migrated_file, tmp_path / "starttally.db")
+    opened = database.open_engine(f"sqlite:///{tmp_path}/starttally.db")
     yield opened
     opened.dispose()
 

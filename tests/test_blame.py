@@ -286,11 +286,11 @@ def test_values_that_the_database_refuses_are_found_without_blaming_others(
     save = store.save
     read = hand._read
 
-    def refusing(connection: sa.Connection, messages: Sequence[Any], now: dt.datetime) -> Any:
+    def refusing(connection: sa.Connection, messages: Sequence[Any], *others: Any) -> Any:
         for message in messages:
             if isinstance(message, intake.Submission) and message.decoded.reports[0][0].report_id == "number-33":
                 raise wrapped(sa.exc.DataError, ValueError("out of range"))
-        return save(connection, messages, now)
+        return save(connection, messages, *others)
 
     def noting(spooled: Any, *others: Any) -> Any:
         attempts.append(spooled.attempts)

@@ -37,8 +37,7 @@ Rows = dict[str, list[tuple[Any, ...]]]
 
 def revisions() -> list[str | None]:
     """Where an upgrade may begin: no schema, then each revision but the last, oldest first."""
-    found = [script.revision for script in database._scripts().walk_revisions()]
-    return [None, *reversed(found[1:])]
+    return [None, *database.revisions()[:-1]]
 
 
 def prepare(url: str, revision: str | None) -> Rows:
