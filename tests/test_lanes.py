@@ -4,6 +4,7 @@ import gzip
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -36,7 +37,7 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     save = store.save
 
     def noting(
-        connection: sa.Connection, items: Sequence[intake.Submission | intake.Quarantined], now: object
+        connection: sa.Connection, items: Sequence[intake.Submission | intake.Quarantined], *rest: Any
     ) -> object:
         found.append(
             [
@@ -44,7 +45,7 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
                 for item in items
             ]
         )
-        return save(connection, items, now)  # type: ignore[arg-type]
+        return save(connection, items, *rest)
 
     monkeypatch.setattr(store, "save", noting)
     return found

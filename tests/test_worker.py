@@ -103,11 +103,11 @@ def test_a_row_the_database_refuses_quarantines_its_message_and_no_other(
 ) -> None:
     save = store.save
 
-    def refusing(connection: sa.Connection, messages: Sequence[Any], now: dt.datetime) -> Any:
+    def refusing(connection: sa.Connection, messages: Sequence[Any], *rest: Any) -> Any:
         for message in messages:
             if isinstance(message, intake.Submission) and message.decoded.reports[0][0].report_id == "number-7":
                 raise sa.exc.DataError("insert", {}, ValueError("out of range"))
-        return save(connection, messages, now)
+        return save(connection, messages, *rest)
 
     monkeypatch.setattr(store, "save", refusing)
     deliver(settings, *numbered(*range(12)))
@@ -315,9 +315,9 @@ def test_a_batch_ends_before_its_reports_fill_the_memory(
     sizes: list[int] = []
     save = store.save
 
-    def counting(connection: sa.Connection, messages: Sequence[Any], now: dt.datetime) -> Any:
+    def counting(connection: sa.Connection, messages: Sequence[Any], *rest: Any) -> Any:
         sizes.append(len(messages))
-        return save(connection, messages, now)
+        return save(connection, messages, *rest)
 
     monkeypatch.setattr(store, "save", counting)
     monkeypatch.setattr(batch, "_READ_BYTES", 100_000)
