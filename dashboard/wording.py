@@ -166,7 +166,7 @@ DKIM = {
     authentication.VERIFIED: "signature holds",
     authentication.UNSIGNED: "no signature",
     authentication.FAILED: "signature does not hold",
-    authentication.UNDETERMINED: "key could not be looked up yet; tried again later",
+    authentication.UNDETERMINED: "not decided yet; looked at again later",
 }
 
 DOORS = {

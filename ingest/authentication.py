@@ -20,6 +20,7 @@ from .dkim_message import Mail
 from .dkim_rules import (
     Key,
     KeyInTesting,
+    OutsideItsTime,
     Refused,
     Relevance,
     Signature,
@@ -50,6 +51,8 @@ class Authentication(msgspec.Struct, frozen=True):
     merely claims to be signed by a domain must not be shown under its name. ``wrong`` is true when a signature was made over
     other content; one whose key is gone, or that has expired, is not wrong. ``names_domain`` is false when a field
     TLS-Report-Domain stands in a signed header that the signature does not cover, or several do: anybody may have added it.
+    ``untimely`` is true when a signature holds but for the time of arrival: that is undetermined, because this host's clock may
+    be wrong (threats.md row 22).
     """
 
     dkim: str
@@ -59,6 +62,12 @@ class Authentication(msgspec.Struct, frozen=True):
     key_record: str = ""
     wrong: bool = False
     names_domain: bool = True
+    untimely: bool = False
+
+    @property
+    def for_good(self) -> "Authentication":
+        """The verdict when nobody looks again: what is outside its time has failed."""
+        return msgspec.structs.replace(self, dkim=FAILED, untimely=False) if self.untimely else self
 
 
 def signature_names(message: bytes) -> list[str]:
@@ -72,32 +81,38 @@ def signature_names(message: bytes) -> list[str]:
 def authenticate(message: bytes, keys: Keys, now: dt.datetime) -> Authentication:
     """The verdict on ``message`` as it arrived at ``now`` (aware), with the answers to its prefetched ``signature_names``.
 
-    The first signature that passes decides. Else the mail is undetermined if any signature lacks an answer from DNS,
-    failed with the reason that tells most, or unsigned: without a signature, or with signatures by test keys alone. Never
-    raises, whatever the message holds.
+    The first signature that passes decides. Else the mail is undetermined if any signature lacks an answer from DNS, or holds
+    but is outside its time; failed with the reason that tells most; or unsigned: without a signature, or with signatures by test
+    keys alone. Never raises, whatever the message holds.
     """
     mail = Mail(message)
     found = signatures(mail)
     unknown: list[str] = []
+    untimely: list[str] = []
     failures: list[tuple[Relevance, str]] = []
     for label, candidate in found:
         try:
             if isinstance(candidate, Refused):
                 raise candidate
-            candidate.refuse_outside_its_time(now)
             answer = keys.answer(candidate.key_name)
             if answer.problem:
                 unknown.append(f"{label}: its key {candidate.key_name} could not be looked up: {answer.problem}")
                 continue
             key = _verifying_key(mail, candidate, answer)
+            # Last of all: whatever else is wrong with it is wrong at any time.
+            candidate.refuse_outside_its_time(now)
             covered = _covers_domain(mail, candidate)
             return Authentication(VERIFIED, "", candidate.domain, candidate.selector, key.record, names_domain=covered)
         except KeyInTesting:
             continue
+        except OutsideItsTime as refusal:
+            untimely.append(f"{label}: {refusal}")
         except Refused as refusal:
             failures.append((refusal.relevance, f"{label}: {refusal}"))
     if unknown:
         return Authentication(UNDETERMINED, unknown[0])
+    if untimely:
+        return Authentication(UNDETERMINED, untimely[0], untimely=True)
     if failures:
         relevance, reason = max(failures, key=lambda failure: failure[0])
         return Authentication(FAILED, reason, wrong=relevance == Relevance.CONTENT)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from . import (
+    arrivals,
     compaction,
     database,
     filesystems,
@@ -167,9 +168,30 @@ def upgrade(
 
 @database_commands.command("check")
 def check() -> None:
-    """Say whether the database is reachable and has this version's tables."""
-    database.open_existing(settings_module.load().database_url, read_only=True).dispose()
+    """Say whether the database is reachable and has this version's tables; and whether reports arrived after today."""
+    engine = database.open_existing(settings_module.load().database_url, read_only=True)
+    with database.connected(engine) as connection:
+        later = arrivals.in_the_future(connection, dt.datetime.now(dt.UTC))
     typer.echo("the database is reachable and up to date")
+    if later:
+        typer.echo(
+            f"{later} reports arrived after today: the clock is behind, or it was ahead when they came; "
+            "when it is right, run `starttally db mend-arrivals`",
+            err=True,
+        )
+
+
+@database_commands.command("mend-arrivals")
+def mend_arrivals(
+    force: Annotated[bool, typer.Option("--force", help="Although there are reports about days after today.")] = False,
+) -> None:
+    """Give reports that arrived after today, as the clock was ahead, an estimated time: a day after what they are about."""
+    engine = database.open_existing(settings_module.load().database_url)
+    try:
+        typer.echo(f"mended={arrivals.mend(engine, dt.datetime.now(dt.UTC), force=force)}")
+    except arrivals.ClockBehind as problem:
+        typer.echo(f"nothing was mended: {problem}. If the clock is right, add --force.", err=True)
+        raise typer.Exit(ANSWER_IS_NO) from problem
 
 
 @database_commands.command("backup")

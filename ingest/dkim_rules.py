@@ -49,6 +49,10 @@ class KeyInTesting(Refused):
     """The key's owner asks that its signatures be treated as if they were not there (RFC 6376 section 3.6.1, t=y)."""
 
 
+class OutsideItsTime(Refused):
+    """The signature had expired on arrival, or was made later: by this host's clock, which may be wrong."""
+
+
 class Signature(msgspec.Struct, frozen=True):
     """A signature that may be accepted once its key is known. Names are lower-case A-labels, times seconds since 1970."""
 
@@ -69,11 +73,11 @@ class Signature(msgspec.Struct, frozen=True):
         return _key_name(self.selector, self.domain)
 
     def refuse_outside_its_time(self, now: dt.datetime) -> None:
-        """Raises Refused when the signature had expired, or was made in the future, at ``now``."""
+        """Raises OutsideItsTime when the signature had expired, or was made in the future, at ``now``."""
         if self.expires_at is not None and self.expires_at < now.timestamp():
-            raise Refused("it expired before the mail arrived")
+            raise OutsideItsTime("it expired before the mail arrived")
         if self.signed_at is not None and self.signed_at > (now + _MAX_CLOCK_ERROR).timestamp():
-            raise Refused("it was made in the future")
+            raise OutsideItsTime("it was made in the future")
 
 
 class Key(msgspec.Struct, frozen=True):

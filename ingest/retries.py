@@ -1,4 +1,8 @@
-"""Second looks at mails whose DKIM key DNS could not give: again and again until it answers, for 3 days.
+"""Second looks at mails whose DKIM key DNS could not give, again and again until it answers, for 3 days; and at signatures that
+hold but are outside their time, for 30.
+
+All of this goes by this host's clock, which may be wrong (threats.md row 22). So nothing is given up without many attempts, at
+most one an hour, and a time of arrival that cannot be is not believed: one after today, or before the end of what is reported.
 
 The messages are strangers' and may be large, and reading one may end this process (limited.py). So an attempt is counted
 before it is made, one message is in memory at a time, and one that a reader died over is read alone.
@@ -14,11 +18,11 @@ from collections.abc import Callable, Collection, Sequence
 import msgspec
 import sqlalchemy as sa
 
-from . import intake, store
+from . import clock, intake, quarantine_bounds, store
 from .authentication import UNDETERMINED, Authentication
 from .blame import trouble_behind
 from .dkim_message import MAX_HEADER_BYTES
-from .intake import Authenticate, Quarantined, Submission
+from .intake import FILE_DELAY, Authenticate, Decoded, Quarantined, Submission
 from .models import undetermined
 from .settings import Settings
 from .trace import Arrival
@@ -27,7 +31,11 @@ log = logging.getLogger(__name__)
 
 # Google's signatures expire after 7 days, and a key that cannot be found for 3 days will not be found.
 GIVE_UP_AFTER = dt.timedelta(days=3)
+# A clock that was set wrong may be noticed late.
+_GIVE_UP_UNTIMELY_AFTER = dt.timedelta(days=30)
 _LONGEST_WAIT = dt.timedelta(hours=1)
+# Attempts in a third of the time. A clock that jumps by years makes none.
+_ATTEMPTS_A_DAY = 8
 # Look-ups are worth a batch: reports of 200 mails come from a few dozen domains.
 _AT_ONCE = 200
 # A worker may be killed for other reasons than the message it is reading.
@@ -90,7 +98,8 @@ def retry_undetermined(
     ``begin`` is called before each is read. ``owed`` is kept by the caller from one round to the next.
 
     After three days without an answer from DNS the report stays ``unverified``, its delivery keeps the verdict
-    ``undetermined`` with a reason that says so, and the stored message is dropped.
+    ``undetermined`` with a reason that says so, and the stored message is dropped. A signature that is outside its time for
+    thirty days has failed.
     """
     deadline = time.monotonic() + seconds
     progress = Progress()
@@ -129,7 +138,7 @@ def _claim(engine: sa.Engine, now: dt.datetime) -> list[_Due]:
     """
     row = undetermined.c
     columns = (row.message_digest, row.received_at, row.attempts, row.unfinished, row.door, row.sender)
-    waiting = sa.select(*columns).where(row.next_attempt <= now).order_by(row.unfinished, row.next_attempt)
+    waiting = sa.select(*columns).where(_is_due(now)).order_by(row.unfinished, row.next_attempt)
     with engine.begin() as connection:
         # Two workers must not take the same ones (SQLite has one writer at a time anyway).
         found = connection.execute(waiting.limit(_AT_ONCE).with_for_update(skip_locked=True)).all()
@@ -158,8 +167,14 @@ def _release(engine: sa.Engine, due: Collection[_Due], now: dt.datetime) -> None
 
 def _any_due(engine: sa.Engine, now: dt.datetime) -> bool:
     with engine.connect() as connection:
-        first = sa.select(undetermined.c.message_digest).where(undetermined.c.next_attempt <= now).limit(1)
+        first = sa.select(undetermined.c.message_digest).where(_is_due(now)).limit(1)
         return connection.execute(first).first() is not None
+
+
+def _is_due(now: dt.datetime) -> sa.ColumnElement[bool]:
+    """Its time has come, or is so far off that the clock has been set back since."""
+    next_attempt = undetermined.c.next_attempt
+    return (next_attempt <= now) | (next_attempt > now + 2 * _LONGEST_WAIT)
 
 
 def _header(engine: sa.Engine, one: _Due) -> bytes:
@@ -180,22 +195,60 @@ def _look_again(engine: sa.Engine, one: _Due, settings: Settings, authenticate: 
         return True
     arrival = Arrival(one.door, one.received_at, one.digest, sender=one.sender)
     decoded = intake.decode_mail(zlib.decompress(_compressed(engine, one)), arrival, settings)
+    bounds = quarantine_bounds.of(settings)
     if isinstance(decoded, Quarantined):  # STARTTALLY_DOMAINS has changed meanwhile; its rows stay as they are
         with engine.begin() as connection:
             connection.execute(sa.delete(undetermined).where(one.mine))
         return True
     waiting = intake.authenticated(decoded, lambda _message, _now: Authentication(UNDETERMINED))
-    submission = intake.authenticated(decoded, authenticate)
+    submission = _authenticated(decoded, authenticate, now)
     with engine.begin() as connection:
-        return _note(connection, one, waiting, submission, now)
+        return _note(connection, one, waiting, submission, now, bounds)
 
 
-def _note(connection: sa.Connection, one: _Due, waiting: Submission, submission: Submission, now: dt.datetime) -> bool:
+def _authenticated(decoded: Decoded, authenticate: Authenticate, now: dt.datetime) -> Submission:
+    """The verdict by the time of arrival, which is estimated where the recorded one cannot be."""
+    arrived = decoded.arrival.received_at
+    end = max(report.end for report, _ in decoded.reports)
+    if arrived > now + clock.LARGEST_ERROR or now > end > arrived + clock.LARGEST_ERROR:
+        estimate = min(now, end + FILE_DELAY)
+        arrival = msgspec.structs.replace(decoded.arrival, received_at=estimate, estimated=True)
+        decoded = msgspec.structs.replace(decoded, arrival=arrival)
+        # It came at some time in between.
+        moments = [now, min(now, end)]
+    else:
+        moments = [arrived, now]
+
+    def at_one_of(message: bytes, now: dt.datetime) -> Authentication:  # noqa: ARG001
+        verdict = authenticate(message, moments[0])
+        return authenticate(message, moments[1]) if verdict.untimely else verdict
+
+    return intake.authenticated(decoded, at_one_of)
+
+
+def _is_given_up(one: _Due, after: dt.timedelta, now: dt.datetime) -> bool:
+    """After so long, and attempts enough; or where the time of arrival tells nothing, after attempts of so long."""
+    enough = one.attempts >= after.days * _ATTEMPTS_A_DAY
+    if one.received_at > now + clock.LARGEST_ERROR:
+        return one.attempts >= after / _LONGEST_WAIT
+    return enough and now - one.received_at >= after
+
+
+def _note(
+    connection: sa.Connection,
+    one: _Due,
+    waiting: Submission,
+    submission: Submission,
+    now: dt.datetime,
+    bounds: quarantine_bounds.Bounds,
+) -> bool:
     verdict = submission.authentication
-    if verdict.dkim != UNDETERMINED:
-        store.settle(connection, waiting, submission, now)
+    if verdict.untimely and _is_given_up(one, _GIVE_UP_UNTIMELY_AFTER, now):
+        submission = msgspec.structs.replace(submission, authentication=verdict.for_good)
+    if submission.authentication.dkim != UNDETERMINED:
+        store.settle(connection, waiting, submission, now, bounds)
         return True
-    if now - one.received_at >= GIVE_UP_AFTER:
+    if not verdict.untimely and _is_given_up(one, GIVE_UP_AFTER, now):
         why = f"given up: DNS gave no answer for {GIVE_UP_AFTER.days} days ({verdict.reason})"
         store.give_up(connection, one.digest, why, submission, now)
         return True

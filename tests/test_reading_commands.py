@@ -35,6 +35,7 @@ CHANGING = [
     ("override", "mx", "receiver.example", "mx.receiver.example", "--note", "known"),
     ("override", "withdraw", "ab12"),
     ("db", "prune"),
+    ("db", "mend-arrivals"),
     ("db", "backup", "copy.db"),
 ]
 

@@ -67,8 +67,14 @@ def test_ever_longer_waits_while_dns_is_silent(engine: sa.Engine) -> None:
     assert max(waits) == 60
 
 
+def tried(engine: sa.Engine, attempts: int) -> None:
+    with engine.begin() as connection:
+        connection.execute(sa.update(models.undetermined).values(attempts=attempts))
+
+
 def test_given_up_after_three_days_and_said_so(engine: sa.Engine) -> None:
     save(engine, submission(USUAL, verdict=WAITING))
+    tried(engine, 24)
     assert retry(engine, Resolver(WAITING), CAME + dt.timedelta(days=3)) == 1
     assert rows(engine, models.undetermined) == []
     assert rows(engine, models.report)[0]["trust"] == "unverified"
