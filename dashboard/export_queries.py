@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 import msgspec
 import sqlalchemy as sa
 
+from ingest.joins import of_report
 from ingest.models import failure_detail, policy_entry, report
 from ingest.mtasts import enforcement
 from ingest.sql import chunks
@@ -138,10 +139,6 @@ def _by_code_points(connection: sa.Connection, text: sa.ColumnElement[str]) -> s
     return sa.collate(text, "C") if connection.dialect.name == "postgresql" else text
 
 
-def _of_report(table: sa.Table) -> sa.ColumnElement[bool]:
-    return (table.c.policy_domain == report.c.policy_domain) & (table.c.report_key == report.c.report_key)
-
-
 def summary_rows(connection: sa.Connection, filters: Filters) -> Rows:
     """Sums for each day, domain, reporter, policy type, mode and trust, in this order.
 
@@ -260,9 +257,9 @@ def failure_rows(connection: sa.Connection, filters: Filters) -> Rows:
     By day, domain, reporter, report id, entry and detail as the report lists them.
     """
     size = sa.func.sum(sum((sa.func.length(text) for text in _DETAIL_TEXTS), sa.literal_column("500", sa.Integer)))
-    size_of_details = sa.select(size).where(_of_report(failure_detail)).correlate(report).scalar_subquery()
-    unexplained = sa.exists().where(_of_report(policy_entry), policy_entry.c.unexplained_sessions > 0)
-    explained = sa.exists().where(_of_report(failure_detail))
+    size_of_details = sa.select(size).where(of_report(failure_detail)).correlate(report).scalar_subquery()
+    unexplained = sa.exists().where(of_report(policy_entry), policy_entry.c.unexplained_sessions > 0)
+    explained = sa.exists().where(of_report(failure_detail))
     names_in_order = ("failure_day", "policy_domain", "organization", "report_id", "trust", "report_key")
     columns = [*(report.c[name] for name in names_in_order), size_of_details.label("size")]
     failed = [report.c.accuses, unexplained | explained]

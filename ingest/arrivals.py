@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from . import clock, counting, rollups, store
 from .intake import EVIDENCE, FILE_DELAY
+from .joins import of_report
 from .models import delivery, domain_reporter, quarantine, quarantine_origin, raw_report, report
 from .rows import Key, Row
 
@@ -58,9 +59,8 @@ def _refuse_when_behind(connection: sa.Connection, now: dt.datetime) -> None:
 
 
 def _wrong(now: dt.datetime) -> sa.Select[tuple[str, str, str, dt.datetime]]:
-    key = (delivery.c.policy_domain == report.c.policy_domain) & (delivery.c.report_key == report.c.report_key)
     columns = (delivery.c.policy_domain, delivery.c.report_key, delivery.c.delivery_key, report.c.range_end)
-    query = sa.select(*columns).select_from(delivery.join(report, key)).where(_is_later(delivery, now))
+    query = sa.select(*columns).select_from(delivery.join(report, of_report(delivery))).where(_is_later(delivery, now))
     return query.order_by(*columns[:3]).limit(_AT_ONCE)
 
 

@@ -13,6 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from . import clock, compaction, quarantine_bounds, rollups
+from .joins import of_report
 from .models import (
     delivery,
     failure_detail,
@@ -144,8 +145,7 @@ def _old_messages(settings: Settings, now: dt.datetime) -> Iterable[sa.Select[An
 
 
 def _of_reports_before(table: sa.Table, day: dt.date) -> sa.ColumnElement[bool]:
-    same = (report.c.policy_domain == table.c.policy_domain) & (report.c.report_key == table.c.report_key)
-    return sa.exists().where(same, report.c.day < day)
+    return sa.exists().where(of_report(table), report.c.day < day)
 
 
 def _in_steps(

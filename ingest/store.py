@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from . import counting, quarantine_bounds, rollups, trace
 from .authentication import UNDETERMINED
 from .intake import TRUST_ORDER, Quarantined, Submission
+from .joins import of_report
 from .models import (
     delivery,
     failure_detail,
@@ -190,9 +191,7 @@ def _forget_undelivered(connection: sa.Connection, keys: Sequence[Key]) -> None:
     deltas = rollups.Deltas()
     gone: list[Row] = []
     for chunk in chunks(keys):
-        undelivered = ~sa.exists().where(
-            delivery.c.policy_domain == report.c.policy_domain, delivery.c.report_key == report.c.report_key
-        )
+        undelivered = ~sa.exists().where(of_report(delivery))
         of_chunk = sa.tuple_(report.c.policy_domain, report.c.report_key).in_(chunk)
         gone += map(dict, connection.execute(sa.select(report).where(of_chunk, undelivered)).mappings())
     sums = rollups.entry_sums(connection, [(row["policy_domain"], row["report_key"]) for row in gone])

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
+from ingest.joins import OF_ENTRY, REPORTS_AND_ENTRIES, of_report
 from ingest.models import domain_day, domain_reporter, failure_detail, policy_entry, policy_text, report
 from ingest.mtasts import enforcement
 from ingest.tlsrpt.vocabulary import UNEXPLAINED
@@ -95,11 +96,6 @@ def _failures(scope: Scope, domain: str, window: Window, lane: str, policy_type:
 
 def _explained(where: list[sa.ColumnElement[bool]]) -> sa.Select[Any]:
     detail = failure_detail.c
-    same_entry = (
-        (detail.policy_domain == policy_entry.c.policy_domain)
-        & (detail.report_key == policy_entry.c.report_key)
-        & (detail.entry_position == policy_entry.c.position)
-    )
     sessions = sa.cast(sa.func.coalesce(detail.failed_sessions, 0), sa.Double)
     return (
         sa.select(
@@ -110,7 +106,7 @@ def _explained(where: list[sa.ColumnElement[bool]]) -> sa.Select[Any]:
             report.c.organization,
             report.c.failure_day.label("day"),
         )
-        .select_from(_entries().join(failure_detail, same_entry))
+        .select_from(REPORTS_AND_ENTRIES.join(failure_detail, OF_ENTRY))
         .where(*where)
     )
 
@@ -127,7 +123,7 @@ def _unexplained(where: list[sa.ColumnElement[bool]], policy_type: str) -> sa.Se
             report.c.organization,
             report.c.failure_day.label("day"),
         )
-        .select_from(_entries())
+        .select_from(REPORTS_AND_ENTRIES)
         .where(policy_entry.c.unexplained_sessions > 0, *where)
     )
 
@@ -140,8 +136,7 @@ def reporters(engine: sa.Engine, scope: Scope, domain: str, window: Window, poli
     """
     row = report.c
     entry = policy_entry.c
-    same = (entry.policy_domain == row.policy_domain) & (entry.report_key == row.report_key)
-    joined = report.outerjoin(policy_entry, same & (entry.policy_type == policy_type))
+    joined = report.outerjoin(policy_entry, of_report(policy_entry) & (entry.policy_type == policy_type))
     reports = sa.func.count(row.report_key.distinct())
     query = (
         sa.select(
@@ -180,7 +175,7 @@ def policies(engine: sa.Engine, scope: Scope, domain: str, window: Window, lane:
             sa.func.count(report.c.report_key.distinct()).label("reports"),
             sa.func.count(report.c.organization.distinct()).label("reporters"),
         )
-        .select_from(_entries())
+        .select_from(REPORTS_AND_ENTRIES)
         .where(*_of(scope, domain, window, lane))
         .group_by(entry.policy_type, entry.policy_digest)
         .order_by(sa.text("last_day DESC"), sa.text("reports DESC"))
@@ -209,18 +204,13 @@ def policy_reporters(engine: sa.Engine, scope: Scope, domain: str, window: Windo
     entry = policy_entry.c
     query = (
         sa.select(entry.policy_type, entry.policy_digest, report.c.organization)
-        .select_from(_entries())
+        .select_from(REPORTS_AND_ENTRIES)
         .where(*_of(scope, domain, window, lane))
         .distinct()
         .order_by(report.c.organization)
         .limit(50 * MOST_POLICIES)
     )
     return read(engine, query, {"policy_type": TEXT, "policy_digest": TEXT, "organization": TEXT})
-
-
-def _entries() -> sa.Join:
-    same = (policy_entry.c.policy_domain == report.c.policy_domain) & (policy_entry.c.report_key == report.c.report_key)
-    return report.join(policy_entry, same)
 
 
 def _of(

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from ingest import counting
 from ingest.folding import Copy, Standing, fold
+from ingest.joins import OF_ENTRY, REPORTS_AND_ENTRIES, of_report
 from ingest.models import delivery, failure_detail, policy_entry, policy_text, report
 from ingest.mtasts import enforcement
 from ingest.sql import chunks
@@ -118,8 +119,7 @@ class _Selection:
         if question.as_of_then:
             midnight = dt.datetime.combine(question.on + dt.timedelta(days=1), dt.time(), dt.UTC)
             arrived = sa.exists().where(
-                arrival.policy_domain == report.c.policy_domain,
-                arrival.report_key == report.c.report_key,
+                of_report(delivery),
                 arrival.trust.in_(question.trusts),
                 arrival.received_at < midnight,
             )
@@ -128,11 +128,6 @@ class _Selection:
     def since(self, day: dt.date | None = None) -> list[sa.ColumnElement[bool]]:
         """The conditions, for reports about ``day`` and later."""
         return self._where if day is None else [*self._where, report.c.failure_day >= day]
-
-
-def _with_entries() -> sa.Join:
-    same = (policy_entry.c.policy_domain == report.c.policy_domain) & (policy_entry.c.report_key == report.c.report_key)
-    return report.join(policy_entry, same)
 
 
 def _standings(
@@ -166,7 +161,7 @@ def _policies(connection: sa.Connection, selection: _Selection) -> Mapping[tuple
     """The policies that trusted reports quote, by domain and digest."""
     quoted = (
         sa.select(policy_entry.c.policy_domain, policy_entry.c.policy_digest)
-        .select_from(_with_entries())
+        .select_from(REPORTS_AND_ENTRIES)
         .where(*selection.since(), policy_entry.c.policy_type == STS, policy_entry.c.policy_digest.is_not(None))
         .distinct()
     )
@@ -187,14 +182,13 @@ def _failures(
 ) -> Mapping[tuple[str, str, int], list[tuple[Any, ...]]]:
     """Failure details by report and entry: result type, MX host, reason, sessions, policy type."""
     detail = failure_detail.c
-    same = (detail.policy_domain == policy_entry.c.policy_domain) & (detail.report_key == policy_entry.c.report_key)
     host = sa.func.substr(detail.receiving_mx_hostname, 1, _LONGEST_HOST).label("host")
     reason = sa.func.substr(detail.failure_reason_code, 1, _LONGEST_REASON).label("reason")
     keys = (detail.policy_domain, detail.report_key, detail.entry_position)
     what = (detail.result_type, host, reason, policy_entry.c.policy_type)
     query = (
         sa.select(*keys, *what, total(detail.failed_sessions).label("sessions"))
-        .select_from(_with_entries().join(failure_detail, same & (detail.entry_position == policy_entry.c.position)))
+        .select_from(REPORTS_AND_ENTRIES.join(failure_detail, OF_ENTRY))
         .where(*selection.since(first))
         .group_by(*keys, *what)
         .order_by(*keys, *what)
@@ -229,7 +223,7 @@ def _entries(
         )
         .add_columns(reported.voice, reported.failure_day, entry.position, entry.policy_type, entry.policy_digest)
         .add_columns(entry.successful_sessions, entry.failed_sessions, entry.unexplained_sessions)
-        .select_from(_with_entries())
+        .select_from(REPORTS_AND_ENTRIES)
         .where(*selection.since(first))
         .order_by(reported.policy_domain, reported.day, reported.organization, reported.report_key, entry.position)
     )
@@ -284,11 +278,10 @@ def _history(
     """Who reported about which day, and which policy was quoted then."""
     reported = report.c
     digest = sa.case((policy_entry.c.policy_type == STS, policy_entry.c.policy_digest)).label("digest")
-    same = (policy_entry.c.policy_domain == reported.policy_domain) & (policy_entry.c.report_key == reported.report_key)
     query = (
         sa.select(reported.policy_domain, reported.day, reported.voice, digest)
         .add_columns(sa.func.min(reported.received_at).label("came"))
-        .select_from(report.outerjoin(policy_entry, same))
+        .select_from(report.outerjoin(policy_entry, of_report(policy_entry)))
         .where(*selection.since(first))
         .group_by(reported.policy_domain, reported.day, reported.voice, sa.text("4"))
         .order_by(reported.policy_domain, reported.day, reported.voice, sa.text("4"))
@@ -323,7 +316,7 @@ def _served(
     query = (
         sa.select(entry.policy_domain, report.c.voice, entry.policy_digest)
         .add_columns(sa.func.min(day).label("first_day"), sa.func.max(day).label("last_day"))
-        .select_from(_with_entries())
+        .select_from(REPORTS_AND_ENTRIES)
         .where(*selection.since(), entry.policy_type == STS, entry.policy_digest.is_not(None))
         .group_by(entry.policy_domain, report.c.voice, entry.policy_digest)
         .order_by(entry.policy_domain, sa.text("first_day"), entry.policy_digest, report.c.voice)

@@ -7,6 +7,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from ingest.intake import TRUST_ORDER
+from ingest.joins import OF_ENTRY, OF_TEXT, of_report
 from ingest.models import delivery, failure_detail, policy_entry, policy_text, raw_report, report
 from ingest.tlsrpt.vocabulary import UNEXPLAINED
 
@@ -88,8 +89,7 @@ def list_reports(engine: sa.Engine, scope: Scope, wanted: ReportFilter, *, limit
 def _source(matching: sa.Subquery | None) -> sa.FromClause:
     if matching is None:
         return report
-    same = (matching.c.policy_domain == report.c.policy_domain) & (matching.c.report_key == report.c.report_key)
-    return report.join(matching, same)
+    return report.join(matching, of_report(matching))
 
 
 def _matching(wanted: ReportFilter) -> sa.Subquery | None:
@@ -106,8 +106,7 @@ def _matching(wanted: ReportFilter) -> sa.Subquery | None:
         where.append(entry.unexplained_sessions > 0)
         sessions: sa.ColumnElement[Any] = entry.unexplained_sessions
     else:
-        same = (detail.policy_domain == entry.policy_domain) & (detail.report_key == entry.report_key)
-        source = policy_entry.join(failure_detail, same & (detail.entry_position == entry.position))
+        source = policy_entry.join(failure_detail, OF_ENTRY)
         where.append(detail.result_type == cause.result_type)
         if cause.mx is not None:
             where.append(sa.func.substr(detail.receiving_mx_hostname, 1, 254) == cause.mx)
@@ -137,8 +136,7 @@ def _conditions(scope: Scope, wanted: ReportFilter) -> list[sa.ColumnElement[boo
         conditions.append(row.trust.in_(wanted.trusts))
     if wanted.only_failures:
         entry = policy_entry.c
-        same = (entry.policy_domain == row.policy_domain) & (entry.report_key == row.report_key)
-        conditions.append(sa.exists().where(same, entry.failed_sessions > 0))
+        conditions.append(sa.exists().where(of_report(policy_entry), entry.failed_sessions > 0))
     return conditions
 
 
@@ -192,7 +190,6 @@ def entries(engine: sa.Engine, scope: Scope, domain: str, key: str, *, limit: in
     session counts, unexplained_sessions, extra (JSON).
     """
     entry, text = policy_entry.c, policy_text.c
-    same_text = (text.policy_domain == entry.policy_domain) & (text.policy_digest == entry.policy_digest)
     query = (
         sa.select(
             entry.position,
@@ -203,7 +200,7 @@ def entries(engine: sa.Engine, scope: Scope, domain: str, key: str, *, limit: in
             *(entry[name] for name in (*_COUNTS, "unexplained_sessions")),
             shortened(entry.extra),
         )
-        .select_from(policy_entry.outerjoin(policy_text, same_text))
+        .select_from(policy_entry.outerjoin(policy_text, OF_TEXT))
         .where(*_is(policy_entry, scope, domain, key))
         .order_by(entry.position)
         .limit(limit)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from ingest import reporters, trace, voices
 from ingest.intake import EVIDENCE
+from ingest.joins import of_report
 from ingest.models import delivery, report
 
 # A voice is heard when it has reported on so many days, over so long a time; after so long a silence it is new again.
@@ -143,6 +144,5 @@ def speakers_of(
 def _loaded(conditions: Sequence[sa.ColumnElement[bool]]) -> sa.Select[tuple[str, str]]:
     """Domains and voices of which the operator has loaded reports, whatever else brought them."""
     way = delivery.c
-    of_report = (way.policy_domain == report.c.policy_domain) & (way.report_key == report.c.report_key)
-    by_operator = sa.exists().where(of_report, way.door == trace.LOAD, way.trust.in_(EVIDENCE))
+    by_operator = sa.exists().where(of_report(delivery), way.door == trace.LOAD, way.trust.in_(EVIDENCE))
     return sa.select(report.c.policy_domain, report.c.voice).where(*conditions, by_operator).distinct()
