@@ -31,9 +31,7 @@ class Slot:
         with as_unavailable():
             self.token, self._descriptor = _take(folder)
         self.last_words = _noted(self._descriptor)
-        if self.token != _FOLDER and os.fstat(self._descriptor).st_size < _NOTE_BYTES:
-            with contextlib.suppress(OSError):  # a full disk has no room for notes; mail can be stored without
-                os.pwrite(self._descriptor, bytes(_NOTE_BYTES), 0)
+        self.note("")  # takes its room now, while there is some
 
     def note(self, name: str) -> None:
         """Write down which message is being read ("": none). Without room for it nobody will be blamed."""

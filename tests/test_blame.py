@@ -234,6 +234,7 @@ def test_a_file_put_in_place_of_the_database_is_opened_and_nothing_goes_into_the
         path.rename(old)
         deliver(settings, *numbered(2))
         eventually(lambda: waits_for(settings) == "database-gone")
+        eventually(lambda: hand._outage.back_off > 1)  # tried again
         assert not path.exists(), "SQLite would make an empty one"
         copy.rename(path)
         eventually(lambda: reports(settings) == 2)

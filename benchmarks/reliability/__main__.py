@@ -13,6 +13,7 @@ NAMES = (
         "sigterm",
         "cut_connections",
         "outage",
+        "matrix",
         "slow_peers",
         "bombs",
     ),

@@ -83,6 +83,16 @@ def impatient() -> None:
     _set(dkim_keys, "_UNDETERMINED", 0.5)
 
 
+def hurried() -> None:
+    """A worker whose patience is measured in seconds."""
+    from ingest import claims, database, outage, worker
+
+    _set(worker, "_STEP_SECONDS", 3.0)
+    _set(database, "_SQLITE_WAIT_SECONDS", 1)
+    _set(outage, "_LONGEST_BACK_OFF", 1.0)
+    _set(claims, "_LOOK_AGAIN_SECONDS", 1.0)
+
+
 def probed() -> None:
     """A door whose event loop notes how late each of its beats comes, and how long it was busy since the last one."""
     import uvloop
@@ -106,7 +116,7 @@ def probed() -> None:
 
 
 ALTERATIONS: dict[str, Callable[[], None]] = {
-    alter.__name__: alter for alter in (early, unsynced, careless, deadly, impatient, probed)
+    alter.__name__: alter for alter in (early, unsynced, careless, deadly, impatient, hurried, probed)
 }
 
 

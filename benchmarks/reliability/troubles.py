@@ -166,6 +166,8 @@ class Replaced(Trouble):
         worker.send_signal(signal.SIGSTOP)
         copy = stage.file.with_name("copy.db")
         database.back_up(stage.run.url, copy)
+        for rest in ("-wal", "-shm"):
+            stage.file.with_name(stage.file.name + rest).unlink(missing_ok=True)
         copy.replace(stage.file)
         worker.send_signal(signal.SIGCONT)
         yield
@@ -238,12 +240,13 @@ class SpoolReadOnly(Trouble):
 
     @contextlib.contextmanager
     def on(self, stage: Stage) -> Iterator[None]:
-        place = str(stage.run.spool)
-        mount("--bind", place, place)
-        mount("-o", "remount,bind,ro", place)
-        yield
-        # What has a folder of it open keeps the old view; the name leads to the new one at once.
-        subprocess.run([need("umount", "mount"), "--lazy", place], check=True)
+        place, view = str(stage.run.spool), stage.run.folder / "view"
+        view.mkdir()
+        # Made read-only where nobody has a file open yet.
+        with mounted("--bind", place, on=view):
+            mount("-o", "remount,bind,ro", str(view))
+            with mounted("--bind", str(view), on=stage.run.spool):
+                yield
 
 
 class OtherOwner(Trouble):
@@ -332,14 +335,21 @@ def mount(*arguments: str) -> None:
 
 
 @contextlib.contextmanager
+def mounted(*arguments: str, on: Path) -> Iterator[None]:
+    """Mounted while the context lasts. What has a file of it open then keeps it, and the name leads elsewhere at once."""
+    mount(*arguments, str(on))
+    try:
+        yield
+    finally:
+        subprocess.run([need("umount", "mount"), "--lazy", str(on)], check=True)
+
+
+@contextlib.contextmanager
 def small_disk(place: Path, options: str = "size=3m") -> Iterator[Path]:
     """A small file system. Raises CalledProcessError where mounting is not allowed."""
     place.mkdir(parents=True, exist_ok=True)
-    mount("-t", "tmpfs", "-o", options, "tmpfs", str(place))
-    try:
+    with mounted("-t", "tmpfs", "-o", options, "tmpfs", on=place):
         yield place
-    finally:
-        subprocess.run([need("umount", "mount"), "--lazy", str(place)], check=True)
 
 
 @contextlib.contextmanager
