@@ -22,6 +22,7 @@ _MEMORY_SECONDS = 30.0
 _MOST_REMEMBERED = 65_536
 # Of those that were still for longest, so many are looked at, however many connections there are.
 _LOOKED_AT = 50
+_UNKNOWN = "behind a proxy "
 
 
 class Guest(Protocol):
@@ -65,6 +66,7 @@ class Connections:
         self._proxies = tuple(proxies)
         self._clock = clock
         self._closed = False
+        self._serial = itertools.count()
         # In the order of their last step, or of their coming.
         self._stays: dict[Guest, _Stay] = {}
         # Of these, who has taken none.
@@ -143,7 +145,8 @@ class Connections:
             self._count_again(stay.client, self._count(stay.client) + 1)
 
     def _client(self, peer: str) -> str:
-        return f"proxy {peer}" if self.is_proxy(peer) else client_of(peer)
+        """Behind a proxy stands somebody else each time, as far as anybody knows."""
+        return f"{_UNKNOWN}{next(self._serial)}" if self.is_proxy(peer) else client_of(peer)
 
     def _add(self, client: str, guest: Guest) -> None:
         self._stays[guest] = _Stay(client, self._clock())
@@ -177,7 +180,7 @@ class Connections:
         if victim is None:
             return False
         stay = self._stays[victim]
-        if not stay.useful:
+        if not stay.useful and not stay.client.startswith(_UNKNOWN):
             self._remember(stay.client, now)
         self.leave(victim)
         victim.evict()

@@ -250,6 +250,18 @@ def test_behind_a_proxy_stand_many_clients() -> None:
     assert len(door.limits) == 2
 
 
+def test_behind_a_proxy_the_silent_make_room_for_each_other() -> None:
+    """All of a proxy's connections were one client's, which could send none of its own away: 500 idle uploads shut the door."""
+    door = Door(3, 1, "192.0.2.1/32")
+    guests = door.fill("192.0.2.1", "192.0.2.1", "192.0.2.1")
+    door.limits.moved(guests[0])
+    assert door.enter("192.0.2.1")[1] is None
+    assert door.enter("198.51.100.1")[1] is None
+    assert [guest.evicted for guest in guests] == [False, True, True]
+    assert len(door.limits) == 3
+    assert not door.limits._sent_away
+
+
 def test_a_guest_that_left_is_not_useful() -> None:
     door = Door(10, 1)
     (guest,) = door.fill("192.0.2.1")

@@ -181,6 +181,15 @@ def test_a_proxy_may_open_more_connections_than_a_client(settings_for: MakeSetti
             client.close()
 
 
+def test_idle_connections_behind_a_proxy_keep_nobody_out(settings_for: MakeSettings) -> None:
+    settings = settings_for(http_proxies="127.0.0.1", max_connections=5)
+    with running_doors(settings) as doors:
+        held = [socket.create_connection(doors["http"], timeout=20) for _ in range(12)]
+        assert [upload(doors["http"], "198.51.100.7") for _ in range(3)] == [201] * 3
+        for client in held:
+            client.close()
+
+
 def test_no_whole_address_in_the_log(
     settings_for: MakeSettings, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:

@@ -244,3 +244,22 @@ def test_slow_connections_take_the_place_from_each_other(settings_for: MakeSetti
         assert crowd.recv(100)[:3] in (b"220", b"421")
     assert len(spooled(settings)) == 1
     assert Spool(settings.spool).backlog()[0] == 1
+
+
+@pytest.mark.parametrize("name", ["smtp", "http"])
+def test_many_addresses_with_one_idle_connection_each_keep_nobody_out(settings_for: MakeSettings, name: str) -> None:
+    settings = settings_for(max_connections=10)
+    with running_doors(settings) as doors, contextlib.ExitStack() as held:
+        for number in range(30):
+            idle = held.enter_context(socket.socket())
+            idle.bind((f"127.0.1.{1 + number}", 0))
+            idle.connect(doors[name])
+            idle.settimeout(20)
+            if name == "smtp":
+                assert idle.recv(100).startswith(b"220")
+        for _ in range(5):
+            if name == "smtp":
+                assert send(doors["smtp"].port)
+            else:
+                assert post(doors["http"], MAIL_LIKE, "application/json")[0] == 201
+    assert len(spooled(settings)) == 5
