@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ingest import http, smtp, spool_folders, trace, upload
+from ingest import http, receiving, smtp, spool_folders, trace, upload
 from ingest.recipients import Recipients
 from ingest.room import Room
 from ingest.settings import Settings, SettingsError
@@ -332,7 +332,10 @@ def test_an_upload_in_pieces_is_spooled_as_one(settings_for: MakeSettings, size:
         assert whole == b"Header: x\r\n\r\n" + upload.base64.encodebytes(body)
 
 
-def test_stopping_lets_an_upload_finish_or_asks_to_come_again(settings_for: MakeSettings) -> None:
+def test_stopping_lets_an_upload_finish_or_asks_to_come_again(
+    settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, "_DRAIN_SECONDS", 2.0)
     settings = settings_for()
     head = b"POST /v1/tlsrpt HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
     with contextlib.ExitStack() as held:

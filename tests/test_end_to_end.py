@@ -9,7 +9,6 @@ import smtplib
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from ingest import database, models
-from tests import signing
+from tests import programs, signing
 from tests.databases import PostgreSQL
 from tests.goldens import INPUTS, entry, report, usual
 from tests.nameserver import SILENT, NameServer, txt
@@ -63,9 +62,7 @@ class Installation:
         return done.stderr.decode()
 
     def done(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            self._command(*arguments), cwd=self.folder, env=self.environment, capture_output=True, check=False
-        )
+        return programs.run(*arguments, cwd=self.folder, env=self.environment)
 
     @contextlib.contextmanager
     def running(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
@@ -223,7 +220,7 @@ def test_mail_is_accepted_while_postgresql_is_down_and_stored_when_it_is_back(
         own_postgresql.stop()
         installation.send(*numbered(*range(3, 40)))
         assert installation.run("db", "check", expect=3) == ""
-        time.sleep(1.5)
+        eventually(lambda: (installation.folder / "work.log").read_bytes().count(b"trying again in") > 1)
         assert installation.waiting() == 37
         own_postgresql.start()
         eventually(lambda: installation.waiting() == 0, 60)
@@ -275,17 +272,9 @@ def test_mistakes_end_with_a_line_and_a_code(
     installation: Installation, name: str, value: str, arguments: list[str], code: int, says: str
 ) -> None:
     installation.environment["STARTTALLY_" + name] = value
-    ran = subprocess.run(
-        [sys.executable, "-m", "dashboard.cli", *arguments],
-        cwd=installation.folder,
-        env=installation.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == code, ran.stderr
-    assert says in ran.stderr
-    assert "Traceback" not in ran.stderr
+    words = installation.refused(*arguments, expect=code)
+    assert says in words
+    assert "Traceback" not in words
 
 
 def test_loading_twice_stores_nothing_twice(installation: Installation) -> None:

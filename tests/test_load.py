@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests import programs
 from tests.goldens import HUMAN, entry, mail, multipart, packed, part, report, tarred, text, usual
 from tests.support import FIELD
 
@@ -62,10 +63,8 @@ class Loader:
             path.write_bytes(data)
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "dashboard.cli", *arguments]
-        return subprocess.run(
-            command, env=self.environment, cwd=self.folder, capture_output=True, text=True, check=False
-        )
+        done = programs.run(*arguments, cwd=self.folder, env=self.environment)
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def __call__(self, *paths: str) -> Outcome:
         done = self.run("load", *paths)

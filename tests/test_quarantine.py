@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from ingest import database, intake, loading, models, quarantine, settings, trace
 from ingest.authentication import FAILED, UNSIGNED, Authentication
 from ingest.settings import Settings
+from tests import programs
 from tests.goldens import INPUTS, entry, mail, multipart, packed, part, report, text, usual
 from tests.test_second_looks import WAITING, Resolver, quarantine_file
 from tests.test_store import CAME, NOW, USUAL, rows, save
@@ -141,17 +142,13 @@ def run(tmp_path: Path) -> Callable[..., str]:
     }
 
     def run_command(*arguments: str, expect: int = 0, program: str = "", **more: str) -> str:
-        start = ["-c", program + _MAIN] if program else ["-m", "dashboard.cli"]
-        said = subprocess.run(
-            [sys.executable, *start, *arguments],
-            env=environment | more,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        if program:
+            command = [sys.executable, "-c", program + _MAIN, *arguments]
+            said = subprocess.run(command, env=environment | more, cwd=tmp_path, capture_output=True, check=False)
+        else:
+            said = programs.run(*arguments, cwd=tmp_path, env=environment | more)
         assert said.returncode == expect, (said.returncode, said.stdout, said.stderr)
-        return said.stdout
+        return said.stdout.decode()
 
     return run_command
 

@@ -1,14 +1,13 @@
 """Settings: sources, and messages that name the setting and what is allowed."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from ingest import settings, settings_table
 from ingest.settings import Address, SettingsError
+from tests import programs
 
 
 def test_defaults_listen_on_loopback_only() -> None:
@@ -162,18 +161,11 @@ def test_the_dashboard_listens_beyond_loopback_with_a_login_or_when_told_to(logi
 )
 def test_no_command_runs_with_a_dashboard_that_anybody_could_read(command: list[str], tmp_path: Path) -> None:
     """The program itself: exit code 2, one line, nothing written, before anything listens."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dashboard.cli", *command],
-        env={"PATH": os.environ["PATH"], "STARTTALLY_DASHBOARD_LISTEN": "0.0.0.0:0"},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    listening = {"PATH": os.environ["PATH"], "STARTTALLY_DASHBOARD_LISTEN": "0.0.0.0:0"}
+    done = programs.run(*command, cwd=tmp_path, env=listening)
     assert done.returncode == 2
-    assert done.stderr.startswith("starttally: STARTTALLY_DASHBOARD_LISTEN is 0.0.0.0:0, which strangers can reach")
-    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith(b"starttally: STARTTALLY_DASHBOARD_LISTEN is 0.0.0.0:0, which strangers can reach")
+    assert done.stderr.count(b"\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
