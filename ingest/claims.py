@@ -6,6 +6,7 @@ that would grow beyond what a file system allows is shortened, and no renaming e
 
 import collections
 import contextlib
+import datetime as dt
 import errno
 import hashlib
 import logging
@@ -52,6 +53,14 @@ class SpooledMessage(msgspec.Struct, frozen=True):
     def read(self) -> bytes:
         """The whole message, trace headers first. Raises OSError; see ``Claimant.left_lying``."""
         return read_regular(self.path)
+
+    @property
+    def delivered(self) -> dt.datetime:
+        """When the file was written; now, where its file system tells a time that there is not."""
+        try:
+            return dt.datetime.fromtimestamp(self.modified, dt.UTC)
+        except (ValueError, OverflowError, OSError):
+            return dt.datetime.now(dt.UTC)
 
 
 class Claimant:

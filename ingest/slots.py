@@ -18,6 +18,8 @@ _TOKEN = re.compile(r"[0-9a-f]{16}")
 _FOLDER = "f" * 16
 # A file name has 255 octets at most.
 _NOTE_BYTES = 512
+# No file has this name, or none that a worker made.
+_NO_PLACE = {errno.ENOENT, errno.ELOOP, errno.ENXIO}
 _QUIET = os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -49,13 +51,15 @@ class Slot:
 
 
 def is_held(folder: Path, token: str) -> bool:
-    """Whether a living worker has this place; a killed process lets go of its lock at once."""
+    """Whether a living worker has this place, or may have it; a killed process lets go of its lock at once. Raises OSError."""
     try:
         descriptor = os.open(folder if token == _FOLDER else folder / token, os.O_RDONLY | _QUIET)
+    except PermissionError:  # another user's worker
+        return True
     except OSError as error:
-        if error.errno in (errno.EMFILE, errno.ENFILE):
-            raise
-        return False
+        if error.errno in _NO_PLACE:
+            return False
+        raise
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -93,15 +97,13 @@ def _take(folder: Path) -> tuple[str, int]:
         token = f"{number:016x}"
         try:
             descriptor = os.open(folder / token, os.O_RDWR | os.O_CREAT | _QUIET, 0o600)
+        except PermissionError:  # another user's worker has been here
+            continue
         except OSError:
-            return _take_folder(folder)
+            break
         if _lock(descriptor) and _still_there(folder / token, descriptor):
             return token, descriptor
         os.close(descriptor)
-    raise SpoolUnavailable(errno.EAGAIN, f"{folder}: all {_MOST} places are taken")
-
-
-def _take_folder(folder: Path) -> tuple[str, int]:
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     if _lock(descriptor):
         return _FOLDER, descriptor

@@ -291,7 +291,7 @@ class Worker:
             if batch.left_lying(spooled, error):
                 return None
             raise
-        arrival, message = trace.read(raw, dt.datetime.fromtimestamp(spooled.modified, dt.UTC))
+        arrival, message = trace.read(raw, spooled.delivered)
         if spooled.attempts >= _MAX_ATTEMPTS:
             why = (
                 f"reading it failed {spooled.attempts} times (memory or time ran out, or a fault of ours; see the log)"

@@ -1,6 +1,7 @@
 """The line never stops: what cannot be read is stepped over, and a full disk can be emptied (threats.md row 20)."""
 
 import contextlib
+import datetime as dt
 import os
 import shutil
 import signal
@@ -175,6 +176,12 @@ def test_no_message_covers_another(settings: Settings) -> None:
     assert len({path.read_bytes() for path in new.iterdir()}) == 5
 
 
+def test_a_file_of_no_possible_time_counts_as_of_now() -> None:
+    for absurd in (1e15, -1e15, 1e300):
+        when = claims.SpooledMessage(Path("x"), 0, modified=absurd).delivered
+        assert abs(when - dt.datetime.now(dt.UTC)) < dt.timedelta(minutes=1)
+
+
 def test_attempts_do_not_make_a_name_grow(settings: Settings) -> None:
     spool = Spool(settings.spool)
     deliver(settings, b"x")
@@ -272,3 +279,21 @@ def test_where_no_file_can_be_made_the_folder_is_the_place(tmp_path: Path, monke
         Slot(tmp_path)
     only.close()
     assert not is_held(tmp_path, only.token)
+
+
+def test_a_place_of_another_user_counts_as_held_and_the_next_one_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose lock cannot be looked at may be alive: its messages are not for us."""
+    opened = os.open
+
+    def forbidden(path: object, flags: int, *others: int) -> int:
+        if str(path).endswith("0" * 16):
+            raise PermissionError(13, "Permission denied")
+        return opened(path, flags, *others)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "open", forbidden)
+    assert is_held(tmp_path, "0" * 16)
+    place = Slot(tmp_path)
+    assert place.token == "0" * 15 + "1"
+    place.close()
