@@ -261,8 +261,9 @@ def _open_sqlite(target: URL, *, read_only: bool) -> sa.Engine:
 def _configure_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
     _configure_sqlite_reader(connection, _record)
     cursor = connection.cursor()
-    # Takes effect in a new file only, and only before anything else is written (ingest.compaction).
-    cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
+    if not cursor.execute("PRAGMA page_count").fetchone()[0]:
+        # It takes effect before anything else is written, and would wait for every other writer later (ingest.compaction).
+        cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")  # a committed report survives a power cut
     cursor.close()

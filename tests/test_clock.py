@@ -118,9 +118,11 @@ class Post:
 
     def silent(self) -> None:
         self._server.zone.clear()
+        self._patience = 0.1
 
     def speaks(self) -> None:
         self._server.zone.update(self._key)
+        self._patience = 20.0  # of which an answer takes nothing
 
     def keys(self) -> Keys:
         return Keys((self._server.address,))
@@ -132,7 +134,7 @@ class Post:
         decoded = intake.decode_mail(mail, trace.Arrival(trace.SMTP, clock, trace.digest(mail)), settings.load())
         assert isinstance(decoded, intake.Decoded)
         keys = self.keys()
-        keys.prefetch(signature_names(mail), 0.3)
+        keys.prefetch(signature_names(mail), self._patience)
         ready = intake.authenticated(decoded, lambda message, now: authenticate(message, keys, now))
         with engine.begin() as connection:
             store.save(connection, [ready], clock)
@@ -141,7 +143,7 @@ class Post:
         keys = self.keys()
 
         def look_up(headers: Sequence[bytes]) -> None:
-            keys.prefetch([name for header in headers for name in signature_names(header)], 0.3)
+            keys.prefetch([name for header in headers for name in signature_names(header)], self._patience)
 
         def verdict(message: bytes, now: dt.datetime) -> object:
             return authenticate(message, keys, now)

@@ -179,7 +179,9 @@ def test_too_little_space_is_temporary(settings_for: MakeSettings) -> None:
     with door(settings_for(min_free_bytes=2**62)) as address:
         assert post(address, REPORT)[0] == 503
         status, words, _ = curl(address, path="/readyz")
-        assert (status, json.loads(words)["disk"]) == (503, "less than STARTTALLY_MIN_FREE_BYTES free")
+        said = json.loads(words)
+        assert (status, said["disk"]) == (503, "less than STARTTALLY_MIN_FREE_BYTES free")
+        assert said["database_disk"].startswith("less than STARTTALLY_MIN_FREE_BYTES free where the database is")
 
 
 def test_a_fault_of_ours_is_temporary_and_says_nothing(

@@ -343,6 +343,16 @@ def test_freed_pages_go_back_to_the_file_system(sqlite_engine: sa.Engine, tmp_pa
     assert before - after == gone.given_back > 5_000_000
 
 
+def test_another_connection_waits_for_no_writer(sqlite_engine: sa.Engine) -> None:
+    another = database.open_engine(str(sqlite_engine.url))
+    with sqlite_engine.begin() as writer:
+        writer.execute(sa.delete(models.quarantine))
+        connection = another.raw_connection()
+        connection.cursor().execute("SELECT 1").fetchone()
+        connection.close()
+    another.dispose()
+
+
 def test_an_older_file_is_written_anew(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/starttally.db"
     old = database.sqlite_module().connect(tmp_path / "starttally.db")

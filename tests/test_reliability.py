@@ -18,18 +18,25 @@ from benchmarks.reliability import (
     outage,
     poison,
     power_cut,
+    quarantine_flood,
     sigterm,
     slow_peers,
 )
 from benchmarks.reliability.bomb_mails import BOMBS
 from benchmarks.reliability.disk import Disk, calls
 from benchmarks.reliability.figures import Figures
+from benchmarks.reliability.quarantine_flood import KIB, MIB
 from tests.support import need
 
 
 @pytest.fixture
 def figures(request: pytest.FixtureRequest) -> Figures:
     return Figures(request.node.name)
+
+
+def test_a_flood_of_rubbish_stays_within_the_bounds_of_quarantine(figures: Figures) -> None:
+    quarantine_flood.run(figures, bounds=(MIB, 2 * MIB), attack=(256 * KIB, 40, 120), control=False)
+    assert figures.passed, figures.broken
 
 
 def test_killing_doors_and_worker_loses_and_doubles_nothing_and_the_control_loses(figures: Figures) -> None:

@@ -17,7 +17,7 @@ NAMES = (
         "slow_peers",
         "bombs",
     ),
-    *("attack_throughput", "forgeries", "poison", "dns_silence", "migrations", "payloads"),
+    *("attack_throughput", "forgeries", "poison", "quarantine_flood", "dns_silence", "migrations", "payloads"),
 )
 
 
