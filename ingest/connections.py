@@ -15,11 +15,14 @@ TOO_MANY_OF_YOURS = "too many connections from your address, try again later"
 CLOSING = "closing, try again later"
 # So many octets of a mail or body are a step forward, as is each stage of a dialogue.
 STEP_OCTETS = 16 * 1024
-# Who has taken none for so long is still. A round trip to the other end of the world takes half of it.
-_STILL_SECONDS = 1.0
-# Whoever was sent away without a report sends nobody away for so long; so many are remembered.
-_MEMORY_SECONDS = 30.0
+# Who has taken none for so long is still: the round trip to the other end of the world.
+_STILL_SECONDS = 0.3
+# Whoever was sent away without a report sends nobody away for so long after it was last here; so many are remembered. Mail
+# servers come again after some minutes, attackers at once.
+_MEMORY_SECONDS = 60.0
 _MOST_REMEMBERED = 65_536
+# Who holds so many times as much as a newcomer would gives way first, and to anybody.
+_FAR_MORE = 4
 # Of those that were still for longest, so many are looked at, however many connections there are.
 _LOOKED_AT = 50
 _UNKNOWN = "behind a proxy "
@@ -49,8 +52,8 @@ class Connections:
     """The connections of one door. ``proxies`` are exempt from the limit for one client: behind one stand many.
 
     When the door is full, a newcomer takes the place of a connection that stands still, or has not said a word: first of a
-    client that holds most, then of the one that has been so for longest. So hundreds of slow connections, of one address or
-    of as many, cost an honest newcomer nothing. A connection that moves gives way only to a client that has fewer. Who was
+    client that holds far more, then of the one that has been so for longest. So hundreds of slow connections, of one address
+    or of as many, cost an honest newcomer nothing. A connection that moves gives way only to a client that has fewer. Who was
     sent away and comes back at once is refused, or a thousand of them would send each other away, and everybody else.
     """
 
@@ -172,9 +175,10 @@ class Connections:
     def _make_room(self, newcomer: str) -> bool:
         """Send one connection away for a newcomer; whether that was possible."""
         share, now = self._count(newcomer) + 1, self._clock()
-        if share > self._most or (
-            share == self._most and now - self._sent_away.get(newcomer, -math.inf) < _MEMORY_SECONDS
-        ):
+        if now - self._sent_away.get(newcomer, -math.inf) < _MEMORY_SECONDS and self._most < _FAR_MORE * share:
+            self._remember(newcomer, now)
+            return False
+        if share > self._most:
             return False
         victim = self._victim(share, now)
         if victim is None:
@@ -188,17 +192,14 @@ class Connections:
 
     def _victim(self, share: int, now: float) -> Guest | None:
         """Who leaves for a client that will have ``share`` connections then; None when all of the others keep their place."""
-        holder = next(iter(self._clients_with[self._most]))
-        of_holder = self._stillest(self._guests_of[holder], 0, now)
-        if self._most == 1 or of_holder is None:
-            looked_at = (*itertools.islice(self._silent, _LOOKED_AT), *itertools.islice(self._stays, _LOOKED_AT))
-            of_all = self._stillest(looked_at, share, now)
-        else:
-            of_all = of_holder
-        if of_all is None and self._most > share:
-            slowest = min(self._guests_of[holder], key=lambda guest: self._stays[guest].since)
-            return slowest if self._stays[slowest].since < math.inf else None
-        return of_all
+        of_holder = self._guests_of[next(iter(self._clients_with[self._most]))]
+        if self._most >= _FAR_MORE * share and (stillest := self._stillest(of_holder, share, now)):
+            return stillest
+        looked_at = (*itertools.islice(self._silent, _LOOKED_AT), *itertools.islice(self._stays, _LOOKED_AT))
+        if stillest := self._stillest(looked_at, share, now):
+            return stillest
+        slowest = min(of_holder, key=lambda guest: self._stays[guest].since)
+        return slowest if self._most > share and self._stays[slowest].since < math.inf else None
 
     def _stillest(self, guests: Iterable[Guest], share: int, now: float) -> Guest | None:
         """Who stands still for longest, of clients that have no fewer than ``share``."""

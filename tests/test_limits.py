@@ -94,10 +94,10 @@ def test_among_equals_who_moves_stays_and_who_stops_leaves() -> None:
     guests = door.fill("192.0.2.1", "192.0.2.2")
     door.limits.moved(guests[0])
     door.limits.useful(guests[1])
-    door.now += 0.5
+    door.now += 0.2
     assert door.enter("192.0.2.3")[1] == TOO_MANY
     door.limits.moved(guests[1])
-    door.now += 0.6
+    door.now += 0.2
     assert door.enter("192.0.2.3")[1] is None
     assert [guest.evicted for guest in guests] == [True, False]
 
@@ -149,21 +149,42 @@ def test_the_silent_are_found_behind_a_hundred_that_move() -> None:
     for number in range(100):
         visitor, _ = door.enter(f"192.0.2.{number}")
         door.limits.moved(visitor)
-    (silent,) = door.fill("198.51.100.1")
-    door.now -= 0.5
+    silent, _ = door.enter("198.51.100.1")
+    door.now += 0.1
     assert door.enter("203.0.113.1")[1] is None
     assert silent.evicted
 
 
-def test_who_was_sent_away_sends_nobody_away_for_a_while() -> None:
+def test_who_was_sent_away_sends_nobody_away_while_it_keeps_coming() -> None:
     door = Door(1, 10)
     door.fill("192.0.2.1")
-    (_, refusal) = door.enter("192.0.2.2")
-    assert refusal is None
-    assert door.enter("192.0.2.1")[1] == TOO_MANY
+    assert door.enter("192.0.2.2")[1] is None
+    for _ in range(5):
+        door.now += 50
+        assert door.enter("192.0.2.1")[1] == TOO_MANY
     assert door.enter("192.0.2.3")[1] is None
-    door.now += 30
+    door.now += 60
     assert door.enter("192.0.2.1")[1] is None
+
+
+def test_who_was_sent_away_may_come_back_where_others_hold_far_more() -> None:
+    door = Door(4, 10)
+    door.fill("192.0.2.1", "192.0.2.2", "192.0.2.2", "192.0.2.2")
+    assert door.enter("192.0.2.3")[1] is None
+    assert door.enter("192.0.2.1")[1] == TOO_MANY
+    door = Door(5, 10)
+    door.fill("192.0.2.1", "192.0.2.2", "192.0.2.2", "192.0.2.2", "192.0.2.2")
+    door.limits._remember("192.0.2.9", door.now)
+    assert door.enter("192.0.2.9")[1] is None
+
+
+def test_a_few_connections_are_no_crowd() -> None:
+    """A sender with three, of which one waits, loses none to a newcomer where others have been still for longer."""
+    door = Door(4, 10)
+    (silent,) = door.fill("192.0.2.1")
+    three = door.fill("192.0.2.2", "192.0.2.2", "192.0.2.2")
+    assert door.enter("192.0.2.3")[1] is None
+    assert ([guest.evicted for guest in three], silent.evicted) == ([False] * 3, True)
 
 
 def test_who_has_brought_a_report_may_come_again() -> None:
