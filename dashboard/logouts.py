@@ -106,10 +106,12 @@ class _Cut:
     async def receive(self) -> Message:
         """The next message of the browser; once the login is over, that it has gone."""
         coming = asyncio.ensure_future(self._receive())
-        await asyncio.wait({coming, self._ending}, return_when=asyncio.FIRST_COMPLETED)
-        if not self._asked.is_set():
-            return await coming
-        coming.cancel()
+        try:
+            await asyncio.wait({coming, self._ending}, return_when=asyncio.FIRST_COMPLETED)
+            if not self._asked.is_set():
+                return coming.result()
+        finally:
+            coming.cancel()
         if not self._closed:
             self._closed = True
             await self._send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": "logged out"})
