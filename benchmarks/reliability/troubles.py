@@ -116,8 +116,11 @@ class Locked(Trouble):
     def on(self, stage: Stage) -> Iterator[None]:
         engine = database.open_engine(stage.run.url)
         with engine.connect() as connection:
-            # On SQLite every transaction of ours begins with the writer's lock.
-            connection.exec_driver_sql("LOCK TABLE report" if stage.server else "SELECT 1")
+            if stage.server:
+                connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+                connection.exec_driver_sql("LOCK TABLE report")
+            else:
+                connection.exec_driver_sql("SELECT 1")  # every transaction of ours begins with the writer's lock
             yield
         engine.dispose()
 
