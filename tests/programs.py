@@ -2,6 +2,7 @@
 
 Importing the program takes a second of processor time, and the suite runs hundreds of commands. So one process imports it, and
 forks for each command: the fork goes its way like a program just started, with folder, environment and files of its own.
+Commands that read come from a second one, which has pandas and SciPy as well: another second, and memory that no worker has.
 """
 
 import atexit
@@ -17,19 +18,21 @@ from pathlib import Path
 
 from tests.support import ROOT
 
+_READING = ("export", "override", "policy", "verdict")
+
 
 def run(*arguments: str, cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[bytes]:
     """``starttally ARGUMENTS``, with nothing to read on standard input."""
-    return _program().run(arguments, cwd, env)
+    return _program("reading" if arguments[0] in _READING else "writing").run(arguments, cwd, env)
 
 
 class _Program:
     """The process that forks. One command at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
         self._busy = threading.Lock()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", __name__, kind], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         atexit.register(self.close)
 
@@ -49,8 +52,8 @@ class _Program:
 
 
 @functools.cache
-def _program() -> _Program:
-    return _Program()
+def _program(kind: str) -> _Program:
+    return _Program(kind)
 
 
 def _become_a_command() -> None:
@@ -81,6 +84,9 @@ def _arrange(asked: dict[str, object]) -> None:
 
 if __name__ == "__main__":
     from dashboard import cli
+
+    if sys.argv[1] == "reading":
+        from dashboard import export, next_step, overrides, verdicts  # noqa: F401
 
     _become_a_command()
     cli.main()
