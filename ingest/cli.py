@@ -23,6 +23,7 @@ from . import (
     plaintext,
     rights,
     settings_table,
+    spool_folders,
     upgrades,
     worker,
 )
@@ -75,7 +76,9 @@ def work(
     filesystems.refuse_spool(settings)
     limited.limit_process()
     engine = database.open_engine(settings.database_url)
-    hand = worker.Worker(settings, engine, Spool(settings.spool), Keys(settings.nameservers))
+    spool = Spool(settings.spool)
+    spool_folders.refuse_divided(spool.path)
+    hand = worker.Worker(settings, engine, spool, Keys(settings.nameservers))
     rights.say(rights.said_of_storage(settings))
     if once:
         database.check(engine)

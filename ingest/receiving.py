@@ -110,8 +110,7 @@ def run_loop(main: Coroutine[Any, Any, None]) -> None:
 
 def _looked_over(settings: Settings, spool: Spool) -> tuple[Settings, dict[str, health.Check]]:
     """Settings that fit this process, and what /readyz has to ask of it and its spool."""
-    if apart := spool_folders.divided(spool.path):
-        raise SettingsError(f"{PREFIX}SPOOL={spool.path}: {apart}")
+    spool_folders.refuse_divided(spool.path)
     if unusable := spool_folders.unusable(spool.path):
         log.error("%s cannot be used (%s); senders are told to try again until it can", spool.path, unusable)
     fit = fitting(settings.max_connections)

@@ -8,6 +8,8 @@ import os
 from itertools import pairwise
 from pathlib import Path
 
+from .settings import PREFIX, SettingsError
+
 _WAY = ("tmp", "new", "cur")
 # The kernel compares where two folders are mounted, and whether they may be written to, before it looks for the file.
 _NOWHERE = ".no-such-message"
@@ -21,6 +23,12 @@ def divided(spool: Path) -> str | None:
         if _cannot_rename(spool / before, spool / after) == errno.EXDEV:
             return f"{before} and {after} are on different file systems or mounts, so no message can go from one to the other"
     return None
+
+
+def refuse_divided(spool: Path) -> None:
+    """Raise SettingsError for a spool whose folders lie on different file systems: no waiting cures that."""
+    if apart := divided(spool):
+        raise SettingsError(f"{PREFIX}SPOOL={spool}: {apart}")
 
 
 def unusable(spool: Path) -> str | None:

@@ -8,6 +8,7 @@ import smtplib
 import socket
 import stat
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ from ingest.smtp_policy import Policy
 from ingest.spool import IncomingMessage, Spool
 from tests.certificates import write_certificate
 from tests.doors import running_doors, spooled
-from tests.support import eventually, need
+from tests.support import ROOT, eventually, need
 from tests.test_http import REPORT, curl, post
 from tests.test_smtp import FROM, MAIL, TO, Raw, raw
 
@@ -285,6 +286,11 @@ def test_a_spool_on_two_file_systems_is_refused(
             running_doors(settings),
         ):
             pass
+        environment = os.environ | {"STARTTALLY_SPOOL": str(settings.spool), "STARTTALLY_DATABASE_URL": "sqlite://"}
+        command = [sys.executable, "-m", "dashboard.cli", "work", "--once"]
+        ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert ran.returncode == 2
+        assert f"STARTTALLY_SPOOL={settings.spool}: {said} are on different" in ran.stderr
     finally:
         subprocess.run([need("umount", "mount"), str(place)], check=True)
     with running_doors(settings) as doors:
