@@ -10,7 +10,7 @@ import pytest
 from dashboard.queries import quarantine, reports
 from dashboard.queries.reports import ReportFilter
 from dashboard.queries.selection import EVERYTHING
-from ingest import trace
+from ingest import database, trace
 from tests import stored
 from tests.dashboard import world
 from tests.dashboard.conftest import Filled, filled_today
@@ -196,7 +196,9 @@ def test_a_quarantined_message_can_be_downloaded(visitor: Visitor, filled_today:
 
 def test_a_quarantined_message_is_discarded_for_good(visitor: Visitor, filled_today: Filled) -> None:
     mine = b"nothing that another test looks at"
-    stored.store_file(filled_today.engine, mine, filled_today.settings, name="mine.json")
+    engine = database.open_engine(filled_today.url)
+    stored.store_file(engine, mine, filled_today.settings, name="mine.json")
+    engine.dispose()
     page = visitor.page
     visitor.go("/quarantine", message=trace.digest(mine))
     page.get_by_role("button", name="Discard").click()
