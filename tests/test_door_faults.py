@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ingest import http, smtp, trace, upload
+from ingest import http, rights, smtp, trace, upload
 from ingest.room import Room
 from ingest.settings import Settings, SettingsError
 from ingest.smtp import SmtpDoor, SmtpSession
@@ -143,7 +143,7 @@ def test_each_fault_of_the_http_door_is_temporary(
 def broken_disk(monkeypatch: pytest.MonkeyPatch, step: str, number: int) -> Iterator[None]:
     """The spool's file system fails with this error at this step of storing a message."""
     error = OSError(number, os.strerror(number))
-    real_open, real_fsync, real_rename = Path.open, os.fsync, Path.rename
+    real_open, real_fsync, real_rename = rights.create, os.fsync, Path.rename
 
     class Broken:
         def __init__(self, file: Any) -> None:
@@ -156,8 +156,6 @@ def broken_disk(monkeypatch: pytest.MonkeyPatch, step: str, number: int) -> Iter
             raise error
 
     def opened(path: Path, *arguments: Any, **options: Any) -> Any:
-        if path.parent.name != "tmp":
-            return real_open(path, *arguments, **options)
         if step == "open":
             raise error
         file = real_open(path, *arguments, **options)
@@ -174,7 +172,7 @@ def broken_disk(monkeypatch: pytest.MonkeyPatch, step: str, number: int) -> Iter
         return real_rename(path, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", opened)
+        patch.setattr(rights, "create", opened)
         patch.setattr(Path, "rename", renamed)
         if "sync" in step:
             patch.setattr(os, "fsync", synced)
