@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ingest import http, receiving, smtp, spool_folders, trace, upload
+from ingest import http, receiving, rights, smtp, spool_folders, trace, upload
 from ingest.recipients import Recipients
 from ingest.room import Room
 from ingest.settings import Settings, SettingsError
@@ -146,7 +146,7 @@ def test_each_fault_of_the_http_door_is_temporary(
 def broken_disk(monkeypatch: pytest.MonkeyPatch, step: str, number: int) -> Iterator[None]:
     """The spool's file system fails with this error at this step of storing a message."""
     error = OSError(number, os.strerror(number))
-    real_open, real_fsync, real_rename = Path.open, os.fsync, Path.rename
+    real_open, real_fsync, real_rename = rights.create, os.fsync, Path.rename
 
     class Broken:
         def __init__(self, file: Any) -> None:
@@ -159,8 +159,6 @@ def broken_disk(monkeypatch: pytest.MonkeyPatch, step: str, number: int) -> Iter
             raise error
 
     def opened(path: Path, *arguments: Any, **options: Any) -> Any:
-        if path.parent.name != "tmp":
-            return real_open(path, *arguments, **options)
         if step == "open":
             raise error
         file = real_open(path, *arguments, **options)
@@ -177,7 +175,7 @@ def broken_disk(monkeypatch: pytest.MonkeyPatch, step: str, number: int) -> Iter
         return real_rename(path, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", opened)
+        patch.setattr(rights, "create", opened)
         patch.setattr(Path, "rename", renamed)
         if "sync" in step:
             patch.setattr(os, "fsync", synced)
