@@ -60,11 +60,11 @@ def _named(headers: RawHeaders, wanted: str) -> str:
     is not exactly one plain value was not set by the proxy alone.
     """
     name = wanted.lower().encode()
-    found = [(key.lower(), value) for key, value in headers if key.lower().replace(b"_", b"-") == name]
-    if len(found) != 1 or found[0][0] != name:
+    values = [(key.lower(), value) for key, value in headers if key.lower().replace(b"_", b"-") == name]
+    if len(values) != 1 or values[0][0] != name:
         raise Refused(f"refused: the proxy must name the user once, in {wanted}")
     try:
-        user = found[0][1].decode().strip()
+        user = values[0][1].decode().strip()
     except UnicodeDecodeError:
         user = ""
     if not user or not user.isprintable() or "," in user or len(user) > _LONGEST_USER:
@@ -74,9 +74,9 @@ def _named(headers: RawHeaders, wanted: str) -> str:
 
 def with_user(headers: RawHeaders, user: str) -> list[tuple[bytes, bytes]]:
     """The headers for the pages: nobody's word about the user but ``user`` (none when empty)."""
-    own = USER_HEADER.lower().encode()
-    kept = [(key, value) for key, value in headers if key.lower().replace(b"_", b"-") != own]
-    return [*kept, (own, quote(user, safe="@").encode())] if user else kept
+    header = USER_HEADER.lower().encode()
+    others = [(key, value) for key, value in headers if key.lower().replace(b"_", b"-") != header]
+    return [*others, (header, quote(user, safe="@").encode())] if user else others
 
 
 def user_of_header(value: object) -> str | None:
@@ -119,5 +119,5 @@ def patterns_of(settings: Settings, user: str) -> tuple[str, ...] | None:
         return None
     local, _, domain = user.rpartition("@")
     keys = {"*"} | ({user, f"@{domain}"} if local else {user} if not user.startswith("@") else set())
-    found = {pattern: None for key, patterns in settings.access if key in keys for pattern in patterns}
-    return None if "*" in found else tuple(found)
+    visible = {pattern: None for key, patterns in settings.access if key in keys for pattern in patterns}
+    return None if "*" in visible else tuple(visible)

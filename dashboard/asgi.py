@@ -134,8 +134,8 @@ class Strict:
 def _adding(extra: Iterable[tuple[str, str]], cookies: str, send: Send) -> Send:
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            said = message["headers"]
-            headers = MutableHeaders(raw=[(key, _secure(key, value, cookies)) for key, value in said])
+            raw_headers = message["headers"]
+            headers = MutableHeaders(raw=[(key, _secure(key, value, cookies)) for key, value in raw_headers])
             for name, value in extra:
                 headers[name] = value
             message["headers"] = headers.raw
@@ -197,13 +197,13 @@ def _one_line_record(*details: Any, **named: Any) -> logging.LogRecord:  # noqa:
     strangers send, and tracebacks.
     """
     record = logging.LogRecord(*details, **named)
-    record.msg, record.args = _shown(record.getMessage()), ()
+    record.msg, record.args = _printable(record.getMessage()), ()
     if record.exc_info:
-        record.exc_text = _shown("".join(traceback.format_exception(*record.exc_info)))
+        record.exc_text = _printable("".join(traceback.format_exception(*record.exc_info)))
     return record
 
 
-def _shown(text: str) -> str:
+def _printable(text: str) -> str:
     return plaintext.one_line(without_secrets(text), _LONGEST_EVENT)
 
 

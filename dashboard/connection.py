@@ -40,13 +40,14 @@ def refusal(headers: Headers, hosts: Collection[str]) -> str | None:
     host, origin = headers.get("host", ""), headers.get("origin")
     if hosts and _name(host) not in hosts:
         return (
-            f"this dashboard does not answer to the name {_shown(host)}. If that is its name, set STARTTALLY_DASHBOARD_URL to "
-            "the address that browsers use."
+            f"this dashboard does not answer to the name {_printable(host)}. If that is its name, set "
+            "STARTTALLY_DASHBOARD_URL to the address that browsers use."
         )
     if origin is not None and urlsplit(origin).netloc != host:
         return (
-            f"a page of {_shown(origin)} asks for {_shown(host)}. If both are this dashboard, the web server in front must pass "
-            'on the header Host; see "Behind a web server" in docs/deployment.md. Else that page belongs to another site.'
+            f"a page of {_printable(origin)} asks for {_printable(host)}. If both are this dashboard, the web server in front "
+            'must pass on the header Host; see "Behind a web server" in docs/deployment.md. Else that page belongs to another '
+            "site."
         )
     return None
 
@@ -58,7 +59,7 @@ def _name(host: str) -> str:
         return ""
 
 
-def _shown(name: str) -> str:
+def _printable(name: str) -> str:
     return one_line(name, _LONGEST_NAME) or "(none)"
 
 
@@ -112,8 +113,8 @@ def _asked_anew(scope: Scope) -> Scope:
     """The request without what the browser holds already: a page kept from before has no script, or an older one."""
     if scope["path"].startswith(_KEPT):
         return scope
-    kept = [(key, value) for key, value in scope["headers"] if key not in (b"if-none-match", b"if-modified-since")]
-    return {**scope, "headers": kept}
+    headers = [(key, value) for key, value in scope["headers"] if key not in (b"if-none-match", b"if-modified-since")]
+    return {**scope, "headers": headers}
 
 
 class _Paged:

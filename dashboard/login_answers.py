@@ -20,7 +20,7 @@ _SECONDS = 120
 _STREAMLIT = "streamlit.web.server.starlette.starlette_auth_routes"
 
 # What went wrong in the request that this task answers, as its handler logged it.
-_heard: contextvars.ContextVar[list[logging.LogRecord] | None] = contextvars.ContextVar("heard", default=None)
+_records: contextvars.ContextVar[list[logging.LogRecord] | None] = contextvars.ContextVar("heard", default=None)
 
 
 class _Listening(logging.Filter):
@@ -28,10 +28,10 @@ class _Listening(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record goes on to the log: not while somebody listens."""
-        heard = _heard.get()
-        if heard is not None:
-            heard.append(record)
-        return heard is None
+        records = _records.get()
+        if records is not None:
+            records.append(record)
+        return records is None
 
 
 logging.getLogger(_STREAMLIT).addFilter(_Listening())
@@ -48,31 +48,31 @@ class LoginAnswers:
         if scope["type"] != "http" or scope["path"] not in (LOGIN, CALLBACK, LOGOUT):
             await self._app(scope, receive, send)
             return
-        heard: list[logging.LogRecord] = []
-        token = _heard.set(heard)
+        records: list[logging.LogRecord] = []
+        token = _records.set(records)
 
         async def answering(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = _told(scope, message, heard)
+                message = _told(scope, message, records)
             await send(message)
 
         try:
             await self._app(scope, receive, answering)
         finally:
-            _heard.reset(token)
+            _records.reset(token)
 
 
-def _told(scope: Scope, start: Message, heard: list[logging.LogRecord]) -> Message:
+def _told(scope: Scope, start: Message, records: list[logging.LogRecord]) -> Message:
     """The answer's beginning: unchanged, or that of a way to the start page."""
     headers = MutableHeaders(raw=list(start["headers"]))
     if any(_begins_session(value) for value in headers.getlist("set-cookie")):
         headers.append("Set-Cookie", f"{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax")
         return {**start, "headers": headers.raw}
     if scope["path"] == LOGOUT:
-        for record in heard:
+        for record in records:
             log.warning("logged out here, but not at the login server: %s", record.getMessage())
         return start
-    failed = _failure(scope["path"], QueryParams(scope["query_string"]), heard)
+    failed = _failure(scope["path"], QueryParams(scope["query_string"]), records)
     if failed is None:
         return start
     word, detail = failed
@@ -86,9 +86,9 @@ def _begins_session(cookie: str) -> bool:
     return cookie.startswith(_SESSION) and "max-age=0" not in cookie.lower()
 
 
-def _failure(path: str, query: Mapping[str, str], heard: list[logging.LogRecord]) -> tuple[str, str] | None:
+def _failure(path: str, query: Mapping[str, str], records: list[logging.LogRecord]) -> tuple[str, str] | None:
     """Why there is no login, or None where none was asked for (the way back from a log-out)."""
-    for record in heard:
+    for record in records:
         if record.exc_info and record.exc_info[1] is not None:
             return of_error(record.exc_info[1])
     if path == LOGIN:
@@ -97,6 +97,6 @@ def _failure(path: str, query: Mapping[str, str], heard: list[logging.LogRecord]
         return of_answer(query["error"], query.get("error_description", ""))
     if not query.get("code"):
         return None
-    if any(record.levelno >= logging.ERROR for record in heard):
-        return "other", "; ".join(record.getMessage() for record in heard)
+    if any(record.levelno >= logging.ERROR for record in records):
+        return "other", "; ".join(record.getMessage() for record in records)
     return "state", "no login of this browser has this state"

@@ -131,8 +131,10 @@ def _name(claims: Claims) -> str:
 def _without_login(scope: Scope) -> list[tuple[bytes, bytes]]:
     """The request's headers without the cookies of a login that is over."""
     headers = MutableHeaders(raw=list(scope["headers"]))
-    kept = [f"{name}={value}" for name, value in HTTPConnection(scope).cookies.items() if not name.startswith(_COOKIES)]
+    others = [
+        f"{name}={value}" for name, value in HTTPConnection(scope).cookies.items() if not name.startswith(_COOKIES)
+    ]
     if "cookie" in headers:
         del headers["cookie"]
-        headers["cookie"] = "; ".join(kept)
+        headers["cookie"] = "; ".join(others)
     return headers.raw

@@ -75,7 +75,7 @@ def signature_names(message: bytes) -> list[str]:
 
     Signatures that would be refused with any key are left out, so strangers cannot make us ask for names at will.
     """
-    return [found.key_name for _, found in signatures(Mail(message)) if isinstance(found, Signature)]
+    return [signature.key_name for _, signature in signatures(Mail(message)) if isinstance(signature, Signature)]
 
 
 def authenticate(message: bytes, keys: Keys, now: dt.datetime) -> Authentication:
@@ -86,11 +86,11 @@ def authenticate(message: bytes, keys: Keys, now: dt.datetime) -> Authentication
     keys alone. Never raises, whatever the message holds.
     """
     mail = Mail(message)
-    found = signatures(mail)
+    parsed = signatures(mail)
     unknown: list[str] = []
     untimely: list[str] = []
     failures: list[tuple[Relevance, str]] = []
-    for label, candidate in found:
+    for label, candidate in parsed:
         try:
             if isinstance(candidate, Refused):
                 raise candidate
@@ -116,8 +116,10 @@ def authenticate(message: bytes, keys: Keys, now: dt.datetime) -> Authentication
     if failures:
         relevance, reason = max(failures, key=lambda failure: failure[0])
         return Authentication(FAILED, reason, wrong=relevance == Relevance.CONTENT)
-    if found:
-        return Authentication(UNSIGNED, f"{found[0][0]}: its key is marked as being tested (t=y), so it does not count")
+    if parsed:
+        return Authentication(
+            UNSIGNED, f"{parsed[0][0]}: its key is marked as being tested (t=y), so it does not count"
+        )
     return Authentication(*_without_signature(mail))
 
 

@@ -44,18 +44,18 @@ class Batch:
         self, do: Callable[[SpooledMessage], Decoded | Quarantined | Costly | None]
     ) -> list[Decoded | Quarantined | Costly | None]:
         """``do`` to one message after the other, until what they hold, or the time it took, is enough for a batch."""
-        found: list[Decoded | Quarantined | Costly | None] = []
+        items: list[Decoded | Quarantined | Costly | None] = []
         size, until = 0, time.monotonic() + _READ_SECONDS
         for message in self.claimed:
             self._take_up(message)
-            found.append(do(message))
-            item = found[-1]
+            items.append(do(message))
+            item = items[-1]
             size += item.held if item else 0
             if size >= _READ_BYTES or time.monotonic() >= until:
                 break
-        self.messages = self.claimed[: len(found)]
+        self.messages = self.claimed[: len(items)]
         self._put_down()
-        return found
+        return items
 
     def each(self, do: Callable[[T], U], items: Sequence[T]) -> list[U]:
         """``do`` to each message's item in turn; the message in hand is the suspect, here and for whoever finds us dead."""
@@ -77,13 +77,13 @@ class Batch:
 
     def done(self, aside: Sequence[bool]) -> list[SpooledMessage]:
         """The database holds them: their files go, but for those put aside, which are returned and stay claimed."""
-        kept = []
+        aside_messages = []
         for message, stays in zip(self.messages, aside, strict=True):
             if stays:
-                kept.append(message)
+                aside_messages.append(message)
             else:
                 self.claimant.done(message)
-        return kept
+        return aside_messages
 
     def blame(self) -> None:
         """Put every message back into the spool, with an attempt counted against the suspects."""

@@ -57,7 +57,7 @@ def trouble_behind(error: BaseException) -> Trouble | None:
         case database.SchemaMismatch():
             return Trouble("database-schema", str(error))
         case sa.exc.DBAPIError():
-            return None if _of_values(error) else Trouble(_reason(error), _said(error))
+            return None if _of_values(error) else Trouble(_reason(error), _driver_words(error))
         case sa.exc.TimeoutError() | sa.exc.DisconnectionError():
             return Trouble("database-away", str(error))
         case OSError():
@@ -97,6 +97,6 @@ def _sqlstate(error: sa.exc.DBAPIError) -> str:
     return getattr(error.orig, "sqlstate", None) or ""
 
 
-def _said(error: sa.exc.DBAPIError) -> str:
+def _driver_words(error: sa.exc.DBAPIError) -> str:
     """The driver's words alone: the whole line of DatabaseAway says once more that the database cannot be used."""
     return str(database.as_away(error)).partition("now: ")[2]

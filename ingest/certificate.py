@@ -51,14 +51,14 @@ class Certificate:
         return None
 
     def _state(self) -> tuple[tuple[float, int, int] | None, ...]:
-        found: list[tuple[float, int, int] | None] = []
+        stamps: list[tuple[float, int, int] | None] = []
         for path in (self._certificate, self._key):
             try:
                 status = path.stat()
-                found.append((status.st_mtime, status.st_size, status.st_ino))
+                stamps.append((status.st_mtime, status.st_size, status.st_ino))
             except OSError:
-                found.append(None)
-        return tuple(found)
+                stamps.append(None)
+        return tuple(stamps)
 
     def _load(self) -> ssl.SSLContext:
         for setting, path in (("STARTTALLY_TLS_CERTIFICATE", self._certificate), ("STARTTALLY_TLS_KEY", self._key)):

@@ -35,8 +35,10 @@ def _newest_day(connection: sa.Connection, today: dt.date) -> dt.date | None:
     day = report.c.day
     newest = sa.select(day).where(day <= today).order_by(day.desc()).limit(1)
     for query in (newest.where(report.c.trust.in_(EVIDENCE)), newest):
-        found: dt.date | None = connection.execute(query).scalar_one_or_none()
-        if found is not None:
-            return found
-    came: dt.datetime | None = connection.execute(sa.select(sa.func.max(quarantine_origin.c.came_at))).scalar_one()
-    return came.date() if came else None
+        day_reported: dt.date | None = connection.execute(query).scalar_one_or_none()
+        if day_reported is not None:
+            return day_reported
+    arrived_at: dt.datetime | None = connection.execute(
+        sa.select(sa.func.max(quarantine_origin.c.came_at))
+    ).scalar_one()
+    return arrived_at.date() if arrived_at else None

@@ -22,7 +22,7 @@ _SECRET_NAMES = "(?:ssl)?password|passwd|pwd|client_secret|(?:id|access|refresh)
 _VALUE = r"""'(?:[^'\\]|\\.){0,300}'|"(?:[^"\\]|\\.){0,300}"|[^\s&;,'"]+"""
 _AS_A_PAIR = re.compile(rf"""(?i)\b({_SECRET_NAMES})(['"]?\s*[=:]\s*)({_VALUE})""")
 
-_kept: set[str] = set()
+_secrets: set[str] = set()
 _known: re.Pattern[str] | None = None
 
 
@@ -33,10 +33,10 @@ def keep(secret: str) -> None:
     spellings = {secret, decoded, unquote_plus(secret), quote(decoded, safe=""), quote_plus(decoded)}
     spellings |= {repr(spelling)[1:-1] for spelling in spellings}
     spellings |= {part for part in re.split(r"[\r\n]+", secret) if part != secret}
-    new = {text for text in spellings if len(text) >= _SHORTEST and text.lower() not in _EVERYDAY} - _kept
+    new = {text for text in spellings if len(text) >= _SHORTEST and text.lower() not in _EVERYDAY} - _secrets
     if new:
-        _kept.update(new)
-        _known = re.compile("|".join(map(_pattern, sorted(_kept, key=len, reverse=True))))
+        _secrets.update(new)
+        _known = re.compile("|".join(map(_pattern, sorted(_secrets, key=len, reverse=True))))
 
 
 def _pattern(secret: str) -> str:

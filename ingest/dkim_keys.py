@@ -128,11 +128,11 @@ class Keys:
         except (dns.exception.DNSException, OSError, ValueError) as error:
             # Our own fault (no /etc/resolv.conf in a container), so not remembered: the next batch may see it repaired.
             return dict.fromkeys(names, KeyAnswer(problem=f"the system's resolver is not configured ({error})"))
-        found = asyncio.run(_look_up_all(resolver, names, seconds))
+        key_answers = asyncio.run(_look_up_all(resolver, names, seconds))
         late = (_late(seconds), _UNDETERMINED)
         answers = {}
         for name in names:
-            answer, lifetime = found.get(name, late)
+            answer, lifetime = key_answers.get(name, late)
             self._remember(name, answer, lifetime, seconds)
             answers[name] = answer
         return answers
@@ -169,11 +169,11 @@ async def _look_up_all(
 ) -> dict[str, tuple[KeyAnswer, float]]:
     """Answers, each with the seconds it may be remembered, to as many of the names as the time allows."""
     slots = asyncio.Semaphore(_AT_ONCE)
-    found: dict[str, tuple[KeyAnswer, float]] = {}
+    key_answers: dict[str, tuple[KeyAnswer, float]] = {}
 
     async def look_up(name: str) -> None:
         async with slots:
-            found[name] = await _look_up(resolver, name)
+            key_answers[name] = await _look_up(resolver, name)
 
     tasks = [asyncio.create_task(look_up(name)) for name in names]
     _, late = await asyncio.wait(tasks, timeout=seconds)
@@ -183,7 +183,7 @@ async def _look_up_all(
     for task in tasks:
         if not task.cancelled():
             task.result()  # a fault in this program must not pass for a silent name server
-    return found
+    return key_answers
 
 
 async def _look_up(resolver: dns.asyncresolver.Resolver, name: str) -> tuple[KeyAnswer, float]:

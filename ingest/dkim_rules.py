@@ -91,7 +91,7 @@ class Key(msgspec.Struct, frozen=True):
 
 def signatures(mail: Mail) -> list[tuple[str, Signature | Refused]]:
     """The mail's signatures, topmost first, 10 at most, each behind its label: ``signature of example.com``."""
-    found: list[tuple[str, Signature | Refused]] = []
+    labelled: list[tuple[str, Signature | Refused]] = []
     for number, field in enumerate([field for field in mail.fields if field[0].lower() == b"dkim-signature"], 1):
         if number > _MAX_SIGNATURES:
             break
@@ -99,10 +99,10 @@ def signatures(mail: Mail) -> list[tuple[str, Signature | Refused]]:
         try:
             tags = _tags(field)
             label = f"signature of {_domain(tags, b'd')}"
-            found.append((label, _signature(field, tags, mail)))
+            labelled.append((label, _signature(field, tags, mail)))
         except Refused as refusal:
-            found.append((label, refusal))
-    return found
+            labelled.append((label, refusal))
+    return labelled
 
 
 def _tags(field: Field) -> dict[bytes, bytes]:
@@ -166,7 +166,7 @@ def _refuse_forms(tags: dict[bytes, bytes]) -> None:
         raise Refused("it covers only the first part of the mail (l=), which is not allowed for reports")
     if tags[b"a"] not in _ALGORITHMS:
         # RFC 8301: SHA-1 is not to be trusted.
-        raise Refused(f"its algorithm {_shown(tags[b'a'])} is not accepted")
+        raise Refused(f"its algorithm {_printable(tags[b'a'])} is not accepted")
     _canonicalization(tags)
     if b"dns/txt" not in [method.strip() for method in tags.get(b"q", b"dns/txt").split(b":")]:
         raise Refused("its key is not in DNS (q=)")
@@ -234,7 +234,7 @@ def author_domain(mail: Mail) -> str:
 
 def _without_quotes_and_comments(value: bytes) -> bytes:
     """``value`` with each quoted string as ``"`` and without comments (RFC 5322 section 3.2), so that what is left is syntax."""
-    kept = bytearray()
+    syntax = bytearray()
     depth, quoted, escaped = 0, False, False
     for byte in value:
         character = bytes((byte,))
@@ -244,16 +244,16 @@ def _without_quotes_and_comments(value: bytes) -> bytes:
             escaped = True
         elif character == b'"' and not depth:
             quoted = not quoted
-            kept += b'"' if quoted else b""
+            syntax += b'"' if quoted else b""
         elif character == b"(" and not quoted:
             depth += 1
         elif character == b")" and depth:
             depth -= 1
         elif not depth and not quoted:
-            kept += character
+            syntax += character
     if depth or quoted:
         raise Refused("the From field is not exactly one address")
-    return bytes(kept)
+    return bytes(syntax)
 
 
 def read_key(record: bytes) -> Key | None:
@@ -273,14 +273,14 @@ def read_key(record: bytes) -> Key | None:
         raise Refused("its key has been revoked", Relevance.KEY)
     # A key for e-mail alone says that its owner does not send reports with it (RFC 8460 section 3).
     if not _words(tags.get(b"s", b"*")) & {b"*", b"tlsrpt"}:
-        raise Refused(f"its key is not meant for TLS reports (s={_shown(tags[b's'])})", Relevance.KEY)
+        raise Refused(f"its key is not meant for TLS reports (s={_printable(tags[b's'])})", Relevance.KEY)
     if b"h" in tags and b"sha256" not in _words(tags[b"h"]):
         raise Refused("its key does not allow SHA-256", Relevance.KEY)
-    key_type = _shown(tags.get(b"k", b"rsa").lower())
+    key_type = _printable(tags.get(b"k", b"rsa").lower())
     material = _base64(tags[b"p"], "its key", Relevance.KEY)
     if key_type == "ed25519" and len(material) != _ED25519_BYTES:
         raise Refused("its key is no Ed25519 key", Relevance.KEY)
-    return Key(key_type, material, flags, _shown(record, _MAX_RECORD_BYTES))
+    return Key(key_type, material, flags, _printable(record, _MAX_RECORD_BYTES))
 
 
 def refuse_key_for(signature: Signature, key: Key) -> None:
@@ -324,6 +324,6 @@ def _base64(value: bytes, what: str, relevance: Relevance = Relevance.FORM) -> b
         raise Refused(f"{what} is no base64", relevance) from error
 
 
-def _shown(text: bytes, limit: int = 40) -> str:
+def _printable(text: bytes, limit: int = 40) -> str:
     """A stranger's bytes, fit for a sentence, a log and a database."""
     return re.sub(r"[^\x20-\x7e]", "?", text.decode("latin-1"))[:limit]

@@ -89,7 +89,7 @@ def _horizons(settings: Settings, now: dt.datetime) -> str:
         "quarantined": settings.keep_quarantine_days,
         "unsigned": settings.keep_quarantine_unsigned_days,
     }
-    return ", ".join(f"{name} {now - dt.timedelta(days=kept):%Y-%m-%d}" for name, kept in days.items() if kept)
+    return ", ".join(f"{name} {now - dt.timedelta(days=days):%Y-%m-%d}" for name, days in days.items() if days)
 
 
 def _prune_by_age(
@@ -140,8 +140,8 @@ def _old_messages(settings: Settings, now: dt.datetime) -> Iterable[sa.Select[An
     if settings.keep_quarantine_days:
         horizon = now - dt.timedelta(days=settings.keep_quarantine_days)
         yield sa.select(origin.message_digest).where(origin.came_at < horizon)
-        came = sa.func.coalesce(row.stored_at, row.received_at)
-        yield sa.select(row.message_digest).where(row.state == DISCARDED, came < horizon)
+        arrived_at = sa.func.coalesce(row.stored_at, row.received_at)
+        yield sa.select(row.message_digest).where(row.state == DISCARDED, arrived_at < horizon)
 
 
 def _of_reports_before(table: sa.Table, day: dt.date) -> sa.ColumnElement[bool]:

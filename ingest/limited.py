@@ -49,7 +49,7 @@ def allow_cpu(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime) + seconds, hard))
 
 
-def in_a_child(work: Callable[[Say], None], heard: Say) -> bool:
+def in_a_child(work: Callable[[Say], None], receive: Say) -> bool:
     """Run ``work(say)`` in a limited child process; what it says is given to ``heard`` here. Whether it came to its end.
 
     The parent must hold no open database connection and run no other thread. Raises what of _PASSED_ON the work raises.
@@ -66,7 +66,7 @@ def in_a_child(work: Callable[[Say], None], heard: Say) -> bool:
             if kind == "fault":
                 fault = value
             else:
-                heard(value)
+                receive(value)
     except EOFError:
         child.join()
     finally:

@@ -19,13 +19,13 @@ async def announced_client(reader: asyncio.StreamReader) -> str | None:
     """The client's address from the header; None when it names none (the balancer's own health checks). Raises HeaderRefused."""
     try:
         async with asyncio.timeout(_SECONDS):
-            said = await get_proxy(reader)
+            header = await get_proxy(reader)
     # The parser raises what its slips lead to, and says so in words instead for all but the first five octets.
     except (TimeoutError, asyncio.IncompleteReadError, OSError) as error:
         raise HeaderRefused(f"none came ({type(error).__name__})") from error
-    if not said.valid:
-        raise HeaderRefused(plaintext.one_line(said.error, 100))
+    if not header.valid:
+        raise HeaderRefused(plaintext.one_line(header.error, 100))
     # The addresses of a LOCAL header, if it has any, are the balancer's own and mean nothing.
-    if said.command == V2_CMD.LOCAL or not isinstance(said.src_addr, IPv4Address | IPv6Address):
+    if header.command == V2_CMD.LOCAL or not isinstance(header.src_addr, IPv4Address | IPv6Address):
         return None
-    return str(said.src_addr)
+    return str(header.src_addr)

@@ -51,10 +51,10 @@ def find(engine: sa.Engine, beginning: str) -> str:
     """The digest of the one message whose number begins so. Raises NotFound."""
     like = _row.message_digest.startswith(beginning.lower(), autoescape=True)
     with database.connected(engine) as connection:
-        found = list(connection.execute(sa.select(_row.message_digest).where(like).limit(2)).scalars())
-    if len(found) == 1:
-        return str(found[0])
-    raise NotFound(f"{'several messages' if found else 'no message'} in quarantine begin with {beginning!r}")
+        digests = list(connection.execute(sa.select(_row.message_digest).where(like).limit(2)).scalars())
+    if len(digests) == 1:
+        return str(digests[0])
+    raise NotFound(f"{'several messages' if digests else 'no message'} in quarantine begin with {beginning!r}")
 
 
 def groups(engine: sa.Engine, *, discarded: bool = False, reason: str = "") -> list[Group]:
@@ -96,10 +96,10 @@ def discard(engine: sa.Engine, digests: Sequence[str], note: str, who: str, now:
     with database.connected(engine, write=True) as connection:
         quarantine_bounds.lock(connection)
         going = sa.select(_row.message_digest).where(_row.message_digest.in_(digests), _row.state.in_(_OPEN))
-        found = list(connection.execute(going).scalars())
-        connection.execute(sa.update(models.quarantine).where(_row.message_digest.in_(found)).values(change))
-        quarantine_bounds.empty(connection, found)
-    return len(found)
+        discarded = list(connection.execute(going).scalars())
+        connection.execute(sa.update(models.quarantine).where(_row.message_digest.in_(discarded)).values(change))
+        quarantine_bounds.empty(connection, discarded)
+    return len(discarded)
 
 
 def lost(engine: sa.Engine) -> list[quarantine_bounds.Lost]:
@@ -202,10 +202,10 @@ def _read_again(
         # What is still unread of it comes back with today's reason.
         tally = store.save(connection, [submission], now, quarantine_bounds.of(settings))
         if decoded.unread:
-            kept = {name: row[name] for name in ("stored_at", "note", "acted_by", "acted_at")}
-            connection.execute(sa.update(models.quarantine).where(mine).values(kept))
-            came = row["stored_at"] or row["received_at"]
-            connection.execute(sa.update(models.quarantine_origin).where(_origin_of(digest)).values(came_at=came))
+            unchanged = {name: row[name] for name in ("stored_at", "note", "acted_by", "acted_at")}
+            connection.execute(sa.update(models.quarantine).where(mine).values(unchanged))
+            arrived_at = row["stored_at"] or row["received_at"]
+            connection.execute(sa.update(models.quarantine_origin).where(_origin_of(digest)).values(came_at=arrived_at))
     return tally
 
 

@@ -162,10 +162,10 @@ def empty(connection: sa.Connection, digests: Sequence[str]) -> None:
 def note_origins(connection: sa.Connection, digests: Sequence[str]) -> None:
     """Count in what an older version of the program has stored. Where it came from is not known any more."""
     row = quarantine.c
-    came = sa.func.coalesce(row.stored_at, row.received_at)
+    arrived_at = sa.func.coalesce(row.stored_at, row.received_at)
     names = ["message_digest", "network", "signer", "vouched", "size", "came_at"]
     for chunk in chunks(digests):
-        columns = (row.message_digest, sa.literal(""), sa.null(), row.door == trace.LOAD, row.size, came)
+        columns = (row.message_digest, sa.literal(""), sa.null(), row.door == trace.LOAD, row.size, arrived_at)
         older = sa.select(*columns).where(row.message_digest.in_(chunk))
         connection.execute(insert_into(connection, quarantine_origin).from_select(names, older))
 

@@ -56,7 +56,7 @@ def show_quarantined(
 ) -> None:
     """Write a quarantined message to standard output, byte by byte as it came."""
     engine = _engine(read_only=True)
-    content = quarantine.content(engine, _found(engine, [message])[0])
+    content = quarantine.content(engine, _digests(engine, [message])[0])
     if not content:
         typer.echo("nothing is left of this message: its content went when it was discarded", err=True)
         raise typer.Exit(_ANSWER_IS_NO)
@@ -73,7 +73,7 @@ def retry(
     """Read quarantined messages again, as after an upgrade or a change of DOMAINS. What can be read is stored."""
     settings = settings_module.load()
     engine = _engine(settings)
-    digests = _found(engine, messages) if messages else quarantine.waiting(engine, reason)
+    digests = _digests(engine, messages) if messages else quarantine.waiting(engine, reason)
     engine.dispose()
     tally = _read_again(settings, digests)
     typer.echo(f"stored={tally.stored} duplicate={tally.duplicate} quarantined={tally.quarantined}")
@@ -90,7 +90,7 @@ def discard(
     In doubt write the message to a file first: `starttally quarantine show`.
     """
     engine = _engine()
-    digests = _found(engine, messages)
+    digests = _digests(engine, messages)
     typer.echo(f"discarded={quarantine.discard(engine, digests, note, os_user(), dt.datetime.now(dt.UTC))}")
 
 
@@ -98,7 +98,7 @@ def _engine(settings: Settings | None = None, *, read_only: bool = False) -> sa.
     return database.open_existing((settings or settings_module.load()).database_url, read_only=read_only)
 
 
-def _found(engine: sa.Engine, beginnings: Sequence[str]) -> list[str]:
+def _digests(engine: sa.Engine, beginnings: Sequence[str]) -> list[str]:
     try:
         return [quarantine.find(engine, beginning) for beginning in beginnings]
     except quarantine.NotFound as error:
@@ -118,13 +118,13 @@ def _read_again(settings: Settings, digests: Sequence[str]) -> Tally:
     total = Tally()
     done = 0
 
-    def heard(tally: Tally) -> None:
+    def count(tally: Tally) -> None:
         nonlocal total, done
         total += tally
         done += 1
 
-    while not limited.in_a_child(lambda say: _reader(settings, digests[done:], say), heard):
-        heard(Tally(quarantined=1))
+    while not limited.in_a_child(lambda say: _reader(settings, digests[done:], say), count):
+        count(Tally(quarantined=1))
     return total
 
 

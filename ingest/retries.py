@@ -108,7 +108,7 @@ def retry_undetermined(
     while due := _claim(engine, now):
         unseen = collections.deque(due)
         try:
-            prefetch([_header(engine, one) for one in due])
+            prefetch([_header(engine, pending) for pending in due])
             while unseen and (len(unseen) == len(due) or time.monotonic() < deadline):
                 begin()
                 progress.decided += _look_again(engine, unseen[0], settings, authenticate, now)
@@ -141,11 +141,11 @@ def _claim(engine: sa.Engine, now: dt.datetime) -> list[_Due]:
     waiting = sa.select(*columns).where(_is_due(now)).order_by(row.unfinished, row.next_attempt)
     with engine.begin() as connection:
         # Two workers must not take the same ones (SQLite has one writer at a time anyway).
-        found = connection.execute(waiting.limit(_AT_ONCE).with_for_update(skip_locked=True)).all()
-        due = [_Due(*values) for values in found]
-        due = due[:1] if due and due[0].unfinished else [one for one in due if not one.unfinished]
-        for attempts in {one.attempts for one in due}:
-            digests = [one.digest for one in due if one.attempts == attempts]
+        rows = connection.execute(waiting.limit(_AT_ONCE).with_for_update(skip_locked=True)).all()
+        due = [_Due(*values) for values in rows]
+        due = due[:1] if due and due[0].unfinished else [pending for pending in due if not pending.unfinished]
+        for attempts in {pending.attempts for pending in due}:
+            digests = [pending.digest for pending in due if pending.attempts == attempts]
             change = {
                 "attempts": attempts + 1,
                 "unfinished": row.unfinished + 1,
@@ -160,9 +160,13 @@ def _release(engine: sa.Engine, due: Collection[_Due], now: dt.datetime) -> None
     if not due:
         return
     with engine.begin() as connection:
-        for one in due:
-            as_it_was = {"attempts": one.attempts, "unfinished": one.unfinished, "next_attempt": now}
-            connection.execute(sa.update(undetermined).where(one.mine).values(as_it_was))
+        for pending in due:
+            as_it_was = {
+                "attempts": pending.attempts,
+                "unfinished": pending.unfinished,
+                "next_attempt": now,
+            }
+            connection.execute(sa.update(undetermined).where(pending.mine).values(as_it_was))
 
 
 def _any_due(engine: sa.Engine, now: dt.datetime) -> bool:
@@ -177,33 +181,35 @@ def _is_due(now: dt.datetime) -> sa.ColumnElement[bool]:
     return (next_attempt <= now) | (next_attempt > now + 2 * _LONGEST_WAIT)
 
 
-def _header(engine: sa.Engine, one: _Due) -> bytes:
-    return zlib.decompressobj().decompress(_compressed(engine, one), _HEADER)
+def _header(engine: sa.Engine, pending: _Due) -> bytes:
+    return zlib.decompressobj().decompress(_compressed(engine, pending), _HEADER)
 
 
-def _compressed(engine: sa.Engine, one: _Due) -> bytes:
+def _compressed(engine: sa.Engine, pending: _Due) -> bytes:
     with engine.connect() as connection:
-        found = connection.execute(sa.select(undetermined.c.message).where(one.mine)).scalar_one_or_none()
-    return zlib.compress(b"") if found is None else bytes(found)
+        stored = connection.execute(sa.select(undetermined.c.message).where(pending.mine)).scalar_one_or_none()
+    return zlib.compress(b"") if stored is None else bytes(stored)
 
 
-def _look_again(engine: sa.Engine, one: _Due, settings: Settings, authenticate: Authenticate, now: dt.datetime) -> bool:
-    if one.unfinished >= _MAX_UNFINISHED:
-        why = f"given up: checking the signature again ended the worker {one.unfinished} times"
+def _look_again(
+    engine: sa.Engine, pending: _Due, settings: Settings, authenticate: Authenticate, now: dt.datetime
+) -> bool:
+    if pending.unfinished >= _MAX_UNFINISHED:
+        why = f"given up: checking the signature again ended the worker {pending.unfinished} times"
         with engine.begin() as connection:
-            store.give_up(connection, one.digest, why, None, now)
+            store.give_up(connection, pending.digest, why, None, now)
         return True
-    arrival = Arrival(one.door, one.received_at, one.digest, sender=one.sender)
-    decoded = intake.decode_mail(zlib.decompress(_compressed(engine, one)), arrival, settings)
+    arrival = Arrival(pending.door, pending.received_at, pending.digest, sender=pending.sender)
+    decoded = intake.decode_mail(zlib.decompress(_compressed(engine, pending)), arrival, settings)
     bounds = quarantine_bounds.of(settings)
     if isinstance(decoded, Quarantined):  # STARTTALLY_DOMAINS has changed meanwhile; its rows stay as they are
         with engine.begin() as connection:
-            connection.execute(sa.delete(undetermined).where(one.mine))
+            connection.execute(sa.delete(undetermined).where(pending.mine))
         return True
     waiting = intake.authenticated(decoded, lambda _message, _now: Authentication(UNDETERMINED))
     submission = _authenticated(decoded, authenticate, now)
     with engine.begin() as connection:
-        return _note(connection, one, waiting, submission, now, bounds)
+        return _note(connection, pending, waiting, submission, now, bounds)
 
 
 def _authenticated(decoded: Decoded, authenticate: Authenticate, now: dt.datetime) -> Submission:
@@ -226,31 +232,31 @@ def _authenticated(decoded: Decoded, authenticate: Authenticate, now: dt.datetim
     return intake.authenticated(decoded, at_one_of)
 
 
-def _is_given_up(one: _Due, after: dt.timedelta, now: dt.datetime) -> bool:
+def _is_given_up(pending: _Due, after: dt.timedelta, now: dt.datetime) -> bool:
     """After so long, and attempts enough; or where the time of arrival tells nothing, after attempts of so long."""
-    enough = one.attempts >= after.days * _ATTEMPTS_A_DAY
-    if one.received_at > now + clock.LARGEST_ERROR:
-        return one.attempts >= after / _LONGEST_WAIT
-    return enough and now - one.received_at >= after
+    enough = pending.attempts >= after.days * _ATTEMPTS_A_DAY
+    if pending.received_at > now + clock.LARGEST_ERROR:
+        return pending.attempts >= after / _LONGEST_WAIT
+    return enough and now - pending.received_at >= after
 
 
 def _note(
     connection: sa.Connection,
-    one: _Due,
+    pending: _Due,
     waiting: Submission,
     submission: Submission,
     now: dt.datetime,
     bounds: quarantine_bounds.Bounds,
 ) -> bool:
     verdict = submission.authentication
-    if verdict.untimely and _is_given_up(one, _GIVE_UP_UNTIMELY_AFTER, now):
+    if verdict.untimely and _is_given_up(pending, _GIVE_UP_UNTIMELY_AFTER, now):
         submission = msgspec.structs.replace(submission, authentication=verdict.for_good)
     if submission.authentication.dkim != UNDETERMINED:
         store.settle(connection, waiting, submission, now, bounds)
         return True
-    if not verdict.untimely and _is_given_up(one, GIVE_UP_AFTER, now):
+    if not verdict.untimely and _is_given_up(pending, GIVE_UP_AFTER, now):
         why = f"given up: DNS gave no answer for {GIVE_UP_AFTER.days} days ({verdict.reason})"
-        store.give_up(connection, one.digest, why, submission, now)
+        store.give_up(connection, pending.digest, why, submission, now)
         return True
-    connection.execute(sa.update(undetermined).where(one.mine).values(unfinished=0))
+    connection.execute(sa.update(undetermined).where(pending.mine).values(unfinished=0))
     return False

@@ -39,9 +39,9 @@ def say(lines: Iterable[str]) -> None:
 
 def said_of_storage(settings: Settings) -> list[str]:
     """Folders of the spool and files of the database that other accounts may look into, each with the command that shuts it."""
-    found = [_said(settings.spool / folder, _FOLDER, _GROUP_AND_OTHERS, "messages") for folder in _SPOOL_FOLDERS]
+    warnings = [_warning(settings.spool / folder, _FOLDER, _GROUP_AND_OTHERS, "messages") for folder in _SPOOL_FOLDERS]
     return list(
-        filter(None, found + [_said(path, _FILE, _GROUP_AND_OTHERS, "reports") for path in _database(settings)])
+        filter(None, warnings + [_warning(path, _FILE, _GROUP_AND_OTHERS, "reports") for path in _database(settings)])
     )
 
 
@@ -49,13 +49,13 @@ def said_of_secrets(settings: Settings) -> list[str]:
     """The same for the private key, and for the file of settings if it holds a secret. A group may read these: that is how a
     service is given them.
     """
-    found = [_said(settings.tls_key, 0o640, _OTHERS, "the private key")] if settings.tls_key else []
+    warnings = [_warning(settings.tls_key, 0o640, _OTHERS, "the private key")] if settings.tls_key else []
     file = config_file()
     with contextlib.suppress(OSError, UnicodeDecodeError):
         text = file.read_text(encoding="utf-8")
         if confidential.without_secrets(text) != text:
-            found.append(_said(file, 0o640, _OTHERS, "passwords"))
-    return list(filter(None, found))
+            warnings.append(_warning(file, 0o640, _OTHERS, "passwords"))
+    return list(filter(None, warnings))
 
 
 def _database(settings: Settings) -> list[Path]:
@@ -65,11 +65,11 @@ def _database(settings: Settings) -> list[Path]:
     return [Path(f"{target.database}{suffix}") for suffix in ("", "-wal", "-shm")]
 
 
-def _said(path: Path, mode: int, shut: int, what: str) -> str:
+def _warning(path: Path, mode: int, shut: int, what: str) -> str:
     try:
-        found = path.stat().st_mode & 0o777
+        actual = path.stat().st_mode & 0o777
     except OSError:
         return ""
-    if not found & shut:
+    if not actual & shut:
         return ""
-    return f"{path} lets other accounts of this machine at {what} (mode {found:04o}); shut it: chmod {mode:o} {path}"
+    return f"{path} lets other accounts of this machine at {what} (mode {actual:04o}); shut it: chmod {mode:o} {path}"

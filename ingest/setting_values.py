@@ -93,13 +93,13 @@ def _access(value: object) -> object:
 
 
 def _patterns(user: str, patterns: object) -> tuple[str, ...]:
-    found = _names(patterns)
-    if not isinstance(found, tuple) or not found:
+    names = _names(patterns)
+    if not isinstance(names, tuple) or not names:
         raise ValueError(f"{user} has no domain pattern; * is all domains, and who is not listed sees none")
-    for pattern in found:
+    for pattern in names:
         if pattern != "*" and not _PATTERN.fullmatch(pattern):
             raise ValueError(f"{pattern!r} of {user} is no pattern: write example.com, *.example.com or *")
-    return found
+    return names
 
 
 Listen = Annotated[Address, NoDecode, BeforeValidator(_address)]

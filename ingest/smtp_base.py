@@ -64,11 +64,11 @@ class CarefulSession(SMTP):
 
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
         try:
-            address, rest = super()._getaddr(arg)
+            address, parameters = super()._getaddr(arg)
         except (IndexError, ValueError, AttributeError):
             # What the standard library's address parser raises on "<" and "<a@": no fault of ours, so no "try later".
             return None, None
-        return address, rest
+        return address, parameters
 
     async def push(self, status: AnyStr) -> None:
         """Send a reply. aiosmtpd quotes unknown commands as they came, with CR, NUL and escape sequences."""

@@ -130,14 +130,14 @@ def _save_reports(connection: sa.Connection, reports: list[ReportRows]) -> dict[
     texts = {(row["policy_domain"], row["policy_digest"]): row for rows in fresh for row in rows.policy_texts}
     _insert(connection, policy_text, [texts[key] for key in sorted(texts)])
     deliveries = {(*rows.key, rows.delivery["delivery_key"]): rows.delivery for rows in reversed(reports)}
-    came = _insert_new(
+    new_deliveries = _insert_new(
         connection,
         delivery,
         [deliveries[key] for key in sorted(deliveries)],
         ("policy_domain", "report_key", "delivery_key"),
     )
     deltas = rollups.of_new(fresh)
-    again = {(domain, key) for domain, key, _ in came if (domain, key) not in new}
+    again = {(domain, key) for domain, key, _ in new_deliveries if (domain, key) not in new}
     several = {key for key, count in collections.Counter(rows.key for rows in reports).items() if count > 1} & new
     risen = raise_trust(connection, sorted(again | several), deltas)
     standings = counting.recount(connection, [*(rows.report for rows in fresh), *risen], deltas)

@@ -124,9 +124,9 @@ def _written_by_us(date: str) -> dt.datetime | None:
     return moment if moment.tzinfo is not None and email.utils.format_datetime(moment) == date else None
 
 
-def _content_type(said: str) -> str:
+def _content_type(claimed: str) -> str:
     """What the client said, unless a parser would look for other parts within: the body is one file, whatever its label."""
-    word = _word(said)
+    word = _word(claimed)
     return word if word and not _CONTAINER.match(word) else "application/octet-stream"
 
 

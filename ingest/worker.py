@@ -201,25 +201,25 @@ class Worker:
 
     def _next_costly(self) -> list[SpooledMessage]:
         """As ``Claimant.claim`` gives them, from those that were put aside."""
-        found: list[SpooledMessage] = []
+        messages: list[SpooledMessage] = []
         size = 0
-        while self._costly and len(found) < self._settings.batch_messages and size < _BATCH_BYTES:
-            if found and self._costly[0].attempts:
+        while self._costly and len(messages) < self._settings.batch_messages and size < _BATCH_BYTES:
+            if messages and self._costly[0].attempts:
                 break
-            found.append(self._costly.popleft())
-            size += found[-1].size
-            if found[-1].attempts:
+            messages.append(self._costly.popleft())
+            size += messages[-1].size
+            if messages[-1].attempts:
                 break
-        return found
+        return messages
 
     def _store(self, claimant: Claimant, messages: list[SpooledMessage], lane: Lane) -> store.Tally:
         """What was claimed, in as many batches as its size asks for."""
         tally = store.Tally()
-        rest: list[SpooledMessage] = messages
-        while rest:
-            done, came_of_it = self._store_batch(Batch(claimant, rest, self._alive), lane)
+        remaining: list[SpooledMessage] = messages
+        while remaining:
+            done, came_of_it = self._store_batch(Batch(claimant, remaining, self._alive), lane)
             tally += came_of_it
-            rest = rest[done:]
+            remaining = remaining[done:]
         return tally
 
     def _store_batch(self, batch: Batch, lane: Lane) -> tuple[int, store.Tally]:

@@ -59,7 +59,7 @@ COMMANDS = [["settings"], ["db", "check"], ["db", "upgrade"], ["work", "--once"]
 @pytest.fixture(autouse=True)
 def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is known beforehand, and what a test confides does not outlive it."""
-    monkeypatch.setattr(confidential, "_kept", set())
+    monkeypatch.setattr(confidential, "_secrets", set())
     monkeypatch.setattr(confidential, "_known", None)
 
 

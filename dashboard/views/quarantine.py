@@ -97,14 +97,14 @@ def _say_what_gave_way(visit: Visit) -> None:
 def _reason(reasons: pd.DataFrame) -> str:
     """The groups, with how many messages each has and when they came, and which of them is chosen."""
     if len(reasons) > 1:
-        shown = reasons.assign(words=reasons["reason"].map(wording.QUARANTINE_REASONS).fillna(reasons["reason"]))
+        table = reasons.assign(words=reasons["reason"].map(wording.QUARANTINE_REASONS).fillna(reasons["reason"]))
         columns = {
             "words": parts.text_column("Reason"),
             "messages": parts.count_column("Messages"),
             "oldest": parts.instant_column("Oldest (UTC)"),
             "newest": parts.instant_column("Newest (UTC)"),
         }
-        parts.table(shown, columns, "Reasons")
+        parts.table(table, columns, "Reasons")
     names = {"all": f"All ({reasons['messages'].sum():,})"}
     for row in reasons.to_dict("records"):
         names[row["reason"]] = f"{wording.quarantine_reason(row['reason'])} ({row['messages']:,})"
@@ -118,7 +118,7 @@ def _list(visit: Visit, state: str, reason: str) -> None:
     count = visit.read(queries.count_messages, state, reason)
     offset = parts.page_of(count, _ON_A_PAGE, "page")
     rows = visit.read(queries.list_messages, state, reason, limit=_ON_A_PAGE, offset=offset)
-    shown = rows.assign(
+    table = rows.assign(
         reason=rows["reason"].map(wording.QUARANTINE_REASONS).fillna(rows["reason"]),
         door=rows["door"].map(wording.DOORS).fillna(rows["door"]),
         state=rows["state"].map(_STATE_WORDS) if (rows["state"] == quarantine.RETRYING).any() else "",
@@ -137,8 +137,8 @@ def _list(visit: Visit, state: str, reason: str) -> None:
         "state": parts.text_column("State"),
         "acted_by": parts.text_column("By"),
     }
-    columns = {name: column for name, column in columns.items() if (shown[name].astype("str").fillna("") != "").any()}
-    chosen = parts.clickable_table(shown, columns, "Quarantined messages", "quarantined")
+    columns = {name: column for name, column in columns.items() if (table[name].astype("str").fillna("") != "").any()}
+    chosen = parts.clickable_table(table, columns, "Quarantined messages", "quarantined")
     if chosen is not None:
         visit.go("quarantine", message=rows["message_digest"].iloc[chosen])
     st.caption("Click on a row to look into a message. On the command line: `starttally quarantine list`.")
@@ -146,12 +146,12 @@ def _list(visit: Visit, state: str, reason: str) -> None:
 
 def _message(visit: Visit, digest: str) -> None:
     visit.link("quarantine", "Quarantine", icon=":material/arrow_back:")
-    found = visit.read(queries.one_message, digest)
-    if found.empty:
+    messages = visit.read(queries.one_message, digest)
+    if messages.empty:
         st.title("No such message")
         st.text("It may have been read by a retry, or is older than quarantined messages are kept.")
         return
-    message = found.iloc[0]
+    message = messages.iloc[0]
     st.title(f"Quarantined: {wording.quarantine_reason(message['reason'])}")
     st.text(visible(message["explanation"]))
     names = {

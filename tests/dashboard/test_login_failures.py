@@ -58,7 +58,7 @@ def test_what_an_issuer_answers(code: str, word: str) -> None:
 
 
 def test_the_detail_is_one_line_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confidential, "_kept", set())
+    monkeypatch.setattr(confidential, "_secrets", set())
     monkeypatch.setattr(confidential, "_known", None)
     confidential.keep("hush-hush-hush")
     said = of_answer("x\x1b", f"id_token=aaa.bbb\nhush-hush-hush {'y' * 5_000}")[1]
