@@ -43,54 +43,12 @@ def as_markdown(columns: Sequence[Column]) -> str:
 
 
 SUMMARY = (
-    Column(
-        "day",
-        Type.DAY,
-        "date",
-        "see above",
-        "never",
-        "",
-    ),
-    Column(
-        "policy_domain",
-        Type.TEXT,
-        "name",
-        "see above",
-        "the report names none",
-        "report.policy_domain",
-    ),
-    Column(
-        "reporter",
-        Type.TEXT,
-        "text",
-        "see above",
-        "the report names none",
-        "report.organization",
-    ),
-    Column(
-        "policy_type",
-        Type.TEXT,
-        "word",
-        "see above",
-        "the report holds no policy",
-        "policy_entry.policy_type",
-    ),
-    Column(
-        "policy_mode",
-        Type.TEXT,
-        "word",
-        "see above",
-        "no policy is quoted",
-        "policy_entry.policy_mode",
-    ),
-    Column(
-        "trust",
-        Type.TEXT,
-        "word",
-        "see above",
-        "never",
-        "report.trust",
-    ),
+    Column("day", Type.DAY, "date", "see above", "never", ""),
+    Column("policy_domain", Type.TEXT, "name", "see above", "the report names none", "report.policy_domain"),
+    Column("reporter", Type.TEXT, "text", "see above", "the report names none", "report.organization"),
+    Column("policy_type", Type.TEXT, "word", "see above", "the report holds no policy", "policy_entry.policy_type"),
+    Column("policy_mode", Type.TEXT, "word", "see above", "no policy is quoted", "policy_entry.policy_mode"),
+    Column("trust", Type.TEXT, "word", "see above", "never", "report.trust"),
     Column(
         "reports",
         Type.COUNT,
@@ -101,12 +59,7 @@ SUMMARY = (
         "",
     ),
     Column(
-        "successful_sessions",
-        Type.COUNT,
-        "sessions",
-        "sum of the successful sessions",
-        "no report gave a count",
-        "",
+        "successful_sessions", Type.COUNT, "sessions", "sum of the successful sessions", "no report gave a count", ""
     ),
     Column(
         "failed_sessions",
@@ -128,30 +81,9 @@ SUMMARY = (
 )
 
 FAILURES = (
-    Column(
-        "day",
-        Type.DAY,
-        "date",
-        "see above",
-        "never",
-        "report.failure_day",
-    ),
-    Column(
-        "policy_domain",
-        Type.TEXT,
-        "name",
-        "see above",
-        "the report names none",
-        "report.policy_domain",
-    ),
-    Column(
-        "reporter",
-        Type.TEXT,
-        "text",
-        "see above",
-        "the report names none",
-        "report.organization",
-    ),
+    Column("day", Type.DAY, "date", "see above", "never", "report.failure_day"),
+    Column("policy_domain", Type.TEXT, "name", "see above", "the report names none", "report.policy_domain"),
+    Column("reporter", Type.TEXT, "text", "see above", "the report names none", "report.organization"),
     Column(
         "report_id",
         Type.TEXT,
@@ -160,30 +92,9 @@ FAILURES = (
         "the report has none",
         "report.report_id",
     ),
-    Column(
-        "policy_type",
-        Type.TEXT,
-        "word",
-        "see above",
-        "the report gives none",
-        "policy_entry.policy_type",
-    ),
-    Column(
-        "policy_mode",
-        Type.TEXT,
-        "word",
-        "see above",
-        "no policy is quoted",
-        "policy_entry.policy_mode",
-    ),
-    Column(
-        "trust",
-        Type.TEXT,
-        "word",
-        "see above",
-        "never",
-        "report.trust",
-    ),
+    Column("policy_type", Type.TEXT, "word", "see above", "the report gives none", "policy_entry.policy_type"),
+    Column("policy_mode", Type.TEXT, "word", "see above", "no policy is quoted", "policy_entry.policy_mode"),
+    Column("trust", Type.TEXT, "word", "see above", "never", "report.trust"),
     Column(
         "result_type",
         Type.TEXT,
@@ -209,14 +120,7 @@ FAILURES = (
         "never",
         "failure_detail.refused",
     ),
-    Column(
-        "sending_mta_ip",
-        Type.TEXT,
-        "address",
-        "the sender's host",
-        "not given",
-        "failure_detail.sending_mta_ip",
-    ),
+    Column("sending_mta_ip", Type.TEXT, "address", "the sender's host", "not given", "failure_detail.sending_mta_ip"),
     Column(
         "receiving_mx_hostname",
         Type.TEXT,
@@ -260,45 +164,12 @@ FAILURES = (
 )
 
 DOMAINS = (
+    Column("policy_domain", Type.TEXT, "name", "see above", "never", ""),
+    Column("verdict", Type.TEXT, "word", "may the policy go to `enforce`? See [verdict.md](verdict.md)", "never", ""),
+    Column("policy_mode", Type.TEXT, "word", "mode of the policy in force", "nobody has quoted one", ""),
+    Column("window_start", Type.DAY, "date", "first day that the verdict looks at", "never", ""),
     Column(
-        "policy_domain",
-        Type.TEXT,
-        "name",
-        "see above",
-        "never",
-        "",
-    ),
-    Column(
-        "verdict",
-        Type.TEXT,
-        "word",
-        "may the policy go to `enforce`? See [verdict.md](verdict.md)",
-        "never",
-        "",
-    ),
-    Column(
-        "policy_mode",
-        Type.TEXT,
-        "word",
-        "mode of the policy in force",
-        "nobody has quoted one",
-        "",
-    ),
-    Column(
-        "window_start",
-        Type.DAY,
-        "date",
-        "first day that the verdict looks at",
-        "never",
-        "",
-    ),
-    Column(
-        "window_end",
-        Type.DAY,
-        "date",
-        "last day whose clean sessions count; later ones can only accuse",
-        "never",
-        "",
+        "window_end", Type.DAY, "date", "last day whose clean sessions count; later ones can only accuse", "never", ""
     ),
     Column(
         "reporters",
@@ -308,14 +179,7 @@ DOMAINS = (
         "never",
         "",
     ),
-    Column(
-        "sessions",
-        Type.COUNT,
-        "sessions",
-        "sessions in the window that count as evidence",
-        "never",
-        "",
-    ),
+    Column("sessions", Type.COUNT, "sessions", "sessions in the window that count as evidence", "never", ""),
     Column(
         "refused_sessions",
         Type.COUNT,
@@ -332,22 +196,8 @@ DOMAINS = (
         "never",
         "",
     ),
-    Column(
-        "last_report_day",
-        Type.DAY,
-        "date",
-        "newest `day` of any report",
-        "never",
-        "",
-    ),
-    Column(
-        "reasons",
-        Type.TEXT,
-        "text",
-        "`code=figure`, those that made the verdict first",
-        "never",
-        "",
-    ),
+    Column("last_report_day", Type.DAY, "date", "newest `day` of any report", "never", ""),
+    Column("reasons", Type.TEXT, "text", "`code=figure`, those that made the verdict first", "never", ""),
 )
 
 REPORTS = (
@@ -360,22 +210,8 @@ REPORTS = (
         "never",
         "report.received_at",
     ),
-    Column(
-        "policy_domain",
-        Type.TEXT,
-        "name",
-        "see above",
-        "the report names none",
-        "report.policy_domain",
-    ),
-    Column(
-        "reporter",
-        Type.TEXT,
-        "text",
-        "see above",
-        "the report names none",
-        "report.organization",
-    ),
+    Column("policy_domain", Type.TEXT, "name", "see above", "the report names none", "report.policy_domain"),
+    Column("reporter", Type.TEXT, "text", "see above", "the report names none", "report.organization"),
     Column(
         "report_id",
         Type.TEXT,
@@ -408,14 +244,7 @@ REPORTS = (
         "never",
         "report.door",
     ),
-    Column(
-        "trust",
-        Type.TEXT,
-        "word",
-        "see above",
-        "never",
-        "report.trust",
-    ),
+    Column("trust", Type.TEXT, "word", "see above", "never", "report.trust"),
     Column(
         "signer",
         Type.TEXT,
@@ -424,14 +253,7 @@ REPORTS = (
         "not verified",
         "report.signer",
     ),
-    Column(
-        "policies",
-        Type.COUNT,
-        "entries",
-        "policy entries about this domain",
-        "never",
-        "report.policies",
-    ),
+    Column("policies", Type.COUNT, "entries", "policy entries about this domain", "never", "report.policies"),
     Column(
         "successful_sessions",
         Type.COUNT,
@@ -441,14 +263,7 @@ REPORTS = (
         "no entry gave a count",
         "",
     ),
-    Column(
-        "failed_sessions",
-        Type.COUNT,
-        "sessions",
-        "the same for failed sessions",
-        "no entry gave a count",
-        "",
-    ),
+    Column("failed_sessions", Type.COUNT, "sessions", "the same for failed sessions", "no entry gave a count", ""),
     Column(
         "contradicted",
         Type.FLAG,
