@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import coverage
+import hypothesis
 import pytest
 
 from ingest import settings as settings_module
@@ -12,6 +13,12 @@ from ingest.settings import Settings
 from tests.support import FIELD
 
 pytest_plugins = ["tests.databases"]
+
+# How long examples take to make says how busy the machine is, not whether the program is right.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 # The tests of what `make coverage` wants covered in full. Being traced costs a test half its time again, so others are not.
 TRACED = (
