@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from dashboard import cli
-from ingest import confidential, database, plaintext, settings_table
+from ingest import confidential, database, limited, plaintext, settings_table
 from ingest import settings as settings_module
 from ingest.settings import Settings, SettingsError
 from tests.databases import PostgreSQL, wait_until_ready
@@ -66,6 +66,7 @@ def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], command: list[str]) -> tuple[object, str]:
     """Exit code and everything written by a command in this process, its log as it would stand on standard error."""
     monkeypatch.setattr(sys, "argv", ["starttally", *command])
+    monkeypatch.setattr(limited, "limit_process", lambda: None)  # later tests need more memory than a worker
     handler = logging.StreamHandler()
     handler.setFormatter(plaintext._Event("%(message)s"))
     logging.getLogger().addHandler(handler)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dashboard import cli
-from ingest import filesystems
+from ingest import filesystems, limited
 
 # As Linux writes it: optional fields before the dash, blanks in octal, a mount over a mount, a folder that only looks alike.
 MOUNTS = r"""
@@ -105,6 +105,7 @@ def mounted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def refusal(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
     monkeypatch.setattr(sys, "argv", ["starttally", *arguments])
+    monkeypatch.setattr(limited, "limit_process", lambda: None)  # later tests need more memory than a worker
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 2

@@ -20,7 +20,10 @@ def test_the_corpus_is_whole() -> None:
     assert len(_cases()) >= 59
 
 
-@pytest.mark.parametrize("case", _cases(), ids=lambda case: case["file"])
+_ABSENT = pytest.param({"file": ""}, marks=pytest.mark.skip(reason="needs the shared corpus beside the checkout"))
+
+
+@pytest.mark.parametrize("case", _cases() or [_ABSENT], ids=lambda case: case["file"])
 def test_corpus_file(case: dict[str, Any]) -> None:
     path = CORPUS / case["file"]
     data = path.read_bytes()
