@@ -1,7 +1,8 @@
 """Fixtures of the whole suite, and the rule that under STARTTALLY_TEST_ALL=1 a skip is a failure."""
 
 import os
-from collections.abc import Callable, Generator
+import resource
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import coverage
@@ -50,6 +51,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         report.outcome = "failed"
         report.longrepr = f"skipped under STARTTALLY_TEST_ALL=1: {report.longrepr}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def _unlimited() -> Iterator[None]:
+    """A worker that runs in a test's own process leaves the limits it needs there, and the next tests would die of them."""
+    seconds, size = resource.getrlimit(resource.RLIMIT_CPU), resource.getrlimit(resource.RLIMIT_DATA)
+    yield
+    resource.setrlimit(resource.RLIMIT_CPU, seconds)
+    assert resource.getrlimit(resource.RLIMIT_DATA) == size, "let a process of its own call limit_process"
 
 
 @pytest.fixture(autouse=True)

@@ -55,6 +55,12 @@ class Installation:
         assert done.returncode == expect, (arguments, done.returncode, done.stderr.decode())
         return done.stdout.decode()
 
+    def refused(self, *arguments: str, expect: int) -> str:
+        """Run a command that has to fail and to print nothing but its reason; its standard error."""
+        done = self.done(*arguments)
+        assert (done.returncode, done.stdout) == (expect, b""), (arguments, done)
+        return done.stderr.decode()
+
     def done(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         return programs.run(*arguments, cwd=self.folder, env=self.environment)
 

@@ -102,7 +102,7 @@ def test_silent_name_servers_make_no_wrong_verdict(figures: Figures) -> None:
 
 
 def test_an_upgrade_may_be_killed_at_any_step(figures: Figures, postgresql_server: str) -> None:
-    migrations.run(figures, stride=11, postgresql=postgresql_server)
+    migrations.run(figures, stride=23, postgresql=postgresql_server)
     assert figures.passed, figures.broken
 
 
