@@ -17,6 +17,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from . import confidential, filesystems, models, rights
+from .setting_values import sqlite_file
 
 # Alembic is imported where a schema is migrated: it would cost every other command a quarter of its start.
 if TYPE_CHECKING:
@@ -214,12 +215,6 @@ def connected(engine: sa.Engine, *, write: bool = False) -> Iterator[sa.Connecti
         raise as_away(error) from error
 
 
-def file_of(url: URL) -> Path | None:
-    """The file of a SQLite database; None for one in memory and for PostgreSQL."""
-    path = url.database or ":memory:"
-    return Path(path) if url.get_backend_name() == "sqlite" and path != ":memory:" else None
-
-
 def refuse_other_revision(connection: sa.Connection) -> None:
     """Raise SchemaMismatch when the schema is not this program's; one quick question, for before every batch."""
     current = connection.execute(sa.select(_ALEMBIC_VERSION.c.version_num)).scalar()
@@ -243,15 +238,15 @@ def sqlite_module() -> ModuleType:
 
 
 def _open_sqlite(target: URL, *, read_only: bool) -> sa.Engine:
-    path = target.database or ":memory:"
-    if path != ":memory:":
-        filesystems.refuse_database(Path(path))
-    if not read_only and path != ":memory:":
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    file = sqlite_file(target)
+    if file:
+        filesystems.refuse_database(file)
+    if file and not read_only:
+        file.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(OSError):  # what is wrong with the place SQLite will say
-            rights.make_private(Path(path))  # and it gives the files beside it the same mode
+            rights.make_private(file)  # and it gives the files beside it the same mode
     if read_only:
-        target = target.set(database=f"file:{path}", query={"mode": "ro", "uri": "true"})
+        target = target.set(database=f"file:{target.database or ':memory:'}", query={"mode": "ro", "uri": "true"})
     engine = sa.create_engine(target, module=sqlite_module(), connect_args={"timeout": _SQLITE_WAIT_SECONDS})
     sa.event.listen(engine, "connect", _configure_sqlite_reader if read_only else _configure_sqlite)
     sa.event.listen(engine, "begin", _begin_deferred if read_only else _begin_immediate)
@@ -288,10 +283,10 @@ def _begin_deferred(connection: sa.Connection) -> None:
 
 def _refuse_missing(target: URL) -> None:
     """SQLite would make a file for any name, or say that it cannot be opened."""
-    path = target.database or ":memory:"
-    if target.get_backend_name() == "sqlite" and path != ":memory:" and not Path(path).is_file():
+    file = sqlite_file(target)
+    if file and not file.is_file():
         raise DatabaseAway(
-            f"no database at {Path(path).absolute()}; look at STARTTALLY_DATABASE_URL and at the folder you are in, "
+            f"no database at {file.absolute()}; look at STARTTALLY_DATABASE_URL and at the folder you are in, "
             "or make one with `starttally load`, `serve` or `db upgrade`"
         )
 

@@ -9,6 +9,7 @@ import contextlib
 import sqlalchemy as sa
 
 from . import database, trouble
+from .setting_values import sqlite_file
 
 
 class FileChanged(database.DatabaseAway):
@@ -25,7 +26,7 @@ class Opened:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        self._path = database.file_of(engine.url)
+        self._path = sqlite_file(engine.url)
         self._file: tuple[int, int] | None = None
         self._checked = False
         self.ever_right = False

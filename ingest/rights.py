@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from sqlalchemy.engine import make_url
-
 from . import confidential
 from .settings import Settings, config_file
 
@@ -59,10 +57,8 @@ def said_of_secrets(settings: Settings) -> list[str]:
 
 
 def _database(settings: Settings) -> list[Path]:
-    target = make_url(settings.database_url)
-    if target.get_backend_name() != "sqlite" or target.database in (None, "", ":memory:"):
-        return []
-    return [Path(f"{target.database}{suffix}") for suffix in ("", "-wal", "-shm")]
+    file = settings.database_file
+    return [Path(f"{file}{suffix}") for suffix in ("", "-wal", "-shm")] if file else []
 
 
 def _warning(path: Path, mode: int, shut: int, what: str) -> str:

@@ -3,15 +3,24 @@
 import ipaddress
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from pydantic import BeforeValidator
 from pydantic_settings import NoDecode
+from sqlalchemy.engine import URL
 
 from .shares import read_share
 
 # Stored names are A-labels; a pattern that no stored name can match would be a silent refusal.
 _PATTERN = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+
+
+def sqlite_file(url: URL) -> Path | None:
+    """The file of a SQLite database; None for one in memory and for PostgreSQL."""
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+        return None
+    return Path(str(url.database))
 
 
 class Address(NamedTuple):

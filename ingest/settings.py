@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from . import confidential
-from .setting_values import Access, Address, Listen, Names, Networks, Resolvers, Share
+from .setting_values import Access, Address, Listen, Names, Networks, Resolvers, Share, sqlite_file
 
 __all__ = ["PREFIX", "Address", "Settings", "SettingsError", "load"]
 
@@ -342,9 +342,8 @@ class Settings(BaseSettings):
 
     @property
     def database_file(self) -> Path | None:
-        """SQLite's file; None where a server keeps the database."""
-        url = make_url(self.database_url)
-        return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+        """SQLite's file; None where there is none."""
+        return sqlite_file(make_url(self.database_url))
 
     @property
     def login(self) -> str | None:

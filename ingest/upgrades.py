@@ -10,8 +10,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
-
 from . import database
 from .database import NotBackedUp, SchemaMismatch
 from .settings import PREFIX, Settings
@@ -25,7 +23,7 @@ def upgrade(settings: Settings, say: Say, *, copy: bool = True) -> None:
     An older SQLite database is copied first, unless ``copy`` is False; PostgreSQL has tools of its own for that. Raises
     NotBackedUp, SchemaMismatch, DatabaseAway; before a copy is there nothing is changed.
     """
-    place = _place(settings)
+    place = settings.database_file
     copies: list[Path] = []
 
     def before(older: str) -> None:
@@ -45,7 +43,7 @@ def upgrade(settings: Settings, say: Say, *, copy: bool = True) -> None:
 
 def at_start(settings: Settings, say: Say) -> None:
     """The same, as ``serve`` does it: an older PostgreSQL database is refused, because only its operator can back it up."""
-    if _place(settings) is not None:
+    if settings.database_file is not None:
         upgrade(settings, say)
         return
 
@@ -56,12 +54,6 @@ def at_start(settings: Settings, say: Say) -> None:
         )
 
     database.upgrade(settings.database_url, refuse)
-
-
-def _place(settings: Settings) -> Path | None:
-    """The file of a SQLite database."""
-    url = make_url(settings.database_url)
-    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
 
 def _copied(settings: Settings, place: Path, older: str) -> Path:

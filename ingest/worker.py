@@ -267,10 +267,10 @@ class Worker:
 
     def _save(self, ready: Sequence[Ready]) -> store.Tally:
         allow_cpu(_MAX_BATCH_CPU_SECONDS)
+        bounds = quarantine_bounds.of(self._settings)
         self._state.asked()
         with self._engine.begin() as connection:
             self._opened.must_have_our_tables(connection)
-            bounds = quarantine_bounds.of(self._settings)
             tally = store.save(connection, ready, dt.datetime.now(dt.UTC), bounds)
             self._opened.must_be_same_file()
         self._opened.must_be_same_file()  # or the commit went into a file without a name
