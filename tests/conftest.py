@@ -1,7 +1,9 @@
 """Fixtures of the whole suite, and the rule that under STARTTALLY_TEST_ALL=1 a skip is a failure."""
 
+import functools
 import os
 import resource
+import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -29,7 +31,7 @@ TRACED = (
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
     """Trace what is worth it, fixtures included."""
     tracing = None if item.nodeid.startswith(TRACED) else coverage.Coverage.current()
     if tracing is None:
@@ -38,7 +40,18 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     try:
         return (yield)
     finally:
+        if nextitem is not None and nextitem.nodeid.startswith(TRACED):
+            _forget_computed()
         tracing.start()
+
+
+def _forget_computed() -> None:
+    """What a test that is not traced left in a cache, a traced one would never be seen computing."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith(("ingest.", "dashboard.")):
+            for value in vars(module).values():
+                if isinstance(value, functools._lru_cache_wrapper):
+                    value.cache_clear()
 
 
 @pytest.hookimpl(wrapper=True)
