@@ -12,11 +12,16 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from ingest import database, intake, rows, settings, store, trace
-from ingest.authentication import UNSIGNED, Authentication
-from ingest.dkim_keys import Keys
-from ingest.spool import Spool
-from ingest.worker import Worker
+from ingest import intake
+from ingest.authentication.dkim_keys import Keys
+from ingest.authentication.signatures import UNSIGNED, Authentication
+from ingest.database import engines
+from ingest.settings import settings
+from ingest.spool import trace
+from ingest.spool.maildir import Spool
+from ingest.store import rows
+from ingest.store import saving as store
+from ingest.work.worker import Worker
 from tests.goldens import detail, entry, report, usual
 
 REPORTS, ROUNDS, DOMAINS = 4_000, 3, 200
@@ -46,8 +51,8 @@ def decoded(messages: list[bytes]) -> list[intake.Submission]:
 def fresh_database() -> sa.Engine:
     """An empty, migrated SQLite in a folder of its own."""
     url = f"sqlite:///{tempfile.mkdtemp()}/bench.db"
-    database.upgrade(url)
-    return database.open_engine(url)
+    engines.upgrade(url)
+    return engines.open_engine(url)
 
 
 def bare_inserts(submissions: list[intake.Submission]) -> Callable[[], None]:

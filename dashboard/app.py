@@ -6,12 +6,14 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import access
-from dashboard.queries.selection import Scope
-from dashboard.views import domain, domains, export, login, quarantine, reports, trouble
+from dashboard.queries.question import Scope
+from dashboard.views import domains, export, login, quarantine, reports, trouble
+from dashboard.views.domain import page
 from dashboard.views.visit import Visit, open_engine
-from ingest import settings as settings_module
-from ingest.settings import Settings, SettingsError
+from ingest.settings import settings as settings_module
+from ingest.settings.settings import Settings, SettingsError
+
+from .entrance import access
 
 _ASSETS = Path(__file__).with_name("assets")
 # A Material icon as page_icon would be fetched from fonts.gstatic.com by every visitor's browser.
@@ -21,7 +23,7 @@ st.logo(_ASSETS / "wordmark.svg", icon_image=_ASSETS / "icon.svg")
 
 _PAGES = (
     ("domains", "Domains", "dns", domains.render),
-    ("domain", "Domain", "monitoring", domain.render),
+    ("domain", "Domain", "monitoring", page.render),
     ("reports", "Reports", "description", reports.render),
     ("quarantine", "Quarantine", "inbox", quarantine.render),
     ("export", "Export", "download", export.render),

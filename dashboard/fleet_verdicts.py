@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 import sqlalchemy as sa
 
-from ingest.sql import chunks
+from dashboard.decision.verdict import URGENCY, Verdict
+from dashboard.queries.question import Question
+from ingest.database.sql import chunks
 
-from .queries.selection import Question
-from .verdict import URGENCY, Verdict
 from .verdicts import verdicts
 
 # Domains whose evidence is read together; between two of these, progress is told.

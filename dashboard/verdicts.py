@@ -7,12 +7,11 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from ingest.sql import chunks
-
-from .evidence import Evidence
-from .queries.evidence import evidence_of
-from .queries.selection import Question
-from .verdict import ENFORCING, READY, Verdict, decide
+from dashboard.decision.evidence import Evidence
+from dashboard.decision.verdict import ENFORCING, READY, Verdict, decide
+from dashboard.queries.evidence import evidence_of
+from dashboard.queries.question import Question
+from ingest.database.sql import chunks
 
 # Domains whose evidence is read together.
 _TOGETHER = 200

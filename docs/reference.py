@@ -10,10 +10,10 @@ from typing import Any
 
 import typer
 
-from dashboard.cli import app
-from dashboard.export import EXPORTS
-from dashboard.export_columns import as_markdown
-from ingest import settings_table
+from dashboard.commands.app import app
+from dashboard.exports.schema import as_markdown
+from dashboard.exports.writing import EXPORTS
+from ingest.settings import table
 
 DOCS = Path(__file__).resolve().parent
 
@@ -28,7 +28,7 @@ the file, and both over the defaults. `starttally settings` shows the values in 
 A wrong value or an unknown name stops the program with exit code 2 and one line that says which setting it is and what
 is allowed. Lists are separated by commas. Relative paths start at the working directory.
 
-<!-- Written by `make docs` from ingest/settings.py. -->
+<!-- Written by `make docs` from ingest/settings/settings.py. -->
 
 """
 _COMMANDS = """# Commands
@@ -40,13 +40,13 @@ older PostgreSQL to `db upgrade`); these two and `load` make one that is not the
 outdated (2), and make nothing. A day is written YYYY-MM-DD and in no other way (2).
 [Settings](settings.md) come from the environment or a TOML file.
 
-<!-- Written by `make docs` from ingest/cli.py and dashboard/cli.py. -->
+<!-- Written by `make docs` from ingest/commands/app.py and dashboard/commands/app.py. -->
 """
 
 
 def settings_page() -> str:
     """The text of docs/settings.md."""
-    return _SETTINGS + settings_table.as_markdown()
+    return _SETTINGS + table.as_markdown()
 
 
 def commands_page() -> str:

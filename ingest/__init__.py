@@ -2,9 +2,11 @@
 
 A report travels through these modules in this order::
 
-    smtp / http / mailbox   a door takes the bytes and answers only when they are safe
-    spool                   one file a message, synced; the only queue
-    worker                  claims batches, survives what kills it
-    intake                  extract -> decode -> authenticate -> Submission
-    store                   rows, written so that writing twice is a no-op
+    doors     take the bytes and answer only when they are safe; ``loading`` takes files
+    spool     one file a message, synced; the only queue
+    work      claims batches, survives what kills it
+    intake    extract -> decode -> authenticate -> Submission
+    store     rows, written so that writing twice is a no-op
+
+Folders are floors, and a lower one never imports a higher one: docs/architecture.md.
 """

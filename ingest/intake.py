@@ -9,13 +9,14 @@ from typing import Protocol
 
 import msgspec
 
-from . import trace
-from .authentication import UNDETERMINED, UNSIGNED, VERIFIED, Authentication
-from .settings import Settings
-from .tlsrpt import message as report_mail
-from .tlsrpt.document import Document, NotAReport
-from .tlsrpt.report import PolicyEntry, Report, read, without_header
-from .trace import Arrival
+from ingest.authentication.signatures import UNDETERMINED, UNSIGNED, VERIFIED, Authentication
+from ingest.rfc.tlsrpt import message as report_mail
+from ingest.rfc.tlsrpt.document import Document, NotAReport
+from ingest.rfc.tlsrpt.report import PolicyEntry, Report, read, without_header
+from ingest.settings.settings import Settings
+from ingest.spool.trace import Arrival
+
+from .spool import trace
 
 UNVERIFIED, UNAUTHENTICATED, IMPORTED = "unverified", "unauthenticated", "imported"
 # Which trust wins when one report comes several ways; the first two are evidence (decision.md section 1).

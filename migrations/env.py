@@ -1,11 +1,12 @@
-"""Runs migrations on the connection that ``ingest.database`` hands over, or on the configured database from the command line."""
+"""Runs migrations on the connection that ``ingest.database.engines`` hands over, or on the configured database."""
 
 from typing import Literal
 
 import alembic.context
 import sqlalchemy as sa
 
-from ingest import database, models, settings
+from ingest.database import engines, models
+from ingest.settings import settings
 
 
 def _render(kind: str, item: object, _context: object) -> str | Literal[False]:
@@ -30,6 +31,6 @@ given: sa.Connection | None = alembic.context.config.attributes.get("connection"
 if given is not None:
     _run(given)
 else:
-    engine = database.open_engine(settings.load().database_url)
+    engine = engines.open_engine(settings.load().database_url)
     with engine.begin() as connection:
         _run(connection)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from ingest import database
+from ingest.database import engines
 from tests.support import eventually, free_port
 
 
@@ -115,7 +115,7 @@ def create_database(server_url: str, folder: Path | None = None, template: str =
     """
     name = f"test_{secrets.token_hex(6)}"
     place = ""
-    engine = database.open_engine(server_url)
+    engine = engines.open_engine(server_url)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if folder is not None:
             connection.execute(sa.text(f"CREATE TABLESPACE {name} LOCATION '{folder}'"))
@@ -149,7 +149,7 @@ def own_postgresql() -> Iterator[PostgreSQL]:
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty SQLite database with its tables. Copying it is quicker than to migrate a new one for each test."""
     path = tmp_path_factory.mktemp("migrated") / "starttally.db"
-    database.upgrade(f"sqlite:///{path}")
+    engines.upgrade(f"sqlite:///{path}")
     return path
 
 
@@ -157,7 +157,7 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def migrated_template(postgresql_server: str) -> str:
     """The same on PostgreSQL: the name of a database."""
     url = create_database(postgresql_server)
-    database.upgrade(url)
+    engines.upgrade(url)
     return str(sa.make_url(url).database)
 
 
@@ -176,7 +176,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def engine(database_url: str) -> Iterator[sa.Engine]:
     """An empty, migrated database, once on each engine."""
-    opened = database.open_engine(database_url)
+    opened = engines.open_engine(database_url)
     yield opened
     opened.dispose()
 
@@ -185,7 +185,7 @@ def engine(database_url: str) -> Iterator[sa.Engine]:
 def sqlite_engine(tmp_path: Path, migrated_file: Path) -> Iterator[sa.Engine]:
     """An empty, migrated SQLite database, for what does not depend on the engine."""
     shutil.copy(migrated_file, tmp_path / "starttally.db")
-    opened = database.open_engine(f"sqlite:///{tmp_path}/starttally.db")
+    opened = engines.open_engine(f"sqlite:///{tmp_path}/starttally.db")
     yield opened
     opened.dispose()
 
@@ -195,7 +195,7 @@ def wait_until_ready(url: str) -> None:
 
     def answers() -> bool:
         try:
-            engine = database.open_engine(url)
+            engine = engines.open_engine(url)
             with engine.connect():
                 return True
         except sa.exc.OperationalError:

@@ -5,10 +5,10 @@ import contextlib
 import threading
 from collections.abc import Iterator, Mapping
 
-from ingest.health import Check
-from ingest.receiving import receive, run_loop
-from ingest.settings import Address, Settings
-from ingest.spool import Spool
+from ingest.doors.receiving import receive, run_loop
+from ingest.monitoring.health import Check
+from ingest.settings.settings import Address, Settings
+from ingest.spool.maildir import Spool
 
 
 @contextlib.contextmanager

@@ -397,7 +397,9 @@ def reading_of(path: Path) -> Any:
 
     import msgspec
 
-    from ingest import intake, settings, trace
+    from ingest import intake
+    from ingest.settings import settings
+    from ingest.spool import trace
 
     data = path.read_bytes()
     arrival = trace.Arrival(trace.LOAD, dt.datetime(2026, 3, 16, tzinfo=dt.UTC), trace.digest(data))

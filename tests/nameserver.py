@@ -17,7 +17,7 @@ import dns.rdatatype
 import dns.rrset
 import msgspec
 
-from ingest.settings import Address
+from ingest.settings.settings import Address
 
 _CHAIN = 8
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from ingest.tlsrpt import names
+from ingest.rfc import names
 from tests.goldens import detail, entry, packed, report
 from tests.nameserver import NameServer
 from tests.payloads import Payload
-from tests.test_end_to_end import Installation
+from tests.system.test_end_to_end import Installation
 
 # A loopback address of its own: wherever it is found whole, a peer's address was written down.
 PEER = "127.0.77.9"

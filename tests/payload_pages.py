@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from dashboard import plain
 from dashboard.queries import quarantine, reports
+from dashboard.queries.question import EVERYTHING
 from dashboard.queries.reports import ReportFilter
-from dashboard.queries.selection import EVERYTHING
+from dashboard.words import plain
 from tests.payload_mail import Batch, domain_of
 from tests.payloads import Payload
 
 if TYPE_CHECKING:
-    from tests.test_dashboard_browser import Visitor
+    from tests.system.test_dashboard_browser import Visitor
 
 WATCH = """
 window.violations = [];

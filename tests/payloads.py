@@ -394,7 +394,7 @@ _TEMPLATES = _group(
 _FORGERIES = _group(
     "forgery",
     "seems to be a line, a header or a path of ours",
-    "x\r\n2026-11-25 08:00:00,000 ingest.worker INFO stored=1000 duplicate=0 quarantined=0",
+    "x\r\n2026-11-25 08:00:00,000 ingest.work.worker INFO stored=1000 duplicate=0 quarantined=0",
     'x\n127.0.0.1 - - "GET /" 200',
     "x\r\nSet-Cookie: owned=1",
     f"x\r\nLocation: {EVIL}\r\n\r\n<script>{RUN}</script>",

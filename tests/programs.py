@@ -83,10 +83,10 @@ def _arrange(asked: dict[str, object]) -> None:
 
 
 if __name__ == "__main__":
-    from dashboard import cli
+    from dashboard.commands import app
 
     if sys.argv[1] == "reading":
-        from dashboard import export, next_step, overrides, verdicts  # noqa: F401
+        from dashboard import verdicts  # noqa: F401
 
     _become_a_command()
-    cli.main()
+    app.main()

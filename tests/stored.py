@@ -8,12 +8,15 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from ingest import intake, store, trace
-from ingest.authentication import UNSIGNED, VERIFIED, Authentication
+from ingest import intake
+from ingest.authentication.signatures import UNSIGNED, VERIFIED, Authentication
 from ingest.intake import Decoded, Quarantined, Submission
-from ingest.settings import Settings
-from ingest.store import Tally
-from tests import reports
+from ingest.settings.settings import Settings
+from ingest.spool import trace
+from ingest.store import saving
+from ingest.store.saving import Tally
+
+from . import reports
 
 NOW = dt.datetime(2026, 3, 16, 12, tzinfo=dt.UTC)
 SIGNED = Authentication(VERIFIED, "", "sender.example", "s1", "v=DKIM1; p=abc")
@@ -45,7 +48,7 @@ def submission(
 def store_reports(engine: sa.Engine, submissions: Iterable[Submission | Quarantined]) -> Tally:
     """Write a batch in one transaction."""
     with engine.begin() as connection:
-        return store.save(connection, list(submissions), NOW)
+        return saving.save(connection, list(submissions), NOW)
 
 
 def store_report(

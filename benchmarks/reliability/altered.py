@@ -27,7 +27,7 @@ PROBE = "STARTTALLY_TEST_PROBE"
 
 def early() -> None:
     """A door that says 250 first and puts the mail on disk a moment later."""
-    from ingest.spool import IncomingMessage
+    from ingest.spool.maildir import IncomingMessage
 
     honest = IncomingMessage.commit
     late: queue.Queue[tuple[float, IncomingMessage]] = queue.Queue()
@@ -76,19 +76,23 @@ def deadly() -> None:
 
 def impatient() -> None:
     """A worker that asks DNS again after a second instead of a minute."""
-    from ingest import dkim_keys, store, worker
+    from ingest.authentication import dkim_keys
+    from ingest.store import saving
+    from ingest.work import worker
 
-    _set(store, "FIRST_RETRY", timedelta(seconds=1))
+    _set(saving, "FIRST_RETRY", timedelta(seconds=1))
     _set(worker, "_RETRY_EVERY", 0.5)
     _set(dkim_keys, "_UNDETERMINED", 0.5)
 
 
 def hurried() -> None:
     """A worker whose patience is measured in seconds."""
-    from ingest import claims, database, outage, worker
+    from ingest.database import engines
+    from ingest.spool import claims
+    from ingest.work import outage, worker
 
     _set(worker, "_STEP_SECONDS", 3.0)
-    _set(database, "_SQLITE_WAIT_SECONDS", 1)
+    _set(engines, "_SQLITE_WAIT_SECONDS", 1)
     _set(outage, "_LONGEST_BACK_OFF", 1.0)
     _set(claims, "_LOOK_AGAIN_SECONDS", 1.0)
 
@@ -127,7 +131,7 @@ def _set(module: Any, name: str, value: object) -> None:
 
 def main() -> None:
     ALTERATIONS[sys.argv.pop(1)]()
-    from dashboard.cli import main as run
+    from dashboard.commands.app import main as run
 
     run()
 

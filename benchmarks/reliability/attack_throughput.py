@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
-from ingest import models
+from ingest.database import models
 from tests.goldens import HUMAN, entry, mail, multipart, packed, part, report, usual
 from tests.nameserver import SILENT, NameServer
 from tests.signing import ed25519_key, signed

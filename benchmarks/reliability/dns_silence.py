@@ -10,7 +10,7 @@ import time
 
 import sqlalchemy as sa
 
-from ingest import models
+from ingest.database import models
 from tests.nameserver import NXDOMAIN, SILENT, NameServer
 from tests.signing import ed25519_key, signed
 

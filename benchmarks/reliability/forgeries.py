@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import sqlalchemy as sa
 
-from ingest import models
+from ingest.database import models
 from tests.goldens import entry, report, usual
 from tests.nameserver import NameServer, txt
 from tests.signing import DOMAIN, ed25519_key, record, signed

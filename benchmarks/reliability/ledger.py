@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from ingest import models
+from ingest.database import models
 from tests.goldens import entry, packed, report, text, usual
 
 from .figures import Figures

@@ -14,11 +14,11 @@ from pathlib import Path
 import msgspec
 import sqlalchemy as sa
 
-from ingest import database, models
-from ingest import settings as settings_module
-from ingest.dkim_keys import Keys
-from ingest.spool import Spool, SpoolUnavailable
-from ingest.worker import Worker
+from ingest.authentication.dkim_keys import Keys
+from ingest.database import engines, models
+from ingest.settings import settings as settings_module
+from ingest.spool.maildir import Spool, SpoolUnavailable
+from ingest.work.worker import Worker
 from tests.databases import PostgreSQL
 
 from .figures import Figures, options
@@ -163,7 +163,7 @@ def _suffer(trouble: Trouble, spread: Spread, seconds: float) -> None:
 def _store_here(run: Site) -> None:
     """What a worker would do; the start of a process takes longer."""
     settings = settings_module.load(spool=run.spool, database_url=run.url)
-    engine = database.open_engine(run.url)
+    engine = engines.open_engine(run.url)
     Worker(settings, engine, Spool(run.spool), Keys()).run_once()
     engine.dispose()
 

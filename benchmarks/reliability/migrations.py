@@ -19,7 +19,7 @@ import alembic.command
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 
-from ingest import database, models
+from ingest.database import engines, models
 from tests.databases import PostgreSQL, create_database
 
 from .figures import Figures, options
@@ -27,7 +27,7 @@ from .killed_upgrade import killed
 from .site import folder
 
 _ROWS = 3
-# What an upgrade writes anew (ingest.rekeying).
+# What an upgrade writes anew (ingest.store.rekeying).
 _REKEYED = ("report", "policy_entry", "failure_detail", "delivery", "raw_report", "domain_day", "domain_reporter")
 # What an interrupted upgrade still owes: no rows that last.
 _OWED = models.pending_upgrade.name
@@ -39,16 +39,16 @@ Rows = dict[str, list[tuple[Any, ...]]]
 
 def revisions() -> list[str | None]:
     """Where an upgrade may begin: no schema, then each revision but the last, oldest first."""
-    return [None, *database.revisions()[:-1]]
+    return [None, *engines.revisions()[:-1]]
 
 
 def prepare(url: str, revision: str | None) -> Rows:
     """Bring an empty database to a revision and write rows into every table; the rows."""
     if revision is None:
         return {}
-    engine = database.open_engine(url)
+    engine = engines.open_engine(url)
     with engine.begin() as connection:
-        config = database._config()
+        config = engines._config()
         config.attributes["connection"] = connection
         alembic.command.upgrade(config, revision)
     with engine.begin() as connection:
@@ -80,7 +80,7 @@ def _value(kind: sa.types.TypeEngine[Any], number: int) -> object:
 
 def rows(url: str, columns: Rows | None = None) -> Rows:
     """All rows as text, by table; of the columns in ``columns``' first rows (their names) if given."""
-    engine = database.open_engine(url, read_only=True)
+    engine = engines.open_engine(url, read_only=True)
     found: Rows = {}
     with engine.connect() as connection:
         for table in _tables(connection):
@@ -93,7 +93,7 @@ def rows(url: str, columns: Rows | None = None) -> Rows:
 
 def differences(url: str) -> list[object]:
     """How the schema differs from the models' (what ``alembic check`` reports)."""
-    engine = database.open_engine(url)
+    engine = engines.open_engine(url)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         found = list(alembic.autogenerate.compare_metadata(context, models.metadata))
@@ -128,7 +128,7 @@ class _Copies:
 
 
 def _run(url: str, statement: str) -> None:
-    engine = database.open_engine(url)
+    engine = engines.open_engine(url)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(sa.text(statement))
     engine.dispose()
@@ -140,7 +140,7 @@ def check(figures: Figures, engine: str, where: Path | str, stride: int) -> None
     for revision in revisions():
         copies = _Copies(where, revision)
         with copies.fresh() as url:
-            database.upgrade(url)
+            engines.upgrade(url)
             expected = rows(url)
             undisturbed = rows(url, copies.rows)
             changed += any(undisturbed[name] != copies.rows[name] for name in copies.rows if name not in _REKEYED)
@@ -150,8 +150,8 @@ def check(figures: Figures, engine: str, where: Path | str, stride: int) -> None
                 alive = not killed(url, last)
                 kills += not alive
                 try:
-                    database.upgrade(url)
-                except database.SchemaMismatch:
+                    engines.upgrade(url)
+                except engines.SchemaMismatch:
                     refused += 1
                 else:
                     wrong += bool(differences(url))

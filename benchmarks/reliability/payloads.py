@@ -12,14 +12,15 @@ from pathlib import Path
 import sqlalchemy as sa
 from playwright.sync_api import Browser, sync_playwright
 
-from ingest import database, settings
+from ingest.database import engines
+from ingest.settings import settings
 from tests import payload_pages
-from tests.dashboard.test_serving import Server
+from tests.dashboard.entrance.test_serving import Server
 from tests.payload_mail import PEER, Delivered, deliver
 from tests.payload_pages import hidden_in, look, watch
 from tests.payloads import PAYLOADS, Payload, many
 from tests.support import free_port, need
-from tests.test_dashboard_browser import FLAGS, Visitor
+from tests.system.test_dashboard_browser import FLAGS, Visitor
 
 from .figures import Figures, options
 
@@ -40,7 +41,7 @@ def browse(figures: Figures, browser: Browser, delivered: Delivered, folder: Pat
     """Open the pages and count what had an effect."""
     chosen = settings.load(database_url=delivered.url, dashboard_listen=f"127.0.0.1:{free_port()}")
     server = Server(folder, chosen)
-    engine = database.open_engine(delivered.url, read_only=True)
+    engine = engines.open_engine(delivered.url, read_only=True)
     try:
         visitor = watch(Visitor(browser, server))
         count, found = 0, []

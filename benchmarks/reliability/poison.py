@@ -10,8 +10,8 @@ import zlib
 
 import sqlalchemy as sa
 
-from ingest import models
-from ingest.spool import Spool
+from ingest.database import models
+from ingest.spool.maildir import Spool
 from tests.goldens import packed
 
 from .altered import DEADLY

@@ -12,7 +12,7 @@ import time
 
 import sqlalchemy as sa
 
-from ingest import models
+from ingest.database import models
 
 from .bombs import throw
 from .figures import Figures, options

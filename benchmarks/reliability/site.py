@@ -15,10 +15,10 @@ from typing import Self
 
 import sqlalchemy as sa
 
-from ingest import database, models
+from ingest.database import engines, models
 from tests.databases import PostgreSQL, create_database
 from tests.support import ROOT
-from tests.test_end_to_end import Installation
+from tests.system.test_end_to_end import Installation
 
 PARTS = ("receive", "work")
 # Nobody listens there, so a look-up of a key ends at once.
@@ -42,7 +42,7 @@ class Site(Installation):
         self.environment |= {f"STARTTALLY_{name.upper()}": str(value) for name, value in settings.items()}
         self.environment["PYTHONPATH"] = str(ROOT)
         self.parts: dict[str, subprocess.Popen[bytes]] = {}
-        database.upgrade(self.url)
+        engines.upgrade(self.url)
 
     def __enter__(self) -> Self:
         return self
@@ -54,7 +54,7 @@ class Site(Installation):
     def start(self, part: str, alteration: str = "", *, under: Sequence[str] = ()) -> int:
         """Start ``receive`` or ``work``, altered as ``altered`` describes, ``under`` another program; its process id."""
         command = [*under, sys.executable, "-m"]
-        command += ["benchmarks.reliability.altered", alteration] if alteration else ["dashboard.cli"]
+        command += ["benchmarks.reliability.altered", alteration] if alteration else ["dashboard.commands.app"]
         with self.log(part).open("ab") as log:
             self.parts[part] = subprocess.Popen(
                 [*command, part], cwd=self.folder, env=self.environment, stdout=log, stderr=log
@@ -104,7 +104,7 @@ class Site(Installation):
 
     def rows(self, statement: sa.Select[tuple[object, ...]]) -> list[sa.Row[tuple[object, ...]]]:
         """What a query finds now."""
-        engine = database.open_engine(self.url)
+        engine = engines.open_engine(self.url)
         try:
             with engine.connect() as connection:
                 return list(connection.execute(statement).all())

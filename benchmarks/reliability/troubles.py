@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import sqlalchemy as sa
 
-from ingest import database
+from ingest.database import engines as database
 from tests.databases import PostgreSQL
 from tests.support import need
 

@@ -2,7 +2,7 @@
 
 ``dashboard.queries.evidence`` asks the database anew for every day, which costs most of a simulation. Here its own reading makes
 the entries, and its own ``Speakers``, ``fold`` and ``with_overrides`` are asked for each day; only what had arrived is selected
-in Python. ``tests/verdict/test_simulation.py`` holds the result against the pipeline's, evidence for evidence.
+in Python. ``tests/dashboard/decision/test_simulation.py`` holds the result against the pipeline's, evidence for evidence.
 """
 
 import collections
@@ -13,16 +13,17 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from dashboard.evidence import Entry, Evidence, Policy, Sighting, Thresholds
-from dashboard.overrides import with_overrides
+from dashboard.decision.evidence import Entry, Evidence, Policy, Sighting, Thresholds
+from dashboard.decision.overrides.overrides import with_overrides
 from dashboard.queries import evidence as queries
 from dashboard.queries import voices
-from dashboard.queries.selection import Question
-from ingest import counting, trace
-from ingest.folding import Copy, fold
+from dashboard.queries.question import Question
+from ingest.database.models import delivery, policy_entry, report
 from ingest.intake import EVIDENCE
-from ingest.models import delivery, policy_entry, report
-from ingest.tlsrpt.vocabulary import STS
+from ingest.rfc.vocabulary import STS
+from ingest.spool import trace
+from ingest.store import counting
+from ingest.testimony.folding import Copy, fold
 
 _LATER = dt.timedelta(days=400)
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ingest.authentication import VERIFIED
-from ingest.tlsrpt.vocabulary import STS
+from ingest.authentication.signatures import VERIFIED
+from ingest.rfc.vocabulary import STS
 
 from .cut import Stored
 from .documents import FIRST

@@ -9,12 +9,16 @@ from pathlib import Path
 import msgspec
 import sqlalchemy as sa
 
-from dashboard.queries.selection import Question
-from dashboard.verdict import ENFORCING_REFUSING, POLICY_BROKEN, READY, Verdict, decide
-from ingest import database, intake, settings, store, trace
-from ingest.authentication import FAILED, UNSIGNED, VERIFIED, Authentication
-from ingest.sql import chunks
-from ingest.tlsrpt.report import read_reports
+from dashboard.decision.verdict import ENFORCING_REFUSING, POLICY_BROKEN, READY, Verdict, decide
+from dashboard.queries.question import Question
+from ingest import intake
+from ingest.authentication.signatures import FAILED, UNSIGNED, VERIFIED, Authentication
+from ingest.database import engines
+from ingest.database.sql import chunks
+from ingest.rfc.tlsrpt.report import read_reports
+from ingest.settings import settings
+from ingest.spool import trace
+from ingest.store import saving
 
 from . import cut, reports, rules
 from .documents import Written
@@ -156,8 +160,8 @@ def database_of(lives: Iterable[Sequence[Written]]) -> Iterator[sa.Engine]:
     """A database of its own, in a temporary folder, with these reports."""
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder)}/worlds.db"
-        database.upgrade(url)
-        engine = database.open_engine(url)
+        engines.upgrade(url)
+        engine = engines.open_engine(url)
         try:
             for written in lives:
                 save(engine, written)
@@ -171,7 +175,7 @@ def save(engine: sa.Engine, written: Sequence[Written]) -> None:
     chosen = usual_settings()
     for batch in chunks(list(written), _BATCH):
         with engine.begin() as connection:
-            store.save(connection, [_submission(report, chosen) for report in batch], batch[-1].received_at)
+            saving.save(connection, [_submission(report, chosen) for report in batch], batch[-1].received_at)
 
 
 def _submission(report: Written, chosen: settings.Settings) -> intake.Submission:

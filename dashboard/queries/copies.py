@@ -4,9 +4,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from ingest.database.models import report
 from ingest.intake import EVIDENCE
-from ingest.models import report
-from ingest.rows import EQUAL, OTHER
+from ingest.store.rows import EQUAL, OTHER
 
 # A row whose sessions or failures are in the sums; the others are copies that one of these stands for.
 STANDS = report.c.counts | report.c.accuses

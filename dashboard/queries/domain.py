@@ -5,14 +5,14 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from ingest.joins import OF_ENTRY, REPORTS_AND_ENTRIES, of_report
-from ingest.models import domain_day, domain_reporter, failure_detail, policy_entry, policy_text, report
-from ingest.mtasts import enforcement
-from ingest.tlsrpt.vocabulary import UNEXPLAINED
+from ingest.database.joins import OF_ENTRY, REPORTS_AND_ENTRIES, of_report
+from ingest.database.models import domain_day, domain_reporter, failure_detail, policy_entry, policy_text, report
+from ingest.rfc.mtasts import enforcement
+from ingest.rfc.vocabulary import UNEXPLAINED
 
 from . import copies
 from .frames import COUNT, DAY, INSTANT, SUM, TEXT, read, read_number, shortened, total
-from .selection import LANES, Scope, Window, lane_of
+from .question import LANES, Scope, Window, lane_of
 
 _SESSIONS = ("successful_sessions", "failed_sessions", "refused_sessions")
 # Distinct texts of a policy on one page; a domain has a handful, a forger may invent any number.

@@ -1,4 +1,4 @@
-"""What verdicts are made from, for some domains at a time: trusted reports as ``dashboard.evidence`` has them."""
+"""What verdicts are made from, for some domains at a time: trusted reports as ``dashboard.decision.evidence`` has them."""
 
 import collections
 import datetime as dt
@@ -8,19 +8,19 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from ingest import counting
-from ingest.folding import Copy, Standing, fold
-from ingest.joins import OF_ENTRY, REPORTS_AND_ENTRIES, of_report
-from ingest.models import delivery, failure_detail, policy_entry, policy_text, report
-from ingest.mtasts import enforcement
-from ingest.sql import chunks
-from ingest.tlsrpt.vocabulary import STS
+from dashboard.decision.evidence import Entry, Evidence, Failure, Policy, ServedPolicy, Sighting, Thresholds, Voice
+from dashboard.decision.overrides.overrides import thresholds_of, with_overrides, with_stated_policy
+from ingest.database.joins import OF_ENTRY, REPORTS_AND_ENTRIES, of_report
+from ingest.database.models import delivery, failure_detail, policy_entry, policy_text, report
+from ingest.database.sql import chunks
+from ingest.rfc.mtasts import enforcement
+from ingest.rfc.vocabulary import STS
+from ingest.store import counting
+from ingest.testimony.folding import Copy, Standing, fold
 
-from ..evidence import Entry, Evidence, Failure, Policy, ServedPolicy, Sighting, Thresholds, Voice
-from ..overrides import thresholds_of, with_overrides, with_stated_policy
 from .frames import total
 from .overrides import in_force_from
-from .selection import Question, Scope
+from .question import Question, Scope
 from .voices import Speakers, speakers_of
 
 # Details that differ in their host, reason or type; honest reports have a handful of each.

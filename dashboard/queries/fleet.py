@@ -6,13 +6,13 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
+from ingest.database.models import domain_day, domain_reporter, operator_word
+from ingest.database.sql import chunks
 from ingest.intake import EVIDENCE
-from ingest.models import domain_day, domain_reporter, operator_word
-from ingest.sql import chunks
-from ingest.tlsrpt.vocabulary import NO_POLICY_FOUND, STS, TLSA
+from ingest.rfc.vocabulary import NO_POLICY_FOUND, STS, TLSA
 
 from .frames import COUNT, DAY, INSTANT, SUM, TEXT, read, read_number
-from .selection import LANES, TRUSTED, UNPROVEN, Scope, Window, lane_of
+from .question import LANES, TRUSTED, UNPROVEN, Scope, Window, lane_of
 
 # How the table may be sorted, the most worrying first.
 FAILURES, SESSIONS, NEWEST, NAME = "failed_sessions", "sessions", "last_day", "policy_domain"

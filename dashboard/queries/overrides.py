@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
-from ingest import overrides
-from ingest.models import failure_detail
-from ingest.models import operator_word as stored
-from ingest.overrides import Override
+from ingest.database.models import failure_detail
+from ingest.database.models import operator_word as stored
+from ingest.store import overrides
+from ingest.store.overrides import Override
 
-from .selection import Scope
+from .question import Scope
 
 
 def in_force_from(

@@ -3,11 +3,11 @@
 import pandas as pd
 import sqlalchemy as sa
 
-from ingest.models import quarantine, quarantine_lost
-from ingest.quarantine import DISCARDED, RETRYING, WAITING
+from ingest.database.models import quarantine, quarantine_lost
+from ingest.work.quarantine import DISCARDED, RETRYING, WAITING
 
 from .frames import COUNT, INSTANT, TEXT, inflate, read, read_number, shortened
-from .selection import Scope
+from .question import Scope
 
 # The two lists. A message that waits to be read again stands among those that wait.
 __all__ = [

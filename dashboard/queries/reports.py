@@ -6,15 +6,15 @@ import msgspec
 import pandas as pd
 import sqlalchemy as sa
 
+from ingest.database.joins import OF_ENTRY, OF_TEXT, of_report
+from ingest.database.models import delivery, failure_detail, policy_entry, policy_text, raw_report, report
 from ingest.intake import TRUST_ORDER
-from ingest.joins import OF_ENTRY, OF_TEXT, of_report
-from ingest.models import delivery, failure_detail, policy_entry, policy_text, raw_report, report
-from ingest.tlsrpt.vocabulary import UNEXPLAINED
+from ingest.rfc.vocabulary import UNEXPLAINED
 
 from . import copies
 from .domain import LONGEST_POLICY
 from .frames import COUNT, DAY, FLAG, INSTANT, SUM, TEXT, inflate, read, read_number, shortened
-from .selection import ALL_DAYS, Scope, Window
+from .question import ALL_DAYS, Scope, Window
 
 _COUNTS = ("successful_sessions", "failed_sessions", "refused_sessions")
 

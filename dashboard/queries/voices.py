@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from ingest import reporters, trace, voices
+from ingest.database.joins import of_report
+from ingest.database.models import delivery, report
 from ingest.intake import EVIDENCE
-from ingest.joins import of_report
-from ingest.models import delivery, report
+from ingest.spool import trace
+from ingest.testimony import reporters, voices
 
 # A voice is heard when it has reported on so many days, over so long a time; after so long a silence it is new again.
 HEARD_DAYS, HEARD_FOR, SILENT_FOR = 10, dt.timedelta(days=30), dt.timedelta(days=90)

@@ -7,8 +7,8 @@ from typing import TypeVar
 import sqlalchemy as sa
 import streamlit as st
 
-from ingest import database
-from ingest.database import DatabaseAway
+from ingest.database import engines
+from ingest.database.engines import DatabaseAway
 
 from .visit import Visit
 
@@ -43,4 +43,4 @@ def act(visit: Visit, change: Callable[[sa.Engine, str, dt.datetime], T], domain
 
 @st.cache_resource(show_spinner=False)
 def _writing_engine(url: str) -> sa.Engine:
-    return database.open_engine(url)
+    return engines.open_engine(url)

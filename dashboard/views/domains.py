@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 import streamlit as st
 
-from .. import charts, figures
-from ..faces import FACES
-from ..fleet_verdicts import Kept, Summary, by_verdict
-from ..plain import domain_label, domain_parameter, domain_text, stored_domain
-from ..queries import fleet
-from ..queries.selection import TRUSTED, Window
-from ..verdict import ENFORCING_REFUSING, READY
-from . import first_steps, parts
+from dashboard.decision.verdict import ENFORCING_REFUSING, READY
+from dashboard.fleet_verdicts import Kept, Summary, by_verdict
+from dashboard.queries import fleet
+from dashboard.queries.question import TRUSTED, Window
+from dashboard.words.faces import FACES
+from dashboard.words.plain import domain_label, domain_parameter, domain_text, stored_domain
+
+from . import charts, figures, first_steps, parts
 from .visit import Visit
 
 _ON_A_PAGE = 500

@@ -10,11 +10,13 @@ from typing import NamedTuple
 import msgspec
 import streamlit as st
 
-from .. import export, wording
-from ..export import ExportRefused, Filters
-from ..plain import plain, stored_domain, visible
-from ..queries import reports
-from ..queries.domain import is_known
+from dashboard.exports import writing
+from dashboard.exports.writing import ExportRefused, Filters
+from dashboard.queries import reports
+from dashboard.queries.domain import is_known
+from dashboard.words import wording
+from dashboard.words.plain import plain, stored_domain, visible
+
 from . import first_steps, parts
 from .visit import Visit
 
@@ -86,7 +88,7 @@ def _prepare(visit: Visit, asked: Asked) -> None:
             return
         filters = msgspec.structs.replace(filters, question=visit.question)
         with st.status("Preparing\u2026") as status:
-            rows = export.write(visit.engine, asked.kind, asked.format, filters, target, _progress(status.update))
+            rows = writing.write(visit.engine, asked.kind, asked.format, filters, target, _progress(status.update))
             status.update(label=f"{rows:,} rows", state="complete")
     except ExportRefused as refusal:
         st.error(plain(str(refusal)))
@@ -96,7 +98,7 @@ def _prepare(visit: Visit, asked: Asked) -> None:
             f"This is more than {wording.size(LARGEST)}. Choose fewer days or one domain, or use the command line."
         )
         return
-    name = export.file_name(asked.kind, asked.format, filters)
+    name = writing.file_name(asked.kind, asked.format, filters)
     st.session_state["export"] = {
         # Of nobody else, should another user come to the same session, and of nothing that has since been forbidden.
         "asked": (visit.user, visit.scope, asked),

@@ -2,10 +2,11 @@
 
 import streamlit as st
 
-from .. import first_steps
-from ..phrases import counted
-from ..plain import plain
-from ..queries import quarantine
+from dashboard.queries import quarantine
+from dashboard.words import first_steps
+from dashboard.words.phrases import counted
+from dashboard.words.plain import plain
+
 from .visit import Visit
 
 _MOST_RECORDS = 20

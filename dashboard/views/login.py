@@ -4,11 +4,10 @@ import datetime as dt
 
 import streamlit as st
 
-from ingest.settings import Settings
-
-from .. import access
-from ..login_failures import COOKIE, FAILURES
-from ..plain import visible
+from dashboard.entrance import access
+from dashboard.entrance.login_failures import COOKIE, FAILURES
+from dashboard.words.plain import visible
+from ingest.settings.settings import Settings
 
 
 def user(settings: Settings) -> str | None:

@@ -7,13 +7,14 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from ingest.days import NoDay, read_day
+from dashboard.queries.frames import LONGEST_TEXT
+from dashboard.queries.question import ALL_DAYS, Window
+from dashboard.words import wording
+from dashboard.words.commands_to_run import Run
+from dashboard.words.plain import visible, visible_lines
+from ingest.text.days import NoDay, read_day
 
-from .. import charts, wording
-from ..commands_to_run import Run
-from ..plain import visible, visible_lines
-from ..queries.frames import LONGEST_TEXT
-from ..queries.selection import ALL_DAYS, Window
+from . import charts
 from .visit import Visit
 
 Columns = Mapping[str, Any]

@@ -3,11 +3,12 @@
 import pandas as pd
 import streamlit as st
 
-from ingest import quarantine, quarantine_bounds
+from dashboard.queries import quarantine as queries
+from dashboard.words import wording
+from dashboard.words.plain import plain, visible
+from ingest.store import quarantine_bounds
+from ingest.work import quarantine
 
-from .. import wording
-from ..plain import plain, visible
-from ..queries import quarantine as queries
 from . import acts, parts
 from .visit import Visit
 

@@ -5,11 +5,12 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from .. import figures, wording
-from ..plain import domain_label, domain_parameter, domain_text, visible, visible_lines
-from ..queries import reports as queries
-from ..queries.domain import LONGEST_POLICY
-from . import parts
+from dashboard.queries import reports as queries
+from dashboard.queries.domain import LONGEST_POLICY
+from dashboard.words import wording
+from dashboard.words.plain import domain_label, domain_parameter, domain_text, visible, visible_lines
+
+from . import figures, parts
 from .visit import Visit
 
 _DETAILS_ON_A_PAGE = 200

@@ -3,11 +3,12 @@
 import pandas as pd
 import streamlit as st
 
-from .. import wording
-from ..plain import domain_parameter, domain_text, plain, stored_domain
-from ..queries import reports as queries
-from ..queries.reports import Cause, ReportFilter
-from ..queries.selection import Window
+from dashboard.queries import reports as queries
+from dashboard.queries.question import Window
+from dashboard.queries.reports import Cause, ReportFilter
+from dashboard.words import wording
+from dashboard.words.plain import domain_parameter, domain_text, plain, stored_domain
+
 from . import first_steps, parts, report
 from .visit import Visit
 

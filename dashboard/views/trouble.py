@@ -7,10 +7,10 @@ from collections.abc import Callable
 import sqlalchemy as sa
 import streamlit as st
 
-from ingest.database import DatabaseAway, SchemaMismatch, as_away
-from ingest.settings import SettingsError
+from dashboard.words.plain import plain
+from ingest.database.engines import DatabaseAway, SchemaMismatch, as_away
+from ingest.settings.settings import SettingsError
 
-from ..plain import plain
 from .parts import SHOWN
 from .visit import Visit
 

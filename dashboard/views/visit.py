@@ -9,10 +9,9 @@ import msgspec
 import sqlalchemy as sa
 import streamlit as st
 
-from ingest import database
-from ingest.settings import Settings
-
-from ..queries.selection import EVERYTHING, Question, Scope
+from dashboard.queries.question import EVERYTHING, Question, Scope
+from ingest.database import engines
+from ingest.settings.settings import Settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -95,7 +94,7 @@ class Visit(msgspec.Struct):
 @st.cache_resource(show_spinner=False)
 def open_engine(url: str) -> sa.Engine:
     """The process's one engine for ``url``, which never writes."""
-    return database.open_engine(url, read_only=True)
+    return engines.open_engine(url, read_only=True)
 
 
 @st.cache_data(ttl=_FRESH_SECONDS, max_entries=500, show_spinner=False)
@@ -106,4 +105,4 @@ def _cached(name: str, url: str, asked: str, _ask: Callable[[], Any]) -> Any:  #
 
 @st.cache_data(ttl=_FRESH_SECONDS, show_spinner=False)
 def _checked(url: str, _engine: sa.Engine) -> None:  # noqa: ARG001
-    database.check(_engine)
+    engines.check(_engine)

@@ -1,6 +1,6 @@
 """quarantine: who sent what is held, and what gave way
 
-Rows that are there get their origin from the program (ingest.quarantine_bounds), the first time that it prunes.
+Rows that are there get their origin from the program (ingest.store.quarantine_bounds), the first time that it prunes.
 
 Compatibility: expand, then contract. The previous version of the program must be able to run on the new schema; what it
 still reads or writes is removed one release later. Every step runs on SQLite and on PostgreSQL.

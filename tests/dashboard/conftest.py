@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from ingest import database
-from ingest import settings as settings_module
-from ingest.settings import Settings
-from tests.dashboard import world
+from ingest.database import engines
+from ingest.settings import settings as settings_module
+from ingest.settings.settings import Settings
 from tests.databases import create_database
+
+from . import world
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,10 +38,10 @@ def fill(url: str, today: dt.date, folder: Path) -> Iterator[Filled]:
         http_listen="127.0.0.1:0",
         dashboard_listen="127.0.0.1:0",
     )
-    database.upgrade(url)
-    writing = database.open_engine(url)
+    engines.upgrade(url)
+    writing = engines.open_engine(url)
     sent = world.fill(writing, settings, today)
-    reading = database.open_engine(url, read_only=True)
+    reading = engines.open_engine(url, read_only=True)
     yield Filled(url, reading, settings, sent, today)
     reading.dispose()
     writing.dispose()

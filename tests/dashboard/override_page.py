@@ -6,10 +6,10 @@ import os
 import streamlit as st
 
 from dashboard import verdicts
-from dashboard.queries.selection import Scope
-from dashboard.views import overrides
+from dashboard.queries.question import Scope
+from dashboard.views.domain import overrides
 from dashboard.views.visit import Visit, open_engine
-from ingest import settings as settings_module
+from ingest.settings import settings as settings_module
 
 st.set_page_config(layout="wide")
 settings = settings_module.load()

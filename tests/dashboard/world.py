@@ -9,9 +9,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ingest.authentication import VERIFIED
+from ingest.authentication.signatures import VERIFIED
 from ingest.intake import IMPORTED, UNAUTHENTICATED, UNVERIFIED
-from ingest.settings import Settings
+from ingest.settings.settings import Settings
 from tests import stored
 from tests.reports import detail, entry, report_json
 

@@ -8,8 +8,8 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
-from ingest import settings
-from ingest.smtp import SmtpDoor, SmtpSession
+from ingest.doors.smtp.door import SmtpDoor, SmtpSession
+from ingest.settings import settings
 
 _REPLY = re.compile(rb"(?:[2-5]\d\d[ -][\x20-\x7e]*\r\n)*\Z")
 _CODE = re.compile(rb"(?m)^[2-5]\d\d[ -]")

@@ -14,9 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.fuzz.worker import atheris_is_here
 from tests.support import ROOT
-
-from .worker import atheris_is_here
 
 PLACE = ROOT / ".cache" / "fuzz"
 # Of 10,000 executions; fast targets get more. Measured without coverage: inflate 19 us, dialogue 2 ms.
@@ -125,8 +124,8 @@ def line(outcome: Outcome) -> str:
 
 def replay(path: Path) -> None:
     """Run one input again; its folder's name says which target it is for. Raises what it raises."""
-    from .targets import TARGETS
-    from .watch import Watch
+    from tests.fuzz.targets import TARGETS
+    from tests.fuzz.watch import Watch
 
     names = [part for part in path.resolve().parts if part in TARGETS]
     watch = Watch(TARGETS[names[-1]].run)

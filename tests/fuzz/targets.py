@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from ingest import file_formats, mail_dates, mailbox, models, recognition, trace
-from ingest.authentication import (
+from ingest.authentication.dkim_keys import KeyAnswer, is_name
+from ingest.authentication.signatures import (
     FAILED,
     UNDETERMINED,
     UNSIGNED,
@@ -28,21 +28,24 @@ from ingest.authentication import (
     authenticate,
     signature_names,
 )
-from ingest.dkim_keys import KeyAnswer, is_name
-from ingest.folders import Place
+from ingest.database import models
+from ingest.doors.smtp.data import DataStream, HeaderSize
 from ingest.intake import Decoded, Submission, trust_of
-from ingest.mtasts import lint, policy
-from ingest.mtasts import record as sts_record
-from ingest.rows import ReportRows, rows_of
-from ingest.smtp_data import DataStream, HeaderSize
-from ingest.tlsrpt import figures, inflate, message
-from ingest.tlsrpt import record as tlsrpt_record
-from ingest.tlsrpt.document import Document, NotAReport, may_hold_report
-from ingest.tlsrpt.report import Report, read_reports
+from ingest.loading import file_formats, mail_dates, mailbox, recognition
+from ingest.loading.folders import Place
+from ingest.rfc.mtasts import lint, policy
+from ingest.rfc.mtasts import record as sts_record
+from ingest.rfc.packing import inflate
+from ingest.rfc.tlsrpt import figures, message
+from ingest.rfc.tlsrpt import record as tlsrpt_record
+from ingest.rfc.tlsrpt.document import Document, NotAReport, may_hold_report
+from ingest.rfc.tlsrpt.report import Report, read_reports
+from ingest.spool import trace
+from ingest.store.rows import ReportRows, rows_of
 from tests import signing
+from tests.fuzz.seeds import NOW
 
 from . import dialogue, seeds
-from .seeds import NOW
 
 LIMIT = 1024 * 1024
 

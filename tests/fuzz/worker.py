@@ -14,10 +14,9 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from ingest.limited import limit_process
-
-from .mutation import Mutator
-from .watch import Watch
+from ingest.work.limited import limit_process
+from tests.fuzz.mutation import Mutator
+from tests.fuzz.watch import Watch
 
 # What atheris watches: our code and the parsers behind it.
 INSTRUMENTED = ["ingest", "dkim", "aiosmtpd", "email"]
@@ -69,7 +68,7 @@ class Recorder:
 
 def by_mutation(name: str, runs: int, seconds: float, folder: Path, *, large: bool) -> None:
     """Run the seeds, then mutated inputs: ``runs`` of them, or as many as ``seconds`` allow."""
-    from .targets import TARGETS
+    from tests.fuzz.targets import TARGETS
 
     target = TARGETS[name]
     if large:
@@ -91,7 +90,7 @@ def by_atheris(name: str, runs: int, seconds: float, folder: Path) -> None:
     import atheris
 
     with atheris.instrument_imports(include=INSTRUMENTED, enable_loader_override=False):
-        from .targets import TARGETS
+        from tests.fuzz.targets import TARGETS
     target = TARGETS[name]
     corpus, begin = folder / "corpus", folder / "seeds"
     for place in (corpus, begin):

@@ -1,0 +1,125 @@
+"""Sums per domain and day, and reporters per domain, kept in the transaction that writes the reports.
+
+The fleet page reads these and nothing else, so it costs the same however many reports lie underneath.
+"""
+
+import collections
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from ingest.database.models import domain_day, domain_reporter, policy_entry
+from ingest.database.sql import chunks, insert_into
+
+from .rows import Key, ReportRows, Row
+
+_SUMS = ("reports", "successful_sessions", "failed_sessions", "refused_sessions")
+DayKey = tuple[str, dt.date, str, str]  # policy_domain, day, trust, policy_type
+ReporterKey = tuple[str, str, str]  # policy_domain, organization, trust
+
+
+class Deltas:
+    """What a transaction adds to the rollups. Collect, then ``write`` once: rows are touched in sorted order, so that two
+    workers cannot wait for each other.
+    """
+
+    def __init__(self) -> None:
+        self._days: dict[DayKey, list[float]] = collections.defaultdict(lambda: [0, 0, 0, 0])
+        self._reporters: dict[ReporterKey, Row] = {}
+
+    def add(self, report: Row, entries: Iterable[Row], times: int = 1) -> None:
+        """Count a report with its policy entries (rows with policy_type and session counts); ``times=-1`` takes it back.
+
+        A copy that another one stands for counts nowhere; see ``folding``.
+        """
+        by_type: dict[str, list[float]] = {}
+        for entry in entries:
+            sums = by_type.setdefault(entry["policy_type"], [1, 0, 0, 0])
+            for index, name in enumerate(_SUMS[1:], start=1):
+                sums[index] += entry[name] or 0
+        counts, accuses = times * report["counts"], times * report["accuses"]
+        for policy_type, (reports, successful, failed, refused) in (by_type or {"": [1, 0, 0, 0]}).items():
+            self._add(report, report["day"], policy_type, (counts * reports, counts * successful, 0, 0))
+            self._add(report, report["failure_day"], policy_type, (0, 0, counts * failed, accuses * refused))
+        if counts:
+            self._count_reporter(report, counts)
+
+    def _add(self, report: Row, day: dt.date, policy_type: str, sums: tuple[float, ...]) -> None:
+        if any(sums):
+            total = self._days[report["policy_domain"], day, report["trust"], policy_type]
+            for index, value in enumerate(sums):
+                total[index] += value
+
+    def _count_reporter(self, report: Row, times: int) -> None:
+        key = report["policy_domain"], report["organization"], report["trust"]
+        row = self._reporters.setdefault(
+            key,
+            {
+                "reports": 0,
+                "first_day": report["day"],
+                "last_day": report["day"],
+                "last_received_at": report["received_at"],
+            },
+        )
+        row["reports"] += times
+        row["first_day"] = min(row["first_day"], report["day"])
+        row["last_day"] = max(row["last_day"], report["day"])
+        row["last_received_at"] = max(row["last_received_at"], report["received_at"])
+
+    def write(self, connection: sa.Connection) -> None:
+        """Apply to the tables; what no report stands behind any more disappears."""
+        days = [
+            dict(zip(("policy_domain", "day", "trust", "policy_type", *_SUMS), (*key, *sums), strict=True))
+            for key, sums in sorted(self._days.items())
+            if any(sums)  # not what was added and taken back within this transaction
+        ]
+        _add_up(connection, domain_day, days, ("policy_domain", "day", "trust", "policy_type"))
+        reporters = [
+            {"policy_domain": key[0], "organization": key[1], "trust": key[2], **row}
+            for key, row in sorted(self._reporters.items())
+            if row["reports"]
+        ]
+        _add_up(connection, domain_reporter, reporters, ("policy_domain", "organization", "trust"))
+
+
+def entry_sums(connection: sa.Connection, keys: Sequence[Key]) -> Mapping[Key, list[Row]]:
+    """The entries of stored reports, as ``Deltas.add`` wants them."""
+    entry = policy_entry.c
+    of_report = (entry.policy_domain, entry.report_key)
+    entries: dict[Key, list[Row]] = collections.defaultdict(list)
+    for chunk in chunks(keys):
+        query = sa.select(*of_report, entry.policy_type, *(entry[name] for name in _SUMS[1:]))
+        for row in connection.execute(query.where(sa.tuple_(*of_report).in_(chunk))).mappings():
+            entries[row["policy_domain"], row["report_key"]].append(dict(row))
+    return entries
+
+
+def of_new(reports: Iterable[ReportRows]) -> Deltas:
+    """What newly stored reports add."""
+    deltas = Deltas()
+    for rows in reports:
+        deltas.add(rows.report, rows.entries)
+    return deltas
+
+
+def _add_up(connection: sa.Connection, table: sa.Table, rows: list[Row], key: tuple[str, ...]) -> None:
+    if not rows:
+        return
+    insert = insert_into(connection, table)
+    new = insert.excluded
+    changes: dict[str, Any] = {}
+    for column in table.columns:
+        if column.name in _SUMS:
+            changes[column.name] = column + new[column.name]
+        elif column.name == "first_day":
+            changes[column.name] = sa.case((new.first_day < column, new.first_day), else_=column)
+        elif column.name.startswith("last_"):
+            changes[column.name] = sa.case((new[column.name] > column, new[column.name]), else_=column)
+    connection.execute(insert.on_conflict_do_update(index_elements=list(key), set_=changes), rows)
+    sums = [table.c[name] for name in _SUMS if name in table.c]
+    if any(row[column.name] < 0 for row in rows for column in sums):
+        domains = sorted({row["policy_domain"] for row in rows})
+        nothing = (column <= 0 for column in sums)
+        connection.execute(sa.delete(table).where(table.c.policy_domain.in_(domains), *nothing))

@@ -1,0 +1,279 @@
+"""From a Submission to the rows of each table. Pure: the store only has to write them."""
+
+import datetime as dt
+import functools
+import hashlib
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from ingest.intake import Submission
+from ingest.rfc import vocabulary
+from ingest.rfc.mtasts import enforcement, policy
+from ingest.rfc.tlsrpt import figures
+from ingest.rfc.tlsrpt.document import Document
+from ingest.rfc.tlsrpt.domains import NOWHERE
+from ingest.rfc.tlsrpt.ranges import failure_day, report_day
+from ingest.rfc.tlsrpt.report import FailureDetail, PolicyEntry, Report
+from ingest.testimony import reporters, voices
+
+Row = dict[str, Any]
+Key = tuple[str, str]  # policy_domain, report_key
+
+_MAX_WORD = 255
+_MAX_MODE = 32
+_MAX_REMEMBERED = 4_000  # characters of one policy text
+# Of a report that lists tlsa beside sts: as many sessions under both, or others.
+EQUAL, OTHER = "equal", "other"
+_BIGINT_MAX = 2**63 - 1
+
+
+class ReportRows(msgspec.Struct, frozen=True):
+    """All rows of one report about one policy domain. ``raw`` is None when another domain of the report carries it."""
+
+    report: Row
+    delivery: Row
+    entries: list[Row]
+    details: list[Row]
+    policy_texts: list[Row]
+    raw: Row | None
+
+    @property
+    def key(self) -> Key:
+        """Primary key of the report row."""
+        return self.report["policy_domain"], self.report["report_key"]
+
+
+def rows_of(submission: Submission, now: dt.datetime) -> list[list[ReportRows]]:
+    """One inner list for each report of the submission, with one member for each policy domain it speaks about."""
+    return [_of_report(report, document, submission, now) for report, document in submission.decoded.reports]
+
+
+def short_digest(*parts: str) -> str:
+    """32 hexadecimal digits that identify a sequence of texts."""
+    framed = b"".join(f"{len(part.encode())}:".encode() + part.encode() for part in parts)
+    return hashlib.blake2b(framed, digest_size=16).hexdigest()
+
+
+def _of_report(report: Report, document: Document, submission: Submission, now: dt.datetime) -> list[ReportRows]:
+    domains: dict[str, list[tuple[int, PolicyEntry]]] = {}
+    for position, entry in enumerate(report.entries):
+        domains.setdefault(entry.policy_domain, []).append((position, entry))
+    if not domains:
+        domains[""] = []  # a report without entries still says that its sender saw nothing
+    home = next(iter(domains))
+    shared = {"raw_domain": home, "raw_domains": len(domains), "stored_at": now} | identity_of(report)
+    report_key = key_of(report, submission.authentication.signer)
+    report_rows = []
+    for domain, members in domains.items():
+        key = {"policy_domain": domain, "report_key": report_key}
+        entries = [_entry_row(position, entry) for position, entry in members]
+        of_domain = {
+            "figures": figures.of_entries(entry for _, entry in members),
+            "domain_source": domain_source_of(entry for _, entry in members),
+        }
+        report_rows.append(
+            ReportRows(
+                report=key | _report_row(report, submission) | sessions_of(entries) | shared | of_domain,
+                delivery=key | _delivery_row(submission),
+                entries=[key | row for row in entries],
+                details=[key | row for position, entry in members for row in _detail_rows(position, entry)],
+                policy_texts=_policy_texts(members),
+                raw=key | _raw_row(document, now) if domain == home else None,
+            )
+        )
+    return report_rows
+
+
+def domain_source_of(entries: Iterable[PolicyEntry]) -> str:
+    """Where the domain of a row comes from: "" as soon as one of its entries states it."""
+    sources = {entry.domain_source for entry in entries}
+    return "" if "" in sources else min(sources, default=NOWHERE)
+
+
+def key_of(report: Report, signer: str) -> str:
+    """The stored key, made of what does not change about a report. The voice is no part of it: voices are resolved on reading,
+    and another list of reporters must change no key.
+    """
+    sender = (signer[:_MAX_WORD], report.contact_info, report.organization)
+    read = figures.of_report(report.entries, figures.resolved_domain)
+    return figures.digest(report.report_id, figures.minutes(report.start, report.end), sender, read)
+
+
+def identity_of(report: Report) -> Row:
+    """What tells copies of a report, of the whole and within a policy domain (decision.md section 1)."""
+    place = (report.report_id, figures.minutes(report.start, report.end))
+    stated = figures.of_report(report.entries, figures.stated_domain)
+    return {"same_id": figures.digest(*place), "document": figures.digest(*place, stated)}
+
+
+def _report_row(report: Report, submission: Submission) -> Row:
+    day, long_range = report_day(report.start, report.end)
+    row = {
+        "organization": report.organization,
+        "report_id": report.report_id,
+        "contact_info": report.contact_info,
+        "range_start": report.start,
+        "range_end": report.end,
+        "day": day,
+        "failure_day": failure_day(report.start, report.end),
+        "long_range": long_range,
+        "extra": _json(report.extra),
+        "defects": _json(report.defects),
+        # Until its copies are looked at (ingest.store.counting).
+        "counts": True,
+        "accuses": True,
+        "contradicted": False,
+    } | _provenance(submission)
+    return row | {"voice": voice_of(row, submission.decoded.submitter)}
+
+
+def voice_of(report: Row, submitter: str) -> str:
+    """The voice of a report row, as far as it and the list of well-known reporters tell."""
+    who = (report["signer"], submitter, report["contact_info"], report["organization"])
+    return voices.voice_of(*who, reporters.voice_of_name)[:_MAX_WORD]
+
+
+def _provenance(submission: Submission) -> Row:
+    """What a report row and a delivery row both say about how the report came."""
+    arrival = submission.decoded.arrival
+    return {
+        "trust": submission.trust,
+        "signer": submission.authentication.signer[:_MAX_WORD],
+        "door": arrival.door,
+        "received_at": arrival.received_at,
+        "arrival_estimated": arrival.estimated,
+    }
+
+
+def _delivery_row(submission: Submission) -> Row:
+    arrival, verdict = submission.decoded.arrival, submission.authentication
+    return _provenance(submission) | {
+        "delivery_key": short_digest(arrival.door, submission.trust, verdict.dkim, verdict.signer, verdict.selector),
+        "dkim": verdict.dkim,
+        "dkim_reason": storable(verdict.reason),
+        "selector": verdict.selector[:_MAX_WORD],
+        "key_record": storable(verdict.key_record),
+        "sender": storable(submission.decoded.author or arrival.sender),
+        "submitter": storable(submission.decoded.submitter),
+        "message_digest": arrival.message_digest,
+    }
+
+
+def _entry_row(position: int, entry: PolicyEntry) -> Row:
+    refused_in_details = sum(detail.failed_sessions or 0 for detail in entry.details if _refused(entry, detail))
+    # Failures that nothing explains count as refused, under a policy that could refuse them at all.
+    refused_unexplained = entry.unexplained_sessions if _refuses(entry, vocabulary.UNEXPLAINED) else 0
+    return {
+        "position": position,
+        "policy_type": entry.policy_type,
+        "policy_mode": _policy_of(entry).mode[:_MAX_MODE],
+        "policy_digest": _policy_digest(entry),
+        "mx_hosts": _json(entry.mx_hosts),
+        "successful_sessions": entry.successful_sessions,
+        "failed_sessions": entry.failed_sessions,
+        "refused_sessions": enforcement.refused_sessions(
+            entry.failed_sessions, refused_in_details, refused_unexplained
+        ),
+        "unexplained_sessions": entry.unexplained_sessions,
+        "extra": _json(entry.extra),
+    }
+
+
+def _refuses(entry: PolicyEntry, result_type: str) -> bool:
+    return enforcement.refuses(entry.policy_type, result_type)
+
+
+def _refused(entry: PolicyEntry, detail: FailureDetail) -> bool:
+    return enforcement.refuses(
+        entry.policy_type, detail.result_type, detail.receiving_mx_hostname, detail.failure_reason_code
+    )
+
+
+def _detail_rows(entry_position: int, entry: PolicyEntry) -> Iterator[Row]:
+    for position, detail in enumerate(entry.details):
+        row = {name: getattr(detail, name) for name in detail.__struct_fields__}
+        row |= {"entry_position": entry_position, "position": position, "refused": _refused(entry, detail)}
+        yield row | {"extra": _json(detail.extra)}
+
+
+def sessions_of(entries: list[Row]) -> Row:
+    """A report's sessions of all entries, and what tlsa lists beside sts.
+
+    Microsoft lists the same sessions under both; tlsrpt-reporter, Halon and others list each session once.
+    """
+    tlsa = [row for row in entries if row["policy_type"] == vocabulary.TLSA]
+    sts = [row for row in entries if row["policy_type"] == vocabulary.STS]
+    equal = _all_sessions(tlsa) == _all_sessions(sts)
+    return {
+        "policies": len(entries),
+        "successful_sessions": _total(entries, "successful_sessions"),
+        "failed_sessions": _total(entries, "failed_sessions"),
+        "refused_sessions": _total(entries, "refused_sessions") or 0,
+        "tlsa_sessions": "" if not tlsa or not sts else EQUAL if equal else OTHER,
+        "tlsa_successful_sessions": _total(tlsa, "successful_sessions") or 0,
+        "tlsa_failed_sessions": _total(tlsa, "failed_sessions") or 0,
+    }
+
+
+def _all_sessions(rows: list[Row]) -> int:
+    return (_total(rows, "successful_sessions") or 0) + (_total(rows, "failed_sessions") or 0)
+
+
+def _total(rows: list[Row], name: str) -> int | None:
+    """Sum of the counts that are there; None when none is. Capped to what a BIGINT holds."""
+    counts = [row[name] for row in rows if row[name] is not None]
+    return min(sum(counts), _BIGINT_MAX) if counts else None
+
+
+def _policy_of(entry: PolicyEntry) -> policy.Policy:
+    """What the quoted policy says; nothing for types other than sts."""
+    strings = entry.policy_strings if entry.policy_type == vocabulary.STS else ()
+    return _parsed(strings) if sum(map(len, strings)) < _MAX_REMEMBERED else policy.parse(strings)
+
+
+@functools.lru_cache(maxsize=2_000)
+def _parsed(policy_strings: tuple[str, ...]) -> policy.Policy:
+    """Senders quote the same few policies day after day."""
+    return policy.parse(policy_strings)
+
+
+def _policy_digest(entry: PolicyEntry) -> str | None:
+    return short_digest(entry.policy_type, *entry.policy_strings) if entry.policy_strings else None
+
+
+def _policy_texts(members: list[tuple[int, PolicyEntry]]) -> list[Row]:
+    """The distinct policy texts quoted in a report about one domain."""
+    texts: dict[str, Row] = {}
+    for _, entry in members:
+        digest = _policy_digest(entry)
+        if digest is None or digest in texts:
+            continue
+        quoted = _policy_of(entry)
+        texts[digest] = {
+            "policy_domain": entry.policy_domain,
+            "policy_digest": digest,
+            "policy_type": entry.policy_type,
+            "text": "\n".join(entry.policy_strings),
+            "mode": quoted.mode[:_MAX_MODE],
+            "mx": _json(quoted.mx) or "[]",
+            "mx_digest": short_digest(*policy.mx_key(quoted)),
+            "max_age": quoted.max_age if (quoted.max_age or 0) <= _BIGINT_MAX else None,
+        }
+    return list(texts.values())
+
+
+def _raw_row(document: Document, now: dt.datetime) -> Row:
+    return {"stored_at": now, "size": len(document.text), "document": zlib.compress(document.text)}
+
+
+def _json(value: object) -> str | None:
+    """A JSON text, or None for what is empty."""
+    return msgspec.json.encode(value).decode() if value else None
+
+
+def storable(text: str) -> str:
+    """Text from a mail's header as PostgreSQL takes it: without NUL and without lone surrogates."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

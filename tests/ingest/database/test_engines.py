@@ -1,0 +1,75 @@
+"""Schema and connections on both engines."""
+
+import subprocess
+import sys
+
+import alembic.autogenerate
+import alembic.migration
+import alembic.script
+import pytest
+import sqlalchemy as sa
+
+from ingest.database import engines, models
+
+
+def test_migrations_and_models_agree(engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        context = alembic.migration.MigrationContext.configure(connection, opts={"compare_type": True})
+        assert alembic.autogenerate.compare_metadata(context, models.metadata) == []
+
+
+def test_the_revisions_are_those_of_alembic() -> None:
+    scripts = alembic.script.ScriptDirectory.from_config(engines._config())
+    assert [script.revision for script in scripts.walk_revisions()] == engines.revisions()[::-1]
+    assert scripts.get_heads() == engines.revisions()[-1:]
+
+
+def test_commands_that_do_not_migrate_start_without_alembic() -> None:
+    """It costs a quarter of their start."""
+    code = (
+        "import sys, dashboard.commands.app; sys.exit(any(name.partition('.')[0] == 'alembic' for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_upgrading_twice_changes_nothing(database_url: str) -> None:
+    engines.upgrade(database_url)
+    engines.upgrade(database_url)
+    engine = engines.open_engine(database_url)
+    engines.check(engine)
+    engine.dispose()
+
+
+def test_an_empty_database_is_told_apart(database_url: str) -> None:
+    engine = engines.open_engine(database_url)
+    with pytest.raises(engines.SchemaMismatch, match=r"is empty; run `starttally db upgrade`"):
+        engines.check(engine)
+    engine.dispose()
+
+
+def test_a_newer_database_is_refused_and_left_alone(engine: sa.Engine, database_url: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(engines.SchemaMismatch, match=r"newer StartTally \(schema 9999\)"):
+        engines.upgrade(database_url)
+    with pytest.raises(engines.SchemaMismatch, match="newer StartTally"):
+        engines.check(engine)
+
+
+def test_a_reader_cannot_write(engine: sa.Engine, database_url: str) -> None:
+    reader = engines.open_engine(database_url, read_only=True)
+    with pytest.raises(sa.exc.DBAPIError, match=r"(?i)read-?only"), reader.begin() as connection:
+        connection.execute(sa.delete(models.report))
+    reader.dispose()
+
+
+def test_sqlite_carries_the_wal_fix() -> None:
+    assert engines.sqlite_module().sqlite_version_info >= (3, 51, 3)
+
+
+def test_an_unreachable_server_is_away_and_keeps_its_password() -> None:
+    engine = engines.open_engine("postgresql://someone:secret@127.0.0.1:1/x")
+    with pytest.raises(engines.DatabaseAway) as raised:
+        engines.check(engine)
+    assert "cannot be used now" in str(raised.value)
+    assert "secret" not in str(raised.value)
