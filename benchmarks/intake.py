@@ -19,8 +19,9 @@ from ingest.database import engines
 from ingest.settings import settings
 from ingest.spool import trace
 from ingest.spool.maildir import Spool
-from ingest.store import rows
+from ingest.store import rows, upgrades
 from ingest.store import saving as store
+from ingest.testimony import trust
 from ingest.work.worker import Worker
 from tests.goldens import detail, entry, report, usual
 
@@ -44,14 +45,14 @@ def decoded(messages: list[bytes]) -> list[intake.Submission]:
     for message in messages:
         decoded_mail = intake.decode_mail(message, trace.Arrival(trace.SMTP, NOW, trace.digest(message)), chosen)
         assert isinstance(decoded_mail, intake.Decoded)
-        submissions.append(intake.Submission(decoded_mail, Authentication(UNSIGNED), intake.UNVERIFIED))
+        submissions.append(intake.Submission(decoded_mail, Authentication(UNSIGNED), trust.UNVERIFIED))
     return submissions
 
 
 def fresh_database() -> sa.Engine:
     """An empty, migrated SQLite in a folder of its own."""
     url = f"sqlite:///{tempfile.mkdtemp()}/bench.db"
-    engines.upgrade(url)
+    upgrades.migrate(url)
     return engines.open_engine(url)
 
 

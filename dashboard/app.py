@@ -6,14 +6,13 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard.entrance import access
 from dashboard.queries.question import Scope
 from dashboard.views import domains, export, login, quarantine, reports, trouble
 from dashboard.views.domain import page
 from dashboard.views.visit import Visit, open_engine
 from ingest.settings import settings as settings_module
 from ingest.settings.settings import Settings, SettingsError
-
-from .entrance import access
 
 _ASSETS = Path(__file__).with_name("assets")
 # A Material icon as page_icon would be fetched from fonts.gstatic.com by every visitor's browser.

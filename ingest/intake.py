@@ -14,14 +14,9 @@ from ingest.rfc.tlsrpt import message as report_mail
 from ingest.rfc.tlsrpt.document import Document, NotAReport
 from ingest.rfc.tlsrpt.report import PolicyEntry, Report, read, without_header
 from ingest.settings.settings import Settings
+from ingest.spool import trace
 from ingest.spool.trace import Arrival
-
-from .spool import trace
-
-UNVERIFIED, UNAUTHENTICATED, IMPORTED = "unverified", "unauthenticated", "imported"
-# Which trust wins when one report comes several ways; the first two are evidence (decision.md section 1).
-TRUST_ORDER = (VERIFIED, IMPORTED, UNVERIFIED, UNAUTHENTICATED)
-EVIDENCE = TRUST_ORDER[:2]
+from ingest.testimony.trust import IMPORTED, UNAUTHENTICATED, UNVERIFIED
 
 # decision.md section 1: a bare file is taken to have arrived one day after its range's end.
 FILE_DELAY = dt.timedelta(days=1)

@@ -18,6 +18,7 @@ import pytest
 import sqlalchemy as sa
 
 from ingest.database import engines
+from ingest.store import upgrades
 from tests.support import eventually, free_port
 
 
@@ -149,7 +150,7 @@ def own_postgresql() -> Iterator[PostgreSQL]:
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty SQLite database with its tables. Copying it is quicker than to migrate a new one for each test."""
     path = tmp_path_factory.mktemp("migrated") / "starttally.db"
-    engines.upgrade(f"sqlite:///{path}")
+    upgrades.migrate(f"sqlite:///{path}")
     return path
 
 
@@ -157,7 +158,7 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def migrated_template(postgresql_server: str) -> str:
     """The same on PostgreSQL: the name of a database."""
     url = create_database(postgresql_server)
-    engines.upgrade(url)
+    upgrades.migrate(url)
     return str(sa.make_url(url).database)
 
 

@@ -35,7 +35,7 @@ def submission(
 
     Nothing is stored.
     """
-    door = {intake.IMPORTED: trace.LOAD, intake.UNAUTHENTICATED: trace.HTTPS}.get(trust, trace.SMTP)
+    door = {trust.IMPORTED: trace.LOAD, trust.UNAUTHENTICATED: trace.HTTPS}.get(trust, trace.SMTP)
     message = reports.mail(report) if isinstance(report, dict) else report
     decoded = intake.decode_mail(message, trace.Arrival(door, came, trace.digest(message)), settings)
     assert isinstance(decoded, Decoded), decoded.explanation

@@ -7,7 +7,7 @@ import signal
 
 import sqlalchemy as sa
 
-from ingest.database import engines
+from ingest.store import upgrades
 
 
 def upgrade_until(url: str, last: int) -> None:
@@ -20,7 +20,7 @@ def upgrade_until(url: str, last: int) -> None:
 
     sa.event.listen(sa.Engine, "before_cursor_execute", step)
     sa.event.listen(sa.Engine, "commit", step)
-    engines.upgrade(url)
+    upgrades.migrate(url)
 
 
 def killed(url: str, last: int) -> bool:

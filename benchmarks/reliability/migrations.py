@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 
 from ingest.database import engines, models
+from ingest.store import upgrades
 from tests.databases import PostgreSQL, create_database
 
 from .figures import Figures, options
@@ -140,7 +141,7 @@ def check(figures: Figures, engine: str, where: Path | str, stride: int) -> None
     for revision in revisions():
         copies = _Copies(where, revision)
         with copies.fresh() as url:
-            engines.upgrade(url)
+            upgrades.migrate(url)
             expected = rows(url)
             undisturbed = rows(url, copies.rows)
             changed += any(undisturbed[name] != copies.rows[name] for name in copies.rows if name not in _REKEYED)
@@ -150,7 +151,7 @@ def check(figures: Figures, engine: str, where: Path | str, stride: int) -> None
                 alive = not killed(url, last)
                 kills += not alive
                 try:
-                    engines.upgrade(url)
+                    upgrades.migrate(url)
                 except engines.SchemaMismatch:
                     refused += 1
                 else:

@@ -16,6 +16,7 @@ from typing import Self
 import sqlalchemy as sa
 
 from ingest.database import engines, models
+from ingest.store import upgrades
 from tests.databases import PostgreSQL, create_database
 from tests.support import ROOT
 from tests.system.test_end_to_end import Installation
@@ -42,7 +43,7 @@ class Site(Installation):
         self.environment |= {f"STARTTALLY_{name.upper()}": str(value) for name, value in settings.items()}
         self.environment["PYTHONPATH"] = str(ROOT)
         self.parts: dict[str, subprocess.Popen[bytes]] = {}
-        engines.upgrade(self.url)
+        upgrades.migrate(self.url)
 
     def __enter__(self) -> Self:
         return self

@@ -19,11 +19,11 @@ from dashboard.queries import evidence as queries
 from dashboard.queries import voices
 from dashboard.queries.question import Question
 from ingest.database.models import delivery, policy_entry, report
-from ingest.intake import EVIDENCE
 from ingest.rfc.vocabulary import STS
 from ingest.spool import trace
 from ingest.store import counting
 from ingest.testimony.folding import Copy, fold
+from ingest.testimony.trust import EVIDENCE
 
 _LATER = dt.timedelta(days=400)
 

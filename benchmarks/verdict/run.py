@@ -18,7 +18,7 @@ from ingest.database.sql import chunks
 from ingest.rfc.tlsrpt.report import read_reports
 from ingest.settings import settings
 from ingest.spool import trace
-from ingest.store import saving
+from ingest.store import saving, upgrades
 
 from . import cut, reports, rules
 from .documents import Written
@@ -160,7 +160,7 @@ def database_of(lives: Iterable[Sequence[Written]]) -> Iterator[sa.Engine]:
     """A database of its own, in a temporary folder, with these reports."""
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder)}/worlds.db"
-        engines.upgrade(url)
+        upgrades.migrate(url)
         engine = engines.open_engine(url)
         try:
             for written in lives:

@@ -10,9 +10,11 @@ import typer
 
 from dashboard.decision.evidence import NO_MX, Evidence
 from dashboard.decision.overrides.coverage import coverage
-from dashboard.decision.overrides.overrides import IN_FORCE, state, what
+from dashboard.decision.overrides.overrides import IN_FORCE, state
 from dashboard.decision.overrides.subjects import typed_result_type, typed_voice
 from dashboard.queries.question import EVERYTHING, Question
+from dashboard.words import override_words
+from dashboard.words.override_words import what
 from dashboard.words.phrases import counted
 from ingest.commands.policy import read_policy
 from ingest.commands.quarantine import os_user
@@ -23,14 +25,14 @@ from ingest.rfc.mtasts.lint import lint
 from ingest.settings import settings as settings_module
 from ingest.settings.settings import Settings
 from ingest.store import overrides
-from ingest.store.overrides import (
+from ingest.store.overrides import NotFound
+from ingest.testimony.override_rules import (
     AcceptedCause,
     BelievedVoice,
     Content,
     DismissedVoice,
     EnteredPolicy,
     MxHosts,
-    NotFound,
     Override,
     OwnThresholds,
     Refused,
@@ -84,7 +86,7 @@ def list_overrides(
         domains = sorted({override.domain for override, how in listed if how == IN_FORCE})
         evidence = {known.domain: known for known in _evidence(settings, engine, domains)}
     for override, how in listed:
-        covers = coverage(evidence[override.domain], override).words if how == IN_FORCE else ""
+        covers = override_words.covers(coverage(evidence[override.domain], override)) if how == IN_FORCE else ""
         _print(override, how, covers)
     if not listed:
         typer.echo(f"no override {'was ever given' if every else 'is in force'}")
@@ -258,7 +260,7 @@ def _give(domain: str, content_of: Callable[[_Case], Content], note: str, until:
         override = overrides.find(engine, key)
         after = _Case(settings, engine, name)
         typer.echo(f"kept: {key[:_SHORT_KEY]}  {one_line(what(override.content), _LONGEST)}")
-        typer.echo(f"    {coverage(after.evidence, override).words}")
+        typer.echo(f"    {override_words.covers(coverage(after.evidence, override))}")
         _say_verdict(before, after)
 
 

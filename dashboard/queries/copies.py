@@ -5,8 +5,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from ingest.database.models import report
-from ingest.intake import EVIDENCE
 from ingest.store.rows import EQUAL, OTHER
+from ingest.testimony.trust import EVIDENCE
 
 # A row whose sessions or failures are in the sums; the others are copies that one of these stands for.
 STANDS = report.c.counts | report.c.accuses

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from ingest.database.models import domain_day, domain_reporter, operator_word
 from ingest.database.sql import chunks
-from ingest.intake import EVIDENCE
 from ingest.rfc.vocabulary import NO_POLICY_FOUND, STS, TLSA
+from ingest.testimony.trust import EVIDENCE
 
 from .frames import COUNT, DAY, INSTANT, SUM, TEXT, read, read_number
 from .question import LANES, TRUSTED, UNPROVEN, Scope, Window, lane_of

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from ingest.database.models import failure_detail
 from ingest.database.models import operator_word as stored
 from ingest.store import overrides
-from ingest.store.overrides import Override
+from ingest.testimony.override_rules import Override
 
 from .question import Scope
 

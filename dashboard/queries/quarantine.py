@@ -4,7 +4,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from ingest.database.models import quarantine, quarantine_lost
-from ingest.work.quarantine import DISCARDED, RETRYING, WAITING
+from ingest.store.quarantine import DISCARDED, RETRYING, WAITING
 
 from .frames import COUNT, INSTANT, TEXT, inflate, read, read_number, shortened
 from .question import Scope

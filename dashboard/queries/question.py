@@ -7,8 +7,8 @@ import msgspec
 import sqlalchemy as sa
 
 from dashboard.decision.evidence import Thresholds
-from ingest.intake import EVIDENCE, TRUST_ORDER, UNAUTHENTICATED
 from ingest.settings.settings import Settings
+from ingest.testimony.trust import EVIDENCE, TRUST_ORDER, UNAUTHENTICATED
 
 # Reports that count as evidence, and those that are kept apart and never move a figure (decision.md section 1).
 TRUSTED = "trusted"

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 
 from ingest.database.joins import of_report
 from ingest.database.models import delivery, report
-from ingest.intake import EVIDENCE
 from ingest.spool import trace
 from ingest.testimony import reporters, voices
+from ingest.testimony.trust import EVIDENCE
 
 # A voice is heard when it has reported on so many days, over so long a time; after so long a silence it is new again.
 HEARD_DAYS, HEARD_FOR, SILENT_FOR = 10, dt.timedelta(days=30), dt.timedelta(days=90)

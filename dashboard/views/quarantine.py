@@ -6,8 +6,7 @@ import streamlit as st
 from dashboard.queries import quarantine as queries
 from dashboard.words import wording
 from dashboard.words.plain import plain, visible
-from ingest.store import quarantine_bounds
-from ingest.work import quarantine
+from ingest.store import quarantine, quarantine_bounds
 
 from . import acts, parts
 from .visit import Visit

@@ -12,6 +12,7 @@ from ingest.authentication import signatures
 from ingest.rfc import vocabulary
 from ingest.rfc.mtasts import enforcement
 from ingest.spool import trace
+from ingest.testimony import trust
 
 from .plain import plain
 
@@ -139,18 +140,18 @@ def result_type(code: str) -> ResultType:
 
 TRUST = {
     signatures.VERIFIED: "verified",
-    intake.IMPORTED: "loaded by you",
-    intake.UNVERIFIED: "not verified",
-    intake.UNAUTHENTICATED: "not authenticated",
+    trust.IMPORTED: "loaded by you",
+    trust.UNVERIFIED: "not verified",
+    trust.UNAUTHENTICATED: "not authenticated",
 }
 TRUST_MEANING = {
     signatures.VERIFIED: "signed by its sender (DKIM), and the signature holds",
-    intake.IMPORTED: "loaded by the operator, who vouches for it",
-    intake.UNVERIFIED: "mail without a valid signature of its sender: anyone could have written it",
-    intake.UNAUTHENTICATED: "uploaded over HTTPS, where nothing proves who sent it",
+    trust.IMPORTED: "loaded by the operator, who vouches for it",
+    trust.UNVERIFIED: "mail without a valid signature of its sender: anyone could have written it",
+    trust.UNAUTHENTICATED: "uploaded over HTTPS, where nothing proves who sent it",
 }
 
-TRUSTED = intake.EVIDENCE
+TRUSTED = trust.EVIDENCE
 # Choices of a filter: lanes first, then each kind of trust by itself.
 TRUST_CHOICES = {
     "": "Any",
@@ -161,7 +162,7 @@ TRUST_CHOICES = {
 
 def trusts_of(choice: str) -> tuple[str, ...]:
     """What a choice of TRUST_CHOICES stands for."""
-    return LANES.get(choice) or ((choice,) if choice in TRUST else intake.TRUST_ORDER)
+    return LANES.get(choice) or ((choice,) if choice in TRUST else trust.TRUST_ORDER)
 
 
 DKIM = {

@@ -97,7 +97,7 @@ def load(
     What shows no sign of a TLS report is counted as ignored, and nothing of it is kept. Damaged reports go to quarantine.
     """
     settings = settings_module.load()
-    engines.open_ready(settings.database_url).dispose()
+    upgrades.open_ready(settings.database_url).dispose()
     loaded = _load(paths, settings)
     _explain(loaded)
     tally, quarantined, ignored = loaded.tally, len(loaded.quarantined), loaded.ignored.total()

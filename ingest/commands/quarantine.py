@@ -14,10 +14,10 @@ from ingest.authentication.signatures import Authentication, authenticate, signa
 from ingest.database import engines
 from ingest.settings import settings as settings_module
 from ingest.settings.settings import Settings
-from ingest.store import quarantine_bounds
+from ingest.store import quarantine, quarantine_bounds
 from ingest.store.saving import Tally
 from ingest.text.plaintext import one_line
-from ingest.work import limited, quarantine
+from ingest.work import limited, retrying
 
 quarantine_commands = typer.Typer(no_args_is_help=True, help="Messages that could not be read: look, retry, discard.")
 
@@ -140,4 +140,4 @@ def _reader(settings: Settings, digests: Sequence[str], say: limited.Say) -> Non
 
     for digest in digests:
         limited.allow_cpu(limited.MAX_MESSAGE_CPU_SECONDS)
-        say(quarantine.retry(engine, settings, verdict, digest, dt.datetime.now(dt.UTC)))
+        say(retrying.retry(engine, settings, verdict, digest, dt.datetime.now(dt.UTC)))

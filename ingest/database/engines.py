@@ -6,7 +6,7 @@ import importlib
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -74,22 +74,6 @@ def open_engine(url: str, *, read_only: bool = False) -> sa.Engine:
     return engine
 
 
-def open_ready(url: str) -> sa.Engine:
-    """An engine on an up-to-date schema. A SQLite database without tables gets them here; an older one is the operator's step.
-
-    Raises SchemaMismatch, DatabaseAway.
-    """
-    engine = open_engine(url)
-    try:
-        if engine.dialect.name == "sqlite" and revision(engine) is None:
-            upgrade(url)
-        check(engine)
-    except (DatabaseAway, SchemaMismatch):
-        engine.dispose()
-        raise
-    return engine
-
-
 def open_existing(url: str, *, read_only: bool = False) -> sa.Engine:
     """An engine on a database that is there and has this version's tables; nothing is created and nothing is migrated.
 
@@ -108,47 +92,21 @@ def open_existing(url: str, *, read_only: bool = False) -> sa.Engine:
     return open_engine(url)
 
 
-def upgrade(url: str, before: Callable[[str], None] = lambda _older: None) -> None:
-    """Bring the schema to this program's version; ``upgrades`` does so for operators, with a copy of what there was.
-
-    ``before`` is called with the revision of an older schema before anything is changed; what it raises ends the upgrade. On
-    SQLite nobody else can write from then until the migration is done. Raises SchemaMismatch for a newer database,
-    DatabaseAway without one.
-    """
-    import alembic.command
-
-    engine = open_engine(url)
-    try:
-        with engine.begin() as connection:
-            current = _current(connection)
-            _refuse_newer(current)
-            if current not in (None, revisions()[-1]):
-                before(str(current))
-            config = _config()
-            config.attributes["connection"] = connection
-            alembic.command.upgrade(config, "head")
-        _finish_upgrade(engine)
-    except sa.exc.DBAPIError as error:
-        raise as_away(error) from error
-    finally:
-        engine.dispose()
-
-
 def revision(engine: sa.Engine) -> str | None:
     """The schema's revision; None without tables. Raises DatabaseAway."""
     with connected(engine) as connection:
-        return _current(connection)
+        return current_revision(connection)
 
 
 def check(engine: sa.Engine) -> None:
     """Return when the schema is this program's. Raises SchemaMismatch with the way out, or DatabaseAway."""
     try:
         with engine.connect() as connection:
-            current = _current(connection)
-            unfinished = current == revisions()[-1] and _pending(connection)
+            current = current_revision(connection)
+            unfinished = current == revisions()[-1] and has_pending_upgrade(connection)
     except sa.exc.DBAPIError as error:
         raise as_away(error) from error
-    _refuse_newer(current)
+    refuse_newer(current)
     if unfinished:
         raise SchemaMismatch("an upgrade of the stored reports was interrupted; run `starttally db upgrade`")
     if current != revisions()[-1]:
@@ -156,18 +114,9 @@ def check(engine: sa.Engine) -> None:
         raise SchemaMismatch(f"the database {state}; run `starttally db upgrade`")
 
 
-def _pending(connection: sa.Connection) -> bool:
+def has_pending_upgrade(connection: sa.Connection) -> bool:
+    """Whether a migration left work on stored rows that is not done."""
     return connection.execute(sa.select(models.pending_upgrade.c.task)).first() is not None
-
-
-def _finish_upgrade(engine: sa.Engine) -> None:
-    """What a migration left to do on stored rows. It goes on where it was interrupted."""
-    with engine.connect() as connection:
-        unfinished = _pending(connection)
-    if unfinished:
-        from ingest.store import rekeying  # imports the whole store, which readers do without
-
-        rekeying.rekey(engine)
 
 
 def back_up(url: str, target: Path) -> None:
@@ -222,7 +171,7 @@ def refuse_other_revision(connection: sa.Connection) -> None:
     """Raise SchemaMismatch when the schema is not this program's; one quick question, for before every batch."""
     current = connection.execute(sa.select(_ALEMBIC_VERSION.c.version_num)).scalar()
     if current != revisions()[-1]:
-        _refuse_newer(current)
+        refuse_newer(current)
         raise SchemaMismatch(f"the database has another schema ({current}); run `starttally db upgrade`")
 
 
@@ -294,7 +243,8 @@ def _refuse_missing(target: URL) -> None:
         )
 
 
-def _config() -> "alembic.config.Config":
+def migrations_config() -> "alembic.config.Config":
+    """Where Alembic finds the migrations."""
     import alembic.config
 
     config = alembic.config.Config()
@@ -309,13 +259,15 @@ def revisions() -> list[str]:
     return sorted(match[1] for match in map(_REVISION.search, scripts) if match)
 
 
-def _current(connection: sa.Connection) -> str | None:
+def current_revision(connection: sa.Connection) -> str | None:
+    """The schema's revision; None without tables."""
     if not sa.inspect(connection).has_table(_ALEMBIC_VERSION.name):
         return None
     return connection.execute(sa.select(_ALEMBIC_VERSION.c.version_num)).scalar()
 
 
-def _refuse_newer(current: str | None) -> None:
+def refuse_newer(current: str | None) -> None:
+    """Raise SchemaMismatch for a revision that this program does not know."""
     if current is not None and current not in revisions():
         raise SchemaMismatch(
             f"the database was written by a newer StartTally (schema {current}); install that version, "

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from ingest.settings.values import Network
+from ingest.text.addresses import client_of
 
-from .limits import client_of, in_networks
+from .limits import in_networks
 
 TOO_MANY = "too many connections, try again later"
 TOO_MANY_OF_YOURS = "too many connections from your address, try again later"

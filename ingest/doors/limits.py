@@ -1,13 +1,11 @@
-"""How much a door takes from whom (``connections`` says how many): time, letters; how people are named in a log."""
+"""How much a door takes from whom (``connections`` says how many): time, and letters to postmaster."""
 
 import collections
-import functools
-import ipaddress
 import time
 from collections.abc import Callable, Iterable
 
 from ingest.settings.values import Network
-from ingest.text import plaintext
+from ingest.text.addresses import address_of, client_of
 
 # Below this on average a body drips. A report of 100 KiB takes less than two minutes then.
 _LEAST_OCTETS_A_SECOND = 1_024
@@ -54,46 +52,5 @@ class Letters:
 
 def in_networks(peer: str, networks: Iterable[Network]) -> bool:
     """Whether an address lies in one of the networks; what is no address lies in none."""
-    address = _address(peer)
+    address = address_of(peer)
     return address is not None and any(address in network for network in networks)
-
-
-def as_seen(networks: Iterable[Network]) -> list[str]:
-    """Networks in words, and once more as a socket that takes both IPv6 and IPv4 shows the addresses of IPv4 clients."""
-    mapped = [
-        f"::ffff:{network.network_address}/{96 + network.prefixlen}" for network in networks if network.version == 4
-    ]
-    return [str(network) for network in networks] + mapped
-
-
-def client_of(peer: str) -> str:
-    """What counts as one client: an IPv4 address, an IPv6 /64 network (a single customer has at least that)."""
-    return _network(peer, 32, 64)
-
-
-def in_log(peer: str) -> str:
-    """A peer's address as logs may keep it (privacy): the IPv4 /24, the IPv6 /48."""
-    return _network(peer, 24, 48)
-
-
-def address_in_log(address: str) -> str:
-    """A mail address as logs may keep it (privacy): its domain, on one line."""
-    return "…@" + plaintext.one_line(address.rpartition("@")[2], 100) if "@" in address else "… (no domain)"
-
-
-@functools.lru_cache(maxsize=4_096)
-def _network(peer: str, v4_bits: int, v6_bits: int) -> str:
-    address = _address(peer)
-    if address is None:
-        return "unknown"
-    bits = v4_bits if address.version == 4 else v6_bits
-    return str(ipaddress.ip_network((address, bits), strict=False))
-
-
-def _address(peer: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        address = ipaddress.ip_address(peer.partition("%")[0])
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address

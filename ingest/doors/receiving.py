@@ -12,18 +12,18 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
+from ingest.doors.http import app
 from ingest.doors.http.protocol import BUSY, BoundedProtocol, bounded
 from ingest.doors.smtp.door import SmtpDoor
 from ingest.monitoring import health, metrics, publishing
 from ingest.settings.settings import PREFIX, Address, Settings, SettingsError
 from ingest.spool import folders
 from ingest.spool.maildir import Spool
+from ingest.text.addresses import as_seen
 
 from .admission import Admission
 from .certificate import CertificateUnusable
 from .connections import Connections
-from .http import app
-from .limits import as_seen
 from .sockets import PortBusy, fitting, handed_over, listen, notify
 
 __all__ = ["CertificateUnusable", "PortBusy", "receive", "run"]

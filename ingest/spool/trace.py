@@ -11,7 +11,7 @@ import re
 
 import msgspec
 
-from ingest.doors import limits
+from ingest.text import addresses
 
 SMTP, HTTPS, MAILDIR, LOAD = "smtp", "https", "maildir", "load"
 _MARK = "(StartTally)"
@@ -97,7 +97,7 @@ def read(message: bytes, found_at: dt.datetime) -> tuple[Arrival, bytes]:
     original = message[ours.end() :]
     door = HTTPS if ours["protocol"] == b"HTTP" else SMTP
     sender, letter = ours["sender"].decode("ascii"), ours["letter"] is not None
-    network = limits.in_log(ours["peer"].decode("ascii"))
+    network = addresses.in_log(ours["peer"].decode("ascii"))
     return Arrival(door, received_at, digest(original), sender=sender, letter=letter, network=network), original
 
 
@@ -112,7 +112,7 @@ def _network_before(message: bytes) -> str:
     header = top.partition(b"\r\n\r\n")[0].partition(b"\n\n")[0]
     newest = _RECEIVED.search(header)
     address = _ADDRESS.search(newest["value"]) if newest else None
-    return limits.in_log(address["address"].decode("ascii") if address else "")
+    return addresses.in_log(address["address"].decode("ascii") if address else "")
 
 
 def _written_by_us(date: str) -> dt.datetime | None:

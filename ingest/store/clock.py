@@ -9,7 +9,7 @@ import datetime as dt
 import sqlalchemy as sa
 
 from ingest.database.models import quarantine_origin, report
-from ingest.intake import EVIDENCE
+from ingest.testimony.trust import EVIDENCE
 
 # Reports come a day or two after the day they are about, and pauses of a week happen.
 LONGEST_SILENCE = dt.timedelta(days=30)

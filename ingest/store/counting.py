@@ -14,8 +14,8 @@ import sqlalchemy as sa
 
 from ingest.database.models import report
 from ingest.database.sql import chunks
-from ingest.intake import EVIDENCE
 from ingest.testimony.folding import Copy, Inferred, Key, Standing, displaced, fold
+from ingest.testimony.trust import EVIDENCE
 
 from . import rollups
 from .rows import Row

@@ -23,8 +23,9 @@ from ingest.intake import Quarantined
 from ingest.settings.settings import Settings
 from ingest.spool import trace
 from ingest.testimony import reporters, voices
+from ingest.text.stored import storable
 
-from .rows import Row, storable
+from .rows import Row
 
 # The bounds by which messages give way (``quarantine_lost.bound``).
 OF_NETWORK, OF_WHOLE, OF_DISK = "network", "whole", "disk"

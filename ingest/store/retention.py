@@ -24,9 +24,9 @@ from ingest.database.models import (
     report,
 )
 from ingest.settings.settings import Settings
-from ingest.work.quarantine import DISCARDED
 
 from . import clock, quarantine_bounds, rollups
+from .quarantine import DISCARDED
 
 log = logging.getLogger(__name__)
 

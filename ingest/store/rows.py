@@ -2,7 +2,6 @@
 
 import datetime as dt
 import functools
-import hashlib
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -18,6 +17,7 @@ from ingest.rfc.tlsrpt.domains import NOWHERE
 from ingest.rfc.tlsrpt.ranges import failure_day, report_day
 from ingest.rfc.tlsrpt.report import FailureDetail, PolicyEntry, Report
 from ingest.testimony import reporters, voices
+from ingest.text.stored import short_digest, storable
 
 Row = dict[str, Any]
 Key = tuple[str, str]  # policy_domain, report_key
@@ -49,12 +49,6 @@ class ReportRows(msgspec.Struct, frozen=True):
 def rows_of(submission: Submission, now: dt.datetime) -> list[list[ReportRows]]:
     """One inner list for each report of the submission, with one member for each policy domain it speaks about."""
     return [_of_report(report, document, submission, now) for report, document in submission.decoded.reports]
-
-
-def short_digest(*parts: str) -> str:
-    """32 hexadecimal digits that identify a sequence of texts."""
-    framed = b"".join(f"{len(part.encode())}:".encode() + part.encode() for part in parts)
-    return hashlib.blake2b(framed, digest_size=16).hexdigest()
 
 
 def _of_report(report: Report, document: Document, submission: Submission, now: dt.datetime) -> list[ReportRows]:
@@ -272,8 +266,3 @@ def _raw_row(document: Document, now: dt.datetime) -> Row:
 def _json(value: object) -> str | None:
     """A JSON text, or None for what is empty."""
     return msgspec.json.encode(value).decode() if value else None
-
-
-def storable(text: str) -> str:
-    """Text from a mail's header as PostgreSQL takes it: without NUL and without lone surrogates."""
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

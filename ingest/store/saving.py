@@ -16,11 +16,13 @@ from ingest.authentication.signatures import UNDETERMINED
 from ingest.database.joins import of_report
 from ingest.database.models import delivery, failure_detail, policy_entry, policy_text, raw_report, report, undetermined
 from ingest.database.sql import chunks, insert_into
-from ingest.intake import TRUST_ORDER, Quarantined, Submission
+from ingest.intake import Quarantined, Submission
 from ingest.spool import trace
+from ingest.testimony.trust import TRUST_ORDER
+from ingest.text.stored import storable
 
 from . import counting, quarantine_bounds, rollups
-from .rows import Key, ReportRows, Row, rows_of, storable, voice_of
+from .rows import Key, ReportRows, Row, rows_of, voice_of
 
 # The first retry of a DKIM look-up that failed; later ones wait longer (``second_looks``).
 FIRST_RETRY = dt.timedelta(minutes=1)

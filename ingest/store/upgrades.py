@@ -10,9 +10,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from ingest.database import engines
-from ingest.database.engines import NotBackedUp, SchemaMismatch
+from ingest.database.engines import DatabaseAway, NotBackedUp, SchemaMismatch
 from ingest.settings.settings import PREFIX, Settings
+
+from . import rekeying
 
 Say = Callable[[str], None]
 
@@ -34,7 +38,7 @@ def upgrade(settings: Settings, say: Say, *, copy: bool = True) -> None:
 
     done = False
     try:
-        engines.upgrade(settings.database_url, before)
+        migrate(settings.database_url, before)
         done = True
     finally:
         if copies and not done:
@@ -53,7 +57,57 @@ def at_start(settings: Settings, say: Say) -> None:
             "`starttally db upgrade`"
         )
 
-    engines.upgrade(settings.database_url, refuse)
+    migrate(settings.database_url, refuse)
+
+
+def open_ready(url: str) -> sa.Engine:
+    """An engine on an up-to-date schema. A SQLite database without tables gets them here; an older one is the operator's step.
+
+    Raises SchemaMismatch, DatabaseAway.
+    """
+    engine = engines.open_engine(url)
+    try:
+        if engine.dialect.name == "sqlite" and engines.revision(engine) is None:
+            migrate(url)
+        engines.check(engine)
+    except (DatabaseAway, SchemaMismatch):
+        engine.dispose()
+        raise
+    return engine
+
+
+def migrate(url: str, before: Callable[[str], None] = lambda _older: None) -> None:
+    """Bring the schema to this program's version; ``upgrade`` does so for operators, with a copy of what there was.
+
+    ``before`` is called with the revision of an older schema before anything is changed; what it raises ends the upgrade. On
+    SQLite nobody else can write from then until the migration is done. Raises SchemaMismatch for a newer database,
+    DatabaseAway without one.
+    """
+    import alembic.command
+
+    engine = engines.open_engine(url)
+    try:
+        with engine.begin() as connection:
+            current = engines.current_revision(connection)
+            engines.refuse_newer(current)
+            if current not in (None, engines.revisions()[-1]):
+                before(str(current))
+            config = engines.migrations_config()
+            config.attributes["connection"] = connection
+            alembic.command.upgrade(config, "head")
+        _finish_upgrade(engine)
+    except sa.exc.DBAPIError as error:
+        raise engines.as_away(error) from error
+    finally:
+        engine.dispose()
+
+
+def _finish_upgrade(engine: sa.Engine) -> None:
+    """What a migration left to do on stored rows. It goes on where it was interrupted."""
+    with engine.connect() as connection:
+        unfinished = engines.has_pending_upgrade(connection)
+    if unfinished:
+        rekeying.rekey(engine)
 
 
 def _copied(settings: Settings, place: Path, older: str) -> Path:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
-from ingest.intake import EVIDENCE, TRUST_ORDER
 from ingest.rfc.tlsrpt.domains import FILE_NAME, HEADER, NOWHERE, OTHER_ENTRIES, REPORT_ID
 
 from . import voices
+from .trust import EVIDENCE, TRUST_ORDER
 
 Key = tuple[str, str]  # policy_domain, report_key
 

@@ -29,9 +29,9 @@ from ingest.settings.settings import Settings
 from ingest.spool import trace
 from ingest.spool.claims import Claimant, SpooledMessage
 from ingest.spool.maildir import Spool
-from ingest.store import quarantine_bounds, retention, saving
+from ingest.store import quarantine, quarantine_bounds, retention, saving
 
-from . import quarantine, second_looks, worker_metrics
+from . import retrying, second_looks, worker_metrics
 from .batch import COSTLY, Batch, Costly
 from .blame import for_users, trouble_behind
 from .chores import Chores
@@ -79,7 +79,7 @@ class Worker:
         self._opened = Opened(engine)
         self._outage = Outage()
         # Marks in the database that say "its reader died", and no longer should: to be taken back when it can be written to.
-        self._owed_retries = quarantine.Owed()
+        self._owed_retries = retrying.Owed()
         self._owed_looks = second_looks.Owed()
         self._retries_wait = False
         self._guarded = False
@@ -355,7 +355,7 @@ class Worker:
             self._begin_message()
             now = dt.datetime.now(dt.UTC)
             try:
-                quarantine.retry(self._engine, self._settings, verdict, digest, now, self._owed_retries)
+                retrying.retry(self._engine, self._settings, verdict, digest, now, self._owed_retries)
             except sa.exc.DBAPIError as error:
                 if trouble_behind(error):
                     raise

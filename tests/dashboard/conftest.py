@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from ingest.database import engines
 from ingest.settings import settings as settings_module
 from ingest.settings.settings import Settings
+from ingest.store import upgrades
 from tests.databases import create_database
 
 from . import world
@@ -38,7 +39,7 @@ def fill(url: str, today: dt.date, folder: Path) -> Iterator[Filled]:
         http_listen="127.0.0.1:0",
         dashboard_listen="127.0.0.1:0",
     )
-    engines.upgrade(url)
+    upgrades.migrate(url)
     writing = engines.open_engine(url)
     sent = world.fill(writing, settings, today)
     reading = engines.open_engine(url, read_only=True)

@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from ingest.authentication.signatures import VERIFIED
-from ingest.intake import IMPORTED, UNAUTHENTICATED, UNVERIFIED
 from ingest.settings.settings import Settings
+from ingest.testimony.trust import IMPORTED, UNAUTHENTICATED, UNVERIFIED
 from tests import stored
 from tests.reports import detail, entry, report_json
 

@@ -18,7 +18,7 @@ from ingest.database import engines
 from ingest.intake import Decoded, Submission
 from ingest.settings.settings import Settings
 from ingest.spool import trace
-from ingest.store import saving
+from ingest.store import saving, upgrades
 from tests.databases import create_database
 from tests.goldens import detail, entry
 from tests.reports import CAME, mail, report_json
@@ -227,7 +227,7 @@ def test_two_workers_with_a_copy_each_see_each_other(postgresql_server: str, way
     """
     report = report_json(entry(7, 2, policy_string=...))
     url = create_database(postgresql_server)
-    engines.upgrade(url)
+    upgrades.migrate(url)
     engine = engines.open_engine(url)
     with concurrent.futures.ThreadPoolExecutor() as pool, engine.begin() as connection:
         saving.save(connection, [ways["signed mail"](report)], NOW)

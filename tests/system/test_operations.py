@@ -11,6 +11,7 @@ import pytest
 
 from ingest.database import engines, models
 from ingest.settings.settings import Settings
+from ingest.store import upgrades
 from tests.databases import PostgreSQL, _binaries
 from tests.nameserver import NameServer
 from tests.support import eventually
@@ -120,7 +121,7 @@ def test_a_back_up_overwrites_nothing_and_leaves_nothing_half(tmp_path: Path, se
     url = settings_for().database_url
     with pytest.raises(engines.DatabaseAway):
         engines.back_up(url, tmp_path / "copy.db")  # there is no database yet
-    engines.upgrade(url)
+    upgrades.migrate(url)
     there = tmp_path / "there.db"
     there.write_bytes(b"mine")
     with pytest.raises(engines.NotBackedUp, match="exists"):

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from ingest.database import engines
 from ingest.settings.settings import Settings
+from ingest.store import upgrades
 from tests.goldens import entry, report
 from tests.reports import report_json
 from tests.stored import store_report
@@ -109,7 +110,7 @@ def test_settings_are_shown_and_nothing_is_made(installation: Installation) -> N
 
 
 def with_older_tables(installation: Installation) -> None:
-    engines.upgrade(installation.url)
+    upgrades.migrate(installation.url)
     engine = engines.open_engine(installation.url)
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
@@ -190,7 +191,7 @@ def test_nor_has_one_that_only_the_operator_speaks_about(installation: Installat
 
 def test_an_untrusted_report_is_one(installation: Installation, settings_for: Callable[..., Settings]) -> None:
     """Nothing is proven about the domain, but somebody reports about it."""
-    engines.upgrade(installation.url)
+    upgrades.migrate(installation.url)
     engine = engines.open_engine(installation.url)
     store_report(engine, report_json(), settings_for(), trust="unauthenticated")
     engine.dispose()

@@ -15,9 +15,9 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import connect
 
-from ingest.database import engines
 from ingest.settings import settings as settings_module
 from ingest.settings.settings import Settings
+from ingest.store import upgrades
 from tests import web_servers
 from tests.dashboard.entrance.test_serving import Server
 from tests.doors import running_doors, spooled
@@ -54,7 +54,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         min_free_bytes=0,
         **named,
     )
-    engines.upgrade(settings.database_url)
+    upgrades.migrate(settings.database_url)
     with running_doors(settings) as doors:
         dashboard = Server(folder, settings, **named)
         yield House(settings, doors["http"].port, dashboard)

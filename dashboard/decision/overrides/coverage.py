@@ -12,10 +12,9 @@ from dashboard.decision.evidence import Entry, Evidence, Failure
 from dashboard.decision.facts.failures import Reading, failures_of
 from dashboard.decision.facts.policy_changes import key_of
 from dashboard.decision.facts.policy_history import current_policy
-from dashboard.words.phrases import counted
 from ingest.rfc.mtasts.patterns import normalised
 from ingest.rfc.vocabulary import NO_POLICY_FOUND, STS, TLSA
-from ingest.store.overrides import (
+from ingest.testimony.override_rules import (
     AcceptedCause,
     BelievedVoice,
     DismissedVoice,
@@ -38,14 +37,6 @@ class Coverage(msgspec.Struct, frozen=True):
     voices: tuple[str, ...] = ()
     since: dt.date | None = None
     since_before: bool = False
-
-    @property
-    def words(self) -> str:
-        """What is covered, as the end of a sentence."""
-        if not self.voices:
-            return "covers nothing that has been reported"
-        what = f"{counted(self.sessions, 'session')} of {counted(len(self.voices), 'voice')}"
-        return f"covers {what} since {'before ' if self.since_before else ''}{self.since}"
 
 
 def coverage(evidence: Evidence, override: Override) -> Coverage:

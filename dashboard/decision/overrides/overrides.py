@@ -1,19 +1,18 @@
-"""Overrides in a verdict's evidence, in words, and as commands. Pure: SQL is in ``queries.overrides``."""
+"""Overrides in a verdict's evidence: what each changes there, and which still hold. Pure: SQL is in ``queries.overrides``."""
 
 import collections
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from dashboard.decision.evidence import NO_MX, Acceptance, Evidence, Policy, Repair, StatedPolicy, Thresholds
+from dashboard.decision.evidence import Acceptance, Evidence, Policy, Repair, StatedPolicy, Thresholds
 from dashboard.decision.facts.policy_changes import key_of
 from dashboard.decision.facts.policy_history import current_policy
 from ingest.rfc.faults import ERROR
 from ingest.rfc.mtasts.lint import lint
 from ingest.rfc.mtasts.policy import mx_key
-from ingest.store.overrides import (
-    SHARES,
+from ingest.testimony.override_rules import (
     AcceptedCause,
     BelievedVoice,
     Content,
@@ -24,11 +23,10 @@ from ingest.store.overrides import (
     OwnThresholds,
     RepairedCause,
 )
-from ingest.store.rows import short_digest
 from ingest.text.shares import percent as percent
+from ingest.text.stored import short_digest
 
 _LONGEST_MODE = 32
-_MOST_NAMED = 8
 IN_FORCE, REPLACED, TAKEN_BACK, EXPIRED = "in force", "replaced by a newer one", "taken back", "expired"
 
 
@@ -37,7 +35,7 @@ def thresholds_of(overrides: Iterable[Override], usual: Thresholds) -> Threshold
     named: dict[str, float] = {}
     for override in overrides:
         if isinstance(override.content, OwnThresholds):
-            named |= _given(override.content)
+            named |= given_thresholds(override.content)
     return msgspec.structs.replace(usual, **named)
 
 
@@ -64,7 +62,7 @@ def with_overrides(evidence: Evidence, overrides: Sequence[Override], usual: Thr
                 dismissed.pop(name, None)
                 (believed if isinstance(override.content, BelievedVoice) else dismissed)[name] = override.since
             case OwnThresholds() as thresholds:
-                named |= _given(thresholds).keys()
+                named |= given_thresholds(thresholds).keys()
     return msgspec.structs.replace(
         evidence,
         acceptances=tuple(acceptances),
@@ -103,7 +101,8 @@ def resolved(evidence: Evidence, voice: str) -> str:
     return evidence.aliases.get(voice, voice)
 
 
-def _given(thresholds: OwnThresholds) -> dict[str, float]:
+def given_thresholds(thresholds: OwnThresholds) -> dict[str, float]:
+    """The thresholds that are given, by name."""
     return {name: value for name, value in msgspec.structs.asdict(thresholds).items() if value is not None}
 
 
@@ -177,8 +176,8 @@ def _is_replaced(content: Content, later: Sequence[Override]) -> bool:
     newer = [override.content for override in later]
     match content:
         case OwnThresholds():
-            names = {name for other in newer if isinstance(other, OwnThresholds) for name in _given(other)}
-            return _given(content).keys() <= names
+            names = {name for other in newer if isinstance(other, OwnThresholds) for name in given_thresholds(other)}
+            return given_thresholds(content).keys() <= names
         case EnteredPolicy():
             return any(isinstance(other, EnteredPolicy) for other in newer)
         case MxHosts():
@@ -191,55 +190,3 @@ def _is_replaced(content: Content, later: Sequence[Override]) -> bool:
                 isinstance(other, RepairedCause) and (other.result_type, other.mx_host) == same for other in newer
             )
     return False
-
-
-def what(content: Content, named: Callable[[str], str] = str) -> str:
-    """An override's content in one sentence; ``named`` puts a result type into words. Text from reports is in it as it is."""
-    match content:
-        case AcceptedCause(_, _, voice):
-            return f"Accepted: {_failure(content, named)}{f', reported by {voice}' if voice else ''}"
-        case RepairedCause(day):
-            return f"Repaired on {day}: {_failure(content, named)}"
-        case BelievedVoice(voice):
-            return f"Believed: {voice}"
-        case DismissedVoice(voice):
-            return f"Dismissed: {voice}"
-        case OwnThresholds():
-            return f"Own thresholds: {', '.join(_threshold(name, value) for name, value in _given(content).items())}"
-        case EnteredPolicy():
-            return _entered(content)
-    return f"MX hosts: {_names(content.hosts)}"
-
-
-def _failure(cause: AcceptedCause | RepairedCause, named: Callable[[str], str]) -> str:
-    failure = named(cause.result_type) if cause.result_type else "any failure"
-    if cause.mx_host == NO_MX:
-        return f"{failure} without an MX host"
-    return f"{failure} at {cause.mx_host}" if cause.mx_host else failure
-
-
-def _entered(entered: EnteredPolicy) -> str:
-    policy, faults = policy_of(entered.text, ())
-    hosts = f"; MX hosts {_names(entered.mx_hosts)}" if entered.mx_hosts else ""
-    age = f", max_age {policy.max_age}" if policy.max_age is not None else ""
-    broken = " (faulty)" if faults else ""
-    return f"Policy entered by hand{broken}: mode {policy.mode or 'unknown'}, mx {_names(policy.mx) or '-'}{age}{hosts}"
-
-
-def _threshold(name: str, value: float) -> str:
-    written = percent(value) if name in SHARES else str(value)
-    return _THRESHOLDS[name].format(written, s="" if value == 1 else "s")
-
-
-_THRESHOLDS: Mapping[str, str] = {
-    "bound": "at most {} refused",
-    "reporters": "{} independent reporter{s}",
-    "window_days": "{} complete day{s}",
-    "late_days": "the newest {} left out",
-    "confidence": "at {} confidence",
-}
-
-
-def _names(hosts: Sequence[str]) -> str:
-    more = f" and {len(hosts) - _MOST_NAMED} more" if len(hosts) > _MOST_NAMED else ""
-    return ", ".join(hosts[:_MOST_NAMED]) + more

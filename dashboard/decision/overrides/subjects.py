@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dashboard.decision.evidence import Evidence
 from ingest.rfc.mtasts.enforcement import MX_NOT_IN_POLICY, RESULT_TYPES
 from ingest.rfc.vocabulary import NO_POLICY_FOUND, UNEXPLAINED
-from ingest.store.overrides import Refused, voice_named
+from ingest.testimony.override_rules import Refused, voice_named
 from ingest.testimony.voices import folded, is_domain
 
 # What a cause may be, whether RFC 8460 knows it or not.

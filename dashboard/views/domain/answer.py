@@ -4,7 +4,6 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import verdicts
-from dashboard.decision.overrides.overrides import percent
 from dashboard.decision.verdict import Missing, Verdict
 from dashboard.queries.reports import exactly
 from dashboard.views import parts
@@ -13,6 +12,7 @@ from dashboard.words import reason_words, verdict_words
 from dashboard.words.faces import ALARM, FACES, GOOD, NOTE, WARNING
 from dashboard.words.phrases import at_most, share
 from dashboard.words.plain import visible
+from ingest.text.shares import percent
 
 from . import causes, history, next_step, overrides
 

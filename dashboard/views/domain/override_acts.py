@@ -4,15 +4,15 @@ import datetime as dt
 
 import streamlit as st
 
-from dashboard.decision.overrides.overrides import what
 from dashboard.decision.verdict import Verdict
 from dashboard.views import acts
 from dashboard.views.visit import Visit
 from dashboard.words import wording
 from dashboard.words.faces import FACES
+from dashboard.words.override_words import what
 from dashboard.words.plain import visible
 from ingest.store import overrides
-from ingest.store.overrides import Content, Override, Refused
+from ingest.testimony.override_rules import Content, Override, Refused
 
 LONGEST_WHAT = 600
 _DONE, _DRAWN = "what was done", "forms of overrides drawn anew"

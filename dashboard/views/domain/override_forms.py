@@ -15,8 +15,8 @@ from ingest.rfc.faults import ERROR
 from ingest.rfc.mtasts.enforcement import POLICY_UNUSABLE, REFUSED
 from ingest.rfc.mtasts.lint import lint
 from ingest.rfc.mtasts.policy import Policy
-from ingest.store import overrides
-from ingest.store.overrides import (
+from ingest.testimony import override_rules
+from ingest.testimony.override_rules import (
     AcceptedCause,
     BelievedVoice,
     DismissedVoice,
@@ -153,7 +153,7 @@ def _count(label: str, value: int, usual: int) -> int:
 
 def _changed(asked: Thresholds, now: Thresholds) -> OwnThresholds:
     """What was asked for and is otherwise now."""
-    pairs = {name: (getattr(asked, name), getattr(now, name)) for name in overrides.RANGES}
+    pairs = {name: (getattr(asked, name), getattr(now, name)) for name in override_rules.RANGES}
     # A share is shown with fewer digits than it may have.
     return OwnThresholds(**{name: new for name, (new, old) in pairs.items() if abs(new - old) > 1e-5 * old})
 
@@ -200,7 +200,7 @@ def _faults(policy: Policy) -> None:
 def _note(form: str) -> str:
     label, example = "Note", "Why; whoever reads this later will ask"
     key = control_key(f"note of {form}")
-    return st.text_input(label, max_chars=overrides.LONGEST_NOTE, placeholder=example, key=key) or ""
+    return st.text_input(label, max_chars=override_rules.LONGEST_NOTE, placeholder=example, key=key) or ""
 
 
 def _until(visit: Visit, form: str, default: str) -> dt.date | None:

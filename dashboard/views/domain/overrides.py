@@ -13,9 +13,10 @@ from dashboard.decision.verdict import Verdict
 from dashboard.queries import overrides as queries
 from dashboard.views import acts, parts
 from dashboard.views.visit import Visit
+from dashboard.words import override_words
 from dashboard.words.plain import plain, visible
-from ingest.store import overrides
-from ingest.store.overrides import Override
+from ingest.testimony import override_rules
+from ingest.testimony.override_rules import Override
 
 from . import override_forms
 from .override_acts import LONGEST_WHAT, control_key, in_words, say_what_was_done, take_back
@@ -51,15 +52,15 @@ def _override(visit: Visit, override: Override, evidence: Evidence, may: bool) -
         text, button = st.columns((5, 1), vertical_alignment="center") if may else (st.container(), None)
         with text:
             st.text(visible(in_words(override.content), LONGEST_WHAT))
-            st.text(visible(override.note, overrides.LONGEST_NOTE))
-            covers = coverage(evidence, override).words
+            st.text(visible(override.note, override_rules.LONGEST_NOTE))
+            covers = override_words.covers(coverage(evidence, override))
             st.caption(
                 f"By {plain(override.author)}, since {override.since} ({_age(visit, override)}), {until}; {covers}"
             )
         if button:
             with button, st.popover("Take back", icon=":material/undo:"):
                 key = control_key(override.key)
-                note = st.text_input("Why (may stay empty)", max_chars=overrides.LONGEST_NOTE, key=key)
+                note = st.text_input("Why (may stay empty)", max_chars=override_rules.LONGEST_NOTE, key=key)
                 st.caption("From today on it no longer counts. It stays among the past overrides.")
                 if st.button("Take this override back", type="primary", key=control_key(f"{override.key} back")):
                     take_back(visit, override, note)

@@ -18,13 +18,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from ingest.doors.limits import Pace, in_log
+from ingest.doors.limits import Pace
 from ingest.doors.room import Room
 from ingest.monitoring import health, metrics
 from ingest.monitoring.health import Check
 from ingest.settings.settings import Settings
 from ingest.spool import trace
 from ingest.spool.maildir import Spool, SpoolUnavailable
+from ingest.text.addresses import in_log
 
 from .upload import NoReport, Upload
 

@@ -15,12 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from ingest.doors.admission import Admission, peer_of, two_way
 from ingest.doors.certificate import Certificate
 from ingest.doors.connections import Connections
-from ingest.doors.limits import Letters, in_log
+from ingest.doors.limits import Letters
 from ingest.doors.room import Room
 from ingest.monitoring import metrics
 from ingest.settings.settings import Settings
 from ingest.spool import trace
 from ingest.spool.maildir import IncomingMessage, Spool, SpoolUnavailable
+from ingest.text.addresses import in_log
 
 from .base import CarefulSession
 from .data import DataStream, HeaderSize

@@ -3,11 +3,12 @@
 import logging
 from typing import Any
 
-from ingest.doors.limits import Letters, address_in_log, in_log
+from ingest.doors.limits import Letters
 from ingest.doors.room import Room
 from ingest.monitoring import metrics
 from ingest.settings.settings import Settings
 from ingest.spool import trace
+from ingest.text.addresses import address_in_log, in_log
 
 from .recipients import Recipients
 

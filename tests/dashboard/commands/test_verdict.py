@@ -14,7 +14,7 @@ from rich.cells import cell_len
 
 from dashboard.commands import verdict as verdict_cli
 from dashboard.decision.verdict import Verdict, decide
-from ingest.database import engines
+from ingest.store import upgrades
 from tests.dashboard.decision.scenes import SCENES, bad, scene
 from tests.dashboard.decision.worlds import GOOGLE, ON, TESTING, daily, evidence
 from tests.support import ROOT
@@ -104,7 +104,7 @@ def test_text_of_strangers_takes_no_effect(capsys: pytest.CaptureFixture[str]) -
 
 def test_parquet_is_not_written_to_a_terminal(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/t.db"
-    engines.upgrade(url)
+    upgrades.migrate(url)
     environment = os.environ | {"STARTTALLY_DATABASE_URL": url}
     command = [sys.executable, "-m", "dashboard.commands.app", "export", "summary", "--format"]
     ours, theirs = pty.openpty()

@@ -12,7 +12,7 @@ from publicsuffixlist import PublicSuffixList
 
 from dashboard.decision.evidence import Entry, Evidence, Failure, Policy, ServedPolicy, Sighting
 from ingest.rfc.mtasts import enforcement, policy
-from ingest.store.rows import short_digest
+from ingest.text.stored import short_digest
 
 _SUFFIXES = PublicSuffixList(only_icann=True)
 _DAY = dt.timedelta(days=1)

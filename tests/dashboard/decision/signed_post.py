@@ -27,6 +27,7 @@ from ingest.settings.settings import Settings
 from ingest.spool import trace
 from ingest.store import overrides
 from ingest.store import saving as store
+from ingest.testimony import override_rules
 from tests import reports, signing
 from tests.dashboard.decision.worlds import days
 from tests.nameserver import NameServer, txt
@@ -208,7 +209,7 @@ class Post:
         (verdict,) = verdicts.verdicts(self.engine, Question.of(chosen, on + DAY).about(on), [DOMAIN])
         return verdict
 
-    def override(self, content: overrides.Content, day: dt.date) -> None:
+    def override(self, content: override_rules.Content, day: dt.date) -> None:
         """The operator says something that holds from that day on."""
         noon = dt.datetime.combine(day, dt.time(12), dt.UTC)
         overrides.give(self.engine, DOMAIN, content, "known to the operator", "test", noon)

@@ -12,8 +12,9 @@ from dashboard.decision.evidence import NO_MX, Evidence, Voice
 from dashboard.decision.overrides.coverage import coverage
 from dashboard.decision.overrides.subjects import typed_result_type, typed_voice
 from dashboard.decision.verdict import Cause, decide
+from dashboard.words import override_words
 from dashboard.words.commands_to_run import accept_command, believe_command, dismiss_command, repaired_command
-from ingest.store.overrides import (
+from ingest.testimony.override_rules import (
     AcceptedCause,
     BelievedVoice,
     Content,
@@ -33,7 +34,7 @@ FILE = "version: STSv1\nmode: testing\nmx: mx1.receiver.example\nmx: mx2.receive
 
 def words(reported: Evidence, content: Content) -> str:
     given = dt.datetime.combine(ON, dt.time(9), dt.UTC)
-    return coverage(reported, Override("receiver.example", "1", content, "why", "alice", given)).words
+    return override_words.covers(coverage(reported, Override("receiver.example", "1", content, "why", "alice", given)))
 
 
 REPORTED = evidence(

@@ -18,9 +18,9 @@ from dashboard.decision.verdict import ENFORCING_REFUSING, INSUFFICIENT, NOT_REA
 from dashboard.queries.evidence import domains_of, evidence_of
 from dashboard.queries.question import EVERYTHING, Question, Scope
 from ingest.authentication.signatures import VERIFIED, Authentication
-from ingest.database import engines
-from ingest.intake import UNAUTHENTICATED, UNVERIFIED
 from ingest.settings.settings import Settings
+from ingest.store import upgrades
+from ingest.testimony.trust import UNAUTHENTICATED, UNVERIFIED
 from tests import stored
 from tests.reports import detail, entry, report_json
 
@@ -333,7 +333,7 @@ def test_the_next_step_shows_what_a_stranger_wrote_and_does_not_do_it(
 
 def test_the_command_on_an_empty_database(settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     url = settings_for().database_url
-    engines.upgrade(url)
+    upgrades.migrate(url)
     monkeypatch.setenv("STARTTALLY_DATABASE_URL", url)
     result = CliRunner().invoke(app, ["verdict"])
     assert (result.exit_code, result.output) == (0, "no domain has a report yet\n")

@@ -31,14 +31,14 @@ from dashboard.queries.question import EVERYTHING, Question, Scope
 from dashboard.words.verdict_words import sentence
 from ingest.database import engines, models
 from ingest.store import overrides
-from ingest.store.overrides import (
+from ingest.store.overrides import NotFound
+from ingest.testimony.override_rules import (
     AcceptedCause,
     BelievedVoice,
     Content,
     DismissedVoice,
     EnteredPolicy,
     MxHosts,
-    NotFound,
     OwnThresholds,
     Refused,
     RepairedCause,

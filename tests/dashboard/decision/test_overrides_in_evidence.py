@@ -7,11 +7,13 @@ import pytest
 
 from dashboard.decision.evidence import NO_MX, Acceptance, Evidence, ServedPolicy, Sighting, Thresholds
 from dashboard.decision.overrides import overrides
-from dashboard.decision.overrides.overrides import percent, policy_of, what, with_overrides, with_stated_policy
+from dashboard.decision.overrides.overrides import policy_of, with_overrides, with_stated_policy
 from dashboard.decision.verdict import decide
 from dashboard.decision.weighing import sessions_needed
 from dashboard.queries.question import Scope
-from ingest.store.overrides import AcceptedCause, Content, EnteredPolicy, MxHosts, Override, OwnThresholds
+from dashboard.words.override_words import what
+from ingest.testimony.override_rules import AcceptedCause, Content, EnteredPolicy, MxHosts, Override, OwnThresholds
+from ingest.text.shares import percent
 
 DAY = dt.timedelta(days=1)
 ON = dt.date(2026, 3, 31)

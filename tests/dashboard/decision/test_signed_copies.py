@@ -8,7 +8,7 @@ import pytest
 
 from dashboard.decision.verdict import INSUFFICIENT, NOT_READY, READY
 from ingest.authentication.signatures import VERIFIED
-from ingest.intake import IMPORTED, UNVERIFIED
+from ingest.testimony.trust import IMPORTED, UNVERIFIED
 from tests import reports
 from tests.dashboard.decision.signed_post import (
     BEGAN,

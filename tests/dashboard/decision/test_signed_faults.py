@@ -17,7 +17,7 @@ from dashboard.decision.verdict import (
 )
 from dashboard.queries.question import Question
 from dashboard.words.next_step import next_step
-from ingest.store.overrides import MxHosts
+from ingest.testimony.override_rules import MxHosts
 from tests.dashboard.decision.signed_post import (
     BEGAN,
     DAY,

@@ -1,7 +1,7 @@
 """What the operator says beside what signed mail says: who overtakes a stated policy, and whom it believes."""
 
 from dashboard.decision.verdict import ENFORCING, INSUFFICIENT, READY
-from ingest.store.overrides import BelievedVoice, DismissedVoice, EnteredPolicy
+from ingest.testimony.override_rules import BelievedVoice, DismissedVoice, EnteredPolicy
 from tests.dashboard.decision.signed_post import (
     BEGAN,
     DAY,

@@ -17,7 +17,7 @@ from dashboard.decision.verdict import (
     WITHDRAWN,
 )
 from dashboard.words import verdict_words
-from ingest.intake import UNVERIFIED
+from ingest.testimony.trust import UNVERIFIED
 from tests.dashboard.decision.conftest import MakeSettings
 from tests.dashboard.decision.signed_post import (
     BEGAN,

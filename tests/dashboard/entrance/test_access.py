@@ -26,10 +26,10 @@ from dashboard.exports.writing import Filters
 from dashboard.queries import fleet, quarantine, reports
 from dashboard.queries.question import ALL_DAYS, EVERYTHING, TRUSTED, UNPROVEN, Question, Scope, Window
 from dashboard.queries.reports import Cause, ReportFilter
-from ingest import intake
 from ingest.database import engines, models
 from ingest.settings.settings import Settings
-from ingest.store import overrides
+from ingest.store import overrides, upgrades
+from ingest.testimony import override_rules, trust
 from tests import stored
 from tests.dashboard import world
 from tests.dashboard.conftest import Filled, fill
@@ -310,7 +310,7 @@ def add_more(filled: Filled) -> None:
     stored.store_report(writing, several, filled.settings)
     given = dt.datetime.combine(filled.today - dt.timedelta(days=9), dt.time(9), dt.UTC)
     for domain in ("customer0.example", "second.example"):
-        accepted = overrides.AcceptedCause("starttls-not-supported", "", f"told-of-{domain.partition('.')[0]}")
+        accepted = override_rules.AcceptedCause("starttls-not-supported", "", f"told-of-{domain.partition('.')[0]}")
         overrides.give(writing, domain, accepted, f"said of {domain}", "operator", given)
     with writing.begin() as connection:
         row = models.quarantine.c
@@ -362,7 +362,7 @@ def asked_by_scope(query: Callable[..., Any]) -> Callable[..., Any]:
     """A query of evidence with the scope where the others have it."""
 
     def ask(engine: sa.Engine, scope: Scope, domains: list[str], on: dt.date, as_of_then: bool) -> Any:
-        return query(engine, Question(on, scope, trusts=intake.TRUST_ORDER, as_of_then=as_of_then), domains)
+        return query(engine, Question(on, scope, trusts=trust.TRUST_ORDER, as_of_then=as_of_then), domains)
 
     return ask
 
@@ -653,7 +653,7 @@ def test_an_export_is_not_left_for_the_next_user(open_page: Open, filled_today: 
 
 def test_a_limited_user_without_reports_is_not_told_whom_else_reports_come_for(open_page: Open, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/empty.db"
-    engines.upgrade(url)
+    upgrades.migrate(url)
     said = shown(open_page(url, "alice"))
     assert "second.example" in said
     assert "receiver.example" not in said

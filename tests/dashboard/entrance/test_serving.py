@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from dashboard.entrance.serving import allowed_hosts, streamlit_arguments
-from ingest.database import engines
 from ingest.settings.settings import Settings
+from ingest.store import upgrades
 from tests.support import ROOT, eventually, free_port
 
 SettingsFor = Callable[..., Settings]
@@ -166,7 +166,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         dashboard_listen=f"127.0.0.1:{free_port()}",
         hostname="mx.example",
     )
-    engines.upgrade(settings.database_url)
+    upgrades.migrate(settings.database_url)
     running = Server(folder, settings)
     yield running
     running.stop()
@@ -300,5 +300,5 @@ def test_the_settings_of_the_server_are_not_shown(server: Server) -> None:
 
 def test_it_stops_on_sigterm(tmp_path: Path, settings_for: SettingsFor) -> None:
     settings = settings_for(dashboard_listen=f"127.0.0.1:{free_port()}")
-    engines.upgrade(settings.database_url)
+    upgrades.migrate(settings.database_url)
     assert Server(tmp_path, settings).stop() in (0, -signal.SIGTERM)

@@ -30,6 +30,7 @@ from ingest.database.engines import DatabaseAway
 from ingest.settings import settings as settings_module
 from ingest.settings.settings import Settings
 from ingest.spool import trace
+from ingest.store import upgrades
 from tests.databases import create_database
 from tests.reports import detail, entry, mail, report_json
 from tests.stored import store_file, store_report, store_reports, submission
@@ -707,7 +708,7 @@ def test_postgresql_hands_over_a_part_at_a_time(
     postgresql_server: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = create_database(postgresql_server)
-    engines.upgrade(url)
+    upgrades.migrate(url)
     engine = engines.open_engine(url)
     store_report(engine, report_json(), settings)
     cursors: dict[str, str] = {}
@@ -932,7 +933,7 @@ def test_any_guarded_cell_is_safe_and_can_be_undone(text: str) -> None:
 @pytest.fixture(scope="module")
 def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sa.Engine]:
     url = f"sqlite:///{tmp_path_factory.mktemp('export')}/starttally.db"
-    engines.upgrade(url)
+    upgrades.migrate(url)
     engine = engines.open_engine(url)
     yield engine
     engine.dispose()

@@ -12,8 +12,8 @@ from dashboard.queries import domain, fleet, quarantine, reports
 from dashboard.queries.question import ALL_DAYS, EVERYTHING, TRUSTED, UNPROVEN, Scope, Window
 from dashboard.queries.reports import Cause, ReportFilter
 from ingest.database.models import raw_report
-from ingest.intake import EVIDENCE
 from ingest.settings.settings import Settings
+from ingest.testimony.trust import EVIDENCE
 from tests import stored
 from tests.dashboard import world
 from tests.dashboard.conftest import Filled

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from dashboard.queries.voices import HEARD, LISTED, LOADED, OPERATOR, Speaker, Speakers, speakers_of
 from ingest.database.models import report
-from ingest.intake import EVIDENCE
 from ingest.settings.settings import Settings
+from ingest.testimony.trust import EVIDENCE
 from tests.dashboard.decision.signed_post import DAY, GOOGLE, MAILER, ON, STRANGER, TESTING, Post, Sender, report_of
 from tests.nameserver import NameServer
 from tests.reports import entry

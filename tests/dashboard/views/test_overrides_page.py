@@ -14,8 +14,8 @@ from dashboard.views import acts
 from dashboard.views.visit import Visit
 from ingest.database import engines
 from ingest.settings import settings as settings_module
-from ingest.store import overrides
-from ingest.store.overrides import (
+from ingest.store import overrides, upgrades
+from ingest.testimony.override_rules import (
     AcceptedCause,
     BelievedVoice,
     DismissedVoice,
@@ -39,7 +39,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A domain with clean weeks of two senders, and one of them with an expired certificate."""
     url = f"sqlite:///{tmp_path}/starttally.db"
     monkeypatch.setenv("STARTTALLY_DATABASE_URL", url)
-    engines.upgrade(url)
+    upgrades.migrate(url)
     engine = engines.open_engine(url)
     made = World(engine, settings_module.load())
     made.clean(TODAY - 30 * DAY, TODAY - DAY)

@@ -24,9 +24,9 @@ from dashboard.views.visit import Visit
 from dashboard.words.faces import FACES
 from ingest.database import engines
 from ingest.database.models import raw_report
-from ingest.intake import EVIDENCE
 from ingest.settings.settings import Settings
-from ingest.store import retention
+from ingest.store import retention, upgrades
+from ingest.testimony.trust import EVIDENCE
 from tests import stored
 from tests.dashboard import world
 from tests.dashboard.conftest import Filled
@@ -69,7 +69,7 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., AppTest
 def empty_url(tmp_path: Path) -> str:
     """A migrated database with nothing in it."""
     url = f"sqlite:///{tmp_path}/empty.db"
-    engines.upgrade(url)
+    upgrades.migrate(url)
     return url
 
 

@@ -9,6 +9,7 @@ from ingest.authentication import signatures
 from ingest.rfc import vocabulary
 from ingest.rfc.mtasts import enforcement
 from ingest.spool import trace
+from ingest.testimony import trust
 
 
 @pytest.mark.parametrize("code", sorted(vocabulary.RESULT_TYPES | {vocabulary.UNEXPLAINED}))
@@ -26,11 +27,11 @@ def test_what_the_page_calls_refused_is_what_the_store_counts_as_refused(code: s
 
 
 def test_every_trust_has_words() -> None:
-    assert set(wording.TRUST) == set(wording.TRUST_MEANING) == set(intake.TRUST_ORDER)
+    assert set(wording.TRUST) == set(wording.TRUST_MEANING) == set(trust.TRUST_ORDER)
 
 
 def test_the_lanes_hold_every_trust_once() -> None:
-    assert sorted(trust for lane in LANES.values() for trust in lane) == sorted(intake.TRUST_ORDER)
+    assert sorted(trust for lane in LANES.values() for trust in lane) == sorted(trust.TRUST_ORDER)
 
 
 def test_every_door_has_words() -> None:
@@ -50,11 +51,11 @@ def test_every_quarantine_reason_has_words() -> None:
 @pytest.mark.parametrize(
     ("choice", "trusts"),
     [
-        ("", intake.TRUST_ORDER),
+        ("", trust.TRUST_ORDER),
         ("trusted", ("verified", "imported")),
         ("unproven", ("unverified", "unauthenticated")),
         ("imported", ("imported",)),
-        ("nonsense", intake.TRUST_ORDER),
+        ("nonsense", trust.TRUST_ORDER),
     ],
 )
 def test_a_choice_of_trust(choice: str, trusts: tuple[str, ...]) -> None:

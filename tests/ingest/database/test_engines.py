@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from ingest.database import engines, models
+from ingest.store import upgrades
 
 
 def test_migrations_and_models_agree(engine: sa.Engine) -> None:
@@ -33,8 +34,8 @@ def test_commands_that_do_not_migrate_start_without_alembic() -> None:
 
 
 def test_upgrading_twice_changes_nothing(database_url: str) -> None:
-    engines.upgrade(database_url)
-    engines.upgrade(database_url)
+    upgrades.migrate(database_url)
+    upgrades.migrate(database_url)
     engine = engines.open_engine(database_url)
     engines.check(engine)
     engine.dispose()
@@ -51,7 +52,7 @@ def test_a_newer_database_is_refused_and_left_alone(engine: sa.Engine, database_
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(engines.SchemaMismatch, match=r"newer StartTally \(schema 9999\)"):
-        engines.upgrade(database_url)
+        upgrades.migrate(database_url)
     with pytest.raises(engines.SchemaMismatch, match="newer StartTally"):
         engines.check(engine)
 

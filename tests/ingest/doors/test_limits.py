@@ -6,8 +6,9 @@ import pytest
 
 from ingest.doors import connections
 from ingest.doors.connections import STEP_OCTETS, TOO_MANY, TOO_MANY_OF_YOURS, Connections
-from ingest.doors.limits import Letters, Pace, address_in_log, in_log, in_networks
+from ingest.doors.limits import Letters, Pace, in_networks
 from ingest.doors.smtp.steps import Steps
+from ingest.text.addresses import address_in_log, in_log
 
 
 class Visitor:

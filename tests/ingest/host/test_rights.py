@@ -13,6 +13,7 @@ from ingest.database import engines
 from ingest.host import rights
 from ingest.settings.settings import Settings
 from ingest.spool.maildir import Spool
+from ingest.store import upgrades
 
 MakeSettings = Callable[..., Settings]
 
@@ -31,7 +32,7 @@ def modes(folder: Path) -> dict[str, int]:
 @pytest.mark.usefixtures("umask")
 def test_the_database_and_the_files_beside_it_are_private(settings_for: MakeSettings, tmp_path: Path) -> None:
     url = settings_for().database_url
-    engines.upgrade(url)
+    upgrades.migrate(url)
     engine = engines.open_engine(url)
     with engine.begin() as connection:
         connection.execute(sa.text("CREATE TABLE t (x)"))
@@ -44,7 +45,7 @@ def test_the_database_and_the_files_beside_it_are_private(settings_for: MakeSett
 @pytest.mark.usefixtures("umask")
 def test_a_back_up_is_private(settings_for: MakeSettings, tmp_path: Path) -> None:
     url = settings_for().database_url
-    engines.upgrade(url)
+    upgrades.migrate(url)
     engines.back_up(url, tmp_path / "copy.db")
     assert modes(tmp_path)["copy.db"] == 0o600
 
@@ -68,7 +69,7 @@ def test_the_spool_is_private(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_to_is_the_databases_to_say(tmp_path: Path) -> None:
     (tmp_path / "folder.db").mkdir()
     with pytest.raises(engines.DatabaseAway, match="unable to open"):
-        engines.upgrade(f"sqlite:///{tmp_path}/folder.db")
+        upgrades.migrate(f"sqlite:///{tmp_path}/folder.db")
 
 
 @pytest.mark.parametrize("name", ["starttally.db", "spool/new", "spool/metrics"])
@@ -77,7 +78,7 @@ def test_what_is_too_open_is_named_with_the_command(
     settings_for: MakeSettings, tmp_path: Path, name: str, mode: int
 ) -> None:
     settings = settings_for()
-    engines.upgrade(settings.database_url)
+    upgrades.migrate(settings.database_url)
     Spool(settings.spool)
     assert rights.said_of_storage(settings) == []
     (tmp_path / name).chmod(mode)

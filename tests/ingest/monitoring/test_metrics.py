@@ -16,10 +16,11 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.parser import text_string_to_metric_families
 
-from ingest.database import engines, models
+from ingest.database import models
 from ingest.monitoring import health, metrics, publishing
 from ingest.settings.settings import Address, Settings
 from ingest.spool.maildir import Spool
+from ingest.store import upgrades
 from tests.databases import PostgreSQL
 from tests.doors import running_doors
 from tests.goldens import usual
@@ -72,7 +73,7 @@ def working(settings: Settings, **more: str) -> Iterator[subprocess.Popen[bytes]
 
 def test_one_scrape_has_the_figures_of_all_processes(settings_for: MakeSettings) -> None:
     settings = settings_for()
-    engines.upgrade(settings.database_url)
+    upgrades.migrate(settings.database_url)
     deliver(settings, *numbered(1, 2), usual({}), b"Subject: x\r\n\r\n")
     with running_doors(settings) as addresses, working(settings) as first, working(settings):
         eventually(lambda: ready(addresses["http"])[1]["workers"] == 2, 60)
@@ -131,7 +132,7 @@ def test_a_database_that_is_away_or_frozen_is_a_fault_until_it_is_back(
     settings_for: MakeSettings, own_postgresql: PostgreSQL
 ) -> None:
     settings = settings_for(database_url=own_postgresql.new_database())
-    engines.upgrade(settings.database_url)
+    upgrades.migrate(settings.database_url)
     with running_doors(settings) as addresses, working(settings):
         door = addresses["http"]
         eventually(lambda: ready(door)[1]["workers"] == 1, 60)

@@ -23,6 +23,7 @@ from ingest.settings.settings import Settings
 from ingest.spool import claims, slots
 from ingest.spool.maildir import Spool, SpoolUnavailable
 from ingest.spool.slots import Slot, is_held
+from ingest.store import upgrades
 from ingest.work.worker import Worker
 from tests.goldens import entry, report, usual
 from tests.ingest.work.test_worker import MakeSettings, NoKeys, deliver, numbered
@@ -77,7 +78,7 @@ KINDS: dict[str, tuple[Callable[[Path], list[Path]], int]] = {
 @pytest.fixture
 def settings(settings_for: MakeSettings, tmp_path: Path) -> Settings:
     made = settings_for(database_url=f"sqlite:///{tmp_path}/starttally.db")
-    engines.upgrade(made.database_url)
+    upgrades.migrate(made.database_url)
     return made
 
 

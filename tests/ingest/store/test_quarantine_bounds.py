@@ -20,9 +20,8 @@ from ingest.settings.settings import Settings
 from ingest.spool import trace
 from ingest.spool.maildir import Spool
 from ingest.spool.trace import Arrival
-from ingest.store import quarantine_bounds, retention, saving
+from ingest.store import quarantine, quarantine_bounds, retention, saving, upgrades
 from ingest.store.quarantine_bounds import DEFAULT, OF_DISK, OF_NETWORK, OF_WHOLE, Bounds, Held
-from ingest.work import quarantine
 from ingest.work.worker import Worker
 from tests import signing
 from tests.ingest.store.test_saving import NOW, USUAL, rows, submission
@@ -294,7 +293,7 @@ def test_the_worker_finds_out_who_signed_what_it_cannot_read(
     signers_dns: NameServer, settings_for: Callable[..., Settings]
 ) -> None:
     chosen = settings_for(nameservers=str(signers_dns.address))
-    engines.upgrade(chosen.database_url)
+    upgrades.migrate(chosen.database_url)
 
     def rubbish(domain: str) -> bytes:
         return f"From: a@{domain}\r\nSubject: {domain}\r\n\r\nno report\r\n".encode()
@@ -352,7 +351,7 @@ def test_an_older_file_is_written_anew(tmp_path: Path) -> None:
     old = engines.sqlite_module().connect(tmp_path / "starttally.db")
     old.execute("CREATE TABLE older (x)")  # a file that gives nothing back, as older versions made them
     old.close()
-    engines.upgrade(url)
+    upgrades.migrate(url)
     engine = engines.open_engine(url)
     noisy = [msgspec.structs.replace(message(number), message=hash_bytes(message(number))) for number in range(200)]
     save(engine, *noisy, bounds=DEFAULT)

@@ -16,7 +16,7 @@ from ingest.database import engines, models
 from ingest.intake import Submission
 from ingest.settings import settings
 from ingest.spool import trace
-from ingest.store import rekeying, saving
+from ingest.store import rekeying, saving, upgrades
 from ingest.store.rows import Row, rows_of
 from tests.goldens import detail, entry, report, text
 from tests.reports import CAME, mail
@@ -52,7 +52,7 @@ def submission(
 def today(tmp_path: Path) -> Iterator[sa.Engine]:
     """A database of today's version, with everybody's reports."""
     url = f"sqlite:///{tmp_path}/today.db"
-    engines.upgrade(url)
+    upgrades.migrate(url)
     engine = engines.open_engine(url)
     with engine.begin() as connection:
         saving.save(connection, everybody(), NOW)
@@ -198,7 +198,7 @@ def content(engine: sa.Engine) -> dict[str, list[Row]]:
 def test_after_the_upgrade_all_is_as_if_stored_today(database_url: str, old: sa.Engine, today: sa.Engine) -> None:
     with pytest.raises(engines.SchemaMismatch):
         engines.check(old)
-    engines.upgrade(database_url)
+    upgrades.migrate(database_url)
     engines.check(old)
     stored, upgraded = content(today), content(old)
     for name, rows in stored.items():
@@ -217,7 +217,7 @@ def test_an_interrupted_upgrade_is_said_and_goes_on(
     for steps in range(1, 30):
         _interrupt_after(monkeypatch, steps)
         try:
-            engines.upgrade(database_url)
+            upgrades.migrate(database_url)
             break
         except KeyboardInterrupt:
             with pytest.raises(engines.SchemaMismatch, match="interrupted; run `starttally db upgrade`"):

@@ -190,7 +190,7 @@ def test_writing_commands_refuse_an_older_database(installation: Installation, c
 
 
 def test_load_goes_on_in_no_database_whose_upgrade_was_interrupted(installation: Installation) -> None:
-    engines.upgrade(installation.url)
+    upgrades.migrate(installation.url)
     engine = engines.open_engine(installation.url)
     with engine.begin() as connection:
         connection.execute(sa.insert(models.pending_upgrade).values(task="rekey"))

@@ -4,9 +4,9 @@ import datetime as dt
 
 import pytest
 
-from ingest.intake import EVIDENCE, IMPORTED, UNAUTHENTICATED, UNVERIFIED, VERIFIED
 from ingest.rfc.tlsrpt.domains import FILE_NAME, HEADER, NOWHERE, REPORT_ID
 from ingest.testimony.folding import Copy, Inferred, Standing, displaced, fold
+from ingest.testimony.trust import EVIDENCE, IMPORTED, UNAUTHENTICATED, UNVERIFIED, VERIFIED
 
 NOON = dt.datetime(2026, 3, 15, 12, tzinfo=dt.UTC)
 CLAIM = ("tls@sender.example", "Sender Inc.")

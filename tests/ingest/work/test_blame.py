@@ -25,8 +25,8 @@ from ingest.monitoring import publishing, trouble
 from ingest.monitoring.trouble import Trouble
 from ingest.settings.settings import Settings
 from ingest.spool.maildir import Spool, SpoolUnavailable
-from ingest.store import saving
-from ingest.work import quarantine, second_looks
+from ingest.store import quarantine, saving, upgrades
+from ingest.work import retrying, second_looks
 from ingest.work.blame import for_users, trouble_behind
 from ingest.work.opened import FileChanged
 from ingest.work.outage import Outage
@@ -145,7 +145,7 @@ def test_an_outage_says_each_reason_once_and_its_end(caplog: pytest.LogCaptureFi
 @pytest.fixture
 def settings(settings_for: MakeSettings, tmp_path: Path) -> Settings:
     made = settings_for(database_url=f"sqlite:///{tmp_path}/starttally.db", poll_seconds=0.05)
-    engines.upgrade(made.database_url)
+    upgrades.migrate(made.database_url)
     return made
 
 
@@ -363,16 +363,16 @@ def test_a_message_read_again_in_an_outage_does_not_count_as_a_killer(
     stored_messages.store_file(engine, b"Subject: x\r\n\r\n", settings, name="a.eml")
     (before,) = rows(engine, models.quarantine)
     quarantine.ask_retry_of(engine, "", "a test", dt.datetime.now(dt.UTC))
-    owed = quarantine.Owed()
+    owed = retrying.Owed()
 
     def away(*_: object) -> None:
         raise of_postgresql("57P01")
 
     with monkeypatch.context() as patch:
         patch.setattr(intake, "decode_mail", away)  # as if the database went away while it was read
-        patch.setattr(quarantine.Owed, "pay", away)
+        patch.setattr(retrying.Owed, "pay", away)
         with pytest.raises(sa.exc.OperationalError):
-            quarantine.retry(
+            retrying.retry(
                 engine, settings, lambda *_: Authentication(), before["message_digest"], dt.datetime.now(dt.UTC), owed
             )
     assert rows(engine, models.quarantine)[0]["reason"] == "killed-reader"

@@ -14,7 +14,7 @@ from ingest.authentication.dkim_keys import Keys
 from ingest.database import engines, models
 from ingest.settings.settings import Settings
 from ingest.spool.maildir import Spool
-from ingest.store import saving
+from ingest.store import saving, upgrades
 from ingest.work import lanes
 from ingest.work.worker import Worker
 from tests.goldens import detail, entry, mail, multipart, part, report, usual
@@ -29,7 +29,7 @@ LARGE = usual(report(entry(5, 20_000, *[detail(sessions=1, information="x" * 60)
 
 @pytest.fixture
 def settings(settings_for: MakeSettings, database_url: str) -> Settings:
-    engines.upgrade(database_url)
+    upgrades.migrate(database_url)
     return settings_for(database_url=database_url)
 
 

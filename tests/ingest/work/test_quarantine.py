@@ -19,7 +19,8 @@ from ingest.loading import loader
 from ingest.settings import settings
 from ingest.settings.settings import Settings
 from ingest.spool import trace
-from ingest.work import quarantine
+from ingest.store import quarantine, upgrades
+from ingest.work import retrying
 from tests import programs
 from tests.goldens import INPUTS, entry, mail, multipart, packed, part, report, text, usual
 from tests.ingest.store.test_saving import CAME, NOW, USUAL, rows, save
@@ -37,7 +38,7 @@ def states(engine: sa.Engine) -> list[tuple[str, str, str]]:
 def test_a_retry_after_a_change_of_settings_stores_and_clears(engine: sa.Engine, name: str | None) -> None:
     data = text(USUAL) if name else INPUTS["labelled-gzip-is-plain.eml"]
     digest = quarantine_file(engine, data, name, domains="other.example")
-    tally = quarantine.retry(engine, settings.load(), UNSIGNED_MAIL, digest, NOW)
+    tally = retrying.retry(engine, settings.load(), UNSIGNED_MAIL, digest, NOW)
     assert msgspec.structs.astuple(tally) == (1, 0, 0)
     assert rows(engine, models.quarantine) == []
     assert rows(engine, models.report)[0]["trust"] == ("imported" if name else "unverified")
@@ -46,7 +47,7 @@ def test_a_retry_after_a_change_of_settings_stores_and_clears(engine: sa.Engine,
 def test_a_retry_in_vain_stays_with_todays_reason(engine: sa.Engine) -> None:
     digest = quarantine_file(engine, text(USUAL), "report.json", domains="other.example")
     chosen = settings.load(domains="third.example", max_report_bytes=65536)
-    tally = quarantine.retry(engine, chosen, Resolver(WAITING), digest, NOW)
+    tally = retrying.retry(engine, chosen, Resolver(WAITING), digest, NOW)
     assert msgspec.structs.astuple(tally) == (0, 0, 1)
     (kept,) = rows(engine, models.quarantine)
     assert (kept["reason"], kept["state"]) == ("foreign-domain", "waiting")
@@ -56,7 +57,7 @@ def test_a_letter_to_postmaster_stays_one_when_it_is_read_again(engine: sa.Engin
     letter = b"Subject: help\r\n\r\nplease\r\n"
     arrival = trace.Arrival(trace.SMTP, CAME, trace.digest(letter), letter=True)
     save(engine, intake.decode_mail(letter, arrival, settings.load()))
-    quarantine.retry(engine, settings.load(), UNSIGNED_MAIL, trace.digest(letter), NOW)
+    retrying.retry(engine, settings.load(), UNSIGNED_MAIL, trace.digest(letter), NOW)
     (kept,) = rows(engine, models.quarantine)
     assert (kept["reason"], kept["subject"]) == ("postmaster", "help")
 
@@ -67,7 +68,7 @@ def test_a_partly_read_message_stays_in_quarantine(engine: sa.Engine) -> None:
     assert isinstance(decoded, intake.Decoded)
     save(engine, intake.Submission(decoded, Authentication(FAILED), "unverified"))
     quarantine.ask_retry(engine, [trace.digest(message)], "alice", NOW)
-    tally = quarantine.retry(engine, settings.load(), Resolver(WAITING), trace.digest(message), NOW)
+    tally = retrying.retry(engine, settings.load(), Resolver(WAITING), trace.digest(message), NOW)
     assert (tally.stored, tally.duplicate) == (0, 1)
     (kept,) = rows(engine, models.quarantine)
     assert (kept["reason"], kept["state"], kept["acted_by"]) == ("partly-read", "waiting", "alice")
@@ -81,7 +82,7 @@ def test_before_it_is_read_again_a_message_says_that_it_ended_its_reader(engine:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        quarantine.retry(engine, settings.load(), dies, digest, NOW)
+        retrying.retry(engine, settings.load(), dies, digest, NOW)
     (kept,) = rows(engine, models.quarantine)
     assert (kept["reason"], kept["state"]) == ("killed-reader", "waiting")
     assert quarantine.asked_for(engine, 5) == []
@@ -100,7 +101,7 @@ def test_discarded_with_a_note_and_without_its_content(engine: sa.Engine) -> Non
     assert [row["size"] for row in rows(engine, models.quarantine)] == [3, 3]
     assert len(rows(engine, models.quarantine_origin)) == 1
     before = states(engine)
-    retried = quarantine.retry(engine, settings.load(), UNSIGNED_MAIL, one, NOW)
+    retried = retrying.retry(engine, settings.load(), UNSIGNED_MAIL, one, NOW)
     assert (msgspec.structs.astuple(retried), states(engine)) == ((0, 0, 0), before)
 
 
@@ -231,7 +232,7 @@ def test_quarantine_on_the_command_line(run: Callable[..., str], tmp_path: Path)
 def test_a_batch_is_committed_before_the_next_suspect(tmp_path: Path, settings_for: Callable[..., Settings]) -> None:
     """A message that a reader ended over comes alone, however it is placed."""
     chosen = settings_for()
-    engines.upgrade(chosen.database_url)
+    upgrades.migrate(chosen.database_url)
     engine = engines.open_engine(chosen.database_url)
     folder = tmp_path / "mails"
     deadly_folder(folder)

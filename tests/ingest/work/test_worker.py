@@ -22,8 +22,8 @@ from ingest.authentication.dkim_keys import Keys
 from ingest.database import engines, models
 from ingest.settings.settings import Settings
 from ingest.spool.maildir import Spool
-from ingest.store import saving
-from ingest.work import batch, limited, quarantine
+from ingest.store import quarantine, saving, upgrades
+from ingest.work import batch, limited
 from ingest.work.chores import Chores
 from ingest.work.worker import Worker
 from tests import stored as stored_messages
@@ -44,7 +44,7 @@ class NoKeys(Keys):
 
 @pytest.fixture
 def settings(settings_for: MakeSettings, database_url: str) -> Settings:
-    engines.upgrade(database_url)
+    upgrades.migrate(database_url)
     return settings_for(database_url=database_url)
 
 
@@ -179,7 +179,7 @@ def test_bombs_are_quarantined_within_the_limits_and_honest_mail_flows(
 ) -> None:
     """threats.md rows 4 and 5, in short: a real worker process under its real limits."""
     settings = settings_for(database_url=f"sqlite:///{tmp_path}/bombs.db")
-    engines.upgrade(settings.database_url)
+    upgrades.migrate(settings.database_url)
     deliver(settings, *(make() for make in BOMBS.values()), *numbered(1, 2, 3))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STARTTALLY_")} | {
         "STARTTALLY_DATABASE_URL": settings.database_url,
@@ -211,7 +211,7 @@ def test_a_reader_killed_by_its_message_is_replaced_and_the_message_set_aside(
 ) -> None:
     """A message that drives its reader beyond the CPU limit: the kernel kills, the next reader knows whom to blame."""
     settings = settings_for(database_url=f"sqlite:///{tmp_path}/killed.db")
-    engines.upgrade(settings.database_url)
+    upgrades.migrate(settings.database_url)
     deliver(settings, *numbered(1, 2), b"Subject: poison\r\n\r\n", *numbered(3))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STARTTALLY_")} | {
         "STARTTALLY_DATABASE_URL": settings.database_url,
@@ -248,7 +248,7 @@ def test_a_frozen_postgresql_does_not_hold_the_worker_for_ever(
     settings_for: MakeSettings, own_postgresql: PostgreSQL, tmp_path: Path
 ) -> None:
     settings = settings_for(database_url=own_postgresql.new_database())
-    engines.upgrade(settings.database_url)
+    upgrades.migrate(settings.database_url)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STARTTALLY_")} | {
         "STARTTALLY_DATABASE_URL": settings.database_url,
         "STARTTALLY_SPOOL": str(settings.spool),
@@ -338,7 +338,7 @@ def test_a_message_that_kills_its_reader_when_read_again_stays_and_says_so(
 ) -> None:
     """As the Quarantine page asks for it: the worker dies once, the next one goes on with the rest."""
     settings = settings_for(database_url=f"sqlite:///{tmp_path}/again.db")
-    engines.upgrade(settings.database_url)
+    upgrades.migrate(settings.database_url)
     engine = engines.open_engine(settings.database_url)
     for name, data in (("a.eml", b"Subject: poison\r\n\r\n"), ("b.eml", b"Subject: other\r\n\r\n")):
         stored_messages.store_file(engine, data, settings, name=name)
