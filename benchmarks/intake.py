@@ -12,16 +12,17 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from ingest import intake
+from ingest import intake, submissions
 from ingest.authentication.dkim_keys import Keys
-from ingest.authentication.signatures import UNSIGNED, Authentication
+from ingest.authentication.verdict import Authentication
 from ingest.database import engines
 from ingest.settings import settings
-from ingest.spool import trace
+from ingest.spool import channels, trace
 from ingest.spool.maildir import Spool
 from ingest.store import rows, upgrades
 from ingest.store import saving as store
 from ingest.testimony import trust
+from ingest.testimony.trust import UNSIGNED
 from ingest.work.worker import Worker
 from tests.goldens import detail, entry, report, usual
 
@@ -38,14 +39,14 @@ def mails() -> list[bytes]:
     ]
 
 
-def decoded(messages: list[bytes]) -> list[intake.Submission]:
+def decoded(messages: list[bytes]) -> list[submissions.Submission]:
     """The messages as the worker hands them to the store."""
     chosen = settings.load(min_free_bytes=0)
     submissions = []
     for message in messages:
-        decoded_mail = intake.decode_mail(message, trace.Arrival(trace.SMTP, NOW, trace.digest(message)), chosen)
-        assert isinstance(decoded_mail, intake.Decoded)
-        submissions.append(intake.Submission(decoded_mail, Authentication(UNSIGNED), trust.UNVERIFIED))
+        decoded_mail = intake.decode_mail(message, trace.Arrival(channels.SMTP, NOW, trace.digest(message)), chosen)
+        assert isinstance(decoded_mail, submissions.Decoded)
+        submissions.append(submissions.Submission(decoded_mail, Authentication(UNSIGNED), trust.UNVERIFIED))
     return submissions
 
 
@@ -56,7 +57,7 @@ def fresh_database() -> sa.Engine:
     return engines.open_engine(url)
 
 
-def bare_inserts(submissions: list[intake.Submission]) -> Callable[[], None]:
+def bare_inserts(submissions: list[submissions.Submission]) -> Callable[[], None]:
     """The same rows by the driver alone, prepared beforehand: no reading, no keys, no sums. The floor."""
     engine = fresh_database()
     everything = [rows_of for submission in submissions for rows_of in rows.rows_of(submission, NOW)[0]]
@@ -75,7 +76,7 @@ def bare_inserts(submissions: list[intake.Submission]) -> Callable[[], None]:
     return run
 
 
-def saving(submissions: list[intake.Submission]) -> Callable[[], None]:
+def saving(submissions: list[submissions.Submission]) -> Callable[[], None]:
     """The store alone: keys, deliveries, policy texts, raw reports, sums."""
     engine = fresh_database()
 

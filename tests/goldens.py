@@ -15,6 +15,9 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from ingest import submissions
+from ingest.spool import channels
+
 DATA = Path(__file__).parent / "data"
 
 DAY = {"start-datetime": "2026-03-14T00:00:00Z", "end-datetime": "2026-03-14T23:59:59Z"}
@@ -402,13 +405,13 @@ def reading_of(path: Path) -> Any:
     from ingest.spool import trace
 
     data = path.read_bytes()
-    arrival = trace.Arrival(trace.LOAD, dt.datetime(2026, 3, 16, tzinfo=dt.UTC), trace.digest(data))
+    arrival = trace.Arrival(channels.LOAD, dt.datetime(2026, 3, 16, tzinfo=dt.UTC), trace.digest(data))
     chosen = settings.load()
     if path.suffix == ".eml":
         decoded = intake.decode_mail(data, arrival, chosen)
     else:
         decoded = intake.decode_file(data, path.name, arrival, chosen)
-    if isinstance(decoded, intake.Quarantined):
+    if isinstance(decoded, submissions.Quarantined):
         return {"quarantine": decoded.explanation}
     reports = [json.loads(msgspec.json.encode(read)) for read, _ in decoded.reports]
     for one in reports:

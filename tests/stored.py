@@ -9,12 +9,13 @@ import msgspec
 import sqlalchemy as sa
 
 from ingest import intake
-from ingest.authentication.signatures import UNSIGNED, VERIFIED, Authentication
-from ingest.intake import Decoded, Quarantined, Submission
+from ingest.authentication.verdict import Authentication
 from ingest.settings.settings import Settings
-from ingest.spool import trace
+from ingest.spool import channels, trace
 from ingest.store import saving
 from ingest.store.saving import Tally
+from ingest.submissions import Decoded, Quarantined, Submission
+from ingest.testimony.trust import UNSIGNED, VERIFIED
 
 from . import reports
 
@@ -35,7 +36,7 @@ def submission(
 
     Nothing is stored.
     """
-    door = {trust.IMPORTED: trace.LOAD, trust.UNAUTHENTICATED: trace.HTTPS}.get(trust, trace.SMTP)
+    door = {trust.IMPORTED: channels.LOAD, trust.UNAUTHENTICATED: channels.HTTPS}.get(trust, channels.SMTP)
     message = reports.mail(report) if isinstance(report, dict) else report
     decoded = intake.decode_mail(message, trace.Arrival(door, came, trace.digest(message)), settings)
     assert isinstance(decoded, Decoded), decoded.explanation
@@ -69,7 +70,7 @@ def store_file(
     settings: Settings,
     *,
     name: str = "report.json",
-    door: str = trace.LOAD,
+    door: str = channels.LOAD,
     authentication: Authentication = NOT_SIGNED,
     came: dt.datetime = reports.CAME,
 ) -> Tally:

@@ -20,7 +20,7 @@ from dashboard.queries import voices
 from dashboard.queries.question import Question
 from ingest.database.models import delivery, policy_entry, report
 from ingest.rfc.vocabulary import STS
-from ingest.spool import trace
+from ingest.spool import channels
 from ingest.store import counting
 from ingest.testimony.folding import Copy, fold
 from ingest.testimony.trust import EVIDENCE
@@ -198,7 +198,7 @@ def _rows(connection: sa.Connection, selection: Any) -> dict[tuple[str, str], _R
     mine = (way.policy_domain == report.c.policy_domain) & (way.report_key == report.c.report_key)
     arrived = (
         sa.select(report.c.policy_domain, report.c.report_key, sa.func.min(way.received_at).label("came"))
-        .add_columns(sa.func.max(sa.case((way.door == trace.LOAD, 1), else_=0)).label("loaded"))
+        .add_columns(sa.func.max(sa.case((way.door == channels.LOAD, 1), else_=0)).label("loaded"))
         .select_from(report.join(delivery, mine))
         .where(*selection.since(), way.trust.in_(EVIDENCE))
         .group_by(report.c.policy_domain, report.c.report_key)

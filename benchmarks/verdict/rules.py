@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ingest.authentication.signatures import VERIFIED
 from ingest.rfc.vocabulary import STS
+from ingest.testimony.trust import VERIFIED
 
 from .cut import Stored
 from .documents import FIRST

@@ -11,14 +11,15 @@ import sqlalchemy as sa
 
 from dashboard.decision.verdict import ENFORCING_REFUSING, POLICY_BROKEN, READY, Verdict, decide
 from dashboard.queries.question import Question
-from ingest import intake
-from ingest.authentication.signatures import FAILED, UNSIGNED, VERIFIED, Authentication
+from ingest import intake, submissions
+from ingest.authentication.verdict import Authentication
 from ingest.database import engines
 from ingest.database.sql import chunks
 from ingest.rfc.tlsrpt.report import read_reports
 from ingest.settings import settings
-from ingest.spool import trace
+from ingest.spool import channels, trace
 from ingest.store import saving, upgrades
+from ingest.testimony.trust import FAILED, UNSIGNED, VERIFIED
 
 from . import cut, reports, rules
 from .documents import Written
@@ -178,14 +179,16 @@ def save(engine: sa.Engine, written: Sequence[Written]) -> None:
             saving.save(connection, [_submission(report, chosen) for report in batch], batch[-1].received_at)
 
 
-def _submission(report: Written, chosen: settings.Settings) -> intake.Submission:
+def _submission(report: Written, chosen: settings.Settings) -> submissions.Submission:
     arrival = trace.Arrival(report.door, report.received_at, trace.digest(report.document))
-    if report.door == trace.LOAD:
+    if report.door == channels.LOAD:
         decoded = intake.decode_file(report.document, "report.json", arrival, chosen)
-        if isinstance(decoded, intake.Quarantined):
+        if isinstance(decoded, submissions.Quarantined):
             raise ValueError(decoded.explanation)
         return intake.authenticated(decoded, None)
-    decoded = intake.Decoded(arrival, report.document, tuple(read_reports(report.document, chosen.max_report_bytes)))
+    decoded = submissions.Decoded(
+        arrival, report.document, tuple(read_reports(report.document, chosen.max_report_bytes))
+    )
     verdict = (
         Authentication(VERIFIED, "", report.signer, "s1", "v=DKIM1; p=abc")
         if report.signer

@@ -4,8 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ingest.database.models import report
-from ingest.store.rows import EQUAL, OTHER
+from ingest.database.models import TLSA_EQUAL, TLSA_OTHER, report
 from ingest.testimony.trust import EVIDENCE
 
 # A row whose sessions or failures are in the sums; the others are copies that one of these stands for.
@@ -22,10 +21,10 @@ def _lists_sessions_twice() -> sa.ColumnElement[bool]:
     listed_apart = sa.exists().where(
         other.policy_domain == report.c.policy_domain,
         other.voice == report.c.voice,
-        other.tlsa_sessions == OTHER,
+        other.tlsa_sessions == TLSA_OTHER,
         other.trust.in_(EVIDENCE) | report.c.trust.not_in(EVIDENCE),
     )
-    return sa.and_(report.c.tlsa_sessions == EQUAL, ~listed_apart)
+    return sa.and_(report.c.tlsa_sessions == TLSA_EQUAL, ~listed_apart)
 
 
 def _once(name: str) -> sa.ColumnElement[Any]:

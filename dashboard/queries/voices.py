@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from ingest.database.joins import of_report
 from ingest.database.models import delivery, report
-from ingest.spool import trace
+from ingest.spool.channels import OF_OPERATOR
 from ingest.testimony import reporters, voices
 from ingest.testimony.trust import EVIDENCE
 
@@ -145,5 +145,5 @@ def speakers_of(
 def _loaded(conditions: Sequence[sa.ColumnElement[bool]]) -> sa.Select[tuple[str, str]]:
     """Domains and voices of which the operator has loaded reports, whatever else brought them."""
     way = delivery.c
-    by_operator = sa.exists().where(of_report(delivery), way.door == trace.LOAD, way.trust.in_(EVIDENCE))
+    by_operator = sa.exists().where(of_report(delivery), way.door.in_(OF_OPERATOR), way.trust.in_(EVIDENCE))
     return sa.select(report.c.policy_domain, report.c.voice).where(*conditions, by_operator).distinct()

@@ -7,12 +7,10 @@ import msgspec
 import pandas as pd
 
 from dashboard.queries.question import LANES
-from ingest import intake
-from ingest.authentication import signatures
 from ingest.rfc import vocabulary
 from ingest.rfc.mtasts import enforcement
-from ingest.spool import trace
-from ingest.testimony import trust
+from ingest.spool import channels
+from ingest.testimony import trust, unread
 
 from .plain import plain
 
@@ -139,13 +137,13 @@ def result_type(code: str) -> ResultType:
 
 
 TRUST = {
-    signatures.VERIFIED: "verified",
+    trust.VERIFIED: "verified",
     trust.IMPORTED: "loaded by you",
     trust.UNVERIFIED: "not verified",
     trust.UNAUTHENTICATED: "not authenticated",
 }
 TRUST_MEANING = {
-    signatures.VERIFIED: "signed by its sender (DKIM), and the signature holds",
+    trust.VERIFIED: "signed by its sender (DKIM), and the signature holds",
     trust.IMPORTED: "loaded by the operator, who vouches for it",
     trust.UNVERIFIED: "mail without a valid signature of its sender: anyone could have written it",
     trust.UNAUTHENTICATED: "uploaded over HTTPS, where nothing proves who sent it",
@@ -166,17 +164,17 @@ def trusts_of(choice: str) -> tuple[str, ...]:
 
 
 DKIM = {
-    signatures.VERIFIED: "signature holds",
-    signatures.UNSIGNED: "no signature",
-    signatures.FAILED: "signature does not hold",
-    signatures.UNDETERMINED: "not decided yet; looked at again later",
+    trust.VERIFIED: "signature holds",
+    trust.UNSIGNED: "no signature",
+    trust.FAILED: "signature does not hold",
+    trust.UNDETERMINED: "not decided yet; looked at again later",
 }
 
 DOORS = {
-    trace.SMTP: "mail (SMTP door)",
-    trace.HTTPS: "upload (HTTP door)",
-    trace.LOAD: "loaded from a file",
-    trace.MAILDIR: "mail (delivered into the spool)",
+    channels.SMTP: "mail (SMTP door)",
+    channels.HTTPS: "upload (HTTP door)",
+    channels.LOAD: "loaded from a file",
+    channels.MAILDIR: "mail (delivered into the spool)",
 }
 
 POLICY_TYPES = {
@@ -189,11 +187,11 @@ POLICY_TYPES = {
 MODES = {"enforce": "enforce", "testing": "testing", "none": "none", "": "no mode"}
 
 QUARANTINE_REASONS = {
-    intake.NO_REPORT: "No report in it",
-    intake.PARTLY_READ: "Read in part",
-    intake.FOREIGN_DOMAIN: "About a domain that is not yours",
-    intake.KILLED_READER: "Stopped the reader",
-    intake.POSTMASTER: "Letter to postmaster",
+    unread.NO_REPORT: "No report in it",
+    unread.PARTLY_READ: "Read in part",
+    unread.FOREIGN_DOMAIN: "About a domain that is not yours",
+    unread.KILLED_READER: "Stopped the reader",
+    unread.POSTMASTER: "Letter to postmaster",
 }
 
 

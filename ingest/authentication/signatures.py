@@ -12,8 +12,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import dkim
-import msgspec
 from dkim.crypto import parse_public_key
+
+from ingest.testimony.trust import FAILED, UNDETERMINED, UNSIGNED, VERIFIED
 
 from .dkim_keys import KeyAnswer, Keys
 from .dkim_message import Mail
@@ -29,8 +30,7 @@ from .dkim_rules import (
     signatures,
     signed_fields,
 )
-
-VERIFIED, UNSIGNED, FAILED, UNDETERMINED = "verified", "unsigned", "failed", "undetermined"
+from .verdict import Authentication
 
 # RFC 8301 section 3.2: at least 1,024 bits, and verifiers need not go beyond 4,096. Exponents beyond 64 bits (OpenSSL's
 # limit too) would let a stranger's key cost seconds.
@@ -42,32 +42,6 @@ _MAX_RECORDS = 4
 _SILENT = logging.Logger("dkimpy", level=logging.CRITICAL + 1)
 _DOMAIN_FIELD = b"tls-report-domain"
 _T = TypeVar("_T")
-
-
-class Authentication(msgspec.Struct, frozen=True):
-    """The verdict and its evidence, or its reason in words.
-
-    ``signer`` (d=), ``selector`` and ``key_record`` are those of the signature that holds, and ``""`` without one: what
-    merely claims to be signed by a domain must not be shown under its name. ``wrong`` is true when a signature was made over
-    other content; one whose key is gone, or that has expired, is not wrong. ``names_domain`` is false when a field
-    TLS-Report-Domain stands in a signed header that the signature does not cover, or several do: anybody may have added it.
-    ``untimely`` is true when a signature holds but for the time of arrival: that is undetermined, because this host's clock may
-    be wrong (threats.md row 22).
-    """
-
-    dkim: str
-    reason: str = ""
-    signer: str = ""
-    selector: str = ""
-    key_record: str = ""
-    wrong: bool = False
-    names_domain: bool = True
-    untimely: bool = False
-
-    @property
-    def for_good(self) -> "Authentication":
-        """The verdict when nobody looks again: what is outside its time has failed."""
-        return msgspec.structs.replace(self, dkim=FAILED, untimely=False) if self.untimely else self
 
 
 def signature_names(message: bytes) -> list[str]:

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 import typer
 
 from ingest.authentication.dkim_keys import Keys
-from ingest.authentication.signatures import Authentication, authenticate, signature_names
+from ingest.authentication.signatures import authenticate, signature_names
+from ingest.authentication.verdict import Authentication
 from ingest.database import engines
 from ingest.settings import settings as settings_module
 from ingest.settings.settings import Settings

@@ -11,6 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
+# Values of ``tlsa_sessions``: of a report that lists tlsa beside sts, as many sessions under both, or others.
+TLSA_EQUAL, TLSA_OTHER = "equal", "other"
+
 metadata = sa.MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",

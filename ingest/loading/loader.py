@@ -11,11 +11,13 @@ import sqlalchemy as sa
 
 from ingest import intake
 from ingest.authentication.dkim_keys import Keys
-from ingest.authentication.signatures import Authentication, authenticate, signature_names
+from ingest.authentication.signatures import authenticate, signature_names
+from ingest.authentication.verdict import Authentication
 from ingest.database import engines
-from ingest.intake import Decoded, Quarantined, Submission
 from ingest.settings.settings import Settings
 from ingest.store import quarantine_bounds, saving
+from ingest.submissions import Decoded, Quarantined, Submission
+from ingest.testimony import unread
 from ingest.work import limited
 
 from . import mailbox, outcomes
@@ -222,7 +224,7 @@ def _set_aside(source: mailbox.Mail | mailbox.ReportFile) -> Quarantined:
     why = f"reading it failed {_MAX_ENDS} times (memory or time ran out)"
     name = source.file_name if isinstance(source, mailbox.ReportFile) else None
     arrival = msgspec.structs.replace(outcomes.arrival_of(source), received_at=source.modified, estimated=True)
-    return Quarantined(arrival, source.data, intake.KILLED_READER, why, "", name)
+    return Quarantined(arrival, source.data, unread.KILLED_READER, why, "", name)
 
 
 def _authenticated(

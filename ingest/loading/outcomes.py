@@ -3,11 +3,12 @@
 import msgspec
 
 from ingest import intake
-from ingest.intake import Decoded, Quarantined
 from ingest.rfc.tlsrpt.document import may_hold_report
 from ingest.settings.settings import Settings
-from ingest.spool import trace
+from ingest.spool import channels, trace
 from ingest.spool.trace import Arrival
+from ingest.submissions import Decoded, Quarantined
+from ingest.testimony import unread
 
 from . import file_formats, mail_dates, recognition, signs
 from .mailbox import NAMED_AS_REPORTS, Mail, Problem, ReportFile, TooLarge
@@ -56,7 +57,7 @@ def of_problem(source: Problem) -> Ignored | Unread:
 def arrival_of(source: Mail | ReportFile) -> Arrival:
     """When and how a source came, as far as it says so itself."""
     stated = mail_dates.arrival_time(source.data) if isinstance(source, Mail) else None
-    return Arrival(trace.LOAD, stated or source.modified, trace.digest(source.data), estimated=stated is None)
+    return Arrival(channels.LOAD, stated or source.modified, trace.digest(source.data), estimated=stated is None)
 
 
 def _of_mail(source: Mail, settings: Settings) -> Outcome:
@@ -90,7 +91,7 @@ def _of_file(source: ReportFile, settings: Settings) -> Outcome:
 
 
 def _is_refused(decoded: Decoded | Quarantined) -> bool:
-    return isinstance(decoded, Quarantined) and decoded.reason == intake.NO_REPORT
+    return isinstance(decoded, Quarantined) and decoded.reason == unread.NO_REPORT
 
 
 def _of_none(source: Mail | ReportFile, name: str) -> Ignored | Unread:

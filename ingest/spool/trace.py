@@ -13,7 +13,8 @@ import msgspec
 
 from ingest.text import addresses
 
-SMTP, HTTPS, MAILDIR, LOAD = "smtp", "https", "maildir", "load"
+from .channels import CHANNELS, MAILDIR, Channel, by_protocol
+
 _MARK = "(StartTally)"
 # Of mail for postmaster and nobody else.
 _LETTER_MARK = "(StartTally, for postmaster)"
@@ -47,6 +48,11 @@ class Arrival(msgspec.Struct, frozen=True):
     sender: str = ""
     letter: bool = False
     network: str = ""
+
+    @property
+    def channel(self) -> Channel:
+        """What the way it came can prove."""
+        return CHANNELS[self.door]
 
 
 def for_mail(
@@ -92,13 +98,13 @@ def read(message: bytes, found_at: dt.datetime) -> tuple[Arrival, bytes]:
     """
     ours = _OURS.match(message)
     received_at = _written_by_us(ours["date"].decode("ascii")) if ours else None
-    if ours is None or received_at is None:
+    channel = by_protocol(ours["protocol"].decode("ascii")) if ours else None
+    if ours is None or received_at is None or channel is None:
         return Arrival(MAILDIR, found_at, digest(message), network=_network_before(message)), message
     original = message[ours.end() :]
-    door = HTTPS if ours["protocol"] == b"HTTP" else SMTP
     sender, letter = ours["sender"].decode("ascii"), ours["letter"] is not None
     network = addresses.in_log(ours["peer"].decode("ascii"))
-    return Arrival(door, received_at, digest(original), sender=sender, letter=letter, network=network), original
+    return Arrival(channel.name, received_at, digest(original), sender=sender, letter=letter, network=network), original
 
 
 def digest(message: bytes) -> str:

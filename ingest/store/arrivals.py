@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from ingest.database.joins import of_report
 from ingest.database.models import delivery, domain_reporter, quarantine, quarantine_origin, raw_report, report
-from ingest.intake import FILE_DELAY
+from ingest.submissions import FILE_DELAY
 from ingest.testimony.trust import EVIDENCE
 
 from . import clock, counting, rollups, saving

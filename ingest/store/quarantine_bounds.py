@@ -19,9 +19,9 @@ import sqlalchemy as sa
 from ingest.database.models import quarantine, quarantine_lost, quarantine_origin
 from ingest.database.sql import chunks, insert_into
 from ingest.host import database_disk
-from ingest.intake import Quarantined
 from ingest.settings.settings import Settings
-from ingest.spool import trace
+from ingest.spool.channels import OF_OPERATOR
+from ingest.submissions import Quarantined
 from ingest.testimony import reporters, voices
 from ingest.text.stored import storable
 
@@ -53,7 +53,7 @@ class Bounds(msgspec.Struct, frozen=True):
 
     def vouched(self, message: Quarantined) -> bool:
         """Whether the operator loaded it or a known reporter signed it: one of the list, or of STARTTALLY_VERDICT_SIGNERS."""
-        if message.arrival.door == trace.LOAD:
+        if message.arrival.channel.is_operators:
             return True
         signer = message.signer
         if not signer:
@@ -169,7 +169,7 @@ def note_origins(connection: sa.Connection, digests: Sequence[str]) -> None:
     arrived_at = sa.func.coalesce(row.stored_at, row.received_at)
     names = ["message_digest", "network", "signer", "vouched", "size", "came_at"]
     for chunk in chunks(digests):
-        columns = (row.message_digest, sa.literal(""), sa.null(), row.door == trace.LOAD, row.size, arrived_at)
+        columns = (row.message_digest, sa.literal(""), sa.null(), row.door.in_(OF_OPERATOR), row.size, arrived_at)
         older = sa.select(*columns).where(row.message_digest.in_(chunk))
         connection.execute(insert_into(connection, quarantine_origin).from_select(names, older))
 

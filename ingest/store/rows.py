@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ingest.intake import Submission
+from ingest.database.models import TLSA_EQUAL, TLSA_OTHER
 from ingest.rfc import vocabulary
 from ingest.rfc.mtasts import enforcement, policy
 from ingest.rfc.tlsrpt import figures
@@ -16,6 +16,7 @@ from ingest.rfc.tlsrpt.document import Document
 from ingest.rfc.tlsrpt.domains import NOWHERE
 from ingest.rfc.tlsrpt.ranges import failure_day, report_day
 from ingest.rfc.tlsrpt.report import FailureDetail, PolicyEntry, Report
+from ingest.submissions import Submission
 from ingest.testimony import reporters, voices
 from ingest.text.stored import short_digest, storable
 
@@ -25,8 +26,6 @@ Key = tuple[str, str]  # policy_domain, report_key
 _MAX_WORD = 255
 _MAX_MODE = 32
 _MAX_REMEMBERED = 4_000  # characters of one policy text
-# Of a report that lists tlsa beside sts: as many sessions under both, or others.
-EQUAL, OTHER = "equal", "other"
 _BIGINT_MAX = 2**63 - 1
 
 
@@ -206,7 +205,7 @@ def sessions_of(entries: list[Row]) -> Row:
         "successful_sessions": _total(entries, "successful_sessions"),
         "failed_sessions": _total(entries, "failed_sessions"),
         "refused_sessions": _total(entries, "refused_sessions") or 0,
-        "tlsa_sessions": "" if not tlsa or not sts else EQUAL if equal else OTHER,
+        "tlsa_sessions": "" if not tlsa or not sts else TLSA_EQUAL if equal else TLSA_OTHER,
         "tlsa_successful_sessions": _total(tlsa, "successful_sessions") or 0,
         "tlsa_failed_sessions": _total(tlsa, "failed_sessions") or 0,
     }

@@ -12,13 +12,11 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import sqlalchemy as sa
 
-from ingest.authentication.signatures import UNDETERMINED
 from ingest.database.joins import of_report
 from ingest.database.models import delivery, failure_detail, policy_entry, policy_text, raw_report, report, undetermined
 from ingest.database.sql import chunks, insert_into
-from ingest.intake import Quarantined, Submission
-from ingest.spool import trace
-from ingest.testimony.trust import TRUST_ORDER
+from ingest.submissions import Quarantined, Submission
+from ingest.testimony.trust import TRUST_ORDER, UNDETERMINED
 from ingest.text.stored import storable
 
 from . import counting, quarantine_bounds, rollups
@@ -213,8 +211,7 @@ def _keep_undetermined(connection: sa.Connection, submissions: Iterable[Submissi
             "message": zlib.compress(submission.decoded.message),
         }
         for submission in submissions
-        # What the operator loads is trusted as it is; only what strangers sent waits for its verdict.
-        if submission.undetermined and submission.decoded.arrival.door != trace.LOAD
+        if submission.undetermined and submission.decoded.arrival.channel.waits_for_dns
     }
     _insert(connection, undetermined, list(waiting.values()))
 

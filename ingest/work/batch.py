@@ -6,8 +6,8 @@ from typing import TypeVar
 
 import msgspec
 
-from ingest.intake import Decoded, Quarantined
 from ingest.spool.claims import Claimant, SpooledMessage
+from ingest.submissions import Decoded, Quarantined
 
 T = TypeVar("T")
 U = TypeVar("U")

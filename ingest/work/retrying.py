@@ -13,11 +13,13 @@ import sqlalchemy as sa
 
 from ingest import intake
 from ingest.database import models
-from ingest.intake import Authenticate, Decoded, Quarantined
+from ingest.intake import Authenticate
 from ingest.settings.settings import Settings
 from ingest.spool.trace import Arrival
 from ingest.store import quarantine_bounds, saving
 from ingest.store.quarantine import DISCARDED, WAITING
+from ingest.submissions import Decoded, Quarantined
+from ingest.testimony import unread
 from ingest.text.stored import storable
 
 from .blame import trouble_behind
@@ -60,7 +62,7 @@ def retry(
     ``owed`` is kept, and paid, by a caller that goes on when the database went away meanwhile.
     """
     mine = _row.message_digest == digest
-    change = {"state": WAITING, "reason": intake.KILLED_READER, "explanation": _ENDED}
+    change = {"state": WAITING, "reason": unread.KILLED_READER, "explanation": _ENDED}
     with engine.begin() as connection:
         row = connection.execute(sa.select(models.quarantine).where(mine)).mappings().one_or_none()
         if row is None or row["state"] == DISCARDED:
@@ -89,7 +91,7 @@ def _read_again(
     network: str,
     now: dt.datetime,
 ) -> saving.Tally:
-    digest, letter = row["message_digest"], row["reason"] == intake.POSTMASTER
+    digest, letter = row["message_digest"], row["reason"] == unread.POSTMASTER
     mine = _row.message_digest == digest
     arrival = Arrival(row["door"], row["received_at"], digest, sender=row["sender"], letter=letter, network=network)
     decoded = _decode_again(zlib.decompress(row["message"]), row["file_name"], arrival, settings)

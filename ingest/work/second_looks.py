@@ -20,12 +20,14 @@ import sqlalchemy as sa
 
 from ingest import intake
 from ingest.authentication.dkim_message import MAX_HEADER_BYTES
-from ingest.authentication.signatures import UNDETERMINED, Authentication
+from ingest.authentication.verdict import Authentication
 from ingest.database.models import undetermined
-from ingest.intake import FILE_DELAY, Authenticate, Decoded, Quarantined, Submission
+from ingest.intake import Authenticate
 from ingest.settings.settings import Settings
 from ingest.spool.trace import Arrival
 from ingest.store import clock, quarantine_bounds, saving
+from ingest.submissions import FILE_DELAY, Decoded, Quarantined, Submission
+from ingest.testimony.trust import UNDETERMINED
 
 from .blame import trouble_behind
 

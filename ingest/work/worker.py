@@ -20,9 +20,9 @@ import sqlalchemy as sa
 
 from ingest import intake
 from ingest.authentication.dkim_keys import Keys
-from ingest.authentication.signatures import Authentication, authenticate, signature_names
+from ingest.authentication.signatures import authenticate, signature_names
+from ingest.authentication.verdict import Authentication
 from ingest.database import engines
-from ingest.intake import Decoded, Quarantined, Submission
 from ingest.monitoring import metrics, publishing
 from ingest.monitoring.trouble import Trouble
 from ingest.settings.settings import Settings
@@ -30,6 +30,8 @@ from ingest.spool import trace
 from ingest.spool.claims import Claimant, SpooledMessage
 from ingest.spool.maildir import Spool
 from ingest.store import quarantine, quarantine_bounds, retention, saving
+from ingest.submissions import Decoded, Quarantined, Submission
+from ingest.testimony import unread
 
 from . import retrying, second_looks, worker_metrics
 from .batch import COSTLY, Batch, Costly
@@ -243,7 +245,7 @@ class Worker:
 
     def _read_and_save(self, batch: Batch, lane: Lane) -> tuple[list[Ready | Costly | None], saving.Tally]:
         read = batch.read(lambda message: self._read(message, lane, batch))
-        signed = [item.message for item in read if isinstance(item, Decoded) and item.arrival.door != trace.HTTPS]
+        signed = [item.message for item in read if isinstance(item, Decoded) and item.arrival.channel.is_signed]
         signed += [item.message for item in read if isinstance(item, Quarantined) and item.asks_for_key]
         self._find_keys(signed, lane)
         became = batch.each(lambda item: self._authenticated(item, lane), read)
@@ -290,7 +292,7 @@ class Worker:
             why = (
                 f"reading it failed {spooled.attempts} times (memory or time ran out, or a fault of ours; see the log)"
             )
-            return Quarantined(arrival, message, intake.KILLED_READER, why)
+            return Quarantined(arrival, message, unread.KILLED_READER, why)
         allow_cpu(MAX_MESSAGE_CPU_SECONDS)
         decoded = intake.decode_mail(message, arrival, lane.settings)
         # What could not be read may only be too large for this lane.

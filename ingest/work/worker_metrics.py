@@ -5,10 +5,9 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
-from ingest.intake import Quarantined, Submission
 from ingest.monitoring import metrics
-from ingest.spool import trace
 from ingest.store import quarantine_bounds, saving
+from ingest.submissions import Quarantined, Submission
 
 from . import second_looks
 
@@ -24,7 +23,7 @@ def of_batch(became: Iterable[object], tally: saving.Tally, seconds: float) -> N
     for item in became:
         refused = item if isinstance(item, Quarantined) else None
         if isinstance(item, Submission):
-            if item.decoded.arrival.door != trace.HTTPS:
+            if item.decoded.arrival.channel.is_signed:
                 metrics.dkim.labels(item.authentication.dkim).inc()
             refused = item.unread
         if refused is not None:

@@ -9,9 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ingest.authentication.signatures import VERIFIED
 from ingest.settings.settings import Settings
-from ingest.testimony.trust import IMPORTED, UNAUTHENTICATED, UNVERIFIED
+from ingest.testimony.trust import IMPORTED, UNAUTHENTICATED, UNVERIFIED, VERIFIED
 from tests import stored
 from tests.reports import detail, entry, report_json
 

@@ -19,18 +19,11 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from ingest.authentication.dkim_keys import KeyAnswer, is_name
-from ingest.authentication.signatures import (
-    FAILED,
-    UNDETERMINED,
-    UNSIGNED,
-    VERIFIED,
-    Authentication,
-    authenticate,
-    signature_names,
-)
+from ingest.authentication.signatures import authenticate, signature_names
+from ingest.authentication.verdict import Authentication
 from ingest.database import models
 from ingest.doors.smtp.data import DataStream, HeaderSize
-from ingest.intake import Decoded, Submission, trust_of
+from ingest.intake import trust_of
 from ingest.loading import file_formats, mail_dates, mailbox, recognition
 from ingest.loading.folders import Place
 from ingest.rfc.mtasts import lint, policy
@@ -40,8 +33,10 @@ from ingest.rfc.tlsrpt import figures, message
 from ingest.rfc.tlsrpt import record as tlsrpt_record
 from ingest.rfc.tlsrpt.document import Document, NotAReport, may_hold_report
 from ingest.rfc.tlsrpt.report import Report, read_reports
-from ingest.spool import trace
+from ingest.spool import channels, trace
 from ingest.store.rows import ReportRows, rows_of
+from ingest.submissions import Decoded, Submission
+from ingest.testimony.trust import FAILED, UNDETERMINED, UNSIGNED, VERIFIED
 from tests import signing
 from tests.fuzz.seeds import NOW
 
@@ -69,7 +64,7 @@ def mail(data: bytes) -> None:
     except NotAReport as refusal:
         assert str(refusal)
         return
-    arrival = trace.Arrival(trace.SMTP, NOW, trace.digest(data))
+    arrival = trace.Arrival(channels.SMTP, NOW, trace.digest(data))
     _assert_storable(
         Decoded(
             arrival, data, report_mail.reports, report_mail.submitter, report_mail.author, unread=report_mail.unread
@@ -88,7 +83,7 @@ def report(data: bytes) -> None:
     assert may_hold_report(packed), "the HTTPS door would refuse what can be read"
     for parsed, document in reports:
         _assert_stable(parsed, document)
-    arrival = trace.Arrival(trace.LOAD, NOW, trace.digest(packed))
+    arrival = trace.Arrival(channels.LOAD, NOW, trace.digest(packed))
     _assert_storable(Decoded(arrival, packed, tuple(reports), file_name="a.json"))
 
 
@@ -136,7 +131,7 @@ def _assert_stable(parsed: Report, document: Document) -> None:
 
 def _assert_storable(decoded: Decoded) -> None:
     verdict = Authentication(UNSIGNED)
-    for domains in rows_of(Submission(decoded, verdict, trust_of(verdict, decoded.arrival.door)), NOW):
+    for domains in rows_of(Submission(decoded, verdict, trust_of(verdict, decoded.arrival.channel)), NOW):
         for rows in domains:
             for table, row in _tables(rows):
                 for name, value in row.items():
@@ -279,14 +274,14 @@ def traced(data: bytes) -> None:
         now=NOW,
     )
     arrival, original = trace.read(head + data, dt.datetime(2000, 1, 1, tzinfo=dt.UTC))
-    assert (arrival.door, arrival.received_at, original) == (trace.SMTP, NOW, data)
+    assert (arrival.door, arrival.received_at, original) == (channels.SMTP, NOW, data)
     assert arrival.message_digest == trace.digest(data)
     body = upload_text.encode("utf-8", "surrogateescape")
     wrapped = trace.for_upload(
         body, content_type=sender, filename=helo, peer=recipient, hostname="receiver.example", now=NOW
     )
     arrival, original = trace.read(wrapped, dt.datetime(2000, 1, 1, tzinfo=dt.UTC))
-    assert (arrival.door, arrival.received_at) == (trace.HTTPS, NOW)
+    assert (arrival.door, arrival.received_at) == (channels.HTTPS, NOW)
     parsed = email.message_from_bytes(original, policy=email.policy.compat32)
     assert parsed.is_multipart() or parsed.get_payload(decode=True) == body, "the upload is changed on its way"
 

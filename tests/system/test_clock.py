@@ -8,13 +8,14 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from ingest import intake
+from ingest import intake, submissions
 from ingest.authentication.dkim_keys import Keys
-from ingest.authentication.signatures import FAILED, UNDETERMINED, VERIFIED, authenticate, signature_names
+from ingest.authentication.signatures import authenticate, signature_names
 from ingest.database import models
 from ingest.settings import settings
-from ingest.spool import trace
+from ingest.spool import channels, trace
 from ingest.store import arrivals, retention, saving
+from ingest.testimony.trust import FAILED, UNDETERMINED, VERIFIED
 from ingest.work import second_looks
 from tests import signing
 from tests.goldens import entry, report, usual
@@ -136,8 +137,8 @@ class Post:
         """A report of 14 March, signed at noon of the 15th for 7 days as Google does; it arrives while our clock says ``clock``."""
         made = {"t": int((END + 12 * HOUR).timestamp()), "x": int((END + 12 * HOUR + 7 * DAY).timestamp())}
         mail = signing.signed(usual(USUAL), key=signing.ed25519_key(), **(made | tags))
-        decoded = intake.decode_mail(mail, trace.Arrival(trace.SMTP, clock, trace.digest(mail)), settings.load())
-        assert isinstance(decoded, intake.Decoded)
+        decoded = intake.decode_mail(mail, trace.Arrival(channels.SMTP, clock, trace.digest(mail)), settings.load())
+        assert isinstance(decoded, submissions.Decoded)
         keys = self.keys()
         keys.prefetch(signature_names(mail), self._patience)
         ready = intake.authenticated(decoded, lambda message, now: authenticate(message, keys, now))
@@ -243,8 +244,8 @@ def test_a_signature_that_stays_outside_its_time_has_failed_after_a_month(engine
 
 def test_loaded_mail_has_its_verdict_at_once() -> None:
     mail = signing.signed(usual(USUAL), key=signing.ed25519_key())
-    decoded = intake.decode_mail(mail, trace.Arrival(trace.LOAD, NOW, trace.digest(mail)), settings.load())
-    assert isinstance(decoded, intake.Decoded)
+    decoded = intake.decode_mail(mail, trace.Arrival(channels.LOAD, NOW, trace.digest(mail)), settings.load())
+    assert isinstance(decoded, submissions.Decoded)
     untimely = msgspec.structs.replace(WAITING, untimely=True)
     ready = intake.authenticated(decoded, lambda _message, now: untimely)
     assert (ready.authentication.dkim, ready.trust) == (FAILED, "imported")
@@ -256,7 +257,7 @@ def test_loaded_mail_has_its_verdict_at_once() -> None:
 def test_arrivals_after_today_are_named_and_mended(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         saving.save(connection, [submission(USUAL, verdict=SIGNED, came=CAME + JUMP)], NOW + JUMP)
-        quarantine = intake.Quarantined(trace.Arrival(trace.SMTP, CAME, "0" * 32), b"x", "no-report", "x")
+        quarantine = submissions.Quarantined(trace.Arrival(channels.SMTP, CAME, "0" * 32), b"x", "no-report", "x")
         saving.save(connection, [quarantine], NOW + JUMP)
     save(engine, submission(about(dt.date(2026, 3, 13)), verdict=SIGNED, came=CAME))
     with engine.connect() as connection:

@@ -13,12 +13,13 @@ import sqlalchemy as sa
 from dashboard.exports import writing
 from dashboard.exports.reading import Filters
 from ingest import intake
-from ingest.authentication.signatures import UNSIGNED, VERIFIED, Authentication
+from ingest.authentication.verdict import Authentication
 from ingest.database import engines
-from ingest.intake import Decoded, Submission
 from ingest.settings.settings import Settings
-from ingest.spool import trace
+from ingest.spool import channels, trace
 from ingest.store import saving, upgrades
+from ingest.submissions import Decoded, Submission
+from ingest.testimony.trust import UNSIGNED, VERIFIED
 from tests.databases import create_database
 from tests.goldens import detail, entry
 from tests.reports import CAME, mail, report_json
@@ -48,7 +49,7 @@ def ways(settings: Settings) -> Ways:
     """How a report may come."""
 
     def by_mail(
-        verdict: Authentication, door: str = trace.SMTP, **given: Any
+        verdict: Authentication, door: str = channels.SMTP, **given: Any
     ) -> Callable[[dict[str, Any]], Submission]:
         def send(report: dict[str, Any]) -> Submission:
             message = mail(report, **given)
@@ -67,7 +68,7 @@ def ways(settings: Settings) -> Ways:
 
     def file(report: dict[str, Any], name: str = "tls-report.json") -> Submission:
         data = json.dumps(report, indent=1).encode()
-        arrival = trace.Arrival(trace.LOAD, CAME, trace.digest(data))
+        arrival = trace.Arrival(channels.LOAD, CAME, trace.digest(data))
         return submitted(intake.decode_file(data, name, arrival, settings), Authentication(UNSIGNED))
 
     return {
@@ -75,7 +76,7 @@ def ways(settings: Settings) -> Ways:
         "unsigned mail": by_mail(Authentication(UNSIGNED)),
         "upload": upload,
         "saved attachment": file,
-        "saved mail": by_mail(Authentication(UNSIGNED), trace.LOAD),
+        "saved mail": by_mail(Authentication(UNSIGNED), channels.LOAD),
     }
 
 
@@ -187,7 +188,7 @@ def test_an_unsigned_header_names_no_domain_of_a_verified_report(
 ) -> None:
     message = mail(report_json(NAMELESS, report_id="x"), domain="victim.example")
     message = message.replace(b"!victim.example!", b"-")
-    decoded = intake.decode_mail(message, trace.Arrival(trace.SMTP, CAME, "x"), settings)
+    decoded = intake.decode_mail(message, trace.Arrival(channels.SMTP, CAME, "x"), settings)
     assert keep(engine, [submitted(decoded, UNCOVERED)]).stored == 1
     assert sums(engine) == [("", 5, 0)]
 
@@ -203,7 +204,7 @@ def test_what_went_wrong_in_the_field(engine: sa.Engine, settings: Settings) -> 
     def load(folder: str) -> list[Submission]:
         loaded = []
         for path in sorted((FIELD / folder).iterdir()):
-            arrival = trace.Arrival(trace.LOAD, CAME, trace.digest(path.read_bytes()))
+            arrival = trace.Arrival(channels.LOAD, CAME, trace.digest(path.read_bytes()))
             if path.suffix == ".eml":
                 decoded: object = intake.decode_mail(path.read_bytes(), arrival, settings)
             elif path.name != "README":

@@ -23,7 +23,7 @@ from ingest.doors.room import Room
 from ingest.monitoring import health, metrics
 from ingest.monitoring.health import Check
 from ingest.settings.settings import Settings
-from ingest.spool import trace
+from ingest.spool import channels, trace
 from ingest.spool.maildir import Spool, SpoolUnavailable
 from ingest.text.addresses import in_log
 
@@ -31,7 +31,7 @@ from .upload import NoReport, Upload
 
 log = logging.getLogger(__name__)
 
-DOOR = trace.HTTPS
+DOOR = channels.HTTPS
 # Operators publish the address with and without a slash at its end.
 _PATHS = ("/v1/tlsrpt", "/v1/tlsrpt/")
 # The two types of section 5.4, and the wrong ones seen in the wild: curl's default, generic gzip, plain JSON, none at all.

@@ -12,10 +12,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ingest.doors.connections import STEP_OCTETS, Connections
 from ingest.monitoring import metrics
-from ingest.spool import trace
+from ingest.spool import channels
 
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 60\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-DOOR = trace.HTTPS
+DOOR = channels.HTTPS
 # Of a request's header.
 _MAX_HEADER = 32 * 1024
 _GRACE_SECONDS = 5.0

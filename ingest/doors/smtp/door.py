@@ -19,7 +19,7 @@ from ingest.doors.limits import Letters
 from ingest.doors.room import Room
 from ingest.monitoring import metrics
 from ingest.settings.settings import Settings
-from ingest.spool import trace
+from ingest.spool import channels, trace
 from ingest.spool.maildir import IncomingMessage, Spool, SpoolUnavailable
 from ingest.text.addresses import in_log
 
@@ -53,7 +53,7 @@ _CALL_LIMITS = {
     "*": 200_000,
 }
 _ABORT_AFTER = 2.0
-DOOR = trace.SMTP
+DOOR = channels.SMTP
 
 
 class SmtpDoor:

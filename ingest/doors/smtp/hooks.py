@@ -7,7 +7,7 @@ from ingest.doors.limits import Letters
 from ingest.doors.room import Room
 from ingest.monitoring import metrics
 from ingest.settings.settings import Settings
-from ingest.spool import trace
+from ingest.spool import channels
 from ingest.text.addresses import address_in_log, in_log
 
 from .recipients import Recipients
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 NO_SPACE = "452 4.3.1 Insufficient system storage, please try again later"
 TOO_MANY_LETTERS = "450 4.2.1 Too many letters to postmaster at present, please try again later"
-DOOR = trace.SMTP
+DOOR = channels.SMTP
 
 
 class Policy:

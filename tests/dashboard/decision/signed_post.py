@@ -18,15 +18,15 @@ from dashboard import verdicts
 from dashboard.decision.verdict import Verdict
 from dashboard.queries.question import Question
 from ingest import intake
-from ingest.authentication import signatures
+from ingest.authentication import signatures, verdict
 from ingest.authentication.dkim_keys import Keys
 from ingest.database import models
-from ingest.intake import Decoded
 from ingest.loading import loader
 from ingest.settings.settings import Settings
-from ingest.spool import trace
+from ingest.spool import channels, trace
 from ingest.store import overrides
 from ingest.store import saving as store
+from ingest.submissions import Decoded
 from ingest.testimony import override_rules
 from tests import reports, signing
 from tests.dashboard.decision.worlds import days
@@ -157,7 +157,7 @@ class Post:
 
     def deliver(self, mail: bytes, received_at: dt.datetime) -> None:
         """A mail came in by SMTP."""
-        self._take(mail, trace.Arrival(trace.SMTP, received_at, trace.digest(mail)))
+        self._take(mail, trace.Arrival(channels.SMTP, received_at, trace.digest(mail)))
 
     def upload(self, sender: Sender, day: dt.date, *entries: Any, **changes: Any) -> None:
         """A report came in by HTTPS, in the name of ``sender``: nothing proves whose it is."""
@@ -195,7 +195,7 @@ class Post:
         names = {name for decoded in waiting for name in signatures.signature_names(decoded.message)}
         keys.prefetch(sorted(names), self.settings.dns_seconds)
 
-        def verdict(message: bytes, now: dt.datetime) -> signatures.Authentication:
+        def verdict(message: bytes, now: dt.datetime) -> verdict.Authentication:
             return signatures.authenticate(message, keys, now)
 
         submissions = [intake.authenticated(decoded, verdict) for decoded in waiting]

@@ -17,10 +17,10 @@ from dashboard.commands.verdict import UnknownDomain
 from dashboard.decision.verdict import ENFORCING_REFUSING, INSUFFICIENT, NOT_READY, POLICY_BROKEN, READY, Verdict
 from dashboard.queries.evidence import domains_of, evidence_of
 from dashboard.queries.question import EVERYTHING, Question, Scope
-from ingest.authentication.signatures import VERIFIED, Authentication
+from ingest.authentication.verdict import Authentication
 from ingest.settings.settings import Settings
 from ingest.store import upgrades
-from ingest.testimony.trust import UNAUTHENTICATED, UNVERIFIED
+from ingest.testimony.trust import UNAUTHENTICATED, UNVERIFIED, VERIFIED
 from tests import stored
 from tests.reports import detail, entry, report_json
 

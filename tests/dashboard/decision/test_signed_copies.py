@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from dashboard.decision.verdict import INSUFFICIENT, NOT_READY, READY
-from ingest.authentication.signatures import VERIFIED
-from ingest.testimony.trust import IMPORTED, UNVERIFIED
+from ingest.testimony.trust import IMPORTED, UNVERIFIED, VERIFIED
 from tests import reports
 from tests.dashboard.decision.signed_post import (
     BEGAN,

@@ -29,7 +29,7 @@ from ingest.database import engines, models
 from ingest.database.engines import DatabaseAway
 from ingest.settings import settings as settings_module
 from ingest.settings.settings import Settings
-from ingest.spool import trace
+from ingest.spool import channels
 from ingest.store import upgrades
 from tests.databases import create_database
 from tests.reports import detail, entry, mail, report_json
@@ -1039,7 +1039,7 @@ def _sums(engine: sa.Engine) -> tuple[int, int, int]:
 @pytest.mark.skipif(not FILES, reason="needs the shared corpus beside the checkout")
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CORPUS)))
 def test_the_sums_of_a_corpus_file(empty: sa.Engine, settings: Settings, path: Path) -> None:
-    tally = store_file(empty, path.read_bytes(), settings, name=path.name, door=trace.LOAD)
+    tally = store_file(empty, path.read_bytes(), settings, name=path.name, door=channels.LOAD)
     if KNOWN[str(path.relative_to(CORPUS))] is None:
         assert (tally.stored, _sums(empty)) == (0, (0, 0, 0))
         return

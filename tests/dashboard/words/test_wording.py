@@ -4,12 +4,10 @@ import pytest
 
 from dashboard.queries.question import LANES
 from dashboard.words import wording
-from ingest import intake
-from ingest.authentication import signatures
 from ingest.rfc import vocabulary
 from ingest.rfc.mtasts import enforcement
-from ingest.spool import trace
-from ingest.testimony import trust
+from ingest.spool import channels
+from ingest.testimony import trust, unread
 
 
 @pytest.mark.parametrize("code", sorted(vocabulary.RESULT_TYPES | {vocabulary.UNEXPLAINED}))
@@ -35,16 +33,16 @@ def test_the_lanes_hold_every_trust_once() -> None:
 
 
 def test_every_door_has_words() -> None:
-    assert set(wording.DOORS) == {trace.SMTP, trace.HTTPS, trace.MAILDIR, trace.LOAD}
+    assert set(wording.DOORS) == {channels.SMTP, channels.HTTPS, channels.MAILDIR, channels.LOAD}
 
 
 def test_every_dkim_verdict_has_words() -> None:
-    verdicts = {signatures.VERIFIED, signatures.UNSIGNED, signatures.FAILED, signatures.UNDETERMINED}
+    verdicts = {trust.VERIFIED, trust.UNSIGNED, trust.FAILED, trust.UNDETERMINED}
     assert set(wording.DKIM) == verdicts
 
 
 def test_every_quarantine_reason_has_words() -> None:
-    codes = {intake.NO_REPORT, intake.PARTLY_READ, intake.FOREIGN_DOMAIN, intake.KILLED_READER, intake.POSTMASTER}
+    codes = {unread.NO_REPORT, unread.PARTLY_READ, unread.FOREIGN_DOMAIN, unread.KILLED_READER, unread.POSTMASTER}
     assert set(wording.QUARANTINE_REASONS) == codes
 
 

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from ingest.authentication import signatures as authentication
 from ingest.authentication.dkim_keys import KeyAnswer, Keys
 from ingest.authentication.dkim_message import MAX_FIELD_BYTES, MAX_FIELDS, MAX_HEADER_BYTES
-from ingest.authentication.signatures import FAILED, UNSIGNED, VERIFIED, Authentication, authenticate, signature_names
+from ingest.authentication.signatures import authenticate, signature_names
+from ingest.authentication.verdict import Authentication
+from ingest.testimony.trust import FAILED, UNSIGNED, VERIFIED
 from tests.ingest.authentication.test_signatures import MAIL, NOW
 from tests.signing import ed25519_key, record, rsa_key, signed, signed_content
 

@@ -13,15 +13,9 @@ import pytest
 from ingest.authentication.dkim_keys import Keys
 from ingest.authentication.dkim_message import Mail
 from ingest.authentication.dkim_rules import Signature, signatures
-from ingest.authentication.signatures import (
-    FAILED,
-    UNDETERMINED,
-    UNSIGNED,
-    VERIFIED,
-    Authentication,
-    authenticate,
-    signature_names,
-)
+from ingest.authentication.signatures import authenticate, signature_names
+from ingest.authentication.verdict import Authentication
+from ingest.testimony.trust import FAILED, UNDETERMINED, UNSIGNED, VERIFIED
 from tests.nameserver import NXDOMAIN, SERVFAIL, SILENT, Cname, NameServer, Records, Truncated, txt
 from tests.signing import FROM_FIELDS, ed25519_key, record, rsa_key, signed
 from tests.support import CORPUS

@@ -6,7 +6,7 @@ import email.policy
 
 import pytest
 
-from ingest.spool import trace
+from ingest.spool import channels, trace
 
 NOW = dt.datetime(2026, 3, 15, 12, tzinfo=dt.UTC)
 FOUND = dt.datetime(2026, 3, 16, tzinfo=dt.UTC)
@@ -24,7 +24,7 @@ DATE = b"Sun, 15 Mar 2026 12:00:00 +0000"
 
 def test_what_a_door_writes_is_read_back() -> None:
     arrival, original = trace.read(WRITTEN + b"From: x\r\n\r\n", FOUND)
-    assert (arrival.door, arrival.received_at, arrival.sender) == (trace.SMTP, NOW, "a@sender.example")
+    assert (arrival.door, arrival.received_at, arrival.sender) == (channels.SMTP, NOW, "a@sender.example")
     assert original == b"From: x\r\n\r\n"
 
 
@@ -50,7 +50,7 @@ def test_a_letter_is_marked_where_a_stranger_cannot_write() -> None:
 )
 def test_a_trace_that_only_looks_like_ours_is_part_of_the_mail(forged: bytes, why: str) -> None:
     arrival, original = trace.read(forged + b"From: x\r\n\r\n", FOUND)
-    assert (arrival.door, arrival.received_at) == (trace.MAILDIR, FOUND), why
+    assert (arrival.door, arrival.received_at) == (channels.MAILDIR, FOUND), why
     assert original == forged + b"From: x\r\n\r\n"
 
 

@@ -14,14 +14,15 @@ import sqlalchemy as sa
 from ingest.authentication.dkim_keys import Keys
 from ingest.database import compaction, engines, models
 from ingest.host import database_disk
-from ingest.intake import PARTLY_READ, Quarantined
 from ingest.settings import settings
 from ingest.settings.settings import Settings
-from ingest.spool import trace
+from ingest.spool import channels, trace
 from ingest.spool.maildir import Spool
 from ingest.spool.trace import Arrival
 from ingest.store import quarantine, quarantine_bounds, retention, saving, upgrades
 from ingest.store.quarantine_bounds import DEFAULT, OF_DISK, OF_NETWORK, OF_WHOLE, Bounds, Held
+from ingest.submissions import Quarantined
+from ingest.testimony.unread import PARTLY_READ
 from ingest.work.worker import Worker
 from tests import signing
 from tests.ingest.store.test_saving import NOW, USUAL, rows, submission
@@ -35,7 +36,7 @@ SMALL = Bounds(whole=(100 * KIB, 50), network=(20 * KIB, 10))
 
 def message(number: int, network: str = FLOODER, size: int = KIB, **more: Any) -> Quarantined:
     data = (b"%08d" % number).ljust(size, b"x")
-    arrival = Arrival(trace.SMTP, NOW, trace.digest(data), network=network)
+    arrival = Arrival(channels.SMTP, NOW, trace.digest(data), network=network)
     return msgspec.structs.replace(Quarantined(arrival, data, "no-report", "no report", signer=""), **more)
 
 
@@ -124,7 +125,7 @@ def test_the_greatest_come_down_to_one_level(demands: Sequence[int], beyond: int
 def vouched() -> list[Quarantined]:
     known = message(901, signer="google.com", reason=PARTLY_READ)
     loaded = message(902, "")
-    return [known, msgspec.structs.replace(loaded, arrival=msgspec.structs.replace(loaded.arrival, door=trace.LOAD))]
+    return [known, msgspec.structs.replace(loaded, arrival=msgspec.structs.replace(loaded.arrival, door=channels.LOAD))]
 
 
 def test_known_reporters_and_the_operator_give_way_to_no_stranger(engine: sa.Engine) -> None:
@@ -271,7 +272,7 @@ BY = b"\tby mx.example (Postfix) with ESMTP id 1;\r\n\tSat, 14 Mar 2026 10:00:00
 def test_the_network_of_mail_that_another_server_delivered(header: bytes, network: str) -> None:
     newline = b"\r\n" if header.endswith(b"\r\n") or not header else b"\n"
     arrival, _ = trace.read(header + b"From: a@b.example" + newline * 2 + b"Received: from x ([10.0.0.1])", NOW)
-    assert (arrival.door, arrival.network) == (trace.MAILDIR, network)
+    assert (arrival.door, arrival.network) == (channels.MAILDIR, network)
 
 
 def test_the_network_that_our_door_saw() -> None:

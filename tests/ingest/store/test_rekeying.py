@@ -10,14 +10,16 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from ingest import intake
-from ingest.authentication.signatures import UNSIGNED, VERIFIED, Authentication
+from ingest import intake, submissions
+from ingest.authentication.verdict import Authentication
 from ingest.database import engines, models
-from ingest.intake import Submission
 from ingest.settings import settings
-from ingest.spool import trace
+from ingest.spool import channels, trace
+from ingest.spool.channels import CHANNELS
 from ingest.store import rekeying, saving, upgrades
 from ingest.store.rows import Row, rows_of
+from ingest.submissions import Submission
+from ingest.testimony.trust import UNSIGNED, VERIFIED
 from tests.goldens import detail, entry, report, text
 from tests.reports import CAME, mail
 from tests.stored import NOW
@@ -33,7 +35,7 @@ SEVERAL = report(entry(1), entry(2, 1, policy_domain="b.example"), entry(9, poli
 
 
 def submission(
-    value: dict[str, Any], door: str = trace.SMTP, verdict: Authentication | None = None, *, bare: bool = False
+    value: dict[str, Any], door: str = channels.SMTP, verdict: Authentication | None = None, *, bare: bool = False
 ) -> Submission:
     message = (
         text(value) if bare else mail(value, domain="nopolicy.example" if value is NAMELESS else "receiver.example")
@@ -43,9 +45,9 @@ def submission(
         decoded = intake.decode_file(message, "r.json", arrival, settings.load())
     else:
         decoded = intake.decode_mail(message, arrival, settings.load())
-    assert isinstance(decoded, intake.Decoded)
+    assert isinstance(decoded, submissions.Decoded)
     verdict = verdict or Authentication(UNSIGNED)
-    return Submission(decoded, verdict, intake.trust_of(verdict, door))
+    return Submission(decoded, verdict, intake.trust_of(verdict, CHANNELS[door]))
 
 
 @pytest.fixture
@@ -63,16 +65,16 @@ def today(tmp_path: Path) -> Iterator[sa.Engine]:
 def everybody() -> list[Submission]:
     """What was stored under the first version: each kind of thing that the keys of today tell otherwise."""
     return [
-        submission(USUAL, trace.HTTPS),
+        submission(USUAL, channels.HTTPS),
         submission(USUAL, verdict=SIGNED),
         submission(USUAL, verdict=STRANGER),
-        submission(REWRITTEN, trace.LOAD, bare=True),
-        submission(CORRECTED, trace.LOAD, bare=True),
+        submission(REWRITTEN, channels.LOAD, bare=True),
+        submission(CORRECTED, channels.LOAD, bare=True),
         submission(NAMELESS, verdict=SIGNED),
-        submission(NAMELESS, trace.HTTPS),
-        submission(NAMELESS, trace.LOAD, bare=True),
+        submission(NAMELESS, channels.HTTPS),
+        submission(NAMELESS, channels.LOAD, bare=True),
         submission(SEVERAL, verdict=SIGNED),
-        submission(SEVERAL, trace.LOAD, bare=True),
+        submission(SEVERAL, channels.LOAD, bare=True),
         submission(report(report_id="empty"), verdict=SIGNED),
     ]
 

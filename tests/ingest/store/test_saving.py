@@ -10,13 +10,15 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from ingest import intake
-from ingest.authentication.signatures import FAILED, UNDETERMINED, UNSIGNED, VERIFIED, Authentication
+from ingest import intake, submissions
+from ingest.authentication.verdict import Authentication
 from ingest.database import models
-from ingest.intake import Quarantined, Submission
 from ingest.settings import settings
-from ingest.spool import trace
+from ingest.spool import channels, trace
+from ingest.spool.channels import CHANNELS
 from ingest.store import saving
+from ingest.submissions import Quarantined, Submission
+from ingest.testimony.trust import FAILED, UNDETERMINED, UNSIGNED, VERIFIED
 from tests.goldens import INPUTS, detail, entry, mail, multipart, packed, part, report, text
 
 NOW = dt.datetime(2026, 3, 16, 12, tzinfo=dt.UTC)
@@ -26,7 +28,7 @@ SIGNED = Authentication(VERIFIED, "", "sender.example", "s1", "v=DKIM1; p=abc")
 
 def submission(
     data: bytes | dict[str, Any],
-    door: str = trace.SMTP,
+    door: str = channels.SMTP,
     verdict: Authentication | None = None,
     came: dt.datetime = CAME,
 ) -> Submission:
@@ -34,9 +36,9 @@ def submission(
     message = mail(multipart(part(packed(raw))), domain="")
     arrival = trace.Arrival(door, came, trace.digest(message), sender="tls-reports@sender.example")
     decoded = intake.decode_mail(message, arrival, settings.load())
-    assert isinstance(decoded, intake.Decoded)
+    assert isinstance(decoded, submissions.Decoded)
     chosen = verdict or Authentication(UNSIGNED)
-    return Submission(decoded, chosen, intake.trust_of(chosen, door))
+    return Submission(decoded, chosen, intake.trust_of(chosen, CHANNELS[door]))
 
 
 def save(engine: sa.Engine, *messages: Submission | Quarantined) -> tuple[int, int, int]:
@@ -105,9 +107,9 @@ def test_a_report_is_stored_whole(engine: sa.Engine) -> None:
 
 @pytest.mark.parametrize("name", [name for name in INPUTS if name.endswith(".eml") and not name.startswith("none-")])
 def test_storing_twice_changes_nothing(sqlite_engine: sa.Engine, name: str) -> None:
-    arrival = trace.Arrival(trace.SMTP, CAME, trace.digest(INPUTS[name]))
+    arrival = trace.Arrival(channels.SMTP, CAME, trace.digest(INPUTS[name]))
     decoded = intake.decode_mail(INPUTS[name], arrival, settings.load())
-    assert isinstance(decoded, intake.Decoded)
+    assert isinstance(decoded, submissions.Decoded)
     message = Submission(decoded, Authentication(UNSIGNED), "unverified")
     save(sqlite_engine, message)
     before = everything(sqlite_engine)
@@ -136,10 +138,10 @@ def test_an_interrupted_batch_leaves_nothing(engine: sa.Engine) -> None:
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (1, 3, 0, 2)])
 def test_the_best_channel_gives_the_trust_in_any_order(engine: sa.Engine, order: Sequence[int]) -> None:
     ways = [
-        submission(USUAL, trace.HTTPS),
-        submission(USUAL, trace.SMTP),
-        submission(USUAL, trace.LOAD),
-        submission(USUAL, trace.SMTP, SIGNED, CAME + dt.timedelta(hours=5)),
+        submission(USUAL, channels.HTTPS),
+        submission(USUAL, channels.SMTP),
+        submission(USUAL, channels.LOAD),
+        submission(USUAL, channels.SMTP, SIGNED, CAME + dt.timedelta(hours=5)),
     ]
     for index in order:
         save(engine, ways[index])
@@ -161,7 +163,7 @@ def test_the_best_channel_gives_the_trust_in_any_order(engine: sa.Engine, order:
 
 
 def test_several_channels_in_one_batch(engine: sa.Engine) -> None:
-    assert save(engine, submission(USUAL, trace.HTTPS), submission(USUAL, trace.SMTP, SIGNED)) == (1, 1, 0)
+    assert save(engine, submission(USUAL, channels.HTTPS), submission(USUAL, channels.SMTP, SIGNED)) == (1, 1, 0)
     assert {row["trust"]: row["counts"] for row in rows(engine, models.report)} == {
         "verified": True,
         "unauthenticated": False,
@@ -171,7 +173,7 @@ def test_several_channels_in_one_batch(engine: sa.Engine) -> None:
 
 def test_a_forgery_sent_first_does_not_displace_the_genuine_report(engine: sa.Engine) -> None:
     forged = report(entry(10**6, 0))
-    save(engine, submission(forged, trace.HTTPS))
+    save(engine, submission(forged, channels.HTTPS))
     save(engine, submission(USUAL, verdict=SIGNED))
     found = rows(engine, models.report)
     assert sorted((row["trust"], row["successful_sessions"]) for row in found) == [
@@ -254,7 +256,7 @@ def test_what_postgresql_cannot_store_is_made_storable(engine: sa.Engine) -> Non
 
 def test_quarantine_keeps_the_message_once(engine: sa.Engine) -> None:
     message = b"Subject: hello\r\n\r\nnothing here"
-    refused = intake.decode_mail(message, trace.Arrival(trace.SMTP, CAME, trace.digest(message)), settings.load())
+    refused = intake.decode_mail(message, trace.Arrival(channels.SMTP, CAME, trace.digest(message)), settings.load())
     assert isinstance(refused, Quarantined)
     assert save(engine, refused) == (0, 0, 1)
     assert save(engine, refused) == (0, 0, 1)
@@ -264,8 +266,8 @@ def test_quarantine_keeps_the_message_once(engine: sa.Engine) -> None:
 
 def test_a_broken_part_beside_a_good_one_is_kept_too(engine: sa.Engine) -> None:
     message = INPUTS["one-good-one-broken.eml"]
-    decoded = intake.decode_mail(message, trace.Arrival(trace.SMTP, CAME, trace.digest(message)), settings.load())
-    assert isinstance(decoded, intake.Decoded)
+    decoded = intake.decode_mail(message, trace.Arrival(channels.SMTP, CAME, trace.digest(message)), settings.load())
+    assert isinstance(decoded, submissions.Decoded)
     assert save(engine, Submission(decoded, Authentication(UNSIGNED), "unverified")) == (1, 0, 1)
     assert rows(engine, models.quarantine)[0]["reason"] == "partly-read"
 
@@ -293,11 +295,11 @@ def test_only_the_policy_domains_asked_for() -> None:
         entry(2, policy_domain="notreceiver.example"),
         entry(3, policy_domain=...),
     )
-    decoded = intake.decode_file(text(value), "r.json", trace.Arrival(trace.LOAD, CAME, "x"), chosen)
-    assert isinstance(decoded, intake.Decoded)
+    decoded = intake.decode_file(text(value), "r.json", trace.Arrival(channels.LOAD, CAME, "x"), chosen)
+    assert isinstance(decoded, submissions.Decoded)
     assert [one.policy_domain for one in decoded.reports[0][0].entries] == ["mx.receiver.example", "receiver.example"]
     refused = intake.decode_file(
-        text(report(entry(policy_domain="b.example"))), "r.json", trace.Arrival(trace.LOAD, CAME, "x"), chosen
+        text(report(entry(policy_domain="b.example"))), "r.json", trace.Arrival(channels.LOAD, CAME, "x"), chosen
     )
     assert isinstance(refused, Quarantined)
     assert (refused.reason, refused.file_name) == ("foreign-domain", "r.json")
@@ -305,8 +307,8 @@ def test_only_the_policy_domains_asked_for() -> None:
 
 
 def test_a_bare_file_arrives_one_day_after_its_range() -> None:
-    decoded = intake.decode_file(text(USUAL), "r.json", trace.Arrival(trace.LOAD, NOW, "x"), settings.load())
-    assert isinstance(decoded, intake.Decoded)
+    decoded = intake.decode_file(text(USUAL), "r.json", trace.Arrival(channels.LOAD, NOW, "x"), settings.load())
+    assert isinstance(decoded, submissions.Decoded)
     assert (decoded.arrival.received_at, decoded.arrival.estimated) == (
         dt.datetime(2026, 3, 15, 23, 59, 59, tzinfo=dt.UTC),
         True,

@@ -18,8 +18,8 @@ import psycopg.errors
 import pytest
 import sqlalchemy as sa
 
-from ingest import intake
-from ingest.authentication.signatures import Authentication
+from ingest import intake, submissions
+from ingest.authentication.verdict import Authentication
 from ingest.database import engines, models
 from ingest.monitoring import publishing, trouble
 from ingest.monitoring.trouble import Trouble
@@ -293,7 +293,7 @@ def test_values_that_the_database_refuses_are_found_without_blaming_others(
 
     def refusing(connection: sa.Connection, messages: Sequence[Any], *others: Any) -> Any:
         for message in messages:
-            if isinstance(message, intake.Submission) and message.decoded.reports[0][0].report_id == "number-33":
+            if isinstance(message, submissions.Submission) and message.decoded.reports[0][0].report_id == "number-33":
                 raise wrapped(sa.exc.DataError, ValueError("out of range"))
         return save(connection, messages, *others)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from ingest import intake
+from ingest import submissions
 from ingest.authentication.dkim_keys import Keys
 from ingest.database import engines, models
 from ingest.settings.settings import Settings
@@ -40,11 +40,11 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     save = saving.save
 
     def noting(
-        connection: sa.Connection, items: Sequence[intake.Submission | intake.Quarantined], *others: Any
+        connection: sa.Connection, items: Sequence[submissions.Submission | submissions.Quarantined], *others: Any
     ) -> object:
         found.append(
             [
-                item.reason if isinstance(item, intake.Quarantined) else item.decoded.reports[0][0].report_id
+                item.reason if isinstance(item, submissions.Quarantined) else item.decoded.reports[0][0].report_id
                 for item in items
             ]
         )

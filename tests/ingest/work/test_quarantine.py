@@ -12,14 +12,15 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from ingest import intake
-from ingest.authentication.signatures import FAILED, UNSIGNED, Authentication
+from ingest import intake, submissions
+from ingest.authentication.verdict import Authentication
 from ingest.database import engines, models
 from ingest.loading import loader
 from ingest.settings import settings
 from ingest.settings.settings import Settings
-from ingest.spool import trace
+from ingest.spool import channels, trace
 from ingest.store import quarantine, upgrades
+from ingest.testimony.trust import FAILED, UNSIGNED
 from ingest.work import retrying
 from tests import programs
 from tests.goldens import INPUTS, entry, mail, multipart, packed, part, report, text, usual
@@ -55,7 +56,7 @@ def test_a_retry_in_vain_stays_with_todays_reason(engine: sa.Engine) -> None:
 
 def test_a_letter_to_postmaster_stays_one_when_it_is_read_again(engine: sa.Engine) -> None:
     letter = b"Subject: help\r\n\r\nplease\r\n"
-    arrival = trace.Arrival(trace.SMTP, CAME, trace.digest(letter), letter=True)
+    arrival = trace.Arrival(channels.SMTP, CAME, trace.digest(letter), letter=True)
     save(engine, intake.decode_mail(letter, arrival, settings.load()))
     retrying.retry(engine, settings.load(), UNSIGNED_MAIL, trace.digest(letter), NOW)
     (kept,) = rows(engine, models.quarantine)
@@ -64,9 +65,9 @@ def test_a_letter_to_postmaster_stays_one_when_it_is_read_again(engine: sa.Engin
 
 def test_a_partly_read_message_stays_in_quarantine(engine: sa.Engine) -> None:
     message = INPUTS["one-good-one-broken.eml"]
-    decoded = intake.decode_mail(message, trace.Arrival(trace.SMTP, CAME, trace.digest(message)), settings.load())
-    assert isinstance(decoded, intake.Decoded)
-    save(engine, intake.Submission(decoded, Authentication(FAILED), "unverified"))
+    decoded = intake.decode_mail(message, trace.Arrival(channels.SMTP, CAME, trace.digest(message)), settings.load())
+    assert isinstance(decoded, submissions.Decoded)
+    save(engine, submissions.Submission(decoded, Authentication(FAILED), "unverified"))
     quarantine.ask_retry(engine, [trace.digest(message)], "alice", NOW)
     tally = retrying.retry(engine, settings.load(), Resolver(WAITING), trace.digest(message), NOW)
     assert (tally.stored, tally.duplicate) == (0, 1)

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 import pytest
 import sqlalchemy as sa
 
-from ingest import intake
+from ingest import intake, submissions
 from ingest.authentication.dkim_keys import Keys
-from ingest.authentication.signatures import UNDETERMINED, Authentication, authenticate, signature_names
+from ingest.authentication.signatures import authenticate, signature_names
+from ingest.authentication.verdict import Authentication
 from ingest.database import models
 from ingest.settings import settings
-from ingest.spool import trace
+from ingest.spool import channels, trace
 from ingest.store import retention, saving
+from ingest.testimony.trust import UNDETERMINED
 from ingest.work import second_looks
 from tests import signing
 from tests.goldens import detail, entry, report, usual
@@ -117,7 +119,7 @@ def test_an_attempt_is_counted_before_it_is_made(engine: sa.Engine) -> None:
     assert rows(engine, models.delivery)[0]["dkim_reason"].startswith("given up: checking the signature again ended")
 
 
-def many(*numbers: int) -> list[intake.Submission]:
+def many(*numbers: int) -> list[submissions.Submission]:
     return [submission(report(entry(1), report_id=f"number-{number}"), verdict=WAITING) for number in numbers]
 
 
@@ -183,16 +185,16 @@ def test_a_message_no_longer_wanted_is_dropped(engine: sa.Engine) -> None:
 
 
 def test_loaded_mail_does_not_wait(engine: sa.Engine) -> None:
-    save(engine, submission(USUAL, trace.LOAD, WAITING))
+    save(engine, submission(USUAL, channels.LOAD, WAITING))
     assert rows(engine, models.undetermined) == []
     assert rows(engine, models.report)[0]["trust"] == "imported"
 
 
 def quarantine_file(engine: sa.Engine, data: bytes, name: str | None, **changes: object) -> str:
-    arrival = trace.Arrival(trace.LOAD if name else trace.SMTP, CAME, trace.digest(data))
+    arrival = trace.Arrival(channels.LOAD if name else channels.SMTP, CAME, trace.digest(data))
     chosen = settings.load(**changes)
     refused = intake.decode_file(data, name, arrival, chosen) if name else intake.decode_mail(data, arrival, chosen)
-    assert isinstance(refused, intake.Quarantined)
+    assert isinstance(refused, submissions.Quarantined)
     save(engine, refused)
     return arrival.message_digest
 
@@ -278,11 +280,11 @@ def test_a_resolver_that_was_silent_for_a_while_leaves_no_wrong_verdict(engine: 
             keys.prefetch([name for header in headers for name in signature_names(header)], 0.3)
 
         decoded = [
-            intake.decode_mail(one, trace.Arrival(trace.SMTP, now, trace.digest(one)), chosen) for one in good + bad
+            intake.decode_mail(one, trace.Arrival(channels.SMTP, now, trace.digest(one)), chosen) for one in good + bad
         ]
         look_up(good + bad)
-        assert all(isinstance(one, intake.Decoded) for one in decoded)
-        save(engine, *(intake.authenticated(one, verdict) for one in decoded if isinstance(one, intake.Decoded)))
+        assert all(isinstance(one, submissions.Decoded) for one in decoded)
+        save(engine, *(intake.authenticated(one, verdict) for one in decoded if isinstance(one, submissions.Decoded)))
         assert len(rows(engine, models.undetermined)) == 80
         for _ in range(4):  # silent still
             now += dt.timedelta(hours=2)

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from ingest import intake
+from ingest import intake, submissions
 from ingest.authentication.dkim_keys import Keys
 from ingest.database import engines, models
 from ingest.settings.settings import Settings
@@ -109,7 +109,7 @@ def test_a_row_the_database_refuses_quarantines_its_message_and_no_other(
 
     def refusing(connection: sa.Connection, messages: Sequence[Any], *others: Any) -> Any:
         for message in messages:
-            if isinstance(message, intake.Submission) and message.decoded.reports[0][0].report_id == "number-7":
+            if isinstance(message, submissions.Submission) and message.decoded.reports[0][0].report_id == "number-7":
                 raise sa.exc.DataError("insert", {}, ValueError("out of range"))
         return save(connection, messages, *others)
 

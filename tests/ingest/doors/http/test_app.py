@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ingest import intake
+from ingest import intake, submissions
 from ingest.doors.http.app import _HttpDoor
 from ingest.settings.settings import Address, Settings
 from ingest.spool import trace
@@ -79,7 +79,7 @@ def test_a_report_is_accepted_and_readable_by_intake(
     assert "server" not in headers
     arrival, message = trace.read(spooled(settings)[0], dt.datetime.now(dt.UTC))
     decoded = intake.decode_mail(message, arrival, settings)
-    assert isinstance(decoded, intake.Decoded)
+    assert isinstance(decoded, submissions.Decoded)
     assert (arrival.door, decoded.reports[0][0].entries[0].successful_sessions) == ("https", 3)
     assert intake.authenticated(decoded, None).trust == "unauthenticated"
 
@@ -110,7 +110,7 @@ def test_the_file_name_serves_a_silent_report(settings_for: MakeSettings) -> Non
         assert post(address, body, "application/tlsrpt+gzip", "-H", name)[0] == 201
     arrival, message = trace.read(spooled(settings)[0], dt.datetime.now(dt.UTC))
     decoded = intake.decode_mail(message, arrival, settings)
-    assert isinstance(decoded, intake.Decoded)
+    assert isinstance(decoded, submissions.Decoded)
     assert decoded.reports[0][0].entries[0].policy_domain == "named.example"
 
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest import intake
+from ingest import intake, submissions
 from ingest.doors.receiving import CertificateUnusable, PortBusy
 from ingest.doors.smtp.data import DataStream
 from ingest.doors.smtp.hooks import Policy
@@ -285,7 +285,7 @@ def letters(settings: Settings, *recipients: str, mail: bytes = b"Subject: help\
         return client.reply()
 
 
-def judged(settings: Settings) -> intake.Decoded | intake.Quarantined:
+def judged(settings: Settings) -> submissions.Decoded | submissions.Quarantined:
     (message,) = spooled(settings)
     arrival, original = trace.read(message, dt.datetime.now(dt.UTC))
     return intake.decode_mail(original, arrival, settings)
@@ -296,7 +296,7 @@ def test_letters_to_postmaster_are_kept_apart(settings_for: MakeSettings, recipi
     settings = settings_for(recipients=LISTED)
     assert letters(settings, recipient).startswith("250")
     kept = judged(settings)
-    assert isinstance(kept, intake.Quarantined)
+    assert isinstance(kept, submissions.Quarantined)
     assert (kept.reason, kept.subject) == ("postmaster", "help")
 
 
@@ -304,14 +304,14 @@ def test_letters_to_postmaster_are_kept_apart(settings_for: MakeSettings, recipi
 def test_a_report_is_one_whoever_else_it_is_for(settings_for: MakeSettings, recipients: tuple[str, ...]) -> None:
     settings = settings_for(recipients=LISTED)
     assert letters(settings, *recipients, mail=MAIL).startswith("250")
-    assert isinstance(judged(settings), intake.Decoded)
+    assert isinstance(judged(settings), submissions.Decoded)
 
 
 def test_no_report_for_both_is_a_failed_report(settings_for: MakeSettings) -> None:
     settings = settings_for(recipients=LISTED)
     assert letters(settings, "postmaster", TO).startswith("250")
     kept = judged(settings)
-    assert isinstance(kept, intake.Quarantined)
+    assert isinstance(kept, submissions.Quarantined)
     assert kept.reason == "no-report"
     assert f"for <{TO}>".encode() in spooled(settings)[0]
 

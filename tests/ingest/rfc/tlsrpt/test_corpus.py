@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ingest import intake
+from ingest import intake, submissions
 from ingest.settings import settings
-from ingest.spool import trace
+from ingest.spool import channels, trace
 from tests.support import CORPUS
 
 
@@ -29,14 +29,14 @@ _ABSENT = pytest.param({"file": ""}, marks=pytest.mark.skip(reason="needs the sh
 def test_corpus_file(case: dict[str, Any]) -> None:
     path = CORPUS / case["file"]
     data = path.read_bytes()
-    arrival = trace.Arrival(trace.LOAD, dt.datetime(2026, 11, 1, tzinfo=dt.UTC), trace.digest(data))
+    arrival = trace.Arrival(channels.LOAD, dt.datetime(2026, 11, 1, tzinfo=dt.UTC), trace.digest(data))
     decode = intake.decode_mail if path.suffix == ".eml" else None
     chosen = settings.load()
     decoded = decode(data, arrival, chosen) if decode else intake.decode_file(data, path.name, arrival, chosen)
     if case["report"] is None:
-        assert isinstance(decoded, intake.Quarantined)
+        assert isinstance(decoded, submissions.Quarantined)
         return
-    assert isinstance(decoded, intake.Decoded)
+    assert isinstance(decoded, submissions.Decoded)
     ((report, _),) = decoded.reports
     expected = case["report"]
     assert report.organization == expected["organization"]
