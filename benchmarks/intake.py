@@ -12,7 +12,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from ingest import intake, submissions
+from ingest import intake
 from ingest.authentication.dkim_keys import Keys
 from ingest.authentication.verdict import Authentication
 from ingest.database import engines
@@ -21,6 +21,7 @@ from ingest.spool import channels, trace
 from ingest.spool.maildir import Spool
 from ingest.store import rows, upgrades
 from ingest.store import saving as store
+from ingest.submissions import Decoded, Submission
 from ingest.testimony import trust
 from ingest.testimony.trust import UNSIGNED
 from ingest.work.worker import Worker
@@ -39,14 +40,14 @@ def mails() -> list[bytes]:
     ]
 
 
-def decoded(messages: list[bytes]) -> list[submissions.Submission]:
+def decoded(messages: list[bytes]) -> list[Submission]:
     """The messages as the worker hands them to the store."""
     chosen = settings.load(min_free_bytes=0)
     submissions = []
     for message in messages:
         decoded_mail = intake.decode_mail(message, trace.Arrival(channels.SMTP, NOW, trace.digest(message)), chosen)
-        assert isinstance(decoded_mail, submissions.Decoded)
-        submissions.append(submissions.Submission(decoded_mail, Authentication(UNSIGNED), trust.UNVERIFIED))
+        assert isinstance(decoded_mail, Decoded)
+        submissions.append(Submission(decoded_mail, Authentication(UNSIGNED), trust.UNVERIFIED))
     return submissions
 
 
@@ -57,7 +58,7 @@ def fresh_database() -> sa.Engine:
     return engines.open_engine(url)
 
 
-def bare_inserts(submissions: list[submissions.Submission]) -> Callable[[], None]:
+def bare_inserts(submissions: list[Submission]) -> Callable[[], None]:
     """The same rows by the driver alone, prepared beforehand: no reading, no keys, no sums. The floor."""
     engine = fresh_database()
     everything = [rows_of for submission in submissions for rows_of in rows.rows_of(submission, NOW)[0]]
@@ -76,7 +77,7 @@ def bare_inserts(submissions: list[submissions.Submission]) -> Callable[[], None
     return run
 
 
-def saving(submissions: list[submissions.Submission]) -> Callable[[], None]:
+def saving(submissions: list[Submission]) -> Callable[[], None]:
     """The store alone: keys, deliveries, policy texts, raw reports, sums."""
     engine = fresh_database()
 

@@ -19,7 +19,7 @@ from dashboard.queries import evidence as queries
 from dashboard.queries import voices
 from dashboard.queries.question import Question
 from ingest.database.models import delivery, policy_entry, report
-from ingest.rfc.vocabulary import STS
+from ingest.rfc.policy_types import STS
 from ingest.spool import channels
 from ingest.store import counting
 from ingest.testimony.folding import Copy, fold

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ingest.rfc.vocabulary import STS
+from ingest.rfc.policy_types import STS
 from ingest.testimony.trust import VERIFIED
 
 from .cut import Stored

@@ -11,7 +11,7 @@ import msgspec
 from dashboard.decision.facts.policy_history import Current, expiry, fresh_probe, is_probe_clean
 from dashboard.decision.facts.policy_trouble import is_gone
 from ingest.rfc.mtasts.policy import MODES
-from ingest.rfc.vocabulary import NO_POLICY_FOUND, STS
+from ingest.rfc.policy_types import NO_POLICY_FOUND, STS
 
 from . import weighing
 from .clock import Window

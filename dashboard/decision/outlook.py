@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from dashboard.decision.facts.policy_history import Current, cached_until, fresh_probe, is_probe_clean
-from ingest.rfc.vocabulary import STS
+from ingest.rfc.policy_types import STS
 
 from .clock import Clock, Window
 from .evidence import Evidence

@@ -9,7 +9,7 @@ import msgspec
 
 from dashboard.decision.facts.causes import Cause, Gathered
 from dashboard.decision.facts.policy_history import Current
-from ingest.rfc.mtasts.enforcement import REFUSED
+from ingest.rfc.result_types import REFUSED
 
 from . import weighing
 from .clock import Clock, Window

@@ -6,7 +6,7 @@ from dashboard.decision.facts.causes import Cause
 from dashboard.decision.facts.failures import OLDER_POLICY
 from dashboard.decision.facts.newcomers import Newcomer
 from dashboard.decision.facts.policy_history import fresh_probe, without_new_id
-from ingest.rfc.mtasts.enforcement import DANE_ONLY, MX_NOT_IN_POLICY, POLICY_UNUSABLE
+from ingest.rfc.result_types import DANE_ONLY, MX_NOT_IN_POLICY, POLICY_UNUSABLE
 
 from .outlook import probe_vouches
 from .reasons import Reason, organisations, remark, told_by

@@ -21,7 +21,7 @@ from dashboard.decision.facts.policy_history import (
     propagation,
 )
 from dashboard.decision.facts.policy_trouble import RECENT, Absence, absences, broken_days, gone_days, lasting
-from ingest.rfc.mtasts.enforcement import POLICY_UNUSABLE, REFUSED
+from ingest.rfc.result_types import POLICY_UNUSABLE, REFUSED
 
 from . import weighing
 from .clock import Window

@@ -16,7 +16,7 @@ from dashboard.decision.facts.failures import covers
 from dashboard.decision.facts.newcomers import Newcomer, newcomers_of
 from dashboard.decision.facts.policy_history import Current, Held, Seen, fresh_probe
 from ingest.rfc.mtasts.patterns import normalised
-from ingest.rfc.vocabulary import STS
+from ingest.rfc.policy_types import STS
 
 from . import weighing
 from .clock import Window

@@ -13,8 +13,8 @@ from scipy.special import betaincinv
 
 from dashboard.decision.facts.failures import NOW, Fact
 from dashboard.decision.facts.over import failed_sessions
-from ingest.rfc.mtasts.enforcement import REFUSED
-from ingest.rfc.vocabulary import STS, TLSA
+from ingest.rfc.policy_types import STS, TLSA
+from ingest.rfc.result_types import REFUSED
 
 from .clock import Window
 from .evidence import Entry, Evidence, Thresholds

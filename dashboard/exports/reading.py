@@ -23,7 +23,7 @@ from ingest.database.models import failure_detail, policy_entry, report
 from ingest.database.sql import chunks
 from ingest.rfc import names
 from ingest.rfc.mtasts import enforcement
-from ingest.rfc.vocabulary import UNEXPLAINED
+from ingest.rfc.result_types import UNEXPLAINED
 
 from .formats import Values
 from .schema import FAILURES, REPORTS, Column, Type

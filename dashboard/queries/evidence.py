@@ -14,7 +14,7 @@ from ingest.database.joins import OF_ENTRY, REPORTS_AND_ENTRIES, of_report
 from ingest.database.models import delivery, failure_detail, policy_entry, policy_text, report
 from ingest.database.sql import chunks
 from ingest.rfc.mtasts import enforcement
-from ingest.rfc.vocabulary import STS
+from ingest.rfc.policy_types import STS
 from ingest.store import counting
 from ingest.testimony.folding import Copy, Standing, fold
 

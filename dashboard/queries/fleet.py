@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from ingest.database.models import domain_day, domain_reporter, operator_word
 from ingest.database.sql import chunks
-from ingest.rfc.vocabulary import NO_POLICY_FOUND, STS, TLSA
+from ingest.rfc.policy_types import NO_POLICY_FOUND, STS, TLSA
 from ingest.testimony.trust import EVIDENCE
 
 from .frames import COUNT, DAY, INSTANT, SUM, TEXT, read, read_number

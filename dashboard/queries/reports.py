@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from ingest.database.joins import OF_ENTRY, OF_TEXT, of_report
 from ingest.database.models import delivery, failure_detail, policy_entry, policy_text, raw_report, report
-from ingest.rfc.vocabulary import UNEXPLAINED
+from ingest.rfc.result_types import UNEXPLAINED
 from ingest.testimony.trust import TRUST_ORDER
 
 from . import copies

@@ -8,8 +8,8 @@ import pandas as pd
 
 from dashboard.queries.question import TRUSTED, UNPROVEN, Window
 from dashboard.words import wording
+from ingest.rfc.policy_types import NO_POLICY_FOUND, STS, TLSA
 from ingest.rfc.tlsrpt.fields import Defect
-from ingest.rfc.vocabulary import NO_POLICY_FOUND, STS, TLSA
 
 
 class Sessions(msgspec.Struct, frozen=True):

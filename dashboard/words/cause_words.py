@@ -8,16 +8,16 @@ from collections.abc import Iterator, Mapping
 from dashboard.decision.facts.causes import RECEIVER, SENDER_OR_PATH, Cause
 from dashboard.decision.facts.failures import AHEAD, OLDER_POLICY
 from dashboard.decision.verdict import Verdict
-from ingest.rfc.mtasts.enforcement import (
+from ingest.rfc.result_types import (
     DANE_ONLY,
     DANE_OPERATOR,
     MX_NOT_IN_POLICY,
     POLICY_HOST,
     POLICY_UNUSABLE,
     REFUSED,
+    UNEXPLAINED,
 )
-from ingest.rfc.mtasts.enforcement import RECEIVER as MX_OPERATOR
-from ingest.rfc.vocabulary import UNEXPLAINED
+from ingest.rfc.result_types import RECEIVER as MX_OPERATOR
 
 from .commands_to_run import Run, accept_command, next_command, repaired_command
 from .phrases import counted, listed, since_day, span

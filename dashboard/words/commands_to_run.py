@@ -10,7 +10,7 @@ import msgspec
 
 from dashboard.decision.evidence import NO_MX
 from dashboard.decision.facts.causes import Cause
-from ingest.rfc.vocabulary import NO_POLICY_FOUND
+from ingest.rfc.policy_types import NO_POLICY_FOUND
 
 # What the operator is to fill in.
 _NOTE = ' --note "..."'

@@ -10,7 +10,7 @@ import msgspec
 
 from dashboard.decision.facts.policy_history import OPERATOR
 from dashboard.decision.verdict import INSUFFICIENT, NOT_READY, Missing, Reason, Verdict
-from ingest.rfc.mtasts.enforcement import POLICY_UNUSABLE
+from ingest.rfc.result_types import POLICY_UNUSABLE
 
 from . import cause_words, commands_to_run
 from .commands_to_run import Run, next_command

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from dashboard.decision.clock import Window
 from dashboard.decision.verdict import Reason, Verdict
-from ingest.rfc.mtasts.enforcement import REFUSED
+from ingest.rfc.result_types import REFUSED
 
 from .phrases import at_most, counted, listed, part_of, share, since_day, span, was
 

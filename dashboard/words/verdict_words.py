@@ -11,7 +11,7 @@ from dashboard.decision.facts.causes import Cause
 from dashboard.decision.facts.newcomers import Newcomer
 from dashboard.decision.facts.policy_history import Held
 from dashboard.decision.verdict import Missing, Reason, Verdict
-from ingest.rfc.mtasts.enforcement import REFUSED
+from ingest.rfc.result_types import REFUSED
 
 from . import cause_words, next_words
 from .commands_to_run import Run, believe_command, dismiss_command

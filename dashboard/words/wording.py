@@ -7,8 +7,7 @@ import msgspec
 import pandas as pd
 
 from dashboard.queries.question import LANES
-from ingest.rfc import vocabulary
-from ingest.rfc.mtasts import enforcement
+from ingest.rfc import policy_types, result_types
 from ingest.spool import channels
 from ingest.testimony import trust, unread
 
@@ -109,14 +108,14 @@ RESULT_TYPES: dict[str, ResultType] = {
         REFUSED_TODAY,
         "Who keeps the DNS zone, together with the sender that insists.",
     ),
-    enforcement.MX_NOT_IN_POLICY: ResultType(
+    result_types.MX_NOT_IN_POLICY: ResultType(
         "MX host not in the policy",
         "The sender was led to a host that no mx line of the policy covers.",
         REFUSED,
         "Whoever keeps policy and MX records: add the host if it is yours. If it is not, somebody answers MX queries falsely "
         "on the way to that sender.",
     ),
-    vocabulary.UNEXPLAINED: ResultType(
+    result_types.UNEXPLAINED: ResultType(
         "Failures without an explanation",
         "The report counts failures that none of its details explains.",
         REFUSED,
@@ -178,9 +177,9 @@ DOORS = {
 }
 
 POLICY_TYPES = {
-    vocabulary.STS: "MTA-STS",
-    vocabulary.TLSA: "DANE",
-    vocabulary.NO_POLICY_FOUND: "No policy",
+    policy_types.STS: "MTA-STS",
+    policy_types.TLSA: "DANE",
+    policy_types.NO_POLICY_FOUND: "No policy",
     "": "Nothing to report",
 }
 
@@ -255,7 +254,7 @@ def outcome(failed: float, refused: float, consequence: str, under: str) -> str:
     counted = f"{sessions(failed)} {'session' if failed == 1 else 'sessions'}"
     if consequence == REFUSED_TODAY:
         return f"{counted}; {CONSEQUENCES[REFUSED_TODAY]}"
-    if under != vocabulary.STS:
+    if under != policy_types.STS:
         return f"{counted} failed"
     if consequence == REFUSED or refused:
         others = "" if refused == failed else f"; {sessions(failed - refused)} others would not be"
@@ -265,10 +264,10 @@ def outcome(failed: float, refused: float, consequence: str, under: str) -> str:
 
 def policy_title(code: str, mode: str, text: object) -> str:
     """A line about a policy text (missing or empty when not quoted), fit for a label (read as Markdown)."""
-    if code in (vocabulary.NO_POLICY_FOUND, ""):
+    if code in (policy_types.NO_POLICY_FOUND, ""):
         return "No policy was found" if code else "No policy is named"
     if not isinstance(text, str) or not text:
         return f"{policy_type(code)}, the text is not quoted"
-    if code != vocabulary.STS:
+    if code != policy_types.STS:
         return f"{policy_type(code)} records"
     return f"{policy_type(code)}, mode {plain(mode, 40) if mode else 'not readable'}"

@@ -24,7 +24,7 @@ from ingest.database.models import (
     report,
 )
 from ingest.database.sql import chunks, insert_into
-from ingest.rfc import vocabulary
+from ingest.rfc import policy_types
 from ingest.rfc.tlsrpt import figures
 from ingest.rfc.tlsrpt.domains import FILE_NAME, HEADER, NOWHERE, Inferred, within_report
 from ingest.rfc.tlsrpt.fields import Defect
@@ -214,7 +214,9 @@ def _read(
 
 
 def _inferred(head: Row, entries: Iterable[Row]) -> Inferred:
-    named = (row["policy_domain"] for row in entries if row["policy_domain"] and row["policy_type"] != vocabulary.TLSA)
+    named = (
+        row["policy_domain"] for row in entries if row["policy_domain"] and row["policy_type"] != policy_types.TLSA
+    )
     return within_report(head["report_id"], named)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ingest.database.models import TLSA_EQUAL, TLSA_OTHER
-from ingest.rfc import vocabulary
+from ingest.rfc import policy_types, result_types
 from ingest.rfc.mtasts import enforcement, policy
 from ingest.rfc.tlsrpt import figures
 from ingest.rfc.tlsrpt.document import Document
@@ -158,7 +158,7 @@ def _delivery_row(submission: Submission) -> Row:
 def _entry_row(position: int, entry: PolicyEntry) -> Row:
     refused_in_details = sum(detail.failed_sessions or 0 for detail in entry.details if _refused(entry, detail))
     # Failures that nothing explains count as refused, under a policy that could refuse them at all.
-    refused_unexplained = entry.unexplained_sessions if _refuses(entry, vocabulary.UNEXPLAINED) else 0
+    refused_unexplained = entry.unexplained_sessions if _refuses(entry, result_types.UNEXPLAINED) else 0
     return {
         "position": position,
         "policy_type": entry.policy_type,
@@ -197,8 +197,8 @@ def sessions_of(entries: list[Row]) -> Row:
 
     Microsoft lists the same sessions under both; tlsrpt-reporter, Halon and others list each session once.
     """
-    tlsa = [row for row in entries if row["policy_type"] == vocabulary.TLSA]
-    sts = [row for row in entries if row["policy_type"] == vocabulary.STS]
+    tlsa = [row for row in entries if row["policy_type"] == policy_types.TLSA]
+    sts = [row for row in entries if row["policy_type"] == policy_types.STS]
     equal = _all_sessions(tlsa) == _all_sessions(sts)
     return {
         "policies": len(entries),
@@ -223,7 +223,7 @@ def _total(rows: list[Row], name: str) -> int | None:
 
 def _policy_of(entry: PolicyEntry) -> policy.Policy:
     """What the quoted policy says; nothing for types other than sts."""
-    strings = entry.policy_strings if entry.policy_type == vocabulary.STS else ()
+    strings = entry.policy_strings if entry.policy_type == policy_types.STS else ()
     return _parsed(strings) if sum(map(len, strings)) < _MAX_REMEMBERED else policy.parse(strings)
 
 

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from dashboard.decision.evidence import Evidence
-from ingest.rfc.mtasts.enforcement import MX_NOT_IN_POLICY, REFUSED, STARTTLS, kind_of
 from ingest.rfc.mtasts.patterns import normalised
-from ingest.rfc.vocabulary import STS
+from ingest.rfc.policy_types import STS
+from ingest.rfc.result_types import MX_NOT_IN_POLICY, REFUSED, STARTTLS, kind_of
 
 from .failures import NOW, OLDER_POLICY, Fact, covers
 from .over import Ending, Record

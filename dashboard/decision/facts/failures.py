@@ -12,8 +12,8 @@ import msgspec
 
 from dashboard.decision.evidence import Entry, Evidence, Failure, Policy
 from ingest.rfc.mtasts import patterns
-from ingest.rfc.mtasts.enforcement import MX_NOT_IN_POLICY, POLICY_UNUSABLE, REFUSED
-from ingest.rfc.vocabulary import NO_POLICY_FOUND, STS, UNEXPLAINED
+from ingest.rfc.policy_types import NO_POLICY_FOUND, STS
+from ingest.rfc.result_types import MX_NOT_IN_POLICY, POLICY_UNUSABLE, REFUSED, UNEXPLAINED
 
 from .policy_history import Current, previous_age
 

@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from dashboard.decision.evidence import Entry, Evidence
-from ingest.rfc.mtasts.enforcement import REFUSED
-from ingest.rfc.vocabulary import NO_POLICY_FOUND, STS
+from ingest.rfc.policy_types import NO_POLICY_FOUND, STS
+from ingest.rfc.result_types import REFUSED
 
 from .failures import failures_of
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 import msgspec
 
 from dashboard.decision.evidence import Entry
-from ingest.rfc.vocabulary import NO_POLICY_FOUND, STS
+from ingest.rfc.policy_types import NO_POLICY_FOUND, STS
 
 from .failures import Fact
 

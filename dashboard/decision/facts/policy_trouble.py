@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from dashboard.decision.evidence import Evidence
-from ingest.rfc.vocabulary import NO_POLICY_FOUND, STS
+from ingest.rfc.policy_types import NO_POLICY_FOUND, STS
 
 from .failures import Fact, is_accepted_absence, is_repaired_absence
 from .over import Record

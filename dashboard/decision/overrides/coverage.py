@@ -13,7 +13,7 @@ from dashboard.decision.facts.failures import Reading, failures_of
 from dashboard.decision.facts.policy_changes import key_of
 from dashboard.decision.facts.policy_history import current_policy
 from ingest.rfc.mtasts.patterns import normalised
-from ingest.rfc.vocabulary import NO_POLICY_FOUND, STS, TLSA
+from ingest.rfc.policy_types import NO_POLICY_FOUND, STS, TLSA
 from ingest.testimony.override_rules import (
     AcceptedCause,
     BelievedVoice,

@@ -4,8 +4,8 @@ import difflib
 from collections.abc import Callable
 
 from dashboard.decision.evidence import Evidence
-from ingest.rfc.mtasts.enforcement import MX_NOT_IN_POLICY, RESULT_TYPES
-from ingest.rfc.vocabulary import NO_POLICY_FOUND, UNEXPLAINED
+from ingest.rfc.policy_types import NO_POLICY_FOUND
+from ingest.rfc.result_types import MX_NOT_IN_POLICY, RESULT_TYPES, UNEXPLAINED
 from ingest.testimony.override_rules import Refused, voice_named
 from ingest.testimony.voices import folded, is_domain
 

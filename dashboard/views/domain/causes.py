@@ -14,8 +14,8 @@ from dashboard.views.visit import Visit
 from dashboard.words import cause_words, wording
 from dashboard.words.phrases import counted
 from dashboard.words.plain import domain_parameter, plain, visible
-from ingest.rfc.mtasts.enforcement import DANE_ONLY, REFUSED
-from ingest.rfc.vocabulary import STS, TLSA
+from ingest.rfc.policy_types import STS, TLSA
+from ingest.rfc.result_types import DANE_ONLY, REFUSED
 
 _MOST_CAUSES, _MOST_COLUMNS, _MOST_ROWS = 6, 12, 30
 _LONGEST = 1_000

@@ -12,9 +12,9 @@ from dashboard.views.visit import Visit
 from dashboard.words.phrases import counted
 from dashboard.words.plain import plain, visible
 from ingest.rfc.faults import ERROR
-from ingest.rfc.mtasts.enforcement import POLICY_UNUSABLE, REFUSED
 from ingest.rfc.mtasts.lint import lint
 from ingest.rfc.mtasts.policy import Policy
+from ingest.rfc.result_types import POLICY_UNUSABLE, REFUSED
 from ingest.testimony import override_rules
 from ingest.testimony.override_rules import (
     AcceptedCause,

@@ -18,7 +18,7 @@ from dashboard.words.plain import (
     visible,
     visible_lines,
 )
-from ingest.rfc.vocabulary import STS
+from ingest.rfc.policy_types import STS
 
 from . import answer
 

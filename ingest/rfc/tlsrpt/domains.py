@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ingest.rfc import names, vocabulary
+from ingest.rfc import names, policy_types
 
 from . import fields
 
@@ -63,7 +63,7 @@ def _domains_of_recipients(policies: list[Any]) -> Iterator[str]:
     """The domains that entries name, but for those of DANE: they name the MX host (RFC 8460 section 1.1)."""
     for entry in policies[:MOST_LOOKED_AT]:
         policy = entry.get("policy", entry) if isinstance(entry, dict) else None
-        if isinstance(policy, dict) and policy.get("policy-type") != vocabulary.TLSA:
+        if isinstance(policy, dict) and policy.get("policy-type") != policy_types.TLSA:
             domain = policy.get("policy-domain")
             if isinstance(domain, str) and (name := _name(domain)):
                 yield name

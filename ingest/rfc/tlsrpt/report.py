@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ingest.rfc import vocabulary
+from ingest.rfc import policy_types, result_types
 
 from . import fields
 from .document import Document, NotAReport, documents_in
@@ -260,7 +260,7 @@ def _entry(entry: dict[str, Any], where: str, inferred: Inferred, notes: Notes) 
     policy_type = fields.short_text(policy, "policy-type", notes, inside).strip().lower()[: fields.MAX_SHORT_TEXT]
     if not policy_type:
         notes.add(f"{inside}policy-type", "missing")
-    elif policy_type not in vocabulary.POLICY_TYPES:
+    elif policy_type not in policy_types.POLICY_TYPES:
         notes.add(f"{inside}policy-type", "is not a policy type of RFC 8460; kept as it is", policy_type)
     details = entry.get("failure-details")
     domain, domain_source = _policy_domain(policy, inside, inferred, notes)
@@ -327,7 +327,7 @@ def _detail(detail: dict[str, Any], where: str, notes: Notes) -> FailureDetail:
     result_type = fields.short_text(detail, "result-type", notes, where).strip()
     if not result_type:
         notes.add(f"{where}result-type", "missing")
-    elif result_type.lower() in vocabulary.RESULT_TYPES:
+    elif result_type.lower() in result_types.OF_RFC:
         result_type = result_type.lower()
     else:
         notes.add(f"{where}result-type", "is not a result type of RFC 8460; kept as it is", result_type)

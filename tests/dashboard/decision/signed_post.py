@@ -18,8 +18,9 @@ from dashboard import verdicts
 from dashboard.decision.verdict import Verdict
 from dashboard.queries.question import Question
 from ingest import intake
-from ingest.authentication import signatures, verdict
+from ingest.authentication import signatures
 from ingest.authentication.dkim_keys import Keys
+from ingest.authentication.verdict import Authentication
 from ingest.database import models
 from ingest.loading import loader
 from ingest.settings.settings import Settings
@@ -195,7 +196,7 @@ class Post:
         names = {name for decoded in waiting for name in signatures.signature_names(decoded.message)}
         keys.prefetch(sorted(names), self.settings.dns_seconds)
 
-        def verdict(message: bytes, now: dt.datetime) -> verdict.Authentication:
+        def verdict(message: bytes, now: dt.datetime) -> Authentication:
             return signatures.authenticate(message, keys, now)
 
         submissions = [intake.authenticated(decoded, verdict) for decoded in waiting]

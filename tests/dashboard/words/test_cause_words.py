@@ -11,7 +11,7 @@ from dashboard.decision.reasons import Missing
 from dashboard.decision.verdict import INSUFFICIENT, NOT_READY, READY, Verdict, decide
 from dashboard.words import cause_words, verdict_words
 from dashboard.words.next_words import next_words
-from ingest.rfc.vocabulary import UNEXPLAINED
+from ingest.rfc.result_types import UNEXPLAINED
 from tests.dashboard.decision.scenes import bad, quoting, scene
 from tests.dashboard.decision.worlds import (
     DAY,

@@ -4,13 +4,14 @@ import pytest
 
 from dashboard.queries.question import LANES
 from dashboard.words import wording
-from ingest.rfc import vocabulary
+from ingest.rfc import result_types
 from ingest.rfc.mtasts import enforcement
 from ingest.spool import channels
 from ingest.testimony import trust, unread
+from ingest.testimony.trust import TRUST_ORDER
 
 
-@pytest.mark.parametrize("code", sorted(vocabulary.RESULT_TYPES | {vocabulary.UNEXPLAINED}))
+@pytest.mark.parametrize("code", sorted(result_types.OF_RFC | {result_types.UNEXPLAINED}))
 def test_every_result_type_has_words_a_meaning_and_a_repair(code: str) -> None:
     words = wording.RESULT_TYPES[code]
     assert words.words
@@ -29,7 +30,7 @@ def test_every_trust_has_words() -> None:
 
 
 def test_the_lanes_hold_every_trust_once() -> None:
-    assert sorted(trust for lane in LANES.values() for trust in lane) == sorted(trust.TRUST_ORDER)
+    assert sorted(trust for lane in LANES.values() for trust in lane) == sorted(TRUST_ORDER)
 
 
 def test_every_door_has_words() -> None:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from ingest.rfc import vocabulary
-from ingest.rfc.mtasts.enforcement import (
+from ingest.rfc import result_types
+from ingest.rfc.mtasts.enforcement import consequence, refused_sessions, refuses
+from ingest.rfc.result_types import (
     CERTIFICATE,
     DANE,
     DANE_ONLY,
@@ -18,10 +19,7 @@ from ingest.rfc.mtasts.enforcement import (
     RESULT_TYPES,
     STARTTLS,
     UNCLEAR,
-    consequence,
     kind_of,
-    refused_sessions,
-    refuses,
 )
 
 
@@ -127,4 +125,4 @@ def test_what_failed_and_who_can_repair_it(result_type: str, reason: str, group:
 
 
 def test_every_result_type_of_the_registry_is_in_the_table() -> None:
-    assert RESULT_TYPES.keys() >= vocabulary.RESULT_TYPES
+    assert RESULT_TYPES.keys() >= result_types.OF_RFC

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.rfc.tlsrpt.record import ERROR, WARNING, Destination, RecordInvalid, choose, parse, render
+from ingest.rfc.faults import ERROR, WARNING
+from ingest.rfc.tlsrpt.record import Destination, RecordInvalid, choose, parse, render
 
 MAIL, POST = "mailto:reports@example.com", "https://reports.example.com/v1/tlsrpt"
 GOOD = f"v=TLSRPTv1; rua={MAIL}"
