@@ -15,7 +15,7 @@ from ingest.spool import channels, trace
 from ingest.store import saving
 from ingest.store.saving import Tally
 from ingest.submissions import Decoded, Quarantined, Submission
-from ingest.testimony.trust import UNSIGNED, VERIFIED
+from ingest.testimony.trust import IMPORTED, UNAUTHENTICATED, UNSIGNED, VERIFIED
 
 from . import reports
 
@@ -36,7 +36,7 @@ def submission(
 
     Nothing is stored.
     """
-    door = {trust.IMPORTED: channels.LOAD, trust.UNAUTHENTICATED: channels.HTTPS}.get(trust, channels.SMTP)
+    door = {IMPORTED: channels.LOAD, UNAUTHENTICATED: channels.HTTPS}.get(trust, channels.SMTP)
     message = reports.mail(report) if isinstance(report, dict) else report
     decoded = intake.decode_mail(message, trace.Arrival(door, came, trace.digest(message)), settings)
     assert isinstance(decoded, Decoded), decoded.explanation

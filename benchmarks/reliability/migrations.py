@@ -49,7 +49,7 @@ def prepare(url: str, revision: str | None) -> Rows:
         return {}
     engine = engines.open_engine(url)
     with engine.begin() as connection:
-        config = engines._config()
+        config = engines.migrations_config()
         config.attributes["connection"] = connection
         alembic.command.upgrade(config, revision)
     with engine.begin() as connection:

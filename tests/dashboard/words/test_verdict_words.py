@@ -133,7 +133,7 @@ def code_literals() -> set[str]:
     """What stands in the modules that make reasons and looks like a code."""
     literals = set()
     for module in ("verdict", "naming", "remarks", "outlook"):
-        for node in ast.walk(ast.parse((ROOT / "dashboard" / f"{module}.py").read_text())):
+        for node in ast.walk(ast.parse((ROOT / "dashboard" / "decision" / f"{module}.py").read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 literals.add(node.value)
     return {text for text in literals if re.fullmatch(r"[a-z\d]+(-[a-z\d]+)+", text)}

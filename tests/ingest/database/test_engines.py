@@ -20,7 +20,7 @@ def test_migrations_and_models_agree(engine: sa.Engine) -> None:
 
 
 def test_the_revisions_are_those_of_alembic() -> None:
-    scripts = alembic.script.ScriptDirectory.from_config(engines._config())
+    scripts = alembic.script.ScriptDirectory.from_config(engines.migrations_config())
     assert [script.revision for script in scripts.walk_revisions()] == engines.revisions()[::-1]
     assert scripts.get_heads() == engines.revisions()[-1:]
 

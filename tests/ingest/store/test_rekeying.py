@@ -175,7 +175,7 @@ def old(database_url: str) -> Iterator[sa.Engine]:
     """A database of the first version, with everybody's reports."""
     engine = engines.open_engine(database_url)
     with engine.begin() as connection:
-        config = engines._config()
+        config = engines.migrations_config()
         config.attributes["connection"] = connection
         alembic.command.upgrade(config, "0003")
     in_first_version(engine, everybody())

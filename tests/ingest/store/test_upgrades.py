@@ -27,7 +27,7 @@ def make_older(url: str, revision: str = "0003") -> None:
     """A database as an older version left it, with something in it."""
     engine = engines.open_engine(url)
     with engine.begin() as connection:
-        config = engines._config()
+        config = engines.migrations_config()
         config.attributes["connection"] = connection
         alembic.command.upgrade(config, revision)
         connection.execute(sa.text("CREATE TABLE what_was_there (text TEXT)"))
