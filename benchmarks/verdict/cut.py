@@ -183,7 +183,7 @@ def read(engine: sa.Engine, domains: Sequence[str], last: dt.date) -> dict[str, 
         policies = queries._policies(connection, selection)
         failures = queries._failures(connection, selection, start)
         speakers: Any = collections.defaultdict(voices.Speakers)
-        entries = queries._entries(connection, selection, start, policies, failures, speakers, {})
+        entries = queries._entries(connection, selection, start, queries._Around(policies, failures, speakers, {}))
         rows = _rows(connection, selection)
         quotes = _quotes(connection, selection, policies, rows)
     stored = {}

@@ -3,7 +3,7 @@
 import collections
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -50,7 +50,7 @@ def evidence_from(connection: sa.Connection, question: Question, domains: Sequen
     speakers = speakers_of(connection, selection.since(), on)
     standings = _standings(connection, selection, first, speakers)
     failures = _failures(connection, selection, first)
-    entries = _entries(connection, selection, first, policies, failures, speakers, standings)
+    entries = _entries(connection, selection, first, _Around(policies, failures, speakers, standings))
     history = _history(connection, selection, first, policies, speakers)
     served = _served(connection, selection, policies, speakers)
     evidence_of_each = []
@@ -199,14 +199,20 @@ def _failures(
     return failures
 
 
+class _Around(NamedTuple):
+    """What is known around the entries: texts of policies, failure details by entry, who speaks, what copies are worth."""
+
+    policies: Mapping[tuple[str, str], Policy]
+    failures: Mapping[tuple[str, str, int], list[tuple[Any, ...]]]
+    speakers: Mapping[str, Speakers]
+    standings: Mapping[Key, Standing]
+
+
 def _entries(
     connection: sa.Connection,
     selection: _Selection,
     first: dt.date,
-    policies: Mapping[tuple[str, str], Policy],
-    failures: Mapping[tuple[str, str, int], list[tuple[Any, ...]]],
-    speakers: Mapping[str, Speakers],
-    standings: Mapping[Key, Standing],
+    around: _Around,
 ) -> Mapping[str, list[Entry]]:
     """What the reports say since ``first``. A report that counts and does not accuse (another copy of it refuses more) brings
     its successes alone, one that accuses and does not count its failures alone.
@@ -230,11 +236,11 @@ def _entries(
     entries: dict[str, list[Entry]] = collections.defaultdict(list)
     for row in connection.execute(query):
         key = (row.policy_domain, row.report_key)
-        alone = Standing(True, True, False, speakers[row.policy_domain].resolve(row.voice), key)
-        standing = standings.get(key, alone)
+        alone = Standing(True, True, False, around.speakers[row.policy_domain].resolve(row.voice), key)
+        standing = around.standings.get(key, alone)
         if standing.counts or standing.accuses:
-            policy = policies.get((row.policy_domain, row.policy_digest or ""))
-            entry_of_report = _entry(row, standing, policy, failures.get((*key, row.position), ()))
+            policy = around.policies.get((row.policy_domain, row.policy_digest or ""))
+            entry_of_report = _entry(row, standing, policy, around.failures.get((*key, row.position), ()))
             entries[row.policy_domain].append(entry_of_report)
     return entries
 

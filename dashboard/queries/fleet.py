@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pandas as pd
 import sqlalchemy as sa
 
@@ -96,17 +97,25 @@ def stamps(engine: sa.Engine, scope: Scope, domains: Sequence[str]) -> dict[str,
     return {name: (*stamp, *word_stamps.get(name, ())) for name, stamp in report_stamps.items()}
 
 
+class Part(msgspec.Struct, frozen=True):
+    """Which rows of a long list: how it is sorted, how many, from where on."""
+
+    sort: str = FAILURES
+    limit: int = 500
+    offset: int = 0
+
+
+FIRST_PART = Part()
+
+
 def domains(
     engine: sa.Engine,
     scope: Scope,
     window: Window,
     search: str = "",
-    *,
-    sort: str = FAILURES,
-    limit: int = 500,
-    offset: int = 0,
+    part: Part = FIRST_PART,
 ) -> pd.DataFrame:
-    """Every domain that ever had a report, with its sessions in the window; ``search`` is a part of the name.
+    """The domains that ever had a report, with their sessions in the window; ``search`` is a part of the name.
 
     Columns: policy_domain; of trusted reports last_day and last_received_at (ever), reporters (in the window), sessions,
     failed_sessions, refused_sessions (MTA-STS), dane_sessions, dane_failed, without_policy (sessions); of unproven ones
@@ -125,7 +134,8 @@ def domains(
     }
     columns = {"policy_domain": TEXT, "last_day": DAY, "last_received_at": INSTANT, "reporters": COUNT}
     columns |= {"unproven_reports": COUNT} | dict.fromkeys(_FIGURES, SUM)
-    return read(engine, query.order_by(*orders[sort], seen.c.policy_domain).limit(limit).offset(offset), columns)
+    ordered = query.order_by(*orders[part.sort], seen.c.policy_domain)
+    return read(engine, ordered.limit(part.limit).offset(part.offset), columns)
 
 
 def _matching(scope: Scope, search: str) -> list[sa.ColumnElement[bool]]:

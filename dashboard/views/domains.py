@@ -9,10 +9,12 @@ from dashboard.decision.verdict import ENFORCING_REFUSING, READY
 from dashboard.fleet_verdicts import Kept, Summary, by_verdict
 from dashboard.queries import fleet
 from dashboard.queries.question import TRUSTED, Window
+from dashboard.views.parts import controls, tables, texts
 from dashboard.words.faces import FACES
 from dashboard.words.plain import domain_label, domain_parameter, domain_text, stored_domain
 
-from . import charts, figures, first_steps, parts
+from . import first_steps
+from .parts import charts, figures
 from .visit import Visit
 
 _ON_A_PAGE = 500
@@ -38,17 +40,17 @@ def render(visit: Visit) -> None:
     st.title("Domains")
     _verdicts(visit)
     st.header("Sessions of all domains")
-    window = parts.range_selector(newest, visit)
-    parts.nothing_recent(newest, visit)
+    window = controls.range_selector(newest, visit)
+    controls.nothing_recent(newest, visit)
     _figures(visit, window)
-    parts.sessions_note()
+    texts.sessions_note()
 
 
 def _verdicts(visit: Visit) -> None:
     every = visit.read(fleet.count_domains)
     search = ""
     if every > _SEARCH_FROM:
-        search = parts.text_filter("Search", "search", "part of a domain name")
+        search = controls.text_filter("Search", "search", "part of a domain name")
         search = stored_domain(search) if search else ""
     count = visit.read(fleet.count_domains, search) if search else every
     if not count:
@@ -61,7 +63,7 @@ def _verdicts(visit: Visit) -> None:
 
 def _ranked(visit: Visit, search: str) -> None:
     """All verdicts, the most urgent first, or those of one kind."""
-    rows = visit.read(fleet.domains, Window(), search, sort=fleet.NAME, limit=_MOST_RANKED)
+    rows = visit.read(fleet.domains, Window(), search, fleet.Part(fleet.NAME, _MOST_RANKED))
     summaries = _summaries(visit, list(rows["policy_domain"]))
     if not search:
         _headlines(summaries)
@@ -70,11 +72,11 @@ def _ranked(visit: Visit, search: str) -> None:
     if len(counts) > 1:
         options = {_ALL: f"All {len(summaries):,}"}
         options |= {name: f"{FACES[name].title} {count:,}" for name, count in counts.items()}
-        wanted = parts.choice("Verdict", "verdict", options, _ALL)
+        wanted = controls.choice("Verdict", "verdict", options, _ALL)
     listed = [summary for summary in summaries if wanted in (_ALL, summary.verdict)]
     # Reports that name no domain have no verdict, and still a page.
     nameless = [""] if wanted == _ALL and "" in set(rows["policy_domain"]) else []
-    offset = parts.page_of(len(listed) + len(nameless), _ON_A_PAGE, "page")
+    offset = controls.page_of(len(listed) + len(nameless), _ON_A_PAGE, "page")
     order = [*(summary.domain for summary in listed), *nameless][offset : offset + _ON_A_PAGE]
     _table(
         visit, rows.set_index("policy_domain", drop=False).loc[order], {summary.domain: summary for summary in listed}
@@ -84,9 +86,9 @@ def _ranked(visit: Visit, search: str) -> None:
 def _unranked(visit: Visit, search: str, count: int) -> None:
     """Too many to compute every verdict: in the order of the kept sums, with the verdicts of those shown."""
     sort = st.selectbox("Order", list(_SORTS), format_func=lambda name: _SORTS[name], key="order")
-    offset = parts.page_of(count, _ON_A_PAGE, "page")
-    window = parts.window_of("14", visit.today)
-    rows = visit.read(fleet.domains, window, search, sort=sort, limit=_ON_A_PAGE, offset=offset)
+    offset = controls.page_of(count, _ON_A_PAGE, "page")
+    window = controls.window_of("14", visit.today)
+    rows = visit.read(fleet.domains, window, search, fleet.Part(sort, _ON_A_PAGE, offset))
     _table(visit, rows, {summary.domain: summary for summary in _summaries(visit, list(rows["policy_domain"]))})
     st.caption(
         f"{count:,} domains are too many to sort by verdict here; search for a part of the name, or use `starttally verdict` "
@@ -152,34 +154,34 @@ def _table(visit: Visit, rows: pd.DataFrame, verdicts: dict[str, Summary]) -> No
     rare = rows[["last_day", *_RARE]].reset_index(drop=True)
     table = pd.concat([table, rare], axis="columns")
     colours = {"verdict": [charts.verdict_text(FACES[summary.verdict]) if summary else "" for summary in known]}
-    chosen = parts.clickable_table(table, _columns(table), "Domains with their verdicts", "domains", colours)
+    chosen = tables.clickable_table(table, _columns(table), "Domains with their verdicts", "domains", colours)
     if chosen is not None:
         visit.go("domain", domain=domain_parameter(domains[chosen]))
     st.caption("Click on a row to open the domain.")
 
 
-def _columns(rows: pd.DataFrame) -> parts.Columns:
+def _columns(rows: pd.DataFrame) -> tables.Columns:
     columns = {
-        "policy_domain": parts.text_column("Domain"),
-        "verdict": parts.text_column("Verdict", "As of today; the domain's page says why.", width=210),
-        "refused": parts.count_column(
+        "policy_domain": tables.text_column("Domain"),
+        "verdict": tables.text_column("Verdict", "As of today; the domain's page says why.", width=210),
+        "refused": tables.count_column(
             "Would be refused", "Sessions of the last days that a policy in mode enforce refuses. One of them blocks."
         ),
-        "sessions": parts.count_column(
+        "sessions": tables.count_column(
             "Sessions that count", "In trusted reports about the last 14 complete days, under the policy in force."
         ),
-        "bound": parts.text_column(
+        "bound": tables.text_column(
             "Refused at most", "At the domain's confidence (95 %) no larger share would be refused.", width=120
         ),
-        "mode": parts.text_column("Policy", "The mode of the policy in force.", width=90),
-        "reporters": parts.count_column("Voices", "Independent reporters whose sessions count."),
-        "last_day": parts.day_column("Last report", "The newest day that a trusted report is about."),
-        "dane_sessions": parts.count_column(
+        "mode": tables.text_column("Policy", "The mode of the policy in force.", width=90),
+        "reporters": tables.count_column("Voices", "Independent reporters whose sessions count."),
+        "last_day": tables.day_column("Last report", "The newest day that a trusted report is about."),
+        "dane_sessions": tables.count_column(
             "DANE sessions", "Counted apart: often the same sessions as under MTA-STS."
         ),
-        "dane_failed": parts.count_column("DANE failed"),
-        "without_policy": parts.count_column("Without a policy", "Sessions for which the sender found no policy."),
-        "unproven_reports": parts.count_column(
+        "dane_failed": tables.count_column("DANE failed"),
+        "without_policy": tables.count_column("Without a policy", "Sessions for which the sender found no policy."),
+        "unproven_reports": tables.count_column(
             "Unproven reports", "Nothing vouches for these. They move no other figure."
         ),
     }
@@ -195,10 +197,10 @@ def _figures(visit: Visit, window: Window) -> None:
     sts = figures.sessions_of(totals, TRUSTED, "sts")
     domains, reporters = figures.heard_of(reporter_counts, TRUSTED)
     with st.container(horizontal=True):
-        parts.metric("MTA-STS sessions", sts.total, "Sessions under an MTA-STS policy, in trusted reports.")
-        parts.metric("Failed", sts.failed, "Of these, sessions that failed in any way.")
-        parts.metric("Would be refused", sts.refused, "Of these, sessions that a policy in mode enforce refuses.")
-        parts.metric("Reporters", reporters, "Organisations whose trusted reports are about these days.")
-        parts.metric("Domains", domains, "Domains with a trusted report about these days.")
+        texts.metric("MTA-STS sessions", sts.total, "Sessions under an MTA-STS policy, in trusted reports.")
+        texts.metric("Failed", sts.failed, "Of these, sessions that failed in any way.")
+        texts.metric("Would be refused", sts.refused, "Of these, sessions that a policy in mode enforce refuses.")
+        texts.metric("Reporters", reporters, "Organisations whose trusted reports are about these days.")
+        texts.metric("Domains", domains, "Domains with a trusted report about these days.")
     for sentence in figures.counted_apart(totals, reporter_counts):
         st.caption(sentence)

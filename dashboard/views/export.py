@@ -14,10 +14,11 @@ from dashboard.exports import writing
 from dashboard.exports.writing import ExportRefused, Filters
 from dashboard.queries import reports
 from dashboard.queries.domain import is_known
+from dashboard.views.parts import controls, texts
 from dashboard.words import wording
 from dashboard.words.plain import plain, stored_domain, visible
 
-from . import first_steps, parts
+from . import first_steps
 from .visit import Visit
 
 KINDS = {
@@ -62,11 +63,11 @@ def render(visit: Visit) -> None:
         first_steps.render(visit)
         return
     st.title("Export")
-    kind = parts.selected("What", "kind", KINDS)
-    format_name = parts.selected("Format", "format", FORMATS)
+    kind = controls.selected("What", "kind", KINDS)
+    format_name = controls.selected("Format", "format", FORMATS)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        domain = parts.text_filter("Domain", "domain", "all domains")
-        since, until = parts.day_filter("From", "since"), parts.day_filter("To", "until")
+        domain = controls.text_filter("Domain", "domain", "all domains")
+        since, until = controls.day_filter("From", "since"), controls.day_filter("To", "until")
     asked = Asked(kind, format_name, domain, since, until)
     if st.button("Prepare the export", type="primary", icon=":material/table_view:"):
         _prepare(visit, asked)
@@ -75,7 +76,7 @@ def render(visit: Visit) -> None:
         _offer(ready)
     with st.expander("The same on the command line, for any size"):
         st.code(visible(command(asked)), language="bash", wrap_lines=True)
-    parts.sessions_note()
+    texts.sessions_note()
 
 
 def _prepare(visit: Visit, asked: Asked) -> None:

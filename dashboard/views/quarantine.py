@@ -4,11 +4,12 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.queries import quarantine as queries
+from dashboard.views.parts import controls, tables, texts
 from dashboard.words import wording
 from dashboard.words.plain import plain, visible
 from ingest.store import quarantine, quarantine_bounds
 
-from . import acts, parts
+from . import acts
 from .visit import Visit
 
 _ON_A_PAGE = 50
@@ -28,7 +29,7 @@ def render(visit: Visit) -> None:
     st.title("Quarantine")
     st.text("What came and could not be read, whole. After an upgrade it can be read again.")
     _say_what_gave_way(visit)
-    state = parts.choice("State", "state", _STATES, queries.WAITING)
+    state = controls.choice("State", "state", _STATES, queries.WAITING)
     retrying = visit.now(queries.count_retrying)
     if retrying:
         _progress(visit)
@@ -89,7 +90,7 @@ def _say_what_gave_way(visit: Visit) -> None:
         st.info(
             f"{row['messages']:,} {words} ({wording.size(int(row['bytes']))}) gave way, because "
             f"{quarantine_bounds.WORDS.get(row['bound'], plain(row['bound']))}. They could not be read "
-            f"({wording.quarantine_reason(row['reason'])}); the last one gave way at {parts.instant(row['last_at'])}.",
+            f"({wording.quarantine_reason(row['reason'])}); the last one gave way at {texts.instant(row['last_at'])}.",
             icon=":material/compress:",
         )
 
@@ -99,24 +100,24 @@ def _reason(reasons: pd.DataFrame) -> str:
     if len(reasons) > 1:
         table = reasons.assign(words=reasons["reason"].map(wording.QUARANTINE_REASONS).fillna(reasons["reason"]))
         columns = {
-            "words": parts.text_column("Reason"),
-            "messages": parts.count_column("Messages"),
-            "oldest": parts.instant_column("Oldest (UTC)"),
-            "newest": parts.instant_column("Newest (UTC)"),
+            "words": tables.text_column("Reason"),
+            "messages": tables.count_column("Messages"),
+            "oldest": tables.instant_column("Oldest (UTC)"),
+            "newest": tables.instant_column("Newest (UTC)"),
         }
-        parts.table(table, columns, "Reasons")
+        tables.table(table, columns, "Reasons")
     names = {"all": f"All ({reasons['messages'].sum():,})"}
     for row in reasons.to_dict("records"):
         names[row["reason"]] = f"{wording.quarantine_reason(row['reason'])} ({row['messages']:,})"
     if len(reasons) == 1:
         return ""
-    chosen = parts.choice("Reason", "reason", names, "all")
+    chosen = controls.choice("Reason", "reason", names, "all")
     return "" if chosen == "all" else chosen
 
 
 def _list(visit: Visit, state: str, reason: str) -> None:
     count = visit.read(queries.count_messages, state, reason)
-    offset = parts.page_of(count, _ON_A_PAGE, "page")
+    offset = controls.page_of(count, _ON_A_PAGE, "page")
     rows = visit.read(queries.list_messages, state, reason, limit=_ON_A_PAGE, offset=offset)
     table = rows.assign(
         reason=rows["reason"].map(wording.QUARANTINE_REASONS).fillna(rows["reason"]),
@@ -125,20 +126,20 @@ def _list(visit: Visit, state: str, reason: str) -> None:
         bytes=[wording.size(size) for size in rows["size"]],
     )
     columns = {
-        "received_at": parts.instant_column("Arrived (UTC)"),
-        "reason": parts.text_column("Reason"),
-        "explanation": parts.text_column("Explanation", width="large"),
-        "sender": parts.text_column("Sender"),
-        "subject": parts.text_column("Subject"),
-        "file_name": parts.text_column("File"),
-        "bytes": parts.text_column("Size"),
-        "door": parts.text_column("Came by"),
-        "note": parts.text_column("Note"),
-        "state": parts.text_column("State"),
-        "acted_by": parts.text_column("By"),
+        "received_at": tables.instant_column("Arrived (UTC)"),
+        "reason": tables.text_column("Reason"),
+        "explanation": tables.text_column("Explanation", width="large"),
+        "sender": tables.text_column("Sender"),
+        "subject": tables.text_column("Subject"),
+        "file_name": tables.text_column("File"),
+        "bytes": tables.text_column("Size"),
+        "door": tables.text_column("Came by"),
+        "note": tables.text_column("Note"),
+        "state": tables.text_column("State"),
+        "acted_by": tables.text_column("By"),
     }
     columns = {name: column for name, column in columns.items() if (table[name].astype("str").fillna("") != "").any()}
-    chosen = parts.clickable_table(table, columns, "Quarantined messages", "quarantined")
+    chosen = tables.clickable_table(table, columns, "Quarantined messages", "quarantined")
     if chosen is not None:
         visit.go("quarantine", message=rows["message_digest"].iloc[chosen])
     st.caption("Click on a row to look into a message. On the command line: `starttally quarantine list`.")
@@ -155,7 +156,7 @@ def _message(visit: Visit, digest: str) -> None:
     st.title(f"Quarantined: {wording.quarantine_reason(message['reason'])}")
     st.text(visible(message["explanation"]))
     names = {
-        "Arrived": parts.instant(message["received_at"]),
+        "Arrived": texts.instant(message["received_at"]),
         "Sender": message["sender"],
         "Subject": message["subject"],
         "File": message["file_name"] if isinstance(message["file_name"], str) else "",
@@ -164,10 +165,10 @@ def _message(visit: Visit, digest: str) -> None:
         "State": _STATE_WORDS.get(message["state"], plain(message["state"])),
         "Note": message["note"],
         "Last act by": message["acted_by"],
-        "Last act": "" if pd.isna(message["acted_at"]) else parts.instant(message["acted_at"]),
+        "Last act": "" if pd.isna(message["acted_at"]) else texts.instant(message["acted_at"]),
         "Message digest": message["message_digest"],
     }
-    parts.facts((name, value) for name, value in names.items() if value)
+    texts.facts((name, value) for name, value in names.items() if value)
     if acts.allowed(visit):
         _acts(visit, digest, message["state"])
     _content(visit, message)
@@ -197,8 +198,8 @@ def _content(visit: Visit, message: pd.Series) -> None:
     if message["state"] == queries.DISCARDED:
         st.text("Its content was deleted when it was discarded.")
         return
-    content = visit.now(queries.content, digest, longest=4 * parts.LONGEST_RAW)
-    parts.raw_text(content or b"", int(message["size"]))
+    content = visit.now(queries.content, digest, longest=4 * texts.LONGEST_RAW)
+    texts.raw_text(content or b"", int(message["size"]))
     st.download_button(
         "Download the original",
         data=lambda: visit.now(queries.content, digest) or b"",

@@ -7,10 +7,11 @@ import streamlit as st
 
 from dashboard.queries import reports as queries
 from dashboard.queries.domain import LONGEST_POLICY
+from dashboard.views.parts import controls, tables, texts
 from dashboard.words import wording
 from dashboard.words.plain import domain_label, domain_parameter, domain_text, visible, visible_lines
 
-from . import figures, parts
+from .parts import figures
 from .visit import Visit
 
 _DETAILS_ON_A_PAGE = 200
@@ -32,7 +33,7 @@ def render(visit: Visit, domain: str, key: str) -> None:
         return
     report = rows.iloc[0]
     st.title("Report")
-    st.subheader(domain_label(domain), anchor=parts.THIS_DOMAIN)
+    st.subheader(domain_label(domain), anchor=texts.THIS_DOMAIN)
     _warnings(visit, domain, key, report)
     _fields(report)
     _entries(visit, domain, key)
@@ -40,7 +41,7 @@ def render(visit: Visit, domain: str, key: str) -> None:
     _defects(report)
     _deliveries(visit, domain, key)
     _raw(visit, domain, key, report)
-    parts.sessions_note()
+    texts.sessions_note()
 
 
 def _warnings(visit: Visit, domain: str, key: str, report: pd.Series) -> None:
@@ -69,15 +70,15 @@ def _copies(visit: Visit, domain: str, key: str, report: pd.Series) -> None:
         return
     st.caption("Other reports with this id and range:")
     columns = _SESSION_COLUMNS | {
-        "organization": parts.text_column("Reporter"),
-        "standing": parts.text_column("Counts", width=210),
-        "trust": parts.text_column("Trust"),
-        "signer": parts.text_column("Signed by"),
-        "received_at": parts.instant_column("Arrived (UTC)"),
+        "organization": tables.text_column("Reporter"),
+        "standing": tables.text_column("Counts", width=210),
+        "trust": tables.text_column("Trust"),
+        "signer": tables.text_column("Signed by"),
+        "received_at": tables.instant_column("Arrived (UTC)"),
     }
     standing = [wording.standing(row) for row in others.to_dict("records")]
     table = others.assign(trust=others["trust"].map(wording.TRUST), standing=standing)
-    chosen = parts.clickable_table(table, columns, "Other reports with this id and range", "copies")
+    chosen = tables.clickable_table(table, columns, "Other reports with this id and range", "copies")
     if chosen is not None:
         visit.go("reports", domain=domain_parameter(domain), report=others["report_key"].iloc[chosen])
 
@@ -88,21 +89,21 @@ def _fields(report: pd.Series) -> None:
         "Reporter": report["organization"],
         "Report ID": report["report_id"],
         "Contact": report["contact_info"],
-        "From": parts.instant(report["range_start"]),
-        "To": parts.instant(report["range_end"]),
-        "Counted on": parts.day(report["day"]),
+        "From": texts.instant(report["range_start"]),
+        "To": texts.instant(report["range_end"]),
+        "Counted on": texts.day(report["day"]),
         "Sessions": wording.counts(report.to_dict()),
         "Trust": f"{wording.TRUST[report['trust']]}: {wording.TRUST_MEANING[report['trust']]}",
         "Signed by": report["signer"],
-        "Arrived": parts.instant(report["received_at"]) + (", estimated" if report["arrival_estimated"] else ""),
+        "Arrived": texts.instant(report["received_at"]) + (", estimated" if report["arrival_estimated"] else ""),
         "Came by": wording.DOORS.get(report["door"], report["door"]),
-        "Stored": parts.instant(report["stored_at"]),
+        "Stored": texts.instant(report["stored_at"]),
         "Key": report["report_key"],
     }
-    parts.facts(names.items())
+    texts.facts(names.items())
     if isinstance(report["extra"], str):
         st.caption("Other fields of the report, which RFC 8460 does not name:")
-        parts.json_text(report["extra"])
+        texts.json_text(report["extra"])
 
 
 def _entries(visit: Visit, domain: str, key: str) -> None:
@@ -126,7 +127,7 @@ def _entry(entry: dict[Any, Any]) -> None:
         st.text("MX hosts in the report: " + ", ".join(visible(host) for host in figures.listed(entry["mx_hosts"])))
     if isinstance(entry["extra"], str):
         st.caption("Other fields, which RFC 8460 does not name:")
-        parts.json_text(entry["extra"])
+        texts.json_text(entry["extra"])
 
 
 def _details(visit: Visit, domain: str, key: str) -> None:
@@ -134,7 +135,7 @@ def _details(visit: Visit, domain: str, key: str) -> None:
     if not count:
         return
     st.subheader("Failures in detail")
-    offset = parts.page_of(count, _DETAILS_ON_A_PAGE, "details")
+    offset = controls.page_of(count, _DETAILS_ON_A_PAGE, "details")
     rows = visit.read(queries.details, domain, key, limit=_DETAILS_ON_A_PAGE, offset=offset)
     # Positions are those in the whole report, which may speak about other domains in between.
     numbers = {
@@ -145,20 +146,20 @@ def _details(visit: Visit, domain: str, key: str) -> None:
         entry_position=rows["entry_position"].map(numbers).astype("Int64"),
     )
     columns = {
-        "entry_position": parts.count_column("Policy", "Which of the policies above."),
-        "words": parts.text_column("What failed"),
-        "result_type": parts.text_column("Result type"),
-        "failed_sessions": parts.count_column("Sessions"),
+        "entry_position": tables.count_column("Policy", "Which of the policies above."),
+        "words": tables.text_column("What failed"),
+        "result_type": tables.text_column("Result type"),
+        "failed_sessions": tables.count_column("Sessions"),
         "refused": st.column_config.CheckboxColumn("Refused by enforce"),
-        "receiving_mx_hostname": parts.text_column("Receiving MX"),
-        "receiving_ip": parts.text_column("Receiving IP"),
-        "receiving_mx_helo": parts.text_column("MX greeting (HELO)"),
-        "sending_mta_ip": parts.text_column("Sending IP"),
-        "failure_reason_code": parts.text_column("Reason code"),
-        "additional_information": parts.text_column("More information"),
-        "extra": parts.text_column("Other fields"),
+        "receiving_mx_hostname": tables.text_column("Receiving MX"),
+        "receiving_ip": tables.text_column("Receiving IP"),
+        "receiving_mx_helo": tables.text_column("MX greeting (HELO)"),
+        "sending_mta_ip": tables.text_column("Sending IP"),
+        "failure_reason_code": tables.text_column("Reason code"),
+        "additional_information": tables.text_column("More information"),
+        "extra": tables.text_column("Other fields"),
     }
-    parts.table(
+    tables.table(
         table, {name: column for name, column in columns.items() if _has_anything(table[name])}, "Failure details"
     )
 
@@ -172,11 +173,11 @@ def _defects(report: pd.Series) -> None:
         return
     st.subheader("Where it departs from RFC 8460")
     columns = {
-        "where": parts.text_column("Where"),
-        "what": parts.text_column("What"),
-        "value": parts.text_column("Value"),
+        "where": tables.text_column("Where"),
+        "what": tables.text_column("What"),
+        "value": tables.text_column("Value"),
     }
-    parts.table(figures.defects(report["defects"]), columns, "Noted defects")
+    tables.table(figures.defects(report["defects"]), columns, "Noted defects")
 
 
 def _deliveries(visit: Visit, domain: str, key: str) -> None:
@@ -184,7 +185,7 @@ def _deliveries(visit: Visit, domain: str, key: str) -> None:
     for way in visit.read(queries.deliveries, domain, key).to_dict("records"):
         with st.container(border=True):
             names = {
-                "Arrived": parts.instant(way["received_at"]) + (", estimated" if way["arrival_estimated"] else ""),
+                "Arrived": texts.instant(way["received_at"]) + (", estimated" if way["arrival_estimated"] else ""),
                 "Came by": wording.DOORS.get(way["door"], way["door"]),
                 "Trust": wording.TRUST[way["trust"]],
                 "DKIM": wording.DKIM.get(way["dkim"], way["dkim"]),
@@ -196,7 +197,7 @@ def _deliveries(visit: Visit, domain: str, key: str) -> None:
                 "Submitter": way["submitter"],
                 "Message digest": way["message_digest"],
             }
-            parts.facts((name, value) for name, value in names.items() if value)
+            texts.facts((name, value) for name, value in names.items() if value)
 
 
 def _raw(visit: Visit, domain: str, key: str, report: pd.Series) -> None:
@@ -213,8 +214,8 @@ def _raw(visit: Visit, domain: str, key: str, report: pd.Series) -> None:
         st.caption(f"This report speaks about {report['raw_domains']:,} domains; the raw text has all of them.")
     size = int(raw_sizes["size"].iloc[0])
     if st.toggle(f"Show the report as it came ({wording.size(size)})", key="raw"):
-        text = visit.now(queries.raw_document, domain, key, longest=4 * parts.LONGEST_RAW)
-        parts.raw_text(figures.indented(text or b""), size, "json")
+        text = visit.now(queries.raw_document, domain, key, longest=4 * texts.LONGEST_RAW)
+        texts.raw_text(figures.indented(text or b""), size, "json")
     st.download_button(
         "Download the raw report",
         data=lambda: visit.now(queries.raw_document, domain, key) or b"",
@@ -226,7 +227,7 @@ def _raw(visit: Visit, domain: str, key: str, report: pd.Series) -> None:
 
 
 _SESSION_COLUMNS = {
-    "successful_sessions": parts.count_column("Successful"),
-    "failed_sessions": parts.count_column("Failed"),
-    "refused_sessions": parts.count_column("Would be refused"),
+    "successful_sessions": tables.count_column("Successful"),
+    "failed_sessions": tables.count_column("Failed"),
+    "refused_sessions": tables.count_column("Would be refused"),
 }

@@ -6,10 +6,11 @@ import streamlit as st
 from dashboard.queries import reports as queries
 from dashboard.queries.question import Window
 from dashboard.queries.reports import Cause, ReportFilter
+from dashboard.views.parts import controls, tables, texts
 from dashboard.words import wording
 from dashboard.words.plain import domain_parameter, domain_text, plain, stored_domain
 
-from . import first_steps, parts, report
+from . import first_steps, report
 from .visit import Visit
 
 _ON_A_PAGE = 50
@@ -29,18 +30,20 @@ def render(visit: Visit) -> None:
     wanted = _filter()
     if wanted is not None:
         _list(visit, wanted)
-    parts.sessions_note()
+    texts.sessions_note()
 
 
 def _filter() -> ReportFilter | None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        domain = parts.text_filter("Domain", "domain", "example.com", "Exact, or *.example.com for all names below it.")
-        reporter = parts.text_filter(
+        domain = controls.text_filter(
+            "Domain", "domain", "example.com", "Exact, or *.example.com for all names below it."
+        )
+        reporter = controls.text_filter(
             "Reporter", "reporter", "part of its name", 'Part of the name; "in quotes" for exactly this name.'
         )
-        since, until = parts.day_filter("From", "since"), parts.day_filter("To", "until")
-        trust = parts.selected("Trust", "trust", wording.TRUST_CHOICES)
-        only_failures = parts.switch("Only with failures", "failed")
+        since, until = controls.day_filter("From", "since"), controls.day_filter("To", "until")
+        trust = controls.selected("Trust", "trust", wording.TRUST_CHOICES)
+        only_failures = controls.switch("Only with failures", "failed")
     if since and until and until < since:
         st.warning(f"The last day ({until}) is before the first day ({since}).")
         return None
@@ -62,7 +65,7 @@ def _cause() -> Cause | None:
         return None
     mx = asked.get("mx")
     words = wording.result_title(asked["result"])
-    host = "" if mx is None else " on no named MX" if mx == parts.NO_MX else f" on {plain(mx, 100)}"
+    host = "" if mx is None else " on no named MX" if mx == controls.NO_MX else f" on {plain(mx, 100)}"
     kind = wording.policy_type(asked.get("policy", ""))
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"Only failures **{words}**{host} (policy: {kind})")
@@ -70,7 +73,7 @@ def _cause() -> Cause | None:
             for name in ("result", "mx", "policy"):
                 asked.pop(name, None)
             st.rerun()
-    return Cause(asked["result"], asked.get("policy", ""), "" if mx == parts.NO_MX else mx)
+    return Cause(asked["result"], asked.get("policy", ""), "" if mx == controls.NO_MX else mx)
 
 
 def _list(visit: Visit, wanted: ReportFilter) -> None:
@@ -79,13 +82,13 @@ def _list(visit: Visit, wanted: ReportFilter) -> None:
         st.info("No report matches.", icon=":material/search_off:")
         visit.link("reports", "Show all reports", icon=":material/arrow_forward:")
         return
-    offset = parts.page_of(count, _ON_A_PAGE, "page")
+    offset = controls.page_of(count, _ON_A_PAGE, "page")
     rows = visit.read(queries.list_reports, wanted, limit=_ON_A_PAGE, offset=offset)
     how_many = f"the newest {count:,} of more" if count == _MOST_COUNTED else f"{count:,}"
     st.caption(
         f"{how_many} reports; click on a row to open one." if count > 1 else "1 report; click on its row to open it."
     )
-    chosen = parts.clickable_table(_in_words(rows), _columns(wanted), "Reports", "reports")
+    chosen = tables.clickable_table(_in_words(rows), _columns(wanted), "Reports", "reports")
     if chosen is not None:
         row = rows.iloc[chosen]
         visit.go("reports", domain=domain_parameter(row["policy_domain"]), report=row["report_key"])
@@ -99,19 +102,19 @@ def _in_words(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _columns(wanted: ReportFilter) -> parts.Columns:
+def _columns(wanted: ReportFilter) -> tables.Columns:
     columns = {
-        "day": parts.day_column("Day", "The UTC day that most of its range lies in."),
-        "policy_domain": parts.text_column("Domain"),
-        "organization": parts.text_column("Reporter"),
-        "successful_sessions": parts.count_column("Successful"),
-        "failed_sessions": parts.count_column("Failed"),
-        "refused_sessions": parts.count_column("Would be refused", "Sessions that a policy in mode enforce refuses."),
-        "matching_sessions": parts.count_column("Of this failure", "Failed sessions of the failure chosen above."),
-        "trust": parts.text_column("Trust", width=130),
-        "remarks": parts.text_column("Remarks", width=210),
-        "received_at": parts.instant_column("Arrived (UTC)"),
-        "report_id": parts.text_column("Report ID"),
+        "day": tables.day_column("Day", "The UTC day that most of its range lies in."),
+        "policy_domain": tables.text_column("Domain"),
+        "organization": tables.text_column("Reporter"),
+        "successful_sessions": tables.count_column("Successful"),
+        "failed_sessions": tables.count_column("Failed"),
+        "refused_sessions": tables.count_column("Would be refused", "Sessions that a policy in mode enforce refuses."),
+        "matching_sessions": tables.count_column("Of this failure", "Failed sessions of the failure chosen above."),
+        "trust": tables.text_column("Trust", width=130),
+        "remarks": tables.text_column("Remarks", width=210),
+        "received_at": tables.instant_column("Arrived (UTC)"),
+        "report_id": tables.text_column("Report ID"),
     }
     if wanted.cause is None:
         del columns["matching_sessions"]

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import sqlalchemy as sa
 import streamlit as st
 
+from dashboard.views.parts.controls import SHOWN
 from dashboard.words.plain import plain
 from ingest.database.engines import DatabaseAway, SchemaMismatch, as_away
 from ingest.settings.settings import SettingsError
 
-from .parts import SHOWN
 from .visit import Visit
 
 log = logging.getLogger("starttally.dashboard")

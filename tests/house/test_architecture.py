@@ -49,7 +49,7 @@ HOMES = {
     "pyarrow": ("dashboard",),
     "aiosmtpd": ("ingest.doors",),
     "dkim": ("ingest.authentication",),
-    "dns": ("ingest.authentication",),
+    "dns": ("ingest.authentication", "ingest.commands.policy"),
     "uvicorn": ("ingest.doors",),
 }
 

@@ -72,7 +72,7 @@ def test_names_say_what_the_value_is(place: str) -> None:
         "def report(*, came): pass",
         "def _about(): pass",
         "class shown: pass",
-        "import dashboard.views.figures as own",
+        "import dashboard.views.parts.figures as own",
         "try: pass\nexcept OSError as heard: pass",
         "match row:\n    case [_, kept]: pass",
         "match row:\n    case [_, *some]: pass",

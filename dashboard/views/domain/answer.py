@@ -6,7 +6,7 @@ import streamlit as st
 from dashboard import verdicts
 from dashboard.decision.verdict import Missing, Verdict
 from dashboard.queries.reports import exactly
-from dashboard.views import parts
+from dashboard.views.parts import tables, texts
 from dashboard.views.visit import Visit
 from dashboard.words import reason_words, verdict_words
 from dashboard.words.faces import ALARM, FACES, GOOD, NOTE, WARNING
@@ -43,10 +43,10 @@ def _sentence(verdict: Verdict) -> None:
 def _figures(visit: Visit, verdict: Verdict) -> None:
     sure = percent(verdict.thresholds.confidence)
     with st.container(horizontal=True):
-        parts.metric(
+        texts.metric(
             "Sessions that count", verdict.sessions, "Under the policy in force, in trusted reports, in the window."
         )
-        parts.metric(
+        texts.metric(
             "Of these refused",
             verdict.refused,
             "Sessions that enforce refused or would have refused, and that nobody has accepted.",
@@ -59,9 +59,9 @@ def _figures(visit: Visit, verdict: Verdict) -> None:
             border=True,
             width=170,
         )
-        parts.metric("Reporters", verdict.reporters, "Independent known reporters: all that one domain signs is one.")
+        texts.metric("Reporters", verdict.reporters, "Independent known reporters: all that one domain signs is one.")
         if verdict.refused_lately:
-            parts.metric(
+            texts.metric(
                 "In newest days",
                 verdict.refused_lately,
                 "Refused sessions of the days after those that count: apart from the other figures.",
@@ -100,17 +100,17 @@ def _evidence(visit: Visit, verdict: Verdict) -> None:
             }
         ).astype(dict.fromkeys(("voice", "bound", "share"), "str"))
         columns = {
-            "voice": parts.text_column("Reporter"),
-            "sessions": parts.count_column("Sessions"),
-            "share": parts.text_column("Share", "Of all sessions that count."),
-            "refused": parts.count_column("Refused", "By enforce: they were, or would have been."),
-            "bound": parts.text_column(
+            "voice": tables.text_column("Reporter"),
+            "sessions": tables.count_column("Sessions"),
+            "share": tables.text_column("Share", "Of all sessions that count."),
+            "refused": tables.count_column("Refused", "By enforce: they were, or would have been."),
+            "bound": tables.text_column(
                 "Refused at most",
                 f"With {percent(verdict.thresholds.confidence)} confidence, by this reporter's sessions alone.",
             ),
-            "last": parts.day_column("Last report about"),
+            "last": tables.day_column("Last report about"),
         }
-        chosen = parts.clickable_table(rows, columns, "What each reporter proves", "evidence")
+        chosen = tables.clickable_table(rows, columns, "What each reporter proves", "evidence")
         if chosen is not None:
             visit.go("reports", **causes.reports_about(verdict), **_one_name(verdict.by_reporter[chosen].organization))
     else:
@@ -141,7 +141,7 @@ def _newcomers(verdict: Verdict) -> None:
     st.text(f"They move nothing until you believe them. {verdict_words.with_newcomers(verdict)}")
     for newcomer in verdict.newcomers[:_MOST_NEWCOMERS]:
         st.text(visible(verdict_words.newcomer_words(newcomer, verdict), _LONGEST))
-        parts.commands(verdict_words.newcomer_commands(newcomer, verdict))
+        texts.commands(verdict_words.newcomer_commands(newcomer, verdict))
     if len(verdict.newcomers) > _MOST_NEWCOMERS:
         st.caption(f"{len(verdict.newcomers) - _MOST_NEWCOMERS:,} more are in `starttally verdict --json`.")
 

@@ -9,7 +9,7 @@ from dashboard.decision.facts.causes import Cause
 from dashboard.decision.verdict import Verdict
 from dashboard.queries.question import TRUSTED, Window
 from dashboard.queries.reports import exactly
-from dashboard.views import charts, parts
+from dashboard.views.parts import charts, controls, tables, texts
 from dashboard.views.visit import Visit
 from dashboard.words import cause_words, wording
 from dashboard.words.phrases import counted
@@ -83,19 +83,19 @@ def _table(visit: Visit, verdict: Verdict, causes: list[Cause], key: str) -> Non
         }
     ).astype(dict.fromkeys(("cause", "now", "mx", "seen", "by"), "str"))
     columns = {
-        "cause": parts.text_column("What failed"),
-        "now": parts.text_column("Now", width=90),
-        "mx": parts.text_column("MX host"),
-        "sessions": parts.count_column("Sessions"),
-        "accepted": parts.count_column("Accepted", "Sessions whose cause you have accepted; they no longer block."),
-        "seen": parts.text_column("Seen by", "Reporters that saw it, of those heard in these days."),
-        "by": parts.text_column("Reporters"),
-        "first": parts.day_column("First seen"),
-        "last": parts.day_column("Last seen"),
+        "cause": tables.text_column("What failed"),
+        "now": tables.text_column("Now", width=90),
+        "mx": tables.text_column("MX host"),
+        "sessions": tables.count_column("Sessions"),
+        "accepted": tables.count_column("Accepted", "Sessions whose cause you have accepted; they no longer block."),
+        "seen": tables.text_column("Seen by", "Reporters that saw it, of those heard in these days."),
+        "by": tables.text_column("Reporters"),
+        "first": tables.day_column("First seen"),
+        "last": tables.day_column("Last seen"),
     }
     if not rows["accepted"].any():
         del columns["accepted"]
-    chosen = parts.clickable_table(rows, columns, "Causes of failed sessions", f"causes {key}")
+    chosen = tables.clickable_table(rows, columns, "Causes of failed sessions", f"causes {key}")
     if chosen is not None:
         visit.go("reports", **_behind(verdict, causes[chosen]))
     st.caption("Click on a row for the reports behind it.")
@@ -103,7 +103,7 @@ def _table(visit: Visit, verdict: Verdict, causes: list[Cause], key: str) -> Non
 
 def _behind(verdict: Verdict, cause: Cause) -> dict[str, str]:
     policy = TLSA if cause.consequence == DANE_ONLY else STS
-    where = {"policy": policy, "result": cause.result_type, "mx": cause.mx_host or parts.NO_MX}
+    where = {"policy": policy, "result": cause.result_type, "mx": cause.mx_host or controls.NO_MX}
     return reports_about(verdict) | where
 
 
@@ -118,7 +118,7 @@ def _repairs(verdict: Verdict, causes: Sequence[Cause]) -> None:
             st.text(visible(words, _LONGEST))
         if cause_words.is_live(cause) and not cause_words.mx_line(cause):
             st.text(wording.result_type(cause.result_type).repair)
-        parts.commands(cause_words.commands(cause, verdict))
+        texts.commands(cause_words.commands(cause, verdict))
     if len(causes) > _MOST_CAUSES:
         more = counted(len(causes) - _MOST_CAUSES, "more cause")
         st.caption(f"{more} with fewer sessions: see the table.")
@@ -133,13 +133,13 @@ def _who_saw_what(visit: Visit, verdict: Verdict, causes: Sequence[Cause]) -> No
     names = names[:_MOST_ROWS]
     counts = [dict(cause.by_organization) for cause in compared]
     cells = pd.DataFrame({f"cause{n}": [count.get(name) for name in names] for n, count in enumerate(counts)})
-    columns = {"what": parts.text_column("Reporter", width="medium")}
+    columns = {"what": tables.text_column("Reporter", width="medium")}
     for number, cause in enumerate(compared):
         where = f" at {visible(cause.mx_host, 60)}" if cause.mx_host else ""
-        columns[f"cause{number}"] = parts.count_column(visible(_words(cause.result_type), 60) + where)
+        columns[f"cause{number}"] = tables.count_column(visible(_words(cause.result_type), 60) + where)
     st.text("Who saw which cause, in sessions:")
     texts = [visible(name, 60) for name in names]
-    chosen = parts.clickable_cell(cells, texts, columns, "Sessions by reporter and cause", "who saw what")
+    chosen = tables.clickable_cell(cells, texts, columns, "Sessions by reporter and cause", "who saw what")
     if chosen:
         row, column = chosen
         address = reports_about(verdict) | {"reporter": exactly(names[row])}

@@ -8,7 +8,7 @@ from dashboard.decision.evidence import Evidence
 from dashboard.decision.facts.policy_history import Seen, expiry
 from dashboard.decision.verdict import Verdict
 from dashboard.queries.reports import exactly
-from dashboard.views import charts, parts
+from dashboard.views.parts import charts, tables
 from dashboard.views.visit import Visit
 from dashboard.words import verdict_words
 from dashboard.words.faces import FACES
@@ -59,14 +59,14 @@ def _propagation(visit: Visit, verdict: Verdict) -> None:
         }
     ).astype(dict.fromkeys(("reporter", "sees", "mode", "mx"), "str"))
     columns = {
-        "reporter": parts.text_column("Reporter"),
-        "sees": parts.text_column("Sees"),
-        "mode": parts.text_column("Mode"),
-        "day": parts.day_column("Last quoted for"),
-        "max_age": parts.count_column("max_age", "Seconds for which the sender may keep it."),
-        "mx": parts.text_column("MX patterns", width="large"),
+        "reporter": tables.text_column("Reporter"),
+        "sees": tables.text_column("Sees"),
+        "mode": tables.text_column("Mode"),
+        "day": tables.day_column("Last quoted for"),
+        "max_age": tables.count_column("max_age", "Seconds for which the sender may keep it."),
+        "mx": tables.text_column("MX patterns", width="large"),
     }
-    chosen = parts.clickable_table(rows, columns, "Which policy each reporter saw last", "propagation")
+    chosen = tables.clickable_table(rows, columns, "Which policy each reporter saw last", "propagation")
     if chosen is not None:
         visit.go("reports", **_reports_of(verdict, verdict.propagation[chosen]))
     st.caption("Click on a row for that reporter's reports of the day.")

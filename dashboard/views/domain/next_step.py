@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard.decision.evidence import Evidence
 from dashboard.decision.verdict import Verdict
-from dashboard.views import parts
+from dashboard.views.parts import controls, texts
 from dashboard.words.next_step import Step, next_step
 from dashboard.words.next_words import next_words
 from dashboard.words.plain import visible, visible_lines
@@ -26,14 +26,14 @@ def render(evidence: Evidence, verdict: Verdict) -> None:
     except Unpublishable:
         step = _with_hosts(evidence, verdict)
     if step is None:
-        parts.commands(next_words(verdict).commands)
+        texts.commands(next_words(verdict).commands)
         return
     st.text(visible(step.words, 2_000))
     for remark in step.remarks:
         st.text(visible(remark, 2_000))
     if step.publication:
         _publication(step.publication)
-    parts.commands(next_words(verdict).commands)
+    texts.commands(next_words(verdict).commands)
     if step.way_back:
         with st.expander("The way back, should mail be refused"):
             st.text("The same in mode testing, with another new id:")
@@ -48,7 +48,7 @@ def _step(evidence: Evidence, verdict: Verdict, hosts: list[str] | None = None) 
 
 def _with_hosts(evidence: Evidence, verdict: Verdict) -> Step | None:
     """Reports name no hosts that could be published: ask for them."""
-    typed = parts.text_filter(
+    typed = controls.text_filter(
         "The MX hosts of this domain",
         "mx_hosts",
         "mx1.example.com mx2.example.com",

@@ -11,7 +11,8 @@ from dashboard.decision.overrides.coverage import coverage
 from dashboard.decision.overrides.overrides import IN_FORCE, state
 from dashboard.decision.verdict import Verdict
 from dashboard.queries import overrides as queries
-from dashboard.views import acts, parts
+from dashboard.views import acts
+from dashboard.views.parts import tables
 from dashboard.views.visit import Visit
 from dashboard.words import override_words
 from dashboard.words.plain import plain, visible
@@ -91,15 +92,15 @@ def _past(visit: Visit, domain: str, in_force: Sequence[Override], counting: Seq
         }
     ).astype(dict.fromkeys(("what", "how", "note", "author", "by", "why"), "str"))
     columns = {
-        "what": parts.text_column("Override", width="large"),
-        "how": parts.text_column("Now"),
-        "note": parts.text_column("Note"),
-        "author": parts.text_column("By"),
-        "since": parts.day_column("Since"),
-        "until": parts.day_column("Last day"),
-        "taken": parts.instant_column("Taken back (UTC)"),
-        "by": parts.text_column("Taken back by"),
-        "why": parts.text_column("Why"),
+        "what": tables.text_column("Override", width="large"),
+        "how": tables.text_column("Now"),
+        "note": tables.text_column("Note"),
+        "author": tables.text_column("By"),
+        "since": tables.day_column("Since"),
+        "until": tables.day_column("Last day"),
+        "taken": tables.instant_column("Taken back (UTC)"),
+        "by": tables.text_column("Taken back by"),
+        "why": tables.text_column("Why"),
     }
     with st.expander(f"Past overrides ({len(past):,})"):
-        parts.table(rows, columns, "Overrides that no longer count")
+        tables.table(rows, columns, "Overrides that no longer count")

@@ -6,7 +6,7 @@ import streamlit as st
 from dashboard.queries import domain as queries
 from dashboard.queries.question import ALL_DAYS, LANES, TRUSTED, UNPROVEN, Window
 from dashboard.queries.reports import exactly
-from dashboard.views import charts, figures, parts
+from dashboard.views.parts import charts, controls, figures, tables, texts
 from dashboard.views.visit import Visit
 from dashboard.words import wording
 from dashboard.words.plain import (
@@ -34,7 +34,7 @@ def render(visit: Visit) -> None:
         _ask(visit)
         return
     domain = stored_domain(asked)
-    st.title(domain_label(domain), anchor=parts.THIS_DOMAIN)
+    st.title(domain_label(domain), anchor=texts.THIS_DOMAIN)
     if in_unicode := unicode_name(domain):
         st.text(f"In its own script: {in_unicode}")
     every_day = visit.read(queries.days, domain, ALL_DAYS)
@@ -57,11 +57,11 @@ def _page(visit: Visit, domain: str, every_day: pd.DataFrame) -> None:
         answer.render(visit, domain)
     st.header("All reports")
     with st.container(horizontal=True, gap="medium"):
-        window = parts.range_selector(newest, visit)
+        window = controls.range_selector(newest, visit)
         days = figures.within(every_day, window)
         lane = _choose_lane(every_day)
         policy_type = _choose_policy_type(days, lane)
-    parts.nothing_recent(newest, visit)
+    controls.nothing_recent(newest, visit)
     chosen = days[(days["lane"] == lane) & (days["policy_type"] == policy_type)]
     reporters = visit.read(queries.reporters, domain, window, policy_type)
     reporter_count = figures.reporters_of(reporters, LANES[lane])
@@ -75,7 +75,7 @@ def _page(visit: Visit, domain: str, every_day: pd.DataFrame) -> None:
         _consequences(figures.causes_in_order(causes, types, reporter_count), policy_type)
     _reporters(visit, reporters, _reports_about(domain, window))
     _policies(visit, domain, window, lane)
-    parts.sessions_note()
+    texts.sessions_note()
 
 
 def _reports_about(domain: str, window: Window) -> dict[str, str]:
@@ -91,7 +91,7 @@ def _choose_lane(days: pd.DataFrame) -> str:
         return TRUSTED
     default = TRUSTED if TRUSTED in lanes else UNPROVEN
     meaning = "Unproven: mail without a valid signature, and uploads over HTTPS. Nothing vouches for them."
-    return parts.choice("Reports", "reports", _LANE_NAMES, default, meaning)
+    return controls.choice("Reports", "reports", _LANE_NAMES, default, meaning)
 
 
 def _choose_policy_type(days: pd.DataFrame, lane: str) -> str:
@@ -100,18 +100,18 @@ def _choose_policy_type(days: pd.DataFrame, lane: str) -> str:
         return STS
     names = {name or "-": wording.policy_type(name) for name in types}
     meaning = "One sender may list the same sessions under MTA-STS and under DANE, so they are never added together."
-    chosen = parts.choice("Policy", "policy", names, types[0] or "-", meaning)
+    chosen = controls.choice("Policy", "policy", names, types[0] or "-", meaning)
     return "" if chosen == "-" else chosen
 
 
 def _figures(days: pd.DataFrame, lane: str, policy_type: str, reporter_count: int) -> None:
     of = figures.sessions_of(days, lane, policy_type)
     with st.container(horizontal=True):
-        parts.metric("Sessions", of.total, "Sessions that the chosen reports count under the chosen policy.")
-        parts.metric("Failed", of.failed, "Of these, sessions that failed in any way.")
+        texts.metric("Sessions", of.total, "Sessions that the chosen reports count under the chosen policy.")
+        texts.metric("Failed", of.failed, "Of these, sessions that failed in any way.")
         if policy_type == STS:
-            parts.metric("Would be refused", of.refused, "Of these, sessions that a policy in mode enforce refuses.")
-        parts.metric("Reporters", reporter_count, "Organisations whose reports of this kind are about these days.")
+            texts.metric("Would be refused", of.refused, "Of these, sessions that a policy in mode enforce refuses.")
+        texts.metric("Reporters", reporter_count, "Organisations whose reports of this kind are about these days.")
     if lane == UNPROVEN:
         st.warning("Anyone could have written these reports. They are no evidence.", icon=":material/help:")
     elif unproven := int(days.loc[days["lane"] == UNPROVEN, "reports"].sum()):
@@ -134,15 +134,15 @@ def _failures(visit: Visit, heat: figures.Heat, address: dict[str, str]) -> None
         wording.RESULT_TYPES[code].words if code in wording.RESULT_TYPES else visible(code)
         for code in heat.result_types
     ]
-    columns = {"what": parts.text_column("What failed", width="medium")}
+    columns = {"what": tables.text_column("What failed", width="medium")}
     for number, host in enumerate(heat.mx_hosts):
-        columns[f"mx{number}"] = parts.count_column(visible(host, 60) or "no MX named")
-    chosen = parts.clickable_cell(heat.table, words, columns, "Failed sessions by result type and MX host", "failures")
+        columns[f"mx{number}"] = tables.count_column(visible(host, 60) or "no MX named")
+    chosen = tables.clickable_cell(heat.table, words, columns, "Failed sessions by result type and MX host", "failures")
     if chosen:
         row, column = chosen
         address = address | {"result": heat.result_types[row]}
         if column.startswith("mx"):
-            address["mx"] = heat.mx_hosts[int(column.removeprefix("mx"))] or parts.NO_MX
+            address["mx"] = heat.mx_hosts[int(column.removeprefix("mx"))] or controls.NO_MX
         visit.go("reports", **address)
     st.caption("Failed sessions. Click on a figure for the reports behind it. One session can have several failures.")
     if heat.left_out:
@@ -168,7 +168,7 @@ def _cause(cause: figures.Cause, policy_type: str) -> None:
     st.text(f"{cause.words.meaning} {cause.words.repair}")
     hosts = ", ".join(visible(host, 60) for host in cause.mx_hosts[:_MOST_NAMED])
     more = f" and {len(cause.mx_hosts) - _MOST_NAMED:,} more" if len(cause.mx_hosts) > _MOST_NAMED else ""
-    between = f"{parts.day(cause.first_day)} to {parts.day(cause.last_day)}"
+    between = f"{texts.day(cause.first_day)} to {texts.day(cause.last_day)}"
     seen = f"Seen by {cause.heard_by:,} of {cause.of_reporters:,} reporters, {between}"
     st.text(f"{seen}, on {hosts}{more}." if hosts else f"{seen}.")
 
@@ -182,19 +182,19 @@ def _reporters(visit: Visit, reporters: pd.DataFrame, address: dict[str, str]) -
         sessions=reporters["successful_sessions"] + reporters["failed_sessions"],
     )
     columns = {
-        "organization": parts.text_column("Reporter"),
-        "trust": parts.text_column(
+        "organization": tables.text_column("Reporter"),
+        "trust": tables.text_column(
             "Trust", width=130, meaning="; ".join(f"{wording.TRUST[k]}: {v}" for k, v in wording.TRUST_MEANING.items())
         ),
-        "signer": parts.text_column("Signed by", "The domain whose DKIM signature holds."),
-        "reports": parts.count_column("Reports"),
-        "sessions": parts.count_column("Sessions", "Under the chosen policy."),
-        "failed_sessions": parts.count_column("Failed"),
-        "refused_sessions": parts.count_column("Would be refused"),
-        "last_day": parts.day_column("Last report about"),
-        "last_received_at": parts.instant_column("Last arrival (UTC)"),
+        "signer": tables.text_column("Signed by", "The domain whose DKIM signature holds."),
+        "reports": tables.count_column("Reports"),
+        "sessions": tables.count_column("Sessions", "Under the chosen policy."),
+        "failed_sessions": tables.count_column("Failed"),
+        "refused_sessions": tables.count_column("Would be refused"),
+        "last_day": tables.day_column("Last report about"),
+        "last_received_at": tables.instant_column("Last arrival (UTC)"),
     }
-    chosen = parts.clickable_table(table, columns, "Who reported about this domain", "reporters")
+    chosen = tables.clickable_table(table, columns, "Who reported about this domain", "reporters")
     if chosen is not None:
         who = reporters.iloc[chosen]
         visit.go("reports", **address, reporter=exactly(who["organization"]), trust=who["trust"])
@@ -212,7 +212,7 @@ def _policies(visit: Visit, domain: str, window: Window, lane: str) -> None:
             if policy["text"]:
                 st.code(visible_lines(policy["text"], queries.LONGEST_POLICY), language=None)
             st.text(
-                f"{parts.day(policy['first_day'])} to {parts.day(policy['last_day'])}, in {policy['reports']:,} reports, "
+                f"{texts.day(policy['first_day'])} to {texts.day(policy['last_day'])}, in {policy['reports']:,} reports, "
                 f"by {', '.join(visible(name, 60) for name in by[:_MOST_NAMED])}"
                 + (f" and {len(by) - _MOST_NAMED:,} more" if len(by) > _MOST_NAMED else "")
             )

@@ -81,7 +81,7 @@ def test_the_most_failures_come_first(filled: Filled) -> None:
     [(fleet.SESSIONS, "sessions", False), (fleet.NEWEST, "last_day", False), (fleet.NAME, "policy_domain", True)],
 )
 def test_domains_in_other_orders(filled: Filled, sort: str, column: str, ascending: bool) -> None:
-    rows = fleet.domains(filled.engine, EVERYTHING, ALL_DAYS, sort=sort)
+    rows = fleet.domains(filled.engine, EVERYTHING, ALL_DAYS, part=fleet.Part(sort))
     # PostgreSQL sorts names as its locale does, and ":" where it likes.
     values = rows[column][~rows["policy_domain"].str.contains("[:]", regex=True) & (rows["policy_domain"] != "")]
     assert values.is_monotonic_increasing if ascending else values.is_monotonic_decreasing
@@ -98,7 +98,10 @@ def test_a_search_is_taken_literally(filled: Filled, search: str, count: int | N
 
 
 def test_pages_of_domains_hold_each_domain_once(filled: Filled) -> None:
-    pages = [fleet.domains(filled.engine, EVERYTHING, ALL_DAYS, limit=4, offset=offset) for offset in range(0, 40, 4)]
+    pages = [
+        fleet.domains(filled.engine, EVERYTHING, ALL_DAYS, part=fleet.Part(limit=4, offset=offset))
+        for offset in range(0, 40, 4)
+    ]
     names = pd.concat(pages)["policy_domain"]
     assert names.is_unique
     assert len(names) == fleet.count_domains(filled.engine, EVERYTHING)

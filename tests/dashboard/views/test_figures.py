@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from dashboard.queries.question import ALL_DAYS, TRUSTED, UNPROVEN, Window
-from dashboard.views import charts, figures
+from dashboard.views.parts import charts, figures
 from dashboard.words import wording
 
 

@@ -1,0 +1,1 @@
+"""What several pages show the same way: controls, tables, single values, pictures."""
