@@ -24,7 +24,7 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """One failure detail of an entry. ``consequence`` is one of ``ingest.rfc.mtasts.enforcement``, None when nothing follows."""
+    """One failure detail of an entry. ``consequence`` is one of ``ingest.rfc.result_types``, None when nothing follows."""
 
     result_type: str
     mx_host: str

@@ -25,7 +25,7 @@ from .reason_words import look_back
 
 _MOST_VOICES = 8
 
-# Who can repair it, by the table of ``ingest.rfc.mtasts.enforcement``.
+# Who can repair it, by the table of ``ingest.rfc.result_types``.
 _REPAIRERS: Mapping[str, str] = {
     MX_OPERATOR: "who runs the MX hosts",
     POLICY_HOST: "who runs the policy host",

@@ -7,7 +7,8 @@ import msgspec
 import pandas as pd
 
 from dashboard.queries.question import LANES
-from ingest.rfc import policy_types, result_types
+from ingest.rfc import policy_types
+from ingest.rfc.result_types import DANE_ONLY, MX_NOT_IN_POLICY, POLICY_UNUSABLE, REFUSED, UNEXPLAINED
 from ingest.spool import channels
 from ingest.testimony import trust, unread
 
@@ -20,117 +21,101 @@ SESSIONS_NOTE = (
 )
 
 # What a failure means for the step from testing to enforce.
-REFUSED, BLOCKS, REFUSED_TODAY = "refused", "blocks", "refused-today"
 CONSEQUENCES = {
     REFUSED: "enforce would refuse the session",
-    BLOCKS: "enforce would not refuse it, but the policy cannot be read: repair it before any switch",
-    REFUSED_TODAY: "DANE senders refuse it today, in every mode",
+    POLICY_UNUSABLE: "enforce would not refuse it, but the policy cannot be read: repair it before any switch",
+    DANE_ONLY: "DANE senders refuse it today, in every mode",
 }
 
 
-class ResultType(msgspec.Struct, frozen=True):
-    """A result type of RFC 8460 section 4.3: its ``words``, its ``meaning``, what follows, and who repairs what."""
+class ResultTypeWords(msgspec.Struct, frozen=True):
+    """A result type of RFC 8460 section 4.3: its ``words``, its ``meaning``, and who repairs what."""
 
     words: str
     meaning: str
-    consequence: str
     repair: str
 
 
-RESULT_TYPES: dict[str, ResultType] = {
-    "starttls-not-supported": ResultType(
+RESULT_TYPES: dict[str, ResultTypeWords] = {
+    "starttls-not-supported": ResultTypeWords(
         "STARTTLS not offered",
         "The MX host did not offer STARTTLS.",
-        REFUSED,
         "The receiving side: STARTTLS is off, or a firewall that inspects SMTP hides it. If only one sender sees it while "
         "the same MX serves others, it is on that sender's side or path, and may be an attack.",
     ),
-    "certificate-host-mismatch": ResultType(
+    "certificate-host-mismatch": ResultTypeWords(
         "Certificate has another name",
         "The certificate of the MX host does not name that host.",
-        REFUSED,
         "The receiving side: put the MX name into the certificate (subject alternative name).",
     ),
-    "certificate-expired": ResultType(
+    "certificate-expired": ResultTypeWords(
         "Certificate expired",
         "The certificate of the MX host had expired.",
-        REFUSED,
         "The receiving side: renew it, and reload it on every node. Often one node was missed.",
     ),
-    "certificate-not-trusted": ResultType(
+    "certificate-not-trusted": ResultTypeWords(
         "Certificate not trusted",
         "The sender could not follow the certificate to an authority it trusts.",
-        REFUSED,
         "The receiving side: the chain is incomplete or self-signed. A self-signed certificate can be right for DANE and "
         "still fails MTA-STS.",
     ),
-    "validation-failure": ResultType(
+    "validation-failure": ResultTypeWords(
         "Validation failed",
         "Anything else that went wrong; the reason code should say what. An MX host that the policy does not list arrives "
         "here too.",
-        REFUSED,
         "Read the reason code. If it speaks of MX hosts, compare the mx lines of the policy with your MX records.",
     ),
-    "sts-policy-fetch-error": ResultType(
+    "sts-policy-fetch-error": ResultTypeWords(
         "Policy could not be fetched",
         "The policy file could not be fetched from the policy host.",
-        BLOCKS,
         "The operator of the policy host (mta-sts under your domain): web server down, 404 or 500, a redirect, or a "
         "firewall in front of it.",
     ),
-    "sts-policy-invalid": ResultType(
+    "sts-policy-invalid": ResultTypeWords(
         "Policy not valid",
         "The policy file was fetched, but is not valid.",
-        BLOCKS,
         "The author of the policy file: a mistake in its syntax or its mode, or no mx line.",
     ),
-    "sts-webpki-invalid": ResultType(
+    "sts-webpki-invalid": ResultTypeWords(
         "Policy host's certificate not valid",
         "The certificate of the policy host (not of the MX) was not accepted.",
-        BLOCKS,
         "The operator of the policy host (mta-sts under your domain): renew or correct the web server's certificate.",
     ),
-    "tlsa-invalid": ResultType(
+    "tlsa-invalid": ResultTypeWords(
         "DANE: TLSA record does not match",
         "No TLSA record of the MX host matched its certificate.",
-        REFUSED_TODAY,
         "Who keeps the TLSA records: publish the new record before the certificate changes.",
     ),
-    "dnssec-invalid": ResultType(
+    "dnssec-invalid": ResultTypeWords(
         "DANE: DNSSEC broken",
         "The DNS answers did not validate.",
-        REFUSED_TODAY,
         "Who keeps the DNS zone: signatures expired, or the DS record in the parent zone is wrong.",
     ),
-    "dane-required": ResultType(
+    "dane-required": ResultTypeWords(
         "DANE: required, but there is none",
         "The sender insists on DANE for this destination and found no usable TLSA record.",
-        REFUSED_TODAY,
         "Who keeps the DNS zone, together with the sender that insists.",
     ),
-    result_types.MX_NOT_IN_POLICY: ResultType(
+    MX_NOT_IN_POLICY: ResultTypeWords(
         "MX host not in the policy",
         "The sender was led to a host that no mx line of the policy covers.",
-        REFUSED,
         "Whoever keeps policy and MX records: add the host if it is yours. If it is not, somebody answers MX queries falsely "
         "on the way to that sender.",
     ),
-    result_types.UNEXPLAINED: ResultType(
+    UNEXPLAINED: ResultTypeWords(
         "Failures without an explanation",
         "The report counts failures that none of its details explains.",
-        REFUSED,
         "Nobody can tell from the report; ask the sender. Until then they are taken as refused.",
     ),
 }
-UNKNOWN_TYPE = ResultType(
+UNKNOWN_TYPE = ResultTypeWords(
     "A type that RFC 8460 does not know",
     "The sender uses a word of its own.",
-    REFUSED,
     "Look at the reports. Until then it is taken as refused.",
 )
 
 
-def result_type(code: str) -> ResultType:
+def result_type(code: str) -> ResultTypeWords:
     """What a result type means; senders may use words of their own."""
     return RESULT_TYPES.get(code, UNKNOWN_TYPE)
 
@@ -252,14 +237,14 @@ def size(count: int) -> str:
 def outcome(failed: float, refused: float, consequence: str, under: str) -> str:
     """One cause in a sentence. ``under`` is the policy type: only MTA-STS says anything about enforce."""
     counted = f"{sessions(failed)} {'session' if failed == 1 else 'sessions'}"
-    if consequence == REFUSED_TODAY:
-        return f"{counted}; {CONSEQUENCES[REFUSED_TODAY]}"
+    if consequence == DANE_ONLY:
+        return f"{counted}; {CONSEQUENCES[DANE_ONLY]}"
     if under != policy_types.STS:
         return f"{counted} failed"
     if consequence == REFUSED or refused:
         others = "" if refused == failed else f"; {sessions(failed - refused)} others would not be"
         return f"{sessions(refused)} {'session' if refused == 1 else 'sessions'} would be refused by enforce{others}"
-    return f"{counted}; {CONSEQUENCES[BLOCKS]}"
+    return f"{counted}; {CONSEQUENCES[POLICY_UNUSABLE]}"
 
 
 def policy_title(code: str, mode: str, text: object) -> str:

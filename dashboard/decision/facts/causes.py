@@ -27,7 +27,7 @@ class Cause(msgspec.Struct, frozen=True):
 
     ``sessions`` are not accepted, ``accepted`` are, ``repaired`` are those among ``sessions`` that the operator said are
     repaired; ``by_organization`` counts all, most first. ``reporters`` saw it, out of ``of_reporters`` heard in these days;
-    ``voices`` are their keys. ``group`` and ``repairer`` are those of ``ingest.rfc.mtasts.enforcement``; ``reported_as`` are the
+    ``voices`` are their keys. ``group`` and ``repairer`` are those of ``ingest.rfc.result_types``; ``reported_as`` are the
     reason codes, and for a host that the policy lacks the result types, that senders chose. ``over``: told in the past tense;
     ``silent`` are organisations that saw it and fell silent since. ``is_listed``: operator or probe name the host. ``until``
     is the last day on which caches may explain it, None when nobody can tell. ``enforced`` of all its sessions, accepted ones

@@ -17,7 +17,7 @@ from ingest.rfc.result_types import MX_NOT_IN_POLICY, POLICY_UNUSABLE, REFUSED, 
 
 from .policy_history import Current, previous_age
 
-# Beside those of ``ingest.rfc.mtasts.enforcement``: the host is covered by the policy in force, not by the one in the cache.
+# Beside those of ``ingest.rfc.result_types``: the host is covered by the policy in force, not by the one in the cache.
 OLDER_POLICY = "older-policy-cached"
 # When a failure happened, or will: under the policy in force; under it, as far as caches go, from a later day on (they still say
 # testing); before the switch to enforce, when mail was delivered all the same.

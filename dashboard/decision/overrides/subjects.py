@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 from dashboard.decision.evidence import Evidence
 from ingest.rfc.policy_types import NO_POLICY_FOUND
-from ingest.rfc.result_types import MX_NOT_IN_POLICY, RESULT_TYPES, UNEXPLAINED
+from ingest.rfc.result_types import RESULT_TYPES
 from ingest.testimony.override_rules import Refused, voice_named
 from ingest.testimony.voices import folded, is_domain
 
 # What a cause may be, whether RFC 8460 knows it or not.
-RESULT_TYPE_NAMES = frozenset({*RESULT_TYPES, UNEXPLAINED, MX_NOT_IN_POLICY, NO_POLICY_FOUND})
+RESULT_TYPE_NAMES = frozenset({*RESULT_TYPES, NO_POLICY_FOUND})
 
 
 def typed_result_type(typed: str, is_reported: Callable[[str], bool]) -> str:

@@ -162,9 +162,7 @@ def _consequences(causes: list[figures.Cause], policy_type: str) -> None:
 
 def _cause(cause: figures.Cause, policy_type: str) -> None:
     name = cause.words.words if cause.code in wording.RESULT_TYPES else f"{plain(cause.code)}: {cause.words.words}"
-    st.markdown(
-        f"**{name}** \u2014 {wording.outcome(cause.failed, cause.refused, cause.words.consequence, policy_type)}"
-    )
+    st.markdown(f"**{name}** \u2014 {wording.outcome(cause.failed, cause.refused, cause.consequence, policy_type)}")
     st.text(f"{cause.words.meaning} {cause.words.repair}")
     hosts = ", ".join(visible(host, 60) for host in cause.mx_hosts[:_MOST_NAMED])
     more = f" and {len(cause.mx_hosts) - _MOST_NAMED:,} more" if len(cause.mx_hosts) > _MOST_NAMED else ""

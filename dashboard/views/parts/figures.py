@@ -9,6 +9,7 @@ import pandas as pd
 from dashboard.queries.question import TRUSTED, UNPROVEN, Window
 from dashboard.words import wording
 from ingest.rfc.policy_types import NO_POLICY_FOUND, STS, TLSA
+from ingest.rfc.result_types import DANE_ONLY, POLICY_UNUSABLE, REFUSED, kind_of
 from ingest.rfc.tlsrpt.fields import Defect
 
 
@@ -105,7 +106,8 @@ class Cause(msgspec.Struct, frozen=True):
     """One result type of a domain in a window. ``heard_by`` of ``of_reporters`` reporters saw it, on ``mx_hosts``."""
 
     code: str
-    words: wording.ResultType
+    words: wording.ResultTypeWords
+    consequence: str
     failed: float
     refused: float
     heard_by: int
@@ -115,13 +117,13 @@ class Cause(msgspec.Struct, frozen=True):
     mx_hosts: Sequence[str]
 
 
-_URGENCY = (wording.REFUSED_TODAY, wording.REFUSED, wording.BLOCKS)
+_URGENCY = (DANE_ONLY, REFUSED, POLICY_UNUSABLE)
 
 
 def causes_in_order(causes: pd.DataFrame, types: pd.DataFrame, of_reporters: int) -> list[Cause]:
     """What failed, what is refused today first, then what would be, then what blocks the switch; each by its sessions."""
     failed = [_cause(row, causes, of_reporters) for row in types.to_dict("records")]
-    return sorted(failed, key=lambda cause: (_URGENCY.index(cause.words.consequence), -cause.refused, -cause.failed))
+    return sorted(failed, key=lambda cause: (_URGENCY.index(cause.consequence), -cause.refused, -cause.failed))
 
 
 def _cause(row: dict[Any, Any], causes: pd.DataFrame, of_reporters: int) -> Cause:
@@ -129,6 +131,7 @@ def _cause(row: dict[Any, Any], causes: pd.DataFrame, of_reporters: int) -> Caus
     return Cause(
         row["result_type"],
         wording.result_type(row["result_type"]),
+        kind_of(row["result_type"]).consequence,
         row["failed_sessions"],
         row["refused_sessions"],
         int(row["reporters"]),

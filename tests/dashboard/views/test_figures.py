@@ -7,7 +7,6 @@ import pytest
 
 from dashboard.queries.question import ALL_DAYS, TRUSTED, UNPROVEN, Window
 from dashboard.views.parts import charts, figures
-from dashboard.words import wording
 
 
 def totals(*rows: tuple[str, str, float, float, float]) -> pd.DataFrame:
@@ -142,7 +141,3 @@ def test_a_chart_stacks_each_session_once() -> None:
         charts.OTHER_FAILED: 3,
         charts.WOULD_BE_REFUSED: 7,
     }
-
-
-def test_every_consequence_has_an_order() -> None:
-    assert set(figures._URGENCY) == set(wording.CONSEQUENCES)

@@ -3,9 +3,11 @@
 import pytest
 
 from dashboard.queries.question import LANES
-from dashboard.words import wording
+from dashboard.views.parts import figures
+from dashboard.words import cause_words, wording
 from ingest.rfc import result_types
 from ingest.rfc.mtasts import enforcement
+from ingest.rfc.result_types import DANE_ONLY, POLICY_UNUSABLE, REFUSED, UNCLEAR
 from ingest.spool import channels
 from ingest.testimony import trust, unread
 from ingest.testimony.trust import TRUST_ORDER
@@ -19,10 +21,22 @@ def test_every_result_type_has_words_a_meaning_and_a_repair(code: str) -> None:
     assert words.repair.endswith(".")
 
 
+def test_words_and_table_have_the_same_result_types() -> None:
+    assert set(wording.RESULT_TYPES) == set(result_types.RESULT_TYPES)
+
+
+def test_words_and_table_have_the_same_consequences() -> None:
+    consequences = {kind.consequence for kind in result_types.RESULT_TYPES.values()}
+    assert set(wording.CONSEQUENCES) == set(figures._URGENCY) == consequences
+
+
+def test_whoever_can_repair_something_has_a_name() -> None:
+    assert set(cause_words._REPAIRERS) == {kind.repairer for kind in result_types.RESULT_TYPES.values()} - {UNCLEAR}
+
+
 @pytest.mark.parametrize("code", [*wording.RESULT_TYPES, "a-word-of-their-own"])
 def test_what_the_page_calls_refused_is_what_the_store_counts_as_refused(code: str) -> None:
-    counted = enforcement.refuses("sts", code)
-    assert (wording.result_type(code).consequence == wording.REFUSED) == counted
+    assert (result_types.kind_of(code).consequence == REFUSED) == enforcement.refuses("sts", code)
 
 
 def test_every_trust_has_words() -> None:
@@ -33,8 +47,8 @@ def test_the_lanes_hold_every_trust_once() -> None:
     assert sorted(trust for lane in LANES.values() for trust in lane) == sorted(TRUST_ORDER)
 
 
-def test_every_door_has_words() -> None:
-    assert set(wording.DOORS) == {channels.SMTP, channels.HTTPS, channels.MAILDIR, channels.LOAD}
+def test_every_channel_has_words() -> None:
+    assert set(wording.DOORS) == set(channels.CHANNELS)
 
 
 def test_every_dkim_verdict_has_words() -> None:
@@ -64,15 +78,15 @@ def test_a_choice_of_trust(choice: str, trusts: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("failed", "refused", "consequence", "under", "words"),
     [
-        (1, 1, wording.REFUSED, "sts", "1 session would be refused by enforce"),
-        (9, 9, wording.REFUSED, "sts", "9 sessions would be refused by enforce"),
+        (1, 1, REFUSED, "sts", "1 session would be refused by enforce"),
+        (9, 9, REFUSED, "sts", "9 sessions would be refused by enforce"),
         # validation-failure whose reason code accuses the policy host
-        (9, 4, wording.REFUSED, "sts", "4 sessions would be refused by enforce; 5 others would not be"),
+        (9, 4, REFUSED, "sts", "4 sessions would be refused by enforce; 5 others would not be"),
         # sts-policy-invalid in a row that names an MX host
-        (9, 9, wording.BLOCKS, "sts", "9 sessions would be refused by enforce"),
-        (3, 0, wording.BLOCKS, "sts", f"3 sessions; {wording.CONSEQUENCES[wording.BLOCKS]}"),
-        (3, 0, wording.REFUSED_TODAY, "tlsa", f"3 sessions; {wording.CONSEQUENCES[wording.REFUSED_TODAY]}"),
-        (3, 0, wording.REFUSED, "tlsa", "3 sessions failed"),
+        (9, 9, POLICY_UNUSABLE, "sts", "9 sessions would be refused by enforce"),
+        (3, 0, POLICY_UNUSABLE, "sts", f"3 sessions; {wording.CONSEQUENCES[POLICY_UNUSABLE]}"),
+        (3, 0, DANE_ONLY, "tlsa", f"3 sessions; {wording.CONSEQUENCES[DANE_ONLY]}"),
+        (3, 0, REFUSED, "tlsa", "3 sessions failed"),
     ],
 )
 def test_an_outcome_in_words(failed: int, refused: int, consequence: str, under: str, words: str) -> None:
