@@ -78,7 +78,7 @@ def with_signer(refused: Quarantined, authenticate: Authenticate) -> Quarantined
 
 
 def trust_of(verdict: Authentication, channel: Channel) -> str:
-    """verified | imported | unverified | unauthenticated (design.md, "Public interface").
+    """verified | imported | unverified | unauthenticated (docs/exports.md).
 
     What the operator loads is vouched for, but not where its signature shows that somebody has changed it.
     """

@@ -1,4 +1,4 @@
-"""What may befall database, spool and clock: each trouble, how it begins and how it ends (threats.md rows 19, 20 and 22)."""
+"""What may befall database, spool and clock: each trouble, how it begins and how it ends (reliability.md rows 19, 20 and 22)."""
 
 import contextlib
 import os

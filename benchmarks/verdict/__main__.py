@@ -1,6 +1,6 @@
 """The simulator: ``python -m benchmarks.verdict`` prints the tables of docs/verdict.md; ``--docs`` and ``--picture`` write them.
 
-Ends with 1 when a goal of decision.md section 8 is not met.
+Ends with 1 when a goal of docs/verdict.md is not met.
 """
 
 import argparse

@@ -17,7 +17,7 @@ PROMPT_DAYS = 3
 # So many days after the switch it is new.
 _NEW = 20
 ABOVE = BOUND * (1 + 1e-9)
-# decision.md section 4: three reported days after the last failure up to the window's end, then 14 complete ones.
+# docs/verdict.md: three reported days after the last failure up to the window's end, then 14 complete ones.
 REPAIRED_TO_READY = 17
 
 

@@ -1,4 +1,4 @@
-"""The program's entry: all commands, and the exit codes they end with (design.md, "Public interface")."""
+"""The program's entry: all commands, and the exit codes they end with (docs/commands.md)."""
 
 import datetime as dt
 import importlib.metadata

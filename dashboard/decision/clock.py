@@ -1,4 +1,4 @@
-"""The days that prove, and how far they reach back (decision.md sections 2 and 4). Pure."""
+"""The days that prove, and how far they reach back (docs/verdict.md). Pure."""
 
 import datetime as dt
 from collections.abc import Callable

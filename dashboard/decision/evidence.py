@@ -1,7 +1,7 @@
 """What a verdict is made from: one domain's trusted reports as plain data, the operator's word, and the thresholds.
 
 Built by ``queries.evidence`` from the database, by tests from tables and by the simulator from its worlds. No SQL, no pandas.
-Who speaks is a *voice* (decision.md section 1): a registrable domain, or the folded name of an organisation. Whoever builds
+Who speaks is a *voice* (docs/verdict.md): a registrable domain, or the folded name of an organisation. Whoever builds
 evidence resolves voices; nothing here looks at names that a sender chose.
 """
 
@@ -136,7 +136,7 @@ def _same_cause(word: Acceptance | Repair, result_type: str, mx_host: str) -> bo
 
 
 class Thresholds(msgspec.Struct, frozen=True):
-    """How much evidence is enough (decision.md section 6). ``bound`` is a share of sessions, ``confidence`` one-sided.
+    """How much evidence is enough (docs/verdict.md). ``bound`` is a share of sessions, ``confidence`` one-sided.
 
     ``lookback_days`` is how far the window may reach back. ``signers`` are the domains that the setting VERDICT_SIGNERS
     lists: who builds evidence makes known voices of them, nothing here reads it.

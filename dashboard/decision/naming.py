@@ -1,4 +1,4 @@
-"""The name of a verdict, and the reasons for it: the first of the eight that applies (decision.md section 5). Pure.
+"""The name of a verdict, and the reasons for it: the first of the eight that applies (docs/verdict.md). Pure.
 
 The last of three steps to a verdict, after ``sorting`` and ``reckoning``.
 """

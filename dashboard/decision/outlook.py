@@ -1,4 +1,4 @@
-"""What clean evidence lacks, when it will suffice, and what makes it suffice sooner (decision.md section 6). Pure.
+"""What clean evidence lacks, when it will suffice, and what makes it suffice sooner (docs/verdict.md). Pure.
 
 Nothing is hinted at: a day is computed from the rate of the last complete days, an option from the evidence there is.
 """

@@ -15,7 +15,7 @@ LISTED = STANDS | report.c.contradicted
 
 def _lists_sessions_twice() -> sa.ColumnElement[bool]:
     """Whether its tlsa entries list the sessions of its sts entries again, as Microsoft does: as many under both, in every
-    report of this voice about the domain that is trusted like this one (decision.md section 2).
+    report of this voice about the domain that is trusted like this one (docs/verdict.md, "What counts as evidence").
     """
     other = report.alias("by_the_same_voice").c
     listed_apart = sa.exists().where(

@@ -10,7 +10,7 @@ from dashboard.decision.evidence import Thresholds
 from ingest.settings.settings import Settings
 from ingest.testimony.trust import EVIDENCE, TRUST_ORDER, UNAUTHENTICATED
 
-# Reports that count as evidence, and those that are kept apart and never move a figure (decision.md section 1).
+# Reports that count as evidence, and those that are kept apart and never move a figure (docs/verdict.md).
 TRUSTED = "trusted"
 UNPROVEN = "unproven"
 LANES: dict[str, tuple[str, ...]] = {TRUSTED: EVIDENCE, UNPROVEN: TRUST_ORDER[len(EVIDENCE) :]}

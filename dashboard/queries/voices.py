@@ -1,4 +1,4 @@
-"""Who has reported about some domains: voices, and why each of them is known (decision.md section 1, "Known voices")."""
+"""Who has reported about some domains: voices, and why each of them is known (docs/verdict.md, "Known voices")."""
 
 import collections
 import datetime as dt

@@ -14,7 +14,7 @@ from ingest.testimony import trust, unread
 
 from .plain import plain
 
-# Every page and export says so (decision.md section 2).
+# Every page and export says so (docs/verdict.md, "What counts as evidence").
 SESSIONS_NOTE = (
     "Counts are **sessions, not messages**: after a refused host a sender tries the next MX, then defers the mail and tries "
     "again. Mail bounces only when every MX keeps failing until the sender gives up."

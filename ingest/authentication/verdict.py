@@ -13,7 +13,7 @@ class Authentication(msgspec.Struct, frozen=True):
     other content; one whose key is gone, or that has expired, is not wrong. ``names_domain`` is false when a field
     TLS-Report-Domain stands in a signed header that the signature does not cover, or several do: anybody may have added it.
     ``untimely`` is true when a signature holds but for the time of arrival: that is undetermined, because this host's clock may
-    be wrong (threats.md row 22).
+    be wrong (docs/reliability.md row 22).
     """
 
     dkim: str

@@ -1,4 +1,4 @@
-"""Whether this host's clock can be believed: what is stored says what day it is at least (threats.md row 22).
+"""Whether this host's clock can be believed: what is stored says what day it is at least (docs/reliability.md row 22).
 
 Reporters write the day that they report about by clocks of their own, and reports come every day. So when the newest of them is
 far behind our clock, either no report has come for long, or our clock is ahead.

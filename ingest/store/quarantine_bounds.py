@@ -1,4 +1,4 @@
-"""What quarantine may hold (threats.md row 21), and what gives way when a bound is met.
+"""What quarantine may hold (docs/reliability.md row 21), and what gives way when a bound is met.
 
 Bounds hold within the transaction that writes. Within a network the oldest message without a signature gives way first; when
 the whole is full, the network that takes most gives first. So a stranger displaces its own messages, and nobody else's. What

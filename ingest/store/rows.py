@@ -96,7 +96,7 @@ def key_of(report: Report, signer: str) -> str:
 
 
 def identity_of(report: Report) -> Row:
-    """What tells copies of a report, of the whole and within a policy domain (decision.md section 1)."""
+    """What tells copies of a report, of the whole and within a policy domain (docs/verdict.md)."""
     place = (report.report_id, figures.minutes(report.start, report.end))
     stated = figures.of_report(report.entries, figures.stated_domain)
     return {"same_id": figures.digest(*place), "document": figures.digest(*place, stated)}

@@ -1,4 +1,4 @@
-"""Which copies of a report count (decision.md section 1, "One report", "Contradicted"). Pure.
+"""Which copies of a report count (docs/verdict.md, "Who says what, once", "One report", "Contradicted"). Pure.
 
 A report comes by mail and by HTTPS, as a file saved from the mail, rewritten by a tool. Copies with equal figures count once.
 Of trusted copies with other figures the one with more sessions counts, and the one that refuses more accuses.

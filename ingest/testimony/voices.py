@@ -1,4 +1,4 @@
-"""Who speaks: one voice is a registrable domain, whatever name and sub-domain it uses (decision.md section 1). Pure.
+"""Who speaks: one voice is a registrable domain, whatever name and sub-domain it uses (docs/verdict.md). Pure.
 
 Anybody can sign with a domain of their own, and write any name. So a name alone never makes a second voice of a sender.
 """

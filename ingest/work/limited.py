@@ -1,4 +1,4 @@
-"""Bounds on a process that reads what strangers wrote (threats.md rows 4 and 5), and reading in a child of its own.
+"""Bounds on a process that reads what strangers wrote (docs/reliability.md rows 4 and 5), and reading in a child of its own.
 
 What goes beyond the bounds fails with MemoryError or is ended by the kernel. The worker's supervisor then starts another;
 commands that read (``load``, ``quarantine retry``) do so in a child, whose end they survive.

@@ -1,4 +1,4 @@
-"""threats.md row 7: whatever numbers and texts a report holds, it is kept as text or quarantined, and nothing that reads overflows."""
+"""reliability.md row 7: whatever numbers and texts a report holds, it is kept as text or quarantined, and nothing that reads overflows."""
 
 import datetime as dt
 import inspect

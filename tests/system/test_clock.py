@@ -1,4 +1,4 @@
-"""A wrong clock deletes nothing and condemns nothing for good (threats.md row 22): 500 days ahead and behind, on both engines."""
+"""A wrong clock deletes nothing and condemns nothing for good (reliability.md row 22): 500 days ahead and behind, on both engines."""
 
 import datetime as dt
 import logging

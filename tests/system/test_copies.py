@@ -1,4 +1,4 @@
-"""One report is one report, by whatever ways it comes: mails, uploads and files through intake and store (decision.md section 1)."""
+"""One report is one report, by whatever ways it comes: mails, uploads and files through intake and store (docs/verdict.md)."""
 
 import concurrent.futures
 import gzip

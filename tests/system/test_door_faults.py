@@ -1,4 +1,4 @@
-"""threats.md rows 2, 11, 12, 16 at the doors: our own faults are temporary and say nothing, and strangers' tricks lead nowhere."""
+"""reliability.md rows 2, 11, 12, 16 at the doors: our own faults are temporary and say nothing, and strangers' tricks lead nowhere."""
 
 import contextlib
 import errno
@@ -311,7 +311,7 @@ def test_folders_that_are_gone_or_foreign_are_named(tmp_path: Path, monkeypatch:
 
 
 def test_an_upload_is_on_disk_while_it_arrives(settings_for: MakeSettings) -> None:
-    """threats.md row 4: fifty bodies of 20 MiB at once must not be fifty times 20 MiB of memory."""
+    """docs/reliability.md row 4: fifty bodies of 20 MiB at once must not be fifty times 20 MiB of memory."""
     settings = settings_for()
     head = b"POST /v1/tlsrpt HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9000000\r\n\r\n{"
 

@@ -1,4 +1,4 @@
-"""Text from reports is data (threats.md row 14) in exports, in a terminal, in the log and in what the doors answer."""
+"""Text from reports is data (docs/reliability.md row 14) in exports, in a terminal, in the log and in what the doors answer."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Text from reports is data (threats.md row 14) on every page: 350 payloads in a real browser, and not one effect.
+"""Text from reports is data (docs/reliability.md row 14) on every page: 350 payloads in a real browser, and not one effect.
 
 ``python -m benchmarks.reliability.payloads`` does the same with each payload in many places.
 """

@@ -18,7 +18,7 @@ from .failures import NOW, OLDER_POLICY, Fact, covers
 from .over import Ending, Record
 from .policy_history import Current, cached_until, fresh_probe
 
-# Whose fault a cause is, as far as reports tell (decision.md section 3).
+# Whose fault a cause is, as far as reports tell (docs/verdict.md, "What enforce would have done").
 RECEIVER, SENDER_OR_PATH, UNCLEAR = "receiver", "sender-or-path", "unclear"
 
 

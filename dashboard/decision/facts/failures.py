@@ -1,6 +1,6 @@
 """What each failed session says about the policy in force, and whether it still speaks. Pure.
 
-A failing host is matched against the policy quoted beside it and the one in force (decision.md section 2); an acceptance or a
+A failing host is matched against the policy quoted beside it and the one in force (docs/verdict.md); an acceptance or a
 repair of the operator's takes a failure out (section 4).
 """
 

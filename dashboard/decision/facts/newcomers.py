@@ -1,4 +1,4 @@
-"""Who reports and is not known: what newcomers say, beside the headline that they do not move (decision.md section 1). Pure."""
+"""Who reports and is not known: what newcomers say, beside the headline that they do not move (docs/verdict.md). Pure."""
 
 import collections
 import datetime as dt

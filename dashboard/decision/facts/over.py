@@ -1,4 +1,4 @@
-"""Whether a cause is over (decision.md section 4): what those who saw it have reported since. Pure."""
+"""Whether a cause is over (docs/verdict.md, "Now, then, over"): what those who saw it have reported since. Pure."""
 
 import collections
 import datetime as dt

@@ -1,4 +1,4 @@
-"""A policy that senders cannot fetch or read, or no longer find (decision.md section 5, ``policy-broken``). Pure."""
+"""A policy that senders cannot fetch or read, or no longer find (docs/verdict.md, ``policy-broken``). Pure."""
 
 import collections
 import datetime as dt

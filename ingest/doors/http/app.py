@@ -162,7 +162,7 @@ def _refusal(refused: Refused, peer: str) -> Response:
 
 
 async def _fault(_request: Request, error: Exception) -> Response:
-    """Our own faults are temporary, and none of the sender's business (threats.md row 2)."""
+    """Our own faults are temporary, and none of the sender's business (docs/reliability.md row 2)."""
     log.error("fault in the HTTP door", exc_info=error)
     metrics.refused.labels(DOOR, "fault").inc()
     return PlainTextResponse("temporary fault on our side, please try again later\n", 503, {"Retry-After": "300"})

@@ -224,7 +224,7 @@ class SmtpSession(CarefulSession):
             two_way(self.transport).abort()
 
     async def handle_exception(self, error: Exception) -> str:
-        """Our own faults are temporary for the sender, and none of its business (threats.md row 2)."""
+        """Our own faults are temporary for the sender, and none of its business (docs/reliability.md row 2)."""
         log.error("%s: fault in the SMTP door", in_log(self.peer), exc_info=error)
         metrics.refused.labels(DOOR, "fault").inc()
         return TRY_LATER

@@ -82,7 +82,7 @@ def parse(text: str | Sequence[str]) -> Policy:
 
 
 def mx_key(policy: Policy) -> tuple[str, ...]:
-    """The normalised set of patterns: two policies with the same key differ in mode and age at most (decision.md section 1)."""
+    """The normalised set of patterns: two policies with the same key differ in mode and age at most (docs/verdict.md)."""
     return tuple(sorted({normalised(pattern) for pattern in policy.mx}))
 
 

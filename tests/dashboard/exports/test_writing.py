@@ -36,7 +36,7 @@ from tests.reports import detail, entry, mail, report_json
 from tests.stored import store_file, store_report, store_reports, submission
 from tests.support import CORPUS
 
-# design.md, "Exports": binding.
+# docs/exports.md: the public interface, which does not change.
 HEADERS = {
     "summary": "day,policy_domain,reporter,policy_type,policy_mode,trust,reports,successful_sessions,failed_sessions,refused_sessions",
     "failures": "day,policy_domain,reporter,report_id,policy_type,policy_mode,trust,result_type,failed_sessions,refused,sending_mta_ip,receiving_mx_hostname,receiving_mx_helo,receiving_ip,failure_reason_code,additional_information",

@@ -1,4 +1,4 @@
-"""Who reports about a domain, and why each voice is known: tables, and really signed mail (decision.md section 1)."""
+"""Who reports about a domain, and why each voice is known: tables, and really signed mail (docs/verdict.md)."""
 
 import datetime as dt
 import json

@@ -229,7 +229,7 @@ def test_a_header_beyond_the_limit_is_refused_and_the_session_goes_on(settings_f
 
 
 def test_slow_connections_take_the_place_from_each_other(settings_for: MakeSettings) -> None:
-    """threats.md row 11: whoever fills the door makes room for others."""
+    """docs/reliability.md row 11: whoever fills the door makes room for others."""
     settings = settings_for(max_connections=6, max_connections_per_client=3)
     with running_doors(settings) as doors, contextlib.ExitStack() as held:
         for number in range(6):

@@ -1,4 +1,4 @@
-"""The line never stops: what cannot be read is stepped over, and a full disk can be emptied (threats.md row 20)."""
+"""The line never stops: what cannot be read is stepped over, and a full disk can be emptied (docs/reliability.md row 20)."""
 
 import contextlib
 import datetime as dt

@@ -1,4 +1,4 @@
-"""Strangers cannot fill the database: what quarantine holds is bounded, and what gives way is counted (threats.md row 21)."""
+"""Strangers cannot fill the database: what quarantine holds is bounded, and what gives way is counted (reliability.md row 21)."""
 
 import datetime as dt
 import random

@@ -1,4 +1,4 @@
-"""Which copies of a report count: tables (decision.md section 1)."""
+"""Which copies of a report count: tables (docs/verdict.md, "Who says what, once")."""
 
 import datetime as dt
 

@@ -1,4 +1,4 @@
-"""Whose voice a report is: tables (decision.md section 1)."""
+"""Whose voice a report is: tables (docs/verdict.md, "Who says what, once")."""
 
 import pytest
 

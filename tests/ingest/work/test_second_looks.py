@@ -265,7 +265,7 @@ def test_pruned_reports_leave_the_sums(engine: sa.Engine) -> None:
 
 
 def test_a_resolver_that_was_silent_for_a_while_leaves_no_wrong_verdict(engine: sa.Engine) -> None:
-    """threats.md row 13, with real DNS, real signatures and the worker's own look-ups; time is the only thing made up."""
+    """reliability.md row 13, with real DNS, real signatures and the worker's own look-ups; time is the only thing made up."""
     good = [signing.signed(usual(report(entry(1), report_id=f"good-{number}"))) for number in range(60)]
     bad = [one.replace(b"Subject: Report", b"Subject: report") for one in good[:20]]
     chosen = settings.load()

@@ -177,7 +177,7 @@ BOMBS = {
 def test_bombs_are_quarantined_within_the_limits_and_honest_mail_flows(
     settings_for: MakeSettings, tmp_path: Path
 ) -> None:
-    """threats.md rows 4 and 5, in short: a real worker process under its real limits."""
+    """docs/reliability.md rows 4 and 5, in short: a real worker process under its real limits."""
     settings = settings_for(database_url=f"sqlite:///{tmp_path}/bombs.db")
     upgrades.migrate(settings.database_url)
     deliver(settings, *(make() for make in BOMBS.values()), *numbered(1, 2, 3))
@@ -293,7 +293,7 @@ def test_memory_and_core_dumps_are_limited() -> None:
 
 
 def test_one_poison_among_a_thousand(settings: Settings, hand: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """threats.md row 6, in short; it is kept byte by byte, and read once it can be."""
+    """docs/reliability.md row 6, in short; it is kept byte by byte, and read once it can be."""
     decode = intake.decode_mail
     poison = usual(report(entry(1), report_id="poison"))
 
