@@ -61,10 +61,11 @@ coverage: .venv/.development ## run all tests and ask for full branch coverage w
 	@$(TESTS) $(VENV)/python -m pytest $(PARALLEL) --cov --cov-report= $(ARGS)
 	@$(VENV)/python -m coverage report --include='$(FULLY_COVERED)' --show-missing --skip-covered --fail-under=100
 
-lint: .venv/.development ## check format, style and types
+lint: .venv/.development ## check format, style, types and floors
 	$(VENV)/ruff format --check .
 	$(VENV)/ruff check .
 	$(VENV)/mypy
+	$(VENV)/lint-imports
 
 format: .venv/.development ## put the code into the house format
 	$(VENV)/ruff format .

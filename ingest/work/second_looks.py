@@ -1,7 +1,7 @@
 """Second looks at mails whose DKIM key DNS could not give, again and again until it answers, for 3 days; and at signatures that
 hold but are outside their time, for 30.
 
-All of this goes by this host's clock, which may be wrong (reliability.md row 22). So nothing is given up without many attempts, at
+All this goes by this host's clock, which may be wrong (reliability.md row 22). So nothing is given up without many attempts, at
 most one an hour, and a time of arrival that cannot be is not believed: one after today, or before the end of what is reported.
 
 The messages are strangers' and may be large, and reading one may end this process (limited.py). So an attempt is counted
