@@ -19,8 +19,9 @@ from ingest.database import engines
 from ingest.settings import settings
 from ingest.spool import channels, trace
 from ingest.spool.maildir import Spool
-from ingest.store import rows, upgrades
+from ingest.store import rows
 from ingest.store import saving as store
+from ingest.store.upkeep import upgrades
 from ingest.submissions import Decoded, Submission
 from ingest.testimony import trust
 from ingest.testimony.trust import UNSIGNED

@@ -18,7 +18,7 @@ import pytest
 import sqlalchemy as sa
 
 from ingest.database import engines
-from ingest.store import upgrades
+from ingest.store.upkeep import upgrades
 from tests.support import eventually, free_port
 
 

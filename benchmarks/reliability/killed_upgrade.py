@@ -7,7 +7,7 @@ import signal
 
 import sqlalchemy as sa
 
-from ingest.store import upgrades
+from ingest.store.upkeep import upgrades
 
 
 def upgrade_until(url: str, last: int) -> None:

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 
 from ingest.database import engines, models
-from ingest.store import upgrades
+from ingest.store.upkeep import upgrades
 from tests.databases import PostgreSQL, create_database
 
 from .figures import Figures, options
@@ -28,7 +28,7 @@ from .killed_upgrade import killed
 from .site import folder
 
 _ROWS = 3
-# What an upgrade writes anew (ingest.store.rekeying).
+# What an upgrade writes anew (ingest.store.upkeep.rekeying).
 _REKEYED = ("report", "policy_entry", "failure_detail", "delivery", "raw_report", "domain_day", "domain_reporter")
 # What an interrupted upgrade still owes: no rows that last.
 _OWED = models.pending_upgrade.name

@@ -16,7 +16,7 @@ from typing import Self
 import sqlalchemy as sa
 
 from ingest.database import engines, models
-from ingest.store import upgrades
+from ingest.store.upkeep import upgrades
 from tests.databases import PostgreSQL, create_database
 from tests.support import ROOT
 from tests.system.test_end_to_end import Installation

@@ -18,7 +18,8 @@ from ingest.database.sql import chunks
 from ingest.rfc.tlsrpt.report import read_reports
 from ingest.settings import settings
 from ingest.spool import channels, trace
-from ingest.store import saving, upgrades
+from ingest.store import saving
+from ingest.store.upkeep import upgrades
 from ingest.testimony.trust import FAILED, UNSIGNED, VERIFIED
 
 from . import cut, reports, rules

@@ -20,7 +20,7 @@ from ingest.doors.sockets import listen
 from ingest.host import filesystems
 from ingest.settings.settings import Address, Settings
 from ingest.spool.maildir import Spool
-from ingest.store import upgrades
+from ingest.store.upkeep import upgrades
 
 log = logging.getLogger("starttally")
 

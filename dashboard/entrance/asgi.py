@@ -30,16 +30,17 @@ from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_N
 from streamlit.web.server.starlette.starlette_websocket import _get_signed_cookie_with_chunks
 
 from dashboard.entrance import access, login_failures
-from dashboard.entrance.connection import Connection
-from dashboard.entrance.login_answers import LoginAnswers
-from dashboard.entrance.logouts import Logouts
-from dashboard.entrance.serving import BELIEVED, allowed_hosts
-from dashboard.entrance.way_back import WayBack
 from ingest.host import rights
 from ingest.settings import settings as settings_module
 from ingest.settings.settings import Settings, SettingsError
 from ingest.text import plaintext
 from ingest.text.confidential import without_secrets
+
+from .connection import Connection
+from .login_answers import LoginAnswers
+from .logouts import Logouts
+from .serving import BELIEVED, allowed_hosts
+from .way_back import WayBack
 
 # Streamlit's own first page.
 _PAGE = (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")

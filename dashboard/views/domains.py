@@ -9,12 +9,11 @@ from dashboard.decision.verdict import ENFORCING_REFUSING, READY
 from dashboard.fleet_verdicts import Kept, Summary, by_verdict
 from dashboard.queries import fleet
 from dashboard.queries.question import TRUSTED, Window
-from dashboard.views.parts import controls, tables, texts
+from dashboard.views.parts import charts, controls, figures, tables, texts
 from dashboard.words.faces import FACES
 from dashboard.words.plain import domain_label, domain_parameter, domain_text, stored_domain
 
 from . import first_steps
-from .parts import charts, figures
 from .visit import Visit
 
 _ON_A_PAGE = 500

@@ -7,11 +7,10 @@ import streamlit as st
 
 from dashboard.queries import reports as queries
 from dashboard.queries.domain import LONGEST_POLICY
-from dashboard.views.parts import controls, tables, texts
+from dashboard.views.parts import controls, figures, tables, texts
 from dashboard.words import wording
 from dashboard.words.plain import domain_label, domain_parameter, domain_text, visible, visible_lines
 
-from .parts import figures
 from .visit import Visit
 
 _DETAILS_ON_A_PAGE = 200

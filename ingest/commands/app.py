@@ -21,7 +21,7 @@ from ingest.settings import table
 from ingest.settings.settings import Address, Settings
 from ingest.spool import folders
 from ingest.spool.maildir import Spool
-from ingest.store import arrivals, retention, upgrades
+from ingest.store.upkeep import arrivals, retention, upgrades
 from ingest.text import plaintext
 from ingest.work import limited, worker
 

@@ -331,7 +331,7 @@ operator_word = sa.Table(
     _key("policy_domain", "word_key"),
 )
 
-# Work on stored rows that a migration leaves to the program (ingest.store.rekeying); empty when all is done.
+# Work on stored rows that a migration leaves to the program (ingest.store.upkeep.rekeying); empty when all is done.
 pending_upgrade = sa.Table(
     "pending_upgrade",
     metadata,

@@ -25,7 +25,8 @@ from ingest.database.models import undetermined
 from ingest.intake import Authenticate
 from ingest.settings.settings import Settings
 from ingest.spool.trace import Arrival
-from ingest.store import clock, quarantine_bounds, saving
+from ingest.store import quarantine_bounds, saving
+from ingest.store.upkeep import clock
 from ingest.submissions import FILE_DELAY, Decoded, Quarantined, Submission
 from ingest.testimony.trust import UNDETERMINED
 

@@ -29,7 +29,8 @@ from ingest.settings.settings import Settings
 from ingest.spool import trace
 from ingest.spool.claims import Claimant, SpooledMessage
 from ingest.spool.maildir import Spool
-from ingest.store import quarantine, quarantine_bounds, retention, saving
+from ingest.store import quarantine, quarantine_bounds, saving
+from ingest.store.upkeep import retention
 from ingest.submissions import Decoded, Quarantined, Submission
 from ingest.testimony import unread
 

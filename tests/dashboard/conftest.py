@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from ingest.database import engines
 from ingest.settings import settings as settings_module
 from ingest.settings.settings import Settings
-from ingest.store import upgrades
+from ingest.store.upkeep import upgrades
 from tests.databases import create_database
 
 from . import world

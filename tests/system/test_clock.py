@@ -14,7 +14,8 @@ from ingest.authentication.signatures import authenticate, signature_names
 from ingest.database import models
 from ingest.settings import settings
 from ingest.spool import channels, trace
-from ingest.store import arrivals, retention, saving
+from ingest.store import saving
+from ingest.store.upkeep import arrivals, retention
 from ingest.testimony.trust import FAILED, UNDETERMINED, VERIFIED
 from ingest.work import second_looks
 from tests import signing

@@ -17,7 +17,8 @@ from ingest.authentication.verdict import Authentication
 from ingest.database import engines
 from ingest.settings.settings import Settings
 from ingest.spool import channels, trace
-from ingest.store import saving, upgrades
+from ingest.store import saving
+from ingest.store.upkeep import upgrades
 from ingest.submissions import Decoded, Submission
 from ingest.testimony.trust import UNSIGNED, VERIFIED
 from tests.databases import create_database

@@ -11,7 +11,7 @@ import pytest
 
 from ingest.database import engines, models
 from ingest.settings.settings import Settings
-from ingest.store import upgrades
+from ingest.store.upkeep import upgrades
 from tests.databases import PostgreSQL, _binaries
 from tests.nameserver import NameServer
 from tests.support import eventually

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from ingest.database import engines
 from ingest.settings.settings import Settings
-from ingest.store import upgrades
+from ingest.store.upkeep import upgrades
 from tests.goldens import entry, report
 from tests.reports import report_json
 from tests.stored import store_report

@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 
 from ingest.settings import settings as settings_module
 from ingest.settings.settings import Settings
-from ingest.store import upgrades
+from ingest.store.upkeep import upgrades
 from tests import web_servers
 from tests.dashboard.entrance.test_serving import Server
 from tests.doors import running_doors, spooled

@@ -14,7 +14,7 @@ from rich.cells import cell_len
 
 from dashboard.commands import verdict as verdict_cli
 from dashboard.decision.verdict import Verdict, decide
-from ingest.store import upgrades
+from ingest.store.upkeep import upgrades
 from tests.dashboard.decision.scenes import SCENES, bad, scene
 from tests.dashboard.decision.worlds import GOOGLE, ON, TESTING, daily, evidence
 from tests.support import ROOT

@@ -19,7 +19,7 @@ from dashboard.queries.evidence import domains_of, evidence_of
 from dashboard.queries.question import EVERYTHING, Question, Scope
 from ingest.authentication.verdict import Authentication
 from ingest.settings.settings import Settings
-from ingest.store import upgrades
+from ingest.store.upkeep import upgrades
 from ingest.testimony.trust import UNAUTHENTICATED, UNVERIFIED, VERIFIED
 from tests import stored
 from tests.reports import detail, entry, report_json

@@ -28,7 +28,8 @@ from dashboard.queries.question import ALL_DAYS, EVERYTHING, TRUSTED, UNPROVEN, 
 from dashboard.queries.reports import Cause, ReportFilter
 from ingest.database import engines, models
 from ingest.settings.settings import Settings
-from ingest.store import overrides, upgrades
+from ingest.store import overrides
+from ingest.store.upkeep import upgrades
 from ingest.testimony import override_rules, trust
 from tests import stored
 from tests.dashboard import world

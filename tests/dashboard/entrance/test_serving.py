@@ -14,7 +14,7 @@ import pytest
 
 from dashboard.entrance.serving import allowed_hosts, streamlit_arguments
 from ingest.settings.settings import Settings
-from ingest.store import upgrades
+from ingest.store.upkeep import upgrades
 from tests.support import ROOT, eventually, free_port
 
 SettingsFor = Callable[..., Settings]

@@ -30,7 +30,7 @@ from ingest.database.engines import DatabaseAway
 from ingest.settings import settings as settings_module
 from ingest.settings.settings import Settings
 from ingest.spool import channels
-from ingest.store import upgrades
+from ingest.store.upkeep import upgrades
 from tests.databases import create_database
 from tests.reports import detail, entry, mail, report_json
 from tests.stored import store_file, store_report, store_reports, submission

@@ -14,7 +14,8 @@ from dashboard.views import acts
 from dashboard.views.visit import Visit
 from ingest.database import engines
 from ingest.settings import settings as settings_module
-from ingest.store import overrides, upgrades
+from ingest.store import overrides
+from ingest.store.upkeep import upgrades
 from ingest.testimony.override_rules import (
     AcceptedCause,
     BelievedVoice,

@@ -25,7 +25,7 @@ from dashboard.words.faces import FACES
 from ingest.database import engines
 from ingest.database.models import raw_report
 from ingest.settings.settings import Settings
-from ingest.store import retention, upgrades
+from ingest.store.upkeep import retention, upgrades
 from ingest.testimony.trust import EVIDENCE
 from tests import stored
 from tests.dashboard import world

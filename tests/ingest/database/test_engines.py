@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from ingest.database import engines, models
-from ingest.store import upgrades
+from ingest.store.upkeep import upgrades
 
 
 def test_migrations_and_models_agree(engine: sa.Engine) -> None:

@@ -13,7 +13,7 @@ from ingest.database import engines
 from ingest.host import rights
 from ingest.settings.settings import Settings
 from ingest.spool.maildir import Spool
-from ingest.store import upgrades
+from ingest.store.upkeep import upgrades
 
 MakeSettings = Callable[..., Settings]
 

@@ -20,7 +20,7 @@ from ingest.database import models
 from ingest.monitoring import health, metrics, publishing
 from ingest.settings.settings import Address, Settings
 from ingest.spool.maildir import Spool
-from ingest.store import upgrades
+from ingest.store.upkeep import upgrades
 from tests.databases import PostgreSQL
 from tests.doors import running_doors
 from tests.goldens import usual

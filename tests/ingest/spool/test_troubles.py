@@ -23,7 +23,7 @@ from ingest.settings.settings import Settings
 from ingest.spool import claims, slots
 from ingest.spool.maildir import Spool, SpoolUnavailable
 from ingest.spool.slots import Slot, is_held
-from ingest.store import upgrades
+from ingest.store.upkeep import upgrades
 from ingest.work.worker import Worker
 from tests.goldens import entry, report, usual
 from tests.ingest.work.test_worker import MakeSettings, NoKeys, deliver, numbered

@@ -19,8 +19,9 @@ from ingest.settings.settings import Settings
 from ingest.spool import channels, trace
 from ingest.spool.maildir import Spool
 from ingest.spool.trace import Arrival
-from ingest.store import quarantine, quarantine_bounds, retention, saving, upgrades
+from ingest.store import quarantine, quarantine_bounds, saving
 from ingest.store.quarantine_bounds import DEFAULT, OF_DISK, OF_NETWORK, OF_WHOLE, Bounds, Held
+from ingest.store.upkeep import retention, upgrades
 from ingest.submissions import Quarantined
 from ingest.testimony.unread import PARTLY_READ
 from ingest.work.worker import Worker

@@ -25,7 +25,8 @@ from ingest.monitoring import publishing, trouble
 from ingest.monitoring.trouble import Trouble
 from ingest.settings.settings import Settings
 from ingest.spool.maildir import Spool, SpoolUnavailable
-from ingest.store import quarantine, saving, upgrades
+from ingest.store import quarantine, saving
+from ingest.store.upkeep import upgrades
 from ingest.work import retrying, second_looks
 from ingest.work.blame import for_users, trouble_behind
 from ingest.work.opened import FileChanged

@@ -14,7 +14,8 @@ from ingest.authentication.dkim_keys import Keys
 from ingest.database import engines, models
 from ingest.settings.settings import Settings
 from ingest.spool.maildir import Spool
-from ingest.store import saving, upgrades
+from ingest.store import saving
+from ingest.store.upkeep import upgrades
 from ingest.work import lanes
 from ingest.work.worker import Worker
 from tests.goldens import detail, entry, mail, multipart, part, report, usual

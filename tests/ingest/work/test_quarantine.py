@@ -19,7 +19,8 @@ from ingest.loading import loader
 from ingest.settings import settings
 from ingest.settings.settings import Settings
 from ingest.spool import channels, trace
-from ingest.store import quarantine, upgrades
+from ingest.store import quarantine
+from ingest.store.upkeep import upgrades
 from ingest.testimony.trust import FAILED, UNSIGNED
 from ingest.work import retrying
 from tests import programs

@@ -14,7 +14,8 @@ from ingest.authentication.verdict import Authentication
 from ingest.database import models
 from ingest.settings import settings
 from ingest.spool import channels, trace
-from ingest.store import retention, saving
+from ingest.store import saving
+from ingest.store.upkeep import retention
 from ingest.testimony.trust import UNDETERMINED
 from ingest.work import second_looks
 from tests import signing

@@ -22,7 +22,8 @@ from ingest.authentication.dkim_keys import Keys
 from ingest.database import engines, models
 from ingest.settings.settings import Settings
 from ingest.spool.maildir import Spool
-from ingest.store import quarantine, saving, upgrades
+from ingest.store import quarantine, saving
+from ingest.store.upkeep import upgrades
 from ingest.work import batch, limited
 from ingest.work.chores import Chores
 from ingest.work.worker import Worker

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from ingest.database import engines, models
 from ingest.settings.settings import Settings
-from ingest.store import upgrades
+from ingest.store.upkeep import upgrades
 from tests.databases import create_database
 from tests.goldens import entry, report, text
 from tests.system.test_end_to_end import Installation

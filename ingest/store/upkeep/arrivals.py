@@ -10,11 +10,12 @@ import sqlalchemy as sa
 
 from ingest.database.joins import of_report
 from ingest.database.models import delivery, domain_reporter, quarantine, quarantine_origin, raw_report, report
+from ingest.store import counting, rollups, saving
+from ingest.store.rows import Key, Row
 from ingest.submissions import FILE_DELAY
 from ingest.testimony.trust import EVIDENCE
 
-from . import clock, counting, rollups, saving
-from .rows import Key, Row
+from . import clock
 
 _AT_ONCE = 500
 

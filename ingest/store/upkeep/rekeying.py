@@ -30,9 +30,8 @@ from ingest.rfc.tlsrpt.domains import FILE_NAME, HEADER, NOWHERE, Inferred, with
 from ingest.rfc.tlsrpt.fields import Defect
 from ingest.rfc.tlsrpt.ranges import failure_day, report_day
 from ingest.rfc.tlsrpt.report import FailureDetail, PolicyEntry, Report
-
-from . import counting, rollups, saving
-from .rows import Key, Row, domain_source_of, identity_of, key_of, sessions_of, voice_of
+from ingest.store import counting, rollups, saving
+from ingest.store.rows import Key, Row, domain_source_of, identity_of, key_of, sessions_of, voice_of
 
 log = logging.getLogger(__name__)
 

@@ -24,9 +24,10 @@ from ingest.database.models import (
     report,
 )
 from ingest.settings.settings import Settings
+from ingest.store import quarantine_bounds, rollups
+from ingest.store.quarantine import DISCARDED
 
-from . import clock, quarantine_bounds, rollups
-from .quarantine import DISCARDED
+from . import clock
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,9 @@ from ingest.database import engines, models
 from ingest.settings import settings
 from ingest.spool import channels, trace
 from ingest.spool.channels import CHANNELS
-from ingest.store import rekeying, saving, upgrades
+from ingest.store import saving
 from ingest.store.rows import Row, rows_of
+from ingest.store.upkeep import rekeying, upgrades
 from ingest.submissions import Submission
 from ingest.testimony.trust import UNSIGNED, VERIFIED
 from tests.goldens import detail, entry, report, text
