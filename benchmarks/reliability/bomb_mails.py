@@ -17,7 +17,7 @@ _BLOCK = 64 * MIB
 
 
 class Bomb(msgspec.Struct, frozen=True):
-    """A mail, an upload, or both; made when asked for. ``cpu`` is the bound of docs/reliability.md in seconds of processor time."""
+    """A mail, an upload, or both; made when asked for. ``cpu`` is the bound of reliability.md in seconds of processor time."""
 
     name: str
     mail: Callable[[], bytes] | None = None
