@@ -1,85 +1,61 @@
-"""The verdicts of many domains, each computed again only when something about its domain has changed."""
+"""The verdicts of many domains: those that are stored, and those computed now because nothing stored holds."""
 
-import datetime as dt
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 import sqlalchemy as sa
 
-from dashboard.decision.verdict import URGENCY, Verdict
+from dashboard.decision.verdict import Verdict
+from dashboard.queries import assessed
+from dashboard.queries.assessed import Summary
 from dashboard.queries.question import Question
-from ingest.database.sql import chunks
 
 from .verdicts import verdicts
 
-# Domains whose evidence is read together; between two of these, progress is told.
-_TOGETHER = 100
-# About 50 MB of summaries.
-_MOST_KEPT = 100_000
+# Domains whose verdict is computed while somebody waits for a page.
+MOST_COMPUTED = 200
 
 
-class Summary(msgspec.Struct, frozen=True):
-    """A verdict in a line. ``refused`` and ``sessions`` made it; ``bound`` is None without a session that counts."""
+class Ranking(msgspec.Struct, frozen=True):
+    """A part of the domains, the most urgent first, and how many have each verdict. ``waiting``: more domains than can be decided
+    while a page is drawn have no verdict that holds; what is shown of them is the last stored one, or nothing.
+    """
 
-    domain: str
-    verdict: str
-    refused: int
-    sessions: int
-    bound: float | None
-    mode: str
-    reporters: int
-    last_report_day: dt.date | None
+    summaries: list[Summary]
+    counts: Mapping[str, int]
+    waiting: bool = False
 
     @property
-    def urgency(self) -> tuple[int, int, int, str]:
-        """A sorting key: the most urgent first, then most refused sessions, then most sessions, then by name."""
-        return URGENCY.index(self.verdict), -self.refused, -self.sessions, self.domain
+    def total(self) -> int:
+        """How many domains there are."""
+        return sum(self.counts.values())
 
 
-# What changes when anything about a domain does.
-Stamp = tuple[object, ...]
-Progress = Callable[[int, int], None]
+def ranking(
+    engine: sa.Engine, question: Question, search: str = "", verdict: str = "", limit: int = 100, offset: int = 0
+) -> Ranking:
+    """The domains whose name has ``search`` in it and whose verdict is ``verdict`` ("": any)."""
+    outdated = assessed.outdated(engine, question, search, MOST_COMPUTED + 1)
+    counts = assessed.counts(engine, question.scope, search)
+    if not outdated or len(outdated) > MOST_COMPUTED:
+        stored = assessed.ranked(engine, question.scope, search, verdict, limit, offset)
+        return Ranking(stored, counts, waiting=bool(outdated))
+    fresh = {made.domain: _summary(made) for made in verdicts(engine, question, outdated)}
+    before = {old.domain: old for old in assessed.ranked_of(engine, question.scope, outdated)}
+    every = dict(counts)
+    for domain, now in fresh.items():
+        if domain in before:
+            every[before[domain].verdict] -= 1
+        every[now.verdict] = every.get(now.verdict, 0) + 1
+    stored = assessed.ranked(engine, question.scope, search, verdict, offset + limit + len(outdated), 0)
+    wanted = [now for now in fresh.values() if verdict in ("", now.verdict)]
+    merged = sorted([*(old for old in stored if old.domain not in fresh), *wanted], key=lambda each: each.urgency)
+    return Ranking(merged[offset : offset + limit], in_order(every))
 
 
-class Kept:
-    """Summaries with the stamps they were made under. One for all users of a process: what they may see is asked before."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._known: dict[tuple[str, str], tuple[Stamp, Summary]] = {}
-
-    def summaries(
-        self,
-        engine: sa.Engine,
-        question: Question,
-        stamps: Mapping[str, Stamp],
-        progress: Progress = lambda _done, _of: None,
-    ) -> list[Summary]:
-        """The verdict about each domain of ``stamps``, most urgent first.
-
-        ``progress`` is told how many of the domains that need it have been computed, of how many.
-        """
-        database = str(engine.url)
-        made_for: Stamp = (question.on, question.thresholds, question.trusts)
-        with self._lock:
-            known = {name: self._known.get((database, name)) for name in stamps}
-        stale = [name for name, stamp in stamps.items() if (old := known[name]) is None or old[0] != (*made_for, stamp)]
-        summaries = {name: old[1] for name, old in known.items() if old is not None}
-        done = 0
-        for domains in chunks(stale, _TOGETHER):
-            progress(done, len(stale))
-            fresh = [_summary(verdict) for verdict in verdicts(engine, question, domains)]
-            summaries |= {summary.domain: summary for summary in fresh}
-            self._keep(database, {summary.domain: ((*made_for, stamps[summary.domain]), summary) for summary in fresh})
-            done += len(domains)
-        return sorted((summaries[name] for name in stamps), key=lambda summary: summary.urgency)
-
-    def _keep(self, database: str, fresh: Mapping[str, tuple[Stamp, Summary]]) -> None:
-        with self._lock:
-            if len(self._known) + len(fresh) > _MOST_KEPT:
-                self._known.clear()
-            self._known |= {(database, name): entry for name, entry in fresh.items()}
+def in_order(counts: Mapping[str, int]) -> Mapping[str, int]:
+    """Counts by verdict, the most urgent first; verdicts that no domain has are left out."""
+    return {name: counts[name] for name in assessed.URGENCY if counts.get(name)}
 
 
 def _summary(verdict: Verdict) -> Summary:
@@ -93,9 +69,3 @@ def _summary(verdict: Verdict) -> Summary:
         reporters=verdict.reporters,
         last_report_day=verdict.last_report_day,
     )
-
-
-def by_verdict(summaries: Sequence[Summary]) -> dict[str, int]:
-    """How many domains have each verdict, most urgent first; verdicts that none has are left out."""
-    counts = {name: sum(summary.verdict == name for summary in summaries) for name in URGENCY}
-    return {name: count for name, count in counts.items() if count}

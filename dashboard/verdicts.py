@@ -1,6 +1,7 @@
 """Verdicts from the database: evidence, overrides and the thresholds together, and what is written about them."""
 
 import datetime as dt
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,8 @@ import sqlalchemy as sa
 
 from dashboard.decision.evidence import Evidence
 from dashboard.decision.verdict import ENFORCING, READY, Verdict, decide
-from dashboard.queries.evidence import evidence_of
+from dashboard.queries import assessed
+from dashboard.queries.evidence import evidence_from, evidence_of
 from dashboard.queries.question import Question
 from ingest.database.sql import chunks
 
@@ -21,6 +23,26 @@ def verdicts(engine: sa.Engine, question: Question, domains: Sequence[str]) -> I
     """The verdict about each domain, in the order of ``domains``."""
     for evidence in evidence_about(engine, question, domains):
         yield decide(evidence)
+
+
+def current(engine: sa.Engine, question: Question, domains: Sequence[str]) -> Iterator[Verdict]:
+    """The same; verdicts that ``assess`` has stored, and that still hold, are not made again."""
+    with engine.connect() as connection:
+        yield from current_from(connection, question, domains)
+
+
+def current_from(connection: sa.Connection, question: Question, domains: Sequence[str]) -> Iterator[Verdict]:
+    """The same, within a connection's transaction."""
+    for together in chunks(domains, _TOGETHER):
+        stored = {} if question.as_of_then else assessed.documents_from(connection, question, together)
+        others = [domain for domain in together if domain not in stored]
+        made = {evidence.domain: decide(evidence) for evidence in evidence_from(connection, question, others)}
+        for domain in together:
+            yield made[domain] if domain in made else _stored(stored[domain])
+
+
+def _stored(document: bytes) -> Verdict:
+    return msgspec.json.decode(zlib.decompress(document), type=Verdict)
 
 
 def evidence_about(engine: sa.Engine, question: Question, domains: Sequence[str]) -> Iterator[Evidence]:
@@ -38,7 +60,10 @@ def case_of(engine: sa.Engine, question: Question, domain: str) -> tuple[Evidenc
 def by_day(engine: sa.Engine, question: Question, domain: str, days: int) -> list[tuple[dt.date, str]]:
     """The verdict's name on each of the last ``days`` days, oldest first, each from what had arrived by then."""
     dates = [question.on - dt.timedelta(days=ago) for ago in range(days - 1, -1, -1)]
-    return [(day, case_of(engine, question.about(day), domain)[1].name) for day in dates]
+    stored = assessed.by_day(engine, question, domain, dates[0])
+    return [
+        (day, stored[day] if day in stored else case_of(engine, question.about(day), domain)[1].name) for day in dates
+    ]
 
 
 def is_fine(verdict: Verdict) -> bool:

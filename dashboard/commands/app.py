@@ -25,6 +25,7 @@ from ingest.settings.settings import Settings, SettingsError
 from ingest.spool.maildir import SpoolUnavailable
 from ingest.text.confidential import without_secrets
 
+from .assess import assess
 from .override import override_commands
 from .policy_next import policy_next
 from .verdict import UnknownDomain, day_of, refuse_unknown, verdict
@@ -32,6 +33,7 @@ from .verdict import UnknownDomain, day_of, refuse_unknown, verdict
 policy_commands.command("next")(policy_next)
 app.add_typer(override_commands, name="override")
 app.command()(verdict)
+app.command()(assess)
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,4 +1,4 @@
-"""``starttally serve``: doors, worker and dashboard as processes of their own, started, watched and stopped together."""
+"""``starttally serve``: doors, worker, assessor and dashboard as processes of their own, started, watched, stopped together."""
 
 import ctypes
 import logging
@@ -64,6 +64,7 @@ def serve(settings: Settings) -> None:
     parts = [
         *(Part(name, [*command, "receive"]) for name in _door_names(settings.door_processes)),
         Part("worker", [*command, "work"]),
+        Part("assessor", [*command, "assess"]),
         Part("dashboard", streamlit_arguments(settings)),
     ]
     try:

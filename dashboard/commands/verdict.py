@@ -70,9 +70,9 @@ def verdict(
 
 def _all(engine: sa.Engine, question: Question) -> "Iterator[Verdict]":
     from dashboard.queries.evidence import domains_of
-    from dashboard.verdicts import verdicts
+    from dashboard.verdicts import current
 
-    return verdicts(engine, question, domains_of(engine, question.scope))
+    return current(engine, question, domains_of(engine, question.scope))
 
 
 def day_of(text: str, option: str) -> dt.date:

@@ -14,13 +14,12 @@ from typing import Any, NamedTuple, Self
 import msgspec
 import sqlalchemy as sa
 
-from dashboard.decision.verdict import Verdict, decide, reasons_text
+from dashboard.decision.verdict import Verdict, reasons_text
 from dashboard.queries import copies
-from dashboard.queries.evidence import evidence_from
 from dashboard.queries.question import EVERYTHING, Question, Scope
+from dashboard.verdicts import current_from
 from ingest.database.joins import of_report
 from ingest.database.models import failure_detail, policy_entry, report
-from ingest.database.sql import chunks
 from ingest.rfc import names
 from ingest.rfc.mtasts import enforcement
 from ingest.rfc.result_types import UNEXPLAINED
@@ -321,11 +320,8 @@ def domain_rows(connection: sa.Connection, filters: Filters) -> Rows:
         .order_by(domain)
     )
     newest: dict[str, dt.date] = dict(map(tuple, connection.execute(query)))
-    question = filters.judged
-    for domains in chunks(list(newest), _TOGETHER):
-        for evidence in evidence_from(connection, question, domains):
-            verdict = decide(evidence)
-            yield (*_verdict_figures(verdict), newest[verdict.domain], reasons_text(verdict))
+    for verdict in current_from(connection, filters.judged, list(newest)):
+        yield (*_verdict_figures(verdict), newest[verdict.domain], reasons_text(verdict))
 
 
 def _verdict_figures(verdict: Verdict) -> Values:

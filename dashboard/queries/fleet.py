@@ -7,8 +7,7 @@ import msgspec
 import pandas as pd
 import sqlalchemy as sa
 
-from ingest.database.models import domain_day, domain_reporter, operator_word
-from ingest.database.sql import chunks
+from ingest.database.models import domain_day, domain_reporter
 from ingest.rfc.policy_types import NO_POLICY_FOUND, STS, TLSA
 from ingest.testimony.trust import EVIDENCE
 
@@ -73,30 +72,6 @@ def count_domains(engine: sa.Engine, scope: Scope, search: str = "") -> int:
     return read_number(engine, query)
 
 
-def stamps(engine: sa.Engine, scope: Scope, domains: Sequence[str]) -> dict[str, tuple[object, ...]]:
-    """For each of ``domains`` something that changes when a report about it comes, goes, or becomes trusted, or when
-    the operator says something about it.
-    """
-    reporter, word = domain_reporter.c, operator_word.c
-    word_stamps: dict[str, tuple[object, ...]] = {}
-    report_stamps: dict[str, tuple[object, ...]] = {}
-    with engine.connect() as connection:
-        for batch in chunks(domains, _TOGETHER):
-            words = sa.select(word.policy_domain, sa.func.count(), sa.func.count(word.withdrawn_at))
-            words = words.where(scope.allows(word.policy_domain), word.policy_domain.in_(batch))
-            words = words.group_by(word.policy_domain)
-            word_stamps |= {row[0]: tuple(row[1:]) for row in connection.execute(words)}
-            trusted = sa.func.sum(sa.case((reporter.trust.in_(EVIDENCE), reporter.reports), else_=0))
-            arrivals = sa.select(
-                reporter.policy_domain, sa.func.max(reporter.last_received_at), sa.func.sum(reporter.reports), trusted
-            )
-            arrivals = arrivals.where(scope.allows(reporter.policy_domain), reporter.policy_domain.in_(batch))
-            report_stamps |= {
-                row[0]: tuple(row[1:]) for row in connection.execute(arrivals.group_by(reporter.policy_domain))
-            }
-    return {name: (*stamp, *word_stamps.get(name, ())) for name, stamp in report_stamps.items()}
-
-
 class Part(msgspec.Struct, frozen=True):
     """Which rows of a long list: how it is sorted, how many, from where on."""
 
@@ -121,10 +96,10 @@ def domains(
     failed_sessions, refused_sessions (MTA-STS), dane_sessions, dane_failed, without_policy (sessions); of unproven ones
     unproven_reports (ever), unproven_sessions, unproven_failed (MTA-STS). Sums are floating point.
     """
-    seen, sums = _seen(scope, window, search), _sums(scope, window, search)
-    figures = [sa.func.coalesce(sums.c[name], 0.0).label(name) for name in _FIGURES]
-    joined = seen.outerjoin(sums, sums.c.policy_domain == seen.c.policy_domain)
-    query = sa.select(seen, *figures).select_from(joined)
+    matching = domain_day.c.policy_domain.contains(search, autoescape=True) if search else sa.true()
+    seen = _seen(_matching(scope, search), window)
+    sums = _sums([scope.allows(domain_day.c.policy_domain), matching], window)
+    query = _with_sums(seen, sums)
     most_sessions = sa.func.coalesce(sums.c[SESSIONS], 0.0).desc()
     orders: dict[str, list[Any]] = {
         FAILURES: [sa.func.coalesce(sums.c[FAILURES], 0.0).desc(), most_sessions],
@@ -132,10 +107,22 @@ def domains(
         NEWEST: [sa.nulls_last(seen.c.last_day.desc())],
         NAME: [],
     }
-    columns = {"policy_domain": TEXT, "last_day": DAY, "last_received_at": INSTANT, "reporters": COUNT}
-    columns |= {"unproven_reports": COUNT} | dict.fromkeys(_FIGURES, SUM)
     ordered = query.order_by(*orders[part.sort], seen.c.policy_domain)
-    return read(engine, ordered.limit(part.limit).offset(part.offset), columns)
+    return read(engine, ordered.limit(part.limit).offset(part.offset), _COLUMNS)
+
+
+def domains_named(engine: sa.Engine, scope: Scope, window: Window, names: Sequence[str]) -> pd.DataFrame:
+    """The same of some domains, in no order: costs what their rows cost."""
+    of = [scope.allows(domain_reporter.c.policy_domain), domain_reporter.c.policy_domain.in_(names)]
+    seen = _seen(of, window)
+    sums = _sums([scope.allows(domain_day.c.policy_domain), domain_day.c.policy_domain.in_(names)], window)
+    return read(engine, _with_sums(seen, sums), _COLUMNS)
+
+
+def _with_sums(seen: sa.Subquery, sums: sa.Subquery) -> sa.Select[Any]:
+    figures = [sa.func.coalesce(sums.c[name], 0.0).label(name) for name in _FIGURES]
+    joined = seen.outerjoin(sums, sums.c.policy_domain == seen.c.policy_domain)
+    return sa.select(seen, *figures).select_from(joined)
 
 
 def _matching(scope: Scope, search: str) -> list[sa.ColumnElement[bool]]:
@@ -143,7 +130,7 @@ def _matching(scope: Scope, search: str) -> list[sa.ColumnElement[bool]]:
     return [scope.allows(domain), domain.contains(search, autoescape=True) if search else sa.true()]
 
 
-def _seen(scope: Scope, window: Window, search: str) -> sa.Subquery:
+def _seen(conditions: Sequence[sa.ColumnElement[bool]], window: Window) -> sa.Subquery:
     reporter = domain_reporter.c
     trusted, unproven = reporter.trust.in_(EVIDENCE), reporter.trust.in_(LANES[UNPROVEN])
     in_window = trusted & window.holds(reporter.last_day)
@@ -155,7 +142,7 @@ def _seen(scope: Scope, window: Window, search: str) -> sa.Subquery:
             sa.func.count(sa.case((in_window, reporter.organization)).distinct()).label("reporters"),
             sa.func.coalesce(sa.func.sum(sa.case((unproven, reporter.reports))), 0).label("unproven_reports"),
         )
-        .where(*_matching(scope, search))
+        .where(*conditions)
         .group_by(reporter.policy_domain)
         .subquery("seen")
     )
@@ -173,7 +160,11 @@ _FIGURES = (
 )
 
 
-def _sums(scope: Scope, window: Window, search: str) -> sa.Subquery:
+_COLUMNS = {"policy_domain": TEXT, "last_day": DAY, "last_received_at": INSTANT, "reporters": COUNT}
+_COLUMNS |= {"unproven_reports": COUNT} | dict.fromkeys(_FIGURES, SUM)
+
+
+def _sums(conditions: Sequence[sa.ColumnElement[bool]], window: Window) -> sa.Subquery:
     day = domain_day.c
     sessions = day.successful_sessions + day.failed_sessions
     of = {
@@ -190,10 +181,9 @@ def _sums(scope: Scope, window: Window, search: str) -> sa.Subquery:
         _sum(sa.case((day.trust.in_(LANES[lane]) & (day.policy_type == kind), value), else_=0.0)).label(name)
         for name, (lane, kind, value) in of.items()
     ]
-    matching = day.policy_domain.contains(search, autoescape=True) if search else sa.true()
     return (
         sa.select(day.policy_domain, *figures)
-        .where(scope.allows(day.policy_domain), window.holds(day.day), matching)
+        .where(*conditions, window.holds(day.day))
         .group_by(day.policy_domain)
         .subquery("sums")
     )

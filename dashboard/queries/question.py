@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from dashboard.decision.evidence import Thresholds
 from ingest.settings.settings import Settings
 from ingest.testimony.trust import EVIDENCE, TRUST_ORDER, UNAUTHENTICATED
+from ingest.text.stored import short_digest
 
 # Reports that count as evidence, and those that are kept apart and never move a figure (docs/verdict.md).
 TRUSTED = "trusted"
@@ -77,6 +78,11 @@ class Question(msgspec.Struct, frozen=True):
             signers=settings.verdict_signers,
         )
         return cls(today, scope, thresholds, (*EVIDENCE, UNAUTHENTICATED) if settings.trust_uploads else EVIDENCE)
+
+    @property
+    def asked(self) -> str:
+        """What tells verdicts that were made for other thresholds, or from other trusts, than these."""
+        return short_digest(msgspec.json.encode((self.thresholds, self.trusts)).decode())
 
     def about(self, day: dt.date) -> Self:
         """The same about another day; of an earlier one only what had arrived by the end of it counts."""

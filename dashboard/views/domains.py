@@ -1,14 +1,15 @@
 """The start page: what is to be done about which domain, the most urgent first."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
 
 from dashboard.decision.verdict import ENFORCING_REFUSING, READY
-from dashboard.fleet_verdicts import Kept, Summary, by_verdict
+from dashboard.fleet_verdicts import Ranking, ranking
 from dashboard.queries import fleet
-from dashboard.queries.question import TRUSTED, Window
+from dashboard.queries.assessed import Summary
+from dashboard.queries.question import ALL_DAYS, TRUSTED, Window
 from dashboard.views.parts import charts, controls, figures, tables, texts
 from dashboard.words.faces import FACES
 from dashboard.words.plain import domain_label, domain_parameter, domain_text, stored_domain
@@ -18,16 +19,8 @@ from .visit import Visit
 
 _ON_A_PAGE = 500
 _SEARCH_FROM = 10
-# Up to here every verdict is computed, which takes milliseconds each; of more domains only those that are shown.
-_MOST_RANKED = 5_000
 _MOST_NAMED = 5
 _ALL = "all"
-_SORTS = {
-    fleet.FAILURES: "Most failures",
-    fleet.SESSIONS: "Most sessions",
-    fleet.NEWEST: "Newest report",
-    fleet.NAME: "Name",
-}
 
 
 def render(visit: Visit) -> None:
@@ -46,6 +39,7 @@ def render(visit: Visit) -> None:
 
 
 def _verdicts(visit: Visit) -> None:
+    """The domains, the most urgent first, or those with one verdict."""
     every = visit.read(fleet.count_domains)
     search = ""
     if every > _SEARCH_FROM:
@@ -54,82 +48,56 @@ def _verdicts(visit: Visit) -> None:
     count = visit.read(fleet.count_domains, search) if search else every
     if not count:
         st.info("No domain with a report has this in its name.")
-    elif count <= _MOST_RANKED:
-        _ranked(visit, search)
-    else:
-        _unranked(visit, search, count)
-
-
-def _ranked(visit: Visit, search: str) -> None:
-    """All verdicts, the most urgent first, or those of one kind."""
-    rows = visit.read(fleet.domains, Window(), search, fleet.Part(fleet.NAME, _MOST_RANKED))
-    summaries = _summaries(visit, list(rows["policy_domain"]))
+        return
+    first = visit.judge(ranking, search, "", _ON_A_PAGE)
+    if first.waiting:
+        st.info(
+            "Many domains wait for their verdict of today, which `starttally assess` decides; older ones are shown."
+        )
     if not search:
-        _headlines(summaries)
-    counts = by_verdict(summaries)
+        _headlines(visit, first)
     wanted = _ALL
-    if len(counts) > 1:
-        options = {_ALL: f"All {len(summaries):,}"}
-        options |= {name: f"{FACES[name].title} {count:,}" for name, count in counts.items()}
+    if len(first.counts) > 1:
+        options = {_ALL: f"All {first.total:,}"}
+        options |= {name: f"{FACES[name].title} {number:,}" for name, number in first.counts.items()}
         wanted = controls.choice("Verdict", "verdict", options, _ALL)
-    listed = [summary for summary in summaries if wanted in (_ALL, summary.verdict)]
+    listed = first.total if wanted == _ALL else first.counts[wanted]
     # Reports that name no domain have no verdict, and still a page.
-    nameless = [""] if wanted == _ALL and "" in set(rows["policy_domain"]) else []
-    offset = controls.page_of(len(listed) + len(nameless), _ON_A_PAGE, "page")
-    order = [*(summary.domain for summary in listed), *nameless][offset : offset + _ON_A_PAGE]
-    _table(
-        visit, rows.set_index("policy_domain", drop=False).loc[order], {summary.domain: summary for summary in listed}
-    )
+    nameless = [""] if wanted == _ALL and count > first.total and _is_nameless(visit) else []
+    offset = controls.page_of(listed + len(nameless), _ON_A_PAGE, "page")
+    shown = visit.judge(ranking, search, "" if wanted == _ALL else wanted, _ON_A_PAGE, offset)
+    names = [summary.domain for summary in shown.summaries]
+    names += nameless if len(names) < _ON_A_PAGE else []
+    rows = visit.read(fleet.domains_named, ALL_DAYS, names).set_index("policy_domain", drop=False)
+    summaries = {summary.domain: summary for summary in shown.summaries}
+    _table(visit, rows.loc[[name for name in names if name in rows.index]], summaries)
+    _as_of(shown.summaries)
 
 
-def _unranked(visit: Visit, search: str, count: int) -> None:
-    """Too many to compute every verdict: in the order of the kept sums, with the verdicts of those shown."""
-    sort = st.selectbox("Order", list(_SORTS), format_func=lambda name: _SORTS[name], key="order")
-    offset = controls.page_of(count, _ON_A_PAGE, "page")
-    window = controls.window_of("14", visit.today)
-    rows = visit.read(fleet.domains, window, search, fleet.Part(sort, _ON_A_PAGE, offset))
-    _table(visit, rows, {summary.domain: summary for summary in _summaries(visit, list(rows["policy_domain"]))})
-    st.caption(
-        f"{count:,} domains are too many to sort by verdict here; search for a part of the name, or use `starttally verdict` "
-        "or `starttally export domains`, which list all of them."
-    )
+def _is_nameless(visit: Visit) -> bool:
+    return not visit.read(fleet.domains_named, ALL_DAYS, [""]).empty
 
 
-def _summaries(visit: Visit, domains: Sequence[str]) -> list[Summary]:
-    names = [name for name in domains if name]
-    stamps = visit.read(fleet.stamps, names)
-    with st.empty():
-        return _verdict_cache().summaries(visit.engine, visit.question, stamps, _progress())
+def _as_of(summaries: Sequence[Summary]) -> None:
+    """When the oldest of the stored verdicts was decided."""
+    decided = [summary.decided_at for summary in summaries if summary.decided_at]
+    if decided:
+        st.caption(f"Verdicts as of {texts.instant(min(decided))}, and of now where a report has come since.")
 
 
-def _progress() -> Callable[[int, int], None]:
-    """Shows the progress of work that takes longer than a moment."""
-
-    def tell(done: int, of: int) -> None:
-        if done:
-            st.progress(done / of, f"Weighing the evidence: {done:,} of {of:,} domains")
-
-    return tell
-
-
-@st.cache_resource(show_spinner=False)
-def _verdict_cache() -> Kept:
-    return Kept()
-
-
-def _headlines(summaries: Sequence[Summary]) -> None:
+def _headlines(visit: Visit, first: Ranking) -> None:
     """What somebody with a minute has to know."""
-    losing = [summary for summary in summaries if summary.verdict == ENFORCING_REFUSING]
-    ready = [summary for summary in summaries if summary.verdict == READY]
-    if losing:
-        st.error(f"**Mail is being refused now** for {_named(losing)}.", icon=":material/block:")
-    if ready:
-        st.success(f"**May go to enforce:** {_named(ready)}.", icon=":material/check_circle:")
+    if losing := first.counts.get(ENFORCING_REFUSING, 0):
+        named = _named(visit, ENFORCING_REFUSING, losing)
+        st.error(f"**Mail is being refused now** for {named}.", icon=":material/block:")
+    if ready := first.counts.get(READY, 0):
+        st.success(f"**May go to enforce:** {_named(visit, READY, ready)}.", icon=":material/check_circle:")
 
 
-def _named(summaries: Sequence[Summary]) -> str:
-    names = ", ".join(domain_label(summary.domain) for summary in summaries[:_MOST_NAMED])
-    return names + (f" and {len(summaries) - _MOST_NAMED:,} more" if len(summaries) > _MOST_NAMED else "")
+def _named(visit: Visit, verdict: str, count: int) -> str:
+    summaries = visit.judge(ranking, "", verdict, _MOST_NAMED).summaries
+    names = ", ".join(domain_label(summary.domain) for summary in summaries)
+    return names + (f" and {count - len(summaries):,} more" if count > len(summaries) else "")
 
 
 def _table(visit: Visit, rows: pd.DataFrame, verdicts: dict[str, Summary]) -> None:

@@ -331,6 +331,57 @@ operator_word = sa.Table(
     _key("policy_domain", "word_key"),
 )
 
+# Domains whose verdict is to be decided anew, marked in the transaction that changed something about them
+# (ingest.store.due). ``from_day`` is the first day whose verdict may have changed; ``marks`` counts, so that whoever decides
+# sees a mark that came meanwhile. ``only_past``: today's is decided, earlier days are left. ``claimed_until``: somebody is at it.
+domain_due = sa.Table(
+    "domain_due",
+    metadata,
+    sa.Column("policy_domain", Domain, nullable=False),
+    sa.Column("from_day", sa.Date, nullable=False),
+    sa.Column("marks", sa.BigInteger, nullable=False),
+    sa.Column("only_past", sa.Boolean, nullable=False),
+    sa.Column("claimed_until", Instant),
+    _key("policy_domain"),
+)
+sa.Index(None, domain_due.c.only_past, domain_due.c.policy_domain)
+
+# The verdict about a domain on a day, as ``starttally verdict --on`` says it. ``newest`` marks the last day decided; only that
+# row has the whole verdict (``document``: JSON, compressed). ``asked`` tells the thresholds and the trusts that it was made for.
+domain_verdict = sa.Table(
+    "domain_verdict",
+    metadata,
+    sa.Column("policy_domain", Domain, nullable=False),
+    sa.Column("day", sa.Date, nullable=False),
+    sa.Column("newest", sa.Boolean, nullable=False),
+    sa.Column("verdict", sa.String(32), nullable=False),
+    # The most urgent verdict is 0.
+    sa.Column("urgency", sa.SmallInteger, nullable=False),
+    sa.Column("policy_mode", sa.String(32), nullable=False),
+    sa.Column("window_start", sa.Date, nullable=False),
+    sa.Column("window_end", sa.Date, nullable=False),
+    sa.Column("reporters", sa.Integer, nullable=False),
+    sa.Column("sessions", sa.BigInteger, nullable=False),
+    sa.Column("refused_sessions", sa.BigInteger, nullable=False),
+    sa.Column("refusal_bound", sa.Double, nullable=False),
+    sa.Column("last_report_day", sa.Date),
+    # JSON: a list of reasons, as ``verdict --json`` has them; the thresholds of this domain.
+    sa.Column("reasons", sa.Text, nullable=False),
+    sa.Column("thresholds", sa.Text, nullable=False),
+    sa.Column("asked", Digest, nullable=False),
+    sa.Column("decided_at", Instant, nullable=False),
+    sa.Column("document", sa.LargeBinary),
+    _key("policy_domain", "day"),
+)
+_newest = domain_verdict.c
+sa.Index(
+    "ix_domain_verdict_newest",
+    *(_newest.urgency, _newest.refused_sessions.desc(), _newest.sessions.desc(), _newest.policy_domain),
+    postgresql_where=_newest.newest,
+    sqlite_where=_newest.newest,
+)
+sa.Index(None, domain_verdict.c.day)
+
 # Work on stored rows that a migration leaves to the program (ingest.store.upkeep.rekeying); empty when all is done.
 pending_upgrade = sa.Table(
     "pending_upgrade",

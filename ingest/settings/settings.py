@@ -172,6 +172,11 @@ class Settings(BaseSettings):
     keep_raw_days: int = Field(400, ge=0, description="Days to keep raw reports (the evidence); 0 keeps them for ever.")
     keep_details_days: int = Field(800, ge=0, description="Days to keep failure details; 0 keeps them for ever.")
     keep_reports_days: int = Field(0, ge=0, description="Days to keep reports and their sums; 0 keeps them for ever.")
+    keep_verdicts_days: int = Field(
+        400,
+        ge=0,
+        description="Days to keep the verdicts of past days, a row a domain and day; 0 keeps them for ever. The newest stays.",
+    )
     keep_quarantine_days: int = Field(
         400, ge=0, description="Days to keep quarantined messages; 0 keeps them for ever."
     )

@@ -26,6 +26,8 @@ from ingest.testimony.override_rules import (
 )
 from ingest.text.stored import short_digest, storable
 
+from . import due
+
 _row = models.operator_word.c
 
 
@@ -59,6 +61,7 @@ def give(
         if _count(connection, domain, now.date()) >= MOST_IN_FORCE:
             raise Refused(f"{MOST_IN_FORCE} overrides are in force for this domain; take some back first")
         connection.execute(insert_into(connection, models.operator_word).values(row).on_conflict_do_nothing())
+        due.mark(connection, {domain: now.date()})
     return key
 
 
@@ -71,6 +74,7 @@ def withdraw(engine: sa.Engine, domain: str, key: str, note: str, who: str, now:
     change |= {"withdrawal_note": storable(note.strip())[:LONGEST_NOTE]}
     this = (_row.policy_domain == domain, _row.word_key == key, _row.withdrawn_at.is_(None))
     with engines.connected(engine, write=True) as connection:
+        due.mark(connection, {domain: now.date()})
         return connection.execute(sa.update(models.operator_word).where(*this).values(change)).rowcount
 
 

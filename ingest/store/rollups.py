@@ -12,20 +12,29 @@ import sqlalchemy as sa
 
 from ingest.database.models import domain_day, domain_reporter, policy_entry
 from ingest.database.sql import chunks, insert_into
+from ingest.testimony.trust import EVIDENCE, UNAUTHENTICATED
 
+from . import due
 from .rows import Key, ReportRows, Row
 
 _SUMS = ("reports", "successful_sessions", "failed_sessions", "refused_sessions")
 DayKey = tuple[str, dt.date, str, str]  # policy_domain, day, trust, policy_type
 ReporterKey = tuple[str, str, str]  # policy_domain, organization, trust
+# What can move a verdict; uploads do where the operator says so (STARTTALLY_TRUST_UPLOADS). A stranger's mail makes no work.
+_MOVES_VERDICTS = (*EVIDENCE, UNAUTHENTICATED)
 
 
 class Deltas:
-    """What a transaction adds to the rollups. Collect, then ``write`` once: rows are touched in sorted order, so that two
-    workers cannot wait for each other.
+    """What a transaction adds to the rollups, and whose verdicts it may change. Collect, then ``write`` once: rows are touched
+    in sorted order, so that two workers cannot wait for each other.
+
+    A verdict of a day rests on what had arrived by then, so it may change from a report's arrival on; with ``due_from`` from
+    that day on, whatever the reports say.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, due_from: dt.date | None = None) -> None:
+        self._due_from = due_from
+        self._due: dict[str, dt.date] = {}
         self._days: dict[DayKey, list[float]] = collections.defaultdict(lambda: [0, 0, 0, 0])
         self._reporters: dict[ReporterKey, Row] = {}
 
@@ -34,6 +43,7 @@ class Deltas:
 
         A copy that another one stands for counts nowhere; see ``folding``.
         """
+        self.came(report["policy_domain"], report["trust"], report["received_at"])
         by_type: dict[str, list[float]] = {}
         for entry in entries:
             sums = by_type.setdefault(entry["policy_type"], [1, 0, 0, 0])
@@ -45,6 +55,12 @@ class Deltas:
             self._add(report, report["failure_day"], policy_type, (0, 0, counts * failed, accuses * refused))
         if counts:
             self._count_reporter(report, counts)
+
+    def came(self, domain: str, trust: str, received_at: dt.datetime) -> None:
+        """A report about a domain has arrived then, or was found to have: its verdicts since that day are due."""
+        if trust in _MOVES_VERDICTS:
+            day = self._due_from or received_at.astimezone(dt.UTC).date()
+            self._due[domain] = min(day, self._due.get(domain, day))
 
     def _add(self, report: Row, day: dt.date, policy_type: str, sums: tuple[float, ...]) -> None:
         if any(sums):
@@ -82,6 +98,7 @@ class Deltas:
             if row["reports"]
         ]
         _add_up(connection, domain_reporter, reporters, ("policy_domain", "organization", "trust"))
+        due.mark(connection, self._due)
 
 
 def entry_sums(connection: sa.Connection, keys: Sequence[Key]) -> Mapping[Key, list[Row]]:

@@ -123,7 +123,9 @@ def _save_reports(connection: sa.Connection, reports: list[ReportRows]) -> dict[
     _insert(connection, raw_report, [rows.raw for rows in fresh if rows.raw])
     texts = {(row["policy_domain"], row["policy_digest"]): row for rows in fresh for row in rows.policy_texts}
     _insert(connection, policy_text, [texts[key] for key in sorted(texts)])
-    deliveries = {(*rows.key, rows.delivery["delivery_key"]): rows.delivery for rows in reversed(reports)}
+    deliveries: dict[tuple[str, ...], Row] = {
+        (*rows.key, rows.delivery["delivery_key"]): rows.delivery for rows in reversed(reports)
+    }
     new_deliveries = _insert_new(
         connection,
         delivery,
@@ -131,6 +133,9 @@ def _save_reports(connection: sa.Connection, reports: list[ReportRows]) -> dict[
         ("policy_domain", "report_key", "delivery_key"),
     )
     deltas = rollups.of_new(fresh)
+    for key in new_deliveries:
+        way = deliveries[key]
+        deltas.came(way["policy_domain"], way["trust"], way["received_at"])
     again = {(domain, key) for domain, key, _ in new_deliveries if (domain, key) not in new}
     several = {key for key, count in collections.Counter(rows.key for rows in reports).items() if count > 1} & new
     risen = raise_trust(connection, sorted(again | several), deltas)

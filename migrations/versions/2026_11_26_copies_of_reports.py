@@ -1,6 +1,6 @@
 """report: what tells its copies, and which of them count
 
-The stored rows are brought to the new keys by the program after this step (``store.upkeep.rekeying``), in transactions of their own:
+The stored rows are brought to the new keys by the program after this step (``upkeep.rekeying``), in transactions of their own:
 the table ``pending_upgrade`` says so until that is done, and no other command starts before.
 
 Compatibility: expand, then contract. The previous version of the program must be able to run on the new schema; what it

@@ -16,6 +16,7 @@ from ingest.database import compaction
 from ingest.database.joins import of_report
 from ingest.database.models import (
     delivery,
+    domain_verdict,
     failure_detail,
     policy_entry,
     quarantine,
@@ -45,6 +46,7 @@ class Pruned(msgspec.Struct):
     raw: int = 0
     details: int = 0
     reports: int = 0
+    verdicts: int = 0
     quarantined: int = 0
     discarded: int = 0
     bytes: int = 0
@@ -54,7 +56,7 @@ class Pruned(msgspec.Struct):
     @property
     def in_words(self) -> str:
         """One line: what was removed."""
-        names = ("raw", "details", "reports", "quarantined", "discarded", "bytes", "given_back")
+        names = ("raw", "details", "reports", "verdicts", "quarantined", "discarded", "bytes", "given_back")
         return " ".join(f"{name.replace('_', '-')}={getattr(self, name)}" for name in names)
 
 
@@ -79,7 +81,7 @@ def prune(
     else:
         _prune_by_age(engine, settings, now, progress, pruned)
     pruned.given_back = compaction.give_back(engine, progress)
-    if any((pruned.raw, pruned.details, pruned.reports, pruned.quarantined, pruned.discarded)):
+    if any((pruned.raw, pruned.details, pruned.reports, pruned.verdicts, pruned.quarantined, pruned.discarded)):
         log.info("pruned %s%s", pruned.in_words, "" if pruned.refused else f" (kept since {_horizons(settings, now)})")
     return pruned
 
@@ -89,6 +91,7 @@ def _horizons(settings: Settings, now: dt.datetime) -> str:
         "raw": settings.keep_raw_days,
         "details": settings.keep_details_days,
         "reports": settings.keep_reports_days,
+        "verdicts": settings.keep_verdicts_days,
         "quarantined": settings.keep_quarantine_days,
         "unsigned": settings.keep_quarantine_unsigned_days,
     }
@@ -107,7 +110,12 @@ def _prune_by_age(
         day = (now - dt.timedelta(days=settings.keep_details_days)).date()
         pruned.details, _ = _delete_in_steps(engine, progress, failure_detail, _of_reports_before(failure_detail, day))
     if settings.keep_reports_days:
-        pruned.reports = _prune_reports(engine, progress, (now - dt.timedelta(days=settings.keep_reports_days)).date())
+        horizon = now - dt.timedelta(days=settings.keep_reports_days)
+        pruned.reports = _prune_reports(engine, progress, horizon.date(), now.date())
+    if settings.keep_verdicts_days:
+        day = (now - dt.timedelta(days=settings.keep_verdicts_days)).date()
+        past = (domain_verdict.c.day < day) & ~domain_verdict.c.newest
+        pruned.verdicts, _ = _delete_in_steps(engine, progress, domain_verdict, past)
     for messages in _old_messages(settings, now):
         removed, freed = _in_steps(engine, progress, messages.limit(_MESSAGES_AT_ONCE), quarantine_bounds.remove)
         pruned.quarantined += removed
@@ -195,7 +203,7 @@ def _delete_in_steps(
         progress()
 
 
-def _prune_reports(engine: sa.Engine, progress: Callable[[], None], day: dt.date) -> int:
+def _prune_reports(engine: sa.Engine, progress: Callable[[], None], day: dt.date, today: dt.date) -> int:
     """Whole reports with everything below them; their sums leave the rollups in the same transaction."""
     removed = 0
     while True:
@@ -205,7 +213,7 @@ def _prune_reports(engine: sa.Engine, progress: Callable[[], None], day: dt.date
             if not rows:
                 break
             keys = [(row["policy_domain"], row["report_key"]) for row in rows]
-            deltas = rollups.Deltas()
+            deltas = rollups.Deltas(due_from=today)
             sums = rollups.entry_sums(connection, keys)
             for row, key in zip(rows, keys, strict=True):
                 deltas.add(row, sums[key], times=-1)

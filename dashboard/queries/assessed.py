@@ -1,0 +1,141 @@
+"""Stored verdicts (``assess``): those that still hold, in the order of their urgency, and a domain's days.
+
+A stored verdict holds when it is of the day that is asked about, was made for the same thresholds, and nothing about its domain
+is due. What does not hold is computed anew by who asks (``dashboard.verdicts``).
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from dashboard.decision.verdict import URGENCY as URGENCY
+from ingest.database.models import domain_due, domain_reporter, domain_verdict
+from ingest.database.sql import chunks
+
+from .question import Question, Scope
+
+_TOGETHER = 500
+_row = domain_verdict.c
+_SUMMARIES = sa.select(
+    *(_row.policy_domain, _row.verdict, _row.refused_sessions, _row.sessions, _row.refusal_bound),
+    *(_row.policy_mode, _row.reporters, _row.last_report_day, _row.decided_at),
+)
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """A verdict in a line. ``refused`` and ``sessions`` made it; ``bound`` is None without a session that counts.
+
+    ``decided_at`` is None for one that was computed just now.
+    """
+
+    domain: str
+    verdict: str
+    refused: int
+    sessions: int
+    bound: float | None
+    mode: str
+    reporters: int
+    last_report_day: dt.date | None
+    decided_at: dt.datetime | None = None
+
+    @property
+    def urgency(self) -> tuple[int, int, int, str]:
+        """A sorting key: the most urgent first, then most refused sessions, then most sessions, then by name."""
+        return URGENCY.index(self.verdict), -self.refused, -self.sessions, self.domain
+
+
+def documents_from(connection: sa.Connection, question: Question, domains: Sequence[str]) -> Mapping[str, bytes]:
+    """The whole verdicts about those of ``domains`` whose stored verdict holds, as rows hold them."""
+    held: dict[str, bytes] = {}
+    for some in chunks(domains, _TOGETHER):
+        query = sa.select(_row.policy_domain, _row.document).where(
+            question.scope.allows(_row.policy_domain), _row.policy_domain.in_(some), _holds(question)
+        )
+        held.update(map(tuple, connection.execute(query)))
+    return held
+
+
+def outdated(engine: sa.Engine, question: Question, search: str, limit: int) -> list[str]:
+    """At most ``limit`` domains with reports whose stored verdict does not hold, or that have none."""
+    reporter = domain_reporter.c.policy_domain
+    held = sa.exists().where(_row.policy_domain == reporter, _holds(question))
+    query = (
+        sa.select(reporter)
+        .where(question.scope.allows(reporter), reporter != "", _has(reporter, search), ~held)
+        .distinct()
+        .order_by(reporter)
+        .limit(limit)
+    )
+    with engine.connect() as connection:
+        return list(connection.scalars(query))
+
+
+def ranked(
+    engine: sa.Engine, scope: Scope, search: str = "", verdict: str = "", limit: int | None = None, offset: int = 0
+) -> list[Summary]:
+    """The newest stored verdicts, the most urgent first, then most refused sessions, then most sessions, then by name.
+
+    ``search`` is a part of the name, ``verdict`` the only one wanted; "" does not filter.
+    """
+    order = (_row.urgency, _row.refused_sessions.desc(), _row.sessions.desc(), _row.policy_domain)
+    query = _SUMMARIES.where(*_newest(scope, search, verdict)).order_by(*order).limit(limit).offset(offset)
+    with engine.connect() as connection:
+        return [_summary(row) for row in connection.execute(query)]
+
+
+def ranked_of(engine: sa.Engine, scope: Scope, domains: Sequence[str]) -> list[Summary]:
+    """The newest stored verdicts of these domains, as far as there are any."""
+    summaries: list[Summary] = []
+    with engine.connect() as connection:
+        for some in chunks(domains, _TOGETHER):
+            query = _SUMMARIES.where(*_newest(scope, "", ""), _row.policy_domain.in_(some))
+            summaries += [_summary(row) for row in connection.execute(query)]
+    return summaries
+
+
+def counts(engine: sa.Engine, scope: Scope, search: str) -> Mapping[str, int]:
+    """How many domains have each verdict, by the newest stored ones, the most urgent first."""
+    query = (
+        sa.select(_row.verdict, sa.func.count())
+        .where(*_newest(scope, search, ""))
+        .group_by(_row.verdict, _row.urgency)
+        .order_by(_row.urgency)
+    )
+    with engine.connect() as connection:
+        return dict(map(tuple, connection.execute(query)))
+
+
+def by_day(engine: sa.Engine, question: Question, domain: str, first: dt.date) -> Mapping[dt.date, str]:
+    """The verdicts about a domain on the days since ``first``, as far as they are stored and hold."""
+    with engine.connect() as connection:
+        pending = connection.execute(
+            sa.select(domain_due.c.from_day).where(domain_due.c.policy_domain == domain)
+        ).scalar_one_or_none()
+        query = sa.select(_row.day, _row.verdict).where(
+            *(question.scope.allows(_row.policy_domain), _row.policy_domain == domain),
+            *(_row.asked == question.asked, _row.day >= first, _row.day < min(pending or question.on, question.on)),
+        )
+        return dict(map(tuple, connection.execute(query)))
+
+
+def _holds(question: Question) -> sa.ColumnElement[bool]:
+    due = sa.exists().where(domain_due.c.policy_domain == _row.policy_domain, ~domain_due.c.only_past)
+    return sa.and_(_row.newest, _row.day == question.on, _row.asked == question.asked, ~due)
+
+
+def _newest(scope: Scope, search: str, verdict: str) -> list[sa.ColumnElement[bool]]:
+    wanted = _row.verdict == verdict if verdict else sa.true()
+    return [_row.newest, scope.allows(_row.policy_domain), _has(_row.policy_domain, search), wanted]
+
+
+def _has(domain: sa.ColumnElement[str], search: str) -> sa.ColumnElement[bool]:
+    return domain.contains(search, autoescape=True) if search else sa.true()
+
+
+def _summary(row: Any) -> Summary:  # noqa: ANN401
+    bound = row.refusal_bound if row.sessions else None
+    figures = (row.policy_domain, row.verdict, row.refused_sessions, row.sessions, bound)
+    return Summary(*figures, row.policy_mode, row.reporters, row.last_report_day, row.decided_at)

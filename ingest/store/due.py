@@ -1,0 +1,127 @@
+"""Domains whose verdict is due: marked in the transaction that changes something about them, and worked off by ``assess``.
+
+A mark is a row of ``domain_due``. Whoever decides claims some rows for a while, decides outside of any transaction, and takes
+away those rows that nobody has marked meanwhile. So marking never waits for deciding, several may decide at once, and one that
+dies leaves rows that are claimed anew when the claim is over.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from ingest.database.models import domain_due, domain_reporter, domain_verdict
+from ingest.database.sql import chunks, insert_into
+
+# How long a claim holds: much longer than deciding takes.
+_CLAIM = dt.timedelta(minutes=10)
+_TOGETHER = 500
+_due = domain_due.c
+
+
+class Due(msgspec.Struct, frozen=True):
+    """A domain whose verdicts are to be decided from ``from_day`` on; ``only_past``: that of today is decided already.
+
+    ``claimed_until`` tells this claim from later ones.
+    """
+
+    domain: str
+    from_day: dt.date
+    marks: int
+    only_past: bool
+    claimed_until: dt.datetime
+
+
+def mark(connection: sa.Connection, from_days: Mapping[str, dt.date]) -> None:
+    """Say that the verdicts of these domains may have changed since a day. Part of the transaction that changes them."""
+    rows = [_row(domain, day) for domain, day in sorted(from_days.items()) if domain]
+    if rows:
+        connection.execute(_marked(insert_into(connection, domain_due)), rows)
+
+
+def mark_outdated(engine: sa.Engine, today: dt.date, asked: str, days: int) -> int:
+    """Mark what no transaction marks: domains that have no verdict of today yet, and those whose verdicts were made for other
+    thresholds than those that ``asked`` tells. ``days`` is how far back stored verdicts are kept right. How many were marked.
+
+    The day before is decided once more when it is over; with other thresholds, every day is.
+    """
+    newest, first = domain_verdict.c, today - dt.timedelta(days=days - 1)
+    reported = (
+        sa.select(domain_reporter.c.policy_domain).where(domain_reporter.c.policy_domain != "").distinct().subquery()
+    )
+    of_domain = (newest.policy_domain == reported.c.policy_domain) & newest.newest
+    from_day = sa.case(
+        (newest.day.is_(None) | (newest.asked != asked), sa.bindparam("first", first, sa.Date)), else_=newest.day
+    )
+    outdated = newest.day.is_(None) | (newest.day < today) | (newest.asked != asked)
+    query = (
+        sa.select(reported.c.policy_domain, from_day, sa.literal(1), sa.false())
+        .select_from(reported.outerjoin(domain_verdict, of_domain))
+        .where(outdated)
+        .order_by(reported.c.policy_domain)
+    )
+    names = ["policy_domain", "from_day", "marks", "only_past"]
+    with engine.begin() as connection:
+        return connection.execute(_marked(insert_into(connection, domain_due).from_select(names, query))).rowcount
+
+
+def claim(engine: sa.Engine, limit: int, now: dt.datetime) -> list[Due]:
+    """At most ``limit`` domains for the caller to decide, those first that have no verdict of today."""
+    free = sa.or_(_due.claimed_until.is_(None), _due.claimed_until < now)
+    with engine.begin() as connection:
+        wanted = sa.select(_due.policy_domain).where(free).order_by(_due.only_past, _due.policy_domain).limit(limit)
+        domains = list(connection.scalars(wanted.with_for_update(skip_locked=True)))
+        if not domains:
+            return []
+        mine = _due.policy_domain.in_(domains)
+        connection.execute(sa.update(domain_due).where(mine).values(claimed_until=now + _CLAIM))
+        columns = (_due.policy_domain, _due.from_day, _due.marks, _due.only_past, _due.claimed_until)
+        rows = connection.execute(sa.select(*columns).where(mine).order_by(_due.only_past, _due.policy_domain))
+        return [Due(*row) for row in rows]
+
+
+def held(connection: sa.Connection, claimed: Sequence[Due]) -> set[str]:
+    """Those of the domains whose claim still holds: nobody has decided them since."""
+    domains: set[str] = set()
+    for some in chunks(claimed, _TOGETHER):
+        mine = sa.tuple_(_due.policy_domain, _due.claimed_until).in_([(due.domain, due.claimed_until) for due in some])
+        domains.update(connection.scalars(sa.select(_due.policy_domain).where(mine)))
+    return domains
+
+
+def finish(connection: sa.Connection, decided: Sequence[Due]) -> None:
+    """Take domains off that are decided. A domain that was marked meanwhile stays due."""
+    for some in chunks(decided, _TOGETHER):
+        connection.execute(sa.delete(domain_due).where(_unchanged(some)))
+    _give_back(connection, decided)
+
+
+def leave(connection: sa.Connection, decided: Sequence[Due], from_day: dt.date | None = None) -> None:
+    """Leave domains whose verdict of today is decided due for the days before it (since ``from_day``)."""
+    changes = {"only_past": True} | ({"from_day": from_day} if from_day else {})
+    for some in chunks(decided, _TOGETHER):
+        connection.execute(sa.update(domain_due).where(_unchanged(some)).values(changes))
+    _give_back(connection, decided)
+
+
+def _unchanged(claimed: Sequence[Due]) -> sa.ColumnElement[bool]:
+    return sa.tuple_(_due.policy_domain, _due.marks).in_([(due.domain, due.marks) for due in claimed])
+
+
+def _give_back(connection: sa.Connection, claimed: Sequence[Due]) -> None:
+    for some in chunks(claimed, _TOGETHER):
+        mine = _due.policy_domain.in_([due.domain for due in some])
+        connection.execute(sa.update(domain_due).where(mine).values(claimed_until=None))
+
+
+def _row(domain: str, day: dt.date) -> dict[str, object]:
+    return {"policy_domain": domain, "from_day": day, "marks": 1, "only_past": False}
+
+
+def _marked(insert: Any) -> Any:  # noqa: ANN401
+    new = insert.excluded
+    earlier = sa.case((new.from_day < _due.from_day, new.from_day), else_=_due.from_day)
+    changes = {"from_day": earlier, "marks": _due.marks + 1, "only_past": sa.false()}
+    return insert.on_conflict_do_update(index_elements=["policy_domain"], set_=changes)
