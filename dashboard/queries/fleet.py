@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 import pandas as pd
 import sqlalchemy as sa
 
@@ -14,11 +13,7 @@ from ingest.testimony.trust import EVIDENCE
 from .frames import COUNT, DAY, INSTANT, SUM, TEXT, read, read_number
 from .question import LANES, TRUSTED, UNPROVEN, Scope, Window, lane_of
 
-# How the table may be sorted, the most worrying first.
-FAILURES, SESSIONS, NEWEST, NAME = "failed_sessions", "sessions", "last_day", "policy_domain"
-
-# Domains named in one statement.
-_TOGETHER = 500
+FAILURES, SESSIONS = "failed_sessions", "sessions"
 
 _SUCCESSFUL, _FAILED, _REFUSED = "successful_sessions", "failed_sessions", "refused_sessions"
 
@@ -66,53 +61,19 @@ def newest_day(engine: sa.Engine, scope: Scope) -> pd.DataFrame:
 
 
 def count_domains(engine: sa.Engine, scope: Scope, search: str = "") -> int:
-    """How many domains ``domains`` would list."""
+    """How many domains ever had a report; ``search`` is a part of the name."""
     reporter = domain_reporter.c
     query = sa.select(sa.func.count(reporter.policy_domain.distinct())).where(*_matching(scope, search))
     return read_number(engine, query)
 
 
-class Part(msgspec.Struct, frozen=True):
-    """Which rows of a long list: how it is sorted, how many, from where on."""
-
-    sort: str = FAILURES
-    limit: int = 500
-    offset: int = 0
-
-
-FIRST_PART = Part()
-
-
-def domains(
-    engine: sa.Engine,
-    scope: Scope,
-    window: Window,
-    search: str = "",
-    part: Part = FIRST_PART,
-) -> pd.DataFrame:
-    """The domains that ever had a report, with their sessions in the window; ``search`` is a part of the name.
+def domains(engine: sa.Engine, scope: Scope, window: Window, names: Sequence[str]) -> pd.DataFrame:
+    """Those of the domains that ever had a report, with their sessions in the window, in no order. Costs what their rows cost.
 
     Columns: policy_domain; of trusted reports last_day and last_received_at (ever), reporters (in the window), sessions,
     failed_sessions, refused_sessions (MTA-STS), dane_sessions, dane_failed, without_policy (sessions); of unproven ones
     unproven_reports (ever), unproven_sessions, unproven_failed (MTA-STS). Sums are floating point.
     """
-    matching = domain_day.c.policy_domain.contains(search, autoescape=True) if search else sa.true()
-    seen = _seen(_matching(scope, search), window)
-    sums = _sums([scope.allows(domain_day.c.policy_domain), matching], window)
-    query = _with_sums(seen, sums)
-    most_sessions = sa.func.coalesce(sums.c[SESSIONS], 0.0).desc()
-    orders: dict[str, list[Any]] = {
-        FAILURES: [sa.func.coalesce(sums.c[FAILURES], 0.0).desc(), most_sessions],
-        SESSIONS: [most_sessions],
-        NEWEST: [sa.nulls_last(seen.c.last_day.desc())],
-        NAME: [],
-    }
-    ordered = query.order_by(*orders[part.sort], seen.c.policy_domain)
-    return read(engine, ordered.limit(part.limit).offset(part.offset), _COLUMNS)
-
-
-def domains_named(engine: sa.Engine, scope: Scope, window: Window, names: Sequence[str]) -> pd.DataFrame:
-    """The same of some domains, in no order: costs what their rows cost."""
     of = [scope.allows(domain_reporter.c.policy_domain), domain_reporter.c.policy_domain.in_(names)]
     seen = _seen(of, window)
     sums = _sums([scope.allows(domain_day.c.policy_domain), domain_day.c.policy_domain.in_(names)], window)

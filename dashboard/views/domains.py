@@ -68,14 +68,14 @@ def _verdicts(visit: Visit) -> None:
     shown = visit.judge(ranking, search, "" if wanted == _ALL else wanted, _ON_A_PAGE, offset)
     names = [summary.domain for summary in shown.summaries]
     names += nameless if len(names) < _ON_A_PAGE else []
-    rows = visit.read(fleet.domains_named, ALL_DAYS, names).set_index("policy_domain", drop=False)
+    rows = visit.read(fleet.domains, ALL_DAYS, names).set_index("policy_domain", drop=False)
     summaries = {summary.domain: summary for summary in shown.summaries}
     _table(visit, rows.loc[[name for name in names if name in rows.index]], summaries)
     _as_of(shown.summaries)
 
 
 def _is_nameless(visit: Visit) -> bool:
-    return not visit.read(fleet.domains_named, ALL_DAYS, [""]).empty
+    return not visit.read(fleet.domains, ALL_DAYS, [""]).empty
 
 
 def _as_of(summaries: Sequence[Summary]) -> None:

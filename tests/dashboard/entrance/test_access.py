@@ -19,11 +19,12 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import dashboard.queries
+from dashboard.assessing import Assessor
 from dashboard.entrance import access
 from dashboard.entrance.access import Refused
 from dashboard.exports import writing as export
 from dashboard.exports.writing import Filters
-from dashboard.queries import fleet, quarantine, reports
+from dashboard.queries import quarantine, reports
 from dashboard.queries.question import ALL_DAYS, EVERYTHING, TRUSTED, UNPROVEN, Question, Scope, Window
 from dashboard.queries.reports import Cause, ReportFilter
 from ingest.database import engines, models
@@ -321,6 +322,8 @@ def add_more(filled: Filled) -> None:
         )
         counts = {"messages": 3, "bytes": 300, "first_at": given, "last_at": given}
         connection.execute(sa.insert(models.quarantine_lost).values(reason="no-report", bound="network", **counts))
+    noon = dt.datetime.combine(filled.today, dt.time(12), dt.UTC)
+    Assessor(writing, filled.settings, lambda: noon).run_once()
     writing.dispose()
 
 
@@ -360,11 +363,17 @@ def every_query() -> Iterator[tuple[str, Callable[..., Any]]]:
 
 
 def asked_by_scope(query: Callable[..., Any]) -> Callable[..., Any]:
-    """A query of evidence with the scope where the others have it."""
+    """A query that takes a question, with the scope where the others have it; the question's day is a parameter of its own."""
 
-    def ask(engine: sa.Engine, scope: Scope, domains: list[str], on: dt.date, as_of_then: bool) -> Any:
-        return query(engine, Question(on, scope, trusts=trust.TRUST_ORDER, as_of_then=as_of_then), domains)
+    def ask(engine: sa.Engine, scope: Scope, *, on: dt.date, as_of_then: bool, **given: Any) -> Any:
+        # What is stored was decided as the settings have it; everything else is asked about every report.
+        trusts = trust.EVIDENCE if query.__module__.endswith(".assessed") else trust.TRUST_ORDER
+        return query(engine, Question(on, scope, trusts=trusts, as_of_then=as_of_then), **given)
 
+    signature = inspect.signature(ask)
+    own = [name for name in signature.parameters.values() if name.kind is not name.VAR_KEYWORD]
+    asked = [name.replace(kind=name.KEYWORD_ONLY) for name in list(inspect.signature(query).parameters.values())[2:]]
+    ask.__signature__ = signature.replace(parameters=[*own, *asked])  # type: ignore[attr-defined]
     return ask
 
 
@@ -386,6 +395,9 @@ def arguments(filled: Filled, domain: str, keys: list[str]) -> dict[str, list[An
         "search": ["", "example"],
         "domain": [domain],
         "domains": [[domain]],
+        "names": [[domain, "receiver.example"]],
+        "first": [filled.today - dt.timedelta(days=60)],
+        "verdict": [""],
         "key": keys,
         "same_id": ["x"],
         "lane": [TRUSTED, UNPROVEN],
@@ -399,7 +411,6 @@ def arguments(filled: Filled, domain: str, keys: list[str]) -> dict[str, list[An
         ],
         "at_most": [1000],
         "limit": [1000],
-        "sort": [fleet.FAILURES],
         "state": [quarantine.WAITING],
         "reason": [""],
         "digest": messages,

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import fleet_verdicts, verdicts
 from dashboard.decision import verdict
-from dashboard.queries import fleet, quarantine, reports
+from dashboard.queries import quarantine, reports
 from dashboard.queries.evidence import domains_of
 from dashboard.queries.question import EVERYTHING, Question, Scope
 from dashboard.queries.reports import ReportFilter
@@ -165,29 +165,23 @@ def test_domains_of_one_verdict(open_page: Open, filled_today: Filled) -> None:
     assert len(table(app, "policy_domain")) == 16
 
 
-def test_so_many_domains_that_not_all_are_weighed(
+def test_the_most_urgent_domains_come_first_page_by_page(
     open_page: Open, filled_today: Filled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(domains_page, "_MOST_RANKED", 5)
+    whole = list(table(open_page(filled_today.url), "policy_domain")["policy_domain"])
     monkeypatch.setattr(domains_page, "_ON_A_PAGE", 6)
+    st.cache_data.clear()
     app = open_page(filled_today.url)
-    rows = table(app, "policy_domain")
-    assert list(rows["policy_domain"])[:2] == [MAIN, "second.example"]  # most failures first
-    assert list(rows["verdict"].str[2:])[:2] == ["Not ready for enforce", "Mail is being refused"]
-    assert "too many to sort by verdict" in page_text(app)
+    assert list(table(app, "policy_domain")["policy_domain"]) == whole[:6]
 
 
-def test_a_verdict_is_computed_again_when_something_changed(
+def test_domains_that_wait_for_an_assessor_are_said_to(
     open_page: Open, filled_today: Filled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    weighed: list[str] = []
-    decide = verdicts.decide
-    monkeypatch.setattr(verdicts, "decide", lambda evidence: (weighed.append(evidence.domain), decide(evidence))[1])
-    cache, engine, today = fleet_verdicts.Kept(), filled_today.engine, filled_today.today
-    stamps = fleet.stamps(engine, EVERYTHING, [MAIN, "second.example"])
-    for changed in ({}, {}, {MAIN: ("another",)}):
-        cache.summaries(engine, Question.of(Settings(database_url=filled_today.url), today), stamps | changed)
-    assert sorted(weighed) == [MAIN, MAIN, "second.example"]
+    monkeypatch.setattr(fleet_verdicts, "MOST_COMPUTED", 5)
+    app = open_page(filled_today.url)
+    assert not app.exception
+    assert "wait for their verdict" in page_text(app)
 
 
 def test_the_browsers_way_back_brings_a_choice_back(open_page: Open, filled_today: Filled) -> None:
