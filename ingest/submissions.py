@@ -31,6 +31,11 @@ class Decoded(msgspec.Struct, frozen=True):
     unread: str = ""
 
     @property
+    def asks_for_key(self) -> bool:
+        """Whether it is mail, which may carry a signature: no HTTPS body, no bare file."""
+        return self.arrival.channel.is_signed and self.file_name is None
+
+    @property
     def held(self) -> int:
         """Bytes of message and reports: what keeping it costs, roughly."""
         return len(self.message) + sum(len(document.text) for _, document in self.reports)

@@ -78,10 +78,10 @@ def impatient() -> None:
     """A worker that asks DNS again after a second instead of a minute."""
     from ingest.authentication import dkim_keys
     from ingest.store import saving
-    from ingest.work import worker
+    from ingest.work import chores
 
     _set(saving, "FIRST_RETRY", timedelta(seconds=1))
-    _set(worker, "_RETRY_EVERY", 0.5)
+    _set(chores, "_RETRY_EVERY", 0.5)
     _set(dkim_keys, "_UNDETERMINED", 0.5)
 
 

@@ -10,8 +10,6 @@ import sqlalchemy as sa
 import typer
 
 from ingest.authentication.dkim_keys import Keys
-from ingest.authentication.signatures import authenticate, signature_names
-from ingest.authentication.verdict import Authentication
 from ingest.database import engines
 from ingest.settings import settings as settings_module
 from ingest.settings.settings import Settings
@@ -19,6 +17,7 @@ from ingest.store import quarantine, quarantine_bounds
 from ingest.store.saving import Tally
 from ingest.text.plaintext import one_line
 from ingest.work import limited, retrying
+from ingest.work.reader import Reader
 
 quarantine_commands = typer.Typer(no_args_is_help=True, help="Messages that could not be read: look, retry, discard.")
 
@@ -133,12 +132,6 @@ def _read_again(settings: Settings, digests: Sequence[str]) -> Tally:
 
 def _reader(settings: Settings, digests: Sequence[str], say: limited.Say) -> None:
     engine = engines.open_engine(settings.database_url)
-    keys = Keys(settings.nameservers)
-
-    def verdict(message: bytes, now: dt.datetime) -> Authentication:
-        keys.prefetch(signature_names(message), settings.dns_seconds)
-        return authenticate(message, keys, now)
-
+    reader = Reader(settings, Keys(settings.nameservers), limited.allow_message)
     for digest in digests:
-        limited.allow_cpu(limited.MAX_MESSAGE_CPU_SECONDS)
-        say(retrying.retry(engine, settings, verdict, digest, dt.datetime.now(dt.UTC)))
+        say(retrying.retry(engine, reader, digest, dt.datetime.now(dt.UTC)))

@@ -9,16 +9,14 @@ from pathlib import Path
 import msgspec
 import sqlalchemy as sa
 
-from ingest import intake
 from ingest.authentication.dkim_keys import Keys
-from ingest.authentication.signatures import authenticate, signature_names
-from ingest.authentication.verdict import Authentication
 from ingest.database import engines
 from ingest.settings.settings import Settings
 from ingest.store import quarantine_bounds, saving
 from ingest.submissions import Decoded, Quarantined, Submission
 from ingest.testimony import unread
 from ingest.work import limited
+from ingest.work.reader import Reader, asking_for_keys
 
 from . import mailbox, outcomes
 
@@ -108,7 +106,7 @@ def load(
     DatabaseAway; what was stored before stays, and loading again goes on from there.
     """
     loaded = Loaded()
-    for done in _Loading(settings, engine, keys).batches(paths):
+    for done in _Loading(Reader(settings, keys), engine).batches(paths):
         loaded += done.loaded
         progress(done.bytes_done)
     return loaded
@@ -148,7 +146,9 @@ def _child(paths: Sequence[Path], settings: Settings, sources: int, ends: Mappin
         limited.allow_cpu(_CPU_SECONDS)
         say(source)
 
-    for done in _Loading(settings, engine, Keys(settings.nameservers), begin, ends).batches(paths, sources):
+    # What a message may cost is allowed for each source, as finding it costs, too; the reader allows no more.
+    reader = Reader(settings, Keys(settings.nameservers))
+    for done in _Loading(reader, engine, begin, ends).batches(paths, sources):
         say(done)
 
 
@@ -157,15 +157,14 @@ class _Loading:
 
     def __init__(
         self,
-        settings: Settings,
+        reader: Reader,
         engine: sa.Engine,
-        keys: Keys,
         begin: Callable[[int], None] = lambda _source: None,
         ends: Mapping[int, int] | None = None,
     ) -> None:
-        self._settings = settings
+        self._reader = reader
+        self._settings = reader.settings
         self._engine = engine
-        self._keys = keys
         self._begin = begin
         self._ends = ends or {}
 
@@ -190,7 +189,7 @@ class _Loading:
             yield self._store(batch, to_store, number + 1, bytes_done)
 
     def _read(self, source: mailbox.Found, number: int, batch: Loaded, to_store: list[Decoded | Quarantined]) -> int:
-        """Read a source into ``batch`` or ``found``; the bytes that it holds from now on."""
+        """Read a source into ``batch`` or ``to_store``; the bytes that it holds from now on."""
         if isinstance(source, mailbox.Problem):
             batch.unreachable += source.unreachable
             batch.leave(source.origin, outcomes.of_problem(source), named=False)
@@ -198,7 +197,7 @@ class _Loading:
         if self._ends.get(number, 0) >= _MAX_ENDS:
             outcome: outcomes.Outcome = _set_aside(source)
         else:
-            outcome = outcomes.of_source(source, self._settings)
+            outcome = outcomes.of_source(source, self._reader)
         if isinstance(outcome, outcomes.Ignored | outcomes.Unread):
             batch.leave(source.origin, outcome, named=source.named)
             return 0
@@ -210,7 +209,7 @@ class _Loading:
         return outcome.held
 
     def _store(self, batch: Loaded, to_store: Sequence[Decoded | Quarantined], sources: int, bytes_done: int) -> Done:
-        ready = _authenticated(to_store, self._keys, self._settings)
+        ready = self._authenticated(to_store)
         try:
             with self._engine.begin() as connection:
                 bounds = quarantine_bounds.of(self._settings)
@@ -219,29 +218,15 @@ class _Loading:
             raise engines.as_away(error) from error
         return Done(batch, sources, bytes_done)
 
+    def _authenticated(self, to_store: Sequence[Decoded | Quarantined]) -> list[Submission | Quarantined]:
+        # "Still verifies" is a question about today, not about the day the mail came.
+        self._reader.find_keys(asking_for_keys(to_store))
+        today = dt.datetime.now(dt.UTC)
+        return [self._reader.submission(item, today) if isinstance(item, Decoded) else item for item in to_store]
+
 
 def _set_aside(source: mailbox.Mail | mailbox.ReportFile) -> Quarantined:
     why = f"reading it failed {_MAX_ENDS} times (memory or time ran out)"
     name = source.file_name if isinstance(source, mailbox.ReportFile) else None
     arrival = msgspec.structs.replace(outcomes.arrival_of(source), received_at=source.modified, estimated=True)
     return Quarantined(arrival, source.data, unread.KILLED_READER, why, "", name)
-
-
-def _authenticated(
-    to_store: Sequence[Decoded | Quarantined], keys: Keys, settings: Settings
-) -> list[Submission | Quarantined]:
-    mails = [item.message for item in to_store if isinstance(item, Decoded) and item.file_name is None]
-    keys.prefetch(sorted({name for mail in mails for name in signature_names(mail)}), settings.dns_seconds)
-
-    today = dt.datetime.now(dt.UTC)
-
-    def verdict(message: bytes, now: dt.datetime) -> Authentication:  # noqa: ARG001
-        # "Still verifies" is a question about today, not about the day the mail came.
-        return authenticate(message, keys, today)
-
-    return [
-        intake.authenticated(item, None if item.file_name is not None else verdict)
-        if isinstance(item, Decoded)
-        else item
-        for item in to_store
-    ]

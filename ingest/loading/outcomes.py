@@ -2,13 +2,12 @@
 
 import msgspec
 
-from ingest import intake
 from ingest.rfc.tlsrpt.document import may_hold_report
-from ingest.settings.settings import Settings
 from ingest.spool import channels, trace
 from ingest.spool.trace import Arrival
 from ingest.submissions import Decoded, Quarantined
 from ingest.testimony import unread
+from ingest.work.reader import Reader
 
 from . import file_formats, mail_dates, recognition, signs
 from .mailbox import NAMED_AS_REPORTS, Mail, Problem, ReportFile, TooLarge
@@ -34,13 +33,13 @@ class Unread(msgspec.Struct, frozen=True):
 Outcome = Decoded | Quarantined | Ignored | Unread
 
 
-def of_source(source: Mail | ReportFile, settings: Settings) -> Outcome:
+def of_source(source: Mail | ReportFile, reader: Reader) -> Outcome:
     """Read a source, and say what it is when there is no report in it.
 
     What shows a sign of a report goes to quarantine. Of the rest nothing is kept, because it may be private; what the user
     named himself and is no mail is Unread.
     """
-    return _of_mail(source, settings) if isinstance(source, Mail) else _of_file(source, settings)
+    return _of_mail(source, reader) if isinstance(source, Mail) else _of_file(source, reader)
 
 
 def of_problem(source: Problem) -> Ignored | Unread:
@@ -60,10 +59,10 @@ def arrival_of(source: Mail | ReportFile) -> Arrival:
     return Arrival(channels.LOAD, stated or source.modified, trace.digest(source.data), estimated=stated is None)
 
 
-def _of_mail(source: Mail, settings: Settings) -> Outcome:
+def _of_mail(source: Mail, reader: Reader) -> Outcome:
     kind = recognition.notification(source.data)
     if kind is None:
-        decoded = intake.decode_mail(source.data, arrival_of(source), settings)
+        decoded = reader.decode(source.data, arrival_of(source))
         if not _is_refused(decoded):
             return decoded
         kind = recognition.of_mail(source.data)
@@ -72,11 +71,11 @@ def _of_mail(source: Mail, settings: Settings) -> Outcome:
     return _of_none(source, "") if kind == Kind.FILE else Ignored(kind.singular, kind.plural)
 
 
-def _of_file(source: ReportFile, settings: Settings) -> Outcome:
+def _of_file(source: ReportFile, reader: Reader) -> Outcome:
     name = source.file_name
     decoded = None
     if may_hold_report(source.data) or name.lower().endswith(NAMED_AS_REPORTS):
-        decoded = intake.decode_file(source.data, name, arrival_of(source), settings)
+        decoded = reader.decode(source.data, arrival_of(source), name)
         if not _is_refused(decoded):
             return decoded
     kind = recognition.of_file(source.data, name)
@@ -87,7 +86,7 @@ def _of_file(source: ReportFile, settings: Settings) -> Outcome:
     form = file_formats.format_of(source.data[:_LOOK], name)
     if form.holds:
         return Unread(form.explanation)
-    return decoded or intake.decode_file(source.data, name, arrival_of(source), settings)
+    return decoded or reader.decode(source.data, arrival_of(source), name)
 
 
 def _is_refused(decoded: Decoded | Quarantined) -> bool:

@@ -4,9 +4,10 @@ Doors and workers are processes of their own, often in containers of their own, 
 what it counts in the spool (publishing.py), and any door answers for all.
 """
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
@@ -90,7 +91,7 @@ class DatabaseState:
     """
 
     def __init__(self, on_change: Callable[[], None] = lambda: None, patience: float = 10.0) -> None:
-        self._on_change = on_change
+        self.on_change = on_change
         self._patience = patience
         self._asked: float | None = None
         self._lock = threading.Lock()
@@ -106,6 +107,13 @@ class DatabaseState:
         self._asked = None
         if not self._failed:
             self._set(up=True, since=time.time())
+
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """A question from beginning to end; one that fails is not answered, and whoever catches the error says what it means."""
+        self.asked()
+        yield
+        self.answered()
 
     def works(self) -> None:
         """All that was to be done has been done."""
@@ -131,4 +139,4 @@ class DatabaseState:
             self._up = up
             _database_up.set(up)
             _database_since.set(since)
-        self._on_change()
+        self.on_change()

@@ -3,11 +3,14 @@
 Whoever sends bombs, or signatures of domains whose name servers are dead, then delays its own kind and hardly anybody else.
 """
 
+import collections
 import time
+from collections.abc import Sequence
 
 import msgspec
 
 from ingest.settings.settings import Settings
+from ingest.spool.claims import SpooledMessage
 
 # Nearly all reports are far below this, and nearly all keys are found sooner.
 _QUICK_FILE_BYTES = 512 * 1024
@@ -59,3 +62,38 @@ class Turns:
     def costly(self, begun: float) -> None:
         """Costly work has been done since ``begun``; what it took beyond its share has to be earned back, within bounds."""
         self._credit = max(-_MAX_CREDIT_SECONDS * 10, self._credit - (time.monotonic() - begun))
+
+
+class Aside:
+    """Claimed messages that the quick lane has put aside; they wait for the thorough one."""
+
+    def __init__(self) -> None:
+        self._messages: collections.deque[SpooledMessage] = collections.deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._messages)
+
+    def put(self, messages: Sequence[SpooledMessage]) -> None:
+        """Behind those that wait already."""
+        self._messages.extend(messages)
+
+    def put_back(self, messages: Sequence[SpooledMessage]) -> None:
+        """Before all others, as they were taken."""
+        self._messages.extendleft(reversed(messages))
+
+    def take(self, limit: int, max_bytes: int) -> list[SpooledMessage]:
+        """The next ones, as ``Claimant.claim`` gives them: one that was tried before comes alone."""
+        messages: list[SpooledMessage] = []
+        size = 0
+        while self._messages and len(messages) < limit and size < max_bytes:
+            if messages and self._messages[0].attempts:
+                break
+            messages.append(self._messages.popleft())
+            size += messages[-1].size
+            if messages[-1].attempts:
+                break
+        return messages
+
+    def clear(self) -> None:
+        """They have been given back."""
+        self._messages.clear()

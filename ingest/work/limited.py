@@ -50,8 +50,13 @@ def allow_cpu(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime) + seconds, hard))
 
 
+def allow_message() -> None:
+    """Allow what one message may take."""
+    allow_cpu(MAX_MESSAGE_CPU_SECONDS)
+
+
 def in_a_child(work: Callable[[Say], None], receive: Say) -> bool:
-    """Run ``work(say)`` in a limited child process; what it says is given to ``heard`` here. Whether it came to its end.
+    """Run ``work(say)`` in a limited child process; what it says is given to ``receive`` here. Whether it came to its end.
 
     The parent must hold no open database connection and run no other thread. Raises what of _PASSED_ON the work raises.
     """

@@ -13,7 +13,6 @@ import datetime as dt
 import logging
 import time
 import zlib
-from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -22,8 +21,6 @@ from ingest import intake
 from ingest.authentication.dkim_message import MAX_HEADER_BYTES
 from ingest.authentication.verdict import Authentication
 from ingest.database.models import undetermined
-from ingest.intake import Authenticate
-from ingest.settings.settings import Settings
 from ingest.spool.trace import Arrival
 from ingest.store import quarantine_bounds, saving
 from ingest.store.upkeep import clock
@@ -31,6 +28,8 @@ from ingest.submissions import FILE_DELAY, Decoded, Quarantined, Submission
 from ingest.testimony.trust import UNDETERMINED
 
 from .blame import trouble_behind
+from .owed import Owed
+from .reader import Reader
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +46,8 @@ _AT_ONCE = 200
 _MAX_UNFINISHED = 3
 # What dkim_message reads of a mail to find its signatures, and a little more.
 _HEADER = MAX_HEADER_BYTES + 1024
-
-# Asks DNS for the keys of mails, of which it is given the headers.
-Prefetch = Callable[[Sequence[bytes]], None]
+# A name server that is only slow gets its chance in the background.
+_DNS_SECONDS = 2.0
 
 
 class Progress(msgspec.Struct):
@@ -71,36 +69,18 @@ class _Due(msgspec.Struct, frozen=True):
     def mine(self) -> sa.ColumnElement[bool]:
         return undetermined.c.message_digest == self.digest
 
-
-class Owed:
-    """Messages that were claimed when the database went away: their attempts are counted, and none has cost a reader."""
-
-    def __init__(self) -> None:
-        self._due: list[_Due] = []
-
-    def pay(self, engine: sa.Engine, now: dt.datetime) -> None:
-        """Take the count back."""
-        _release(engine, self._due, now)
-        self._due = []
-
-    def owe(self, due: Collection[_Due]) -> None:
-        """For the next time that the database can be written to."""
-        self._due += due
+    def as_it_was(self, now: dt.datetime) -> sa.Update:
+        """Take the claim back: no attempt was made, and it is due."""
+        before = {"attempts": self.attempts, "unfinished": self.unfinished, "next_attempt": now}
+        return sa.update(undetermined).where(self.mine).values(before)
 
 
 def retry_undetermined(
-    engine: sa.Engine,
-    settings: Settings,
-    authenticate: Authenticate,
-    prefetch: Prefetch,
-    now: dt.datetime,
-    seconds: float = 10.0,
-    begin: Callable[[], None] = lambda: None,
-    owed: Owed | None = None,
+    engine: sa.Engine, reader: Reader, now: dt.datetime, seconds: float = 10.0, owed: Owed | None = None
 ) -> Progress:
     """Authenticate the stored messages whose time has come, for about ``seconds``, so that new mail is not held up.
 
-    ``begin`` is called before each is read. ``owed`` is kept by the caller from one round to the next.
+    ``owed`` is kept by the caller from one round to the next.
 
     After three days without an answer from DNS the report stays ``unverified``, its delivery keeps the verdict
     ``undetermined`` with a reason that says so, and the stored message is dropped. A signature that is outside its time for
@@ -109,20 +89,21 @@ def retry_undetermined(
     deadline = time.monotonic() + seconds
     progress = Progress()
     owed = owed or Owed()
-    owed.pay(engine, now)
+    owed.pay(engine)
     while due := _claim(engine, now):
         unseen = collections.deque(due)
         try:
-            prefetch([_header(engine, pending) for pending in due])
+            headers = [_header(engine, pending) for pending in due]
+            reader.find_keys(headers, max(_DNS_SECONDS, reader.settings.dns_seconds))
             while unseen and (len(unseen) == len(due) or time.monotonic() < deadline):
-                begin()
-                progress.decided += _look_again(engine, unseen[0], settings, authenticate, now)
+                progress.decided += _look_again(engine, unseen[0], reader, now)
                 unseen.popleft()
-            _release(engine, unseen, now)
         except (sa.exc.SQLAlchemyError, OSError) as error:
             if trouble_behind(error):
-                owed.owe(unseen)
+                owed.owe(*(pending.as_it_was(now) for pending in unseen))
             raise
+        owed.owe(*(pending.as_it_was(now) for pending in unseen))
+        owed.pay(engine)
         if time.monotonic() >= deadline:
             progress.more = _any_due(engine, now)
             break
@@ -160,20 +141,6 @@ def _claim(engine: sa.Engine, now: dt.datetime) -> list[_Due]:
     return due
 
 
-def _release(engine: sa.Engine, due: Collection[_Due], now: dt.datetime) -> None:
-    """Those that were claimed and not looked at are due again, as they were."""
-    if not due:
-        return
-    with engine.begin() as connection:
-        for pending in due:
-            as_it_was = {
-                "attempts": pending.attempts,
-                "unfinished": pending.unfinished,
-                "next_attempt": now,
-            }
-            connection.execute(sa.update(undetermined).where(pending.mine).values(as_it_was))
-
-
 def _any_due(engine: sa.Engine, now: dt.datetime) -> bool:
     with engine.connect() as connection:
         first = sa.select(undetermined.c.message_digest).where(_is_due(now)).limit(1)
@@ -196,28 +163,27 @@ def _compressed(engine: sa.Engine, pending: _Due) -> bytes:
     return zlib.compress(b"") if stored is None else bytes(stored)
 
 
-def _look_again(
-    engine: sa.Engine, pending: _Due, settings: Settings, authenticate: Authenticate, now: dt.datetime
-) -> bool:
+def _look_again(engine: sa.Engine, pending: _Due, reader: Reader, now: dt.datetime) -> bool:
+    reader.begin()
     if pending.unfinished >= _MAX_UNFINISHED:
         why = f"given up: checking the signature again ended the worker {pending.unfinished} times"
         with engine.begin() as connection:
             saving.give_up(connection, pending.digest, why, None, now)
         return True
     arrival = Arrival(pending.door, pending.received_at, pending.digest, sender=pending.sender)
-    decoded = intake.decode_mail(zlib.decompress(_compressed(engine, pending)), arrival, settings)
-    bounds = quarantine_bounds.of(settings)
+    decoded = reader.decode(zlib.decompress(_compressed(engine, pending)), arrival)
+    bounds = quarantine_bounds.of(reader.settings)
     if isinstance(decoded, Quarantined):  # STARTTALLY_DOMAINS has changed meanwhile; its rows stay as they are
         with engine.begin() as connection:
             connection.execute(sa.delete(undetermined).where(pending.mine))
         return True
     waiting = intake.authenticated(decoded, lambda _message, _now: Authentication(UNDETERMINED))
-    submission = _authenticated(decoded, authenticate, now)
+    submission = _authenticated(decoded, reader, now)
     with engine.begin() as connection:
         return _note(connection, pending, waiting, submission, now, bounds)
 
 
-def _authenticated(decoded: Decoded, authenticate: Authenticate, now: dt.datetime) -> Submission:
+def _authenticated(decoded: Decoded, reader: Reader, now: dt.datetime) -> Submission:
     """The verdict by the time of arrival, which is estimated where the recorded one cannot be."""
     arrived = decoded.arrival.received_at
     end = max(report.end for report, _ in decoded.reports)
@@ -231,8 +197,8 @@ def _authenticated(decoded: Decoded, authenticate: Authenticate, now: dt.datetim
         moments = [arrived, now]
 
     def at_one_of(message: bytes, now: dt.datetime) -> Authentication:  # noqa: ARG001
-        verdict = authenticate(message, moments[0])
-        return authenticate(message, moments[1]) if verdict.untimely else verdict
+        verdict = reader.authenticate(message, moments[0])
+        return reader.authenticate(message, moments[1]) if verdict.untimely else verdict
 
     return intake.authenticated(decoded, at_one_of)
 

@@ -23,6 +23,7 @@ from tests.goldens import entry, report, usual
 from tests.ingest.store.test_saving import CAME, NOW, SIGNED, USUAL, everything, rows, save, submission
 from tests.ingest.work.test_second_looks import WAITING, Resolver, quarantine_file
 from tests.nameserver import SILENT, NameServer, txt
+from tests.readers import ToldReader
 from tests.system.test_end_to_end import Installation
 
 DAY, HOUR = dt.timedelta(days=1), dt.timedelta(hours=1)
@@ -155,7 +156,7 @@ class Post:
         def verdict(message: bytes, now: dt.datetime) -> object:
             return authenticate(message, keys, now)
 
-        return second_looks.retry_undetermined(engine, settings.load(), verdict, look_up, clock).decided  # type: ignore[arg-type]
+        return second_looks.retry_undetermined(engine, ToldReader(settings.load(), verdict, look_up), clock).decided
 
 
 @pytest.fixture
@@ -220,10 +221,7 @@ def test_giving_up_takes_time_and_attempts(
     save(engine, submission(USUAL, verdict=WAITING, came=came))
     tried(engine, attempts)
     resolver = Resolver(WAITING)
-    assert (
-        second_looks.retry_undetermined(engine, settings.load(), resolver, resolver.prefetch, CAME + after).decided
-        == decided
-    )
+    assert second_looks.retry_undetermined(engine, resolver.reader(), CAME + after).decided == decided
 
 
 def tried(engine: sa.Engine, attempts: int) -> None:

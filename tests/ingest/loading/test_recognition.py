@@ -11,10 +11,12 @@ from collections.abc import Callable
 
 import pytest
 
+from ingest.authentication.dkim_keys import Keys
 from ingest.loading import archives, file_formats, mailbox, outcomes, recognition, signs
 from ingest.loading.recognition import Kind, notification, of_file, of_mail
 from ingest.loading.signs import Sign
 from ingest.settings import settings
+from ingest.work.reader import Reader
 from tests.goldens import HUMAN, INPUTS, mail, multipart, packed, part, tarred
 from tests.ingest.loading.test_load import (
     DMARC,
@@ -376,7 +378,7 @@ def test_what_is_no_tar_is_none() -> None:
     ],
 )  # fmt: skip
 def test_what_becomes_of_what_load_comes_across(source: mailbox.Found, becomes: str) -> None:
-    chosen = settings.load()
-    outcome = outcomes.of_problem(source) if isinstance(source, mailbox.Problem) else outcomes.of_source(source, chosen)
+    reader = Reader(settings.load(), Keys())
+    outcome = outcomes.of_problem(source) if isinstance(source, mailbox.Problem) else outcomes.of_source(source, reader)
     words = getattr(outcome, "singular", "") or getattr(outcome, "reason", "")
     assert f"{type(outcome).__name__} {words}".startswith(becomes)

@@ -31,12 +31,14 @@ from ingest.work import retrying, second_looks
 from ingest.work.blame import for_users, trouble_behind
 from ingest.work.opened import FileChanged
 from ingest.work.outage import Outage
+from ingest.work.owed import Owed
 from ingest.work.worker import Worker
 from tests import stored as stored_messages
 from tests.doors import running_doors
 from tests.ingest.monitoring.test_metrics import ready
 from tests.ingest.store.test_saving import rows
 from tests.ingest.work.test_worker import MakeSettings, NoKeys, deliver, numbered, stored
+from tests.readers import ToldReader
 from tests.support import eventually
 
 
@@ -290,7 +292,7 @@ def test_values_that_the_database_refuses_are_found_without_blaming_others(
 ) -> None:
     attempts: list[int] = []
     save = saving.save
-    read = hand._read
+    decode = hand._reader._decode
 
     def refusing(connection: sa.Connection, messages: Sequence[Any], *others: Any) -> Any:
         for message in messages:
@@ -300,10 +302,10 @@ def test_values_that_the_database_refuses_are_found_without_blaming_others(
 
     def noting(spooled: Any, *others: Any) -> Any:
         attempts.append(spooled.attempts)
-        return read(spooled, *others)
+        return decode(spooled, *others)
 
     monkeypatch.setattr(saving, "save", refusing)
-    monkeypatch.setattr(hand, "_read", noting)
+    monkeypatch.setattr(hand._reader, "_decode", noting)
     deliver(settings, *numbered(*range(64)))
     assert msgspec.structs.astuple(hand.run_once()) == (63, 0, 1)
     assert sum(count > 0 for count in attempts) <= 2 * 3, "the culprit alone comes again, in both lanes"
@@ -335,7 +337,7 @@ def test_second_looks_interrupted_by_an_outage_cost_no_attempt(
     }  # fmt: skip
     with engine.begin() as connection:
         connection.execute(sa.insert(models.undetermined), [waiting | {"message_digest": name} for name in "abc"])
-    owed = second_looks.Owed()
+    owed = Owed()
 
     def away(*_: object) -> None:
         raise of_postgresql("57P01")
@@ -344,7 +346,7 @@ def test_second_looks_interrupted_by_an_outage_cost_no_attempt(
         return Authentication("undetermined")
 
     def look() -> Any:
-        return second_looks.retry_undetermined(engine, settings, undetermined, lambda _: None, now, owed=owed)
+        return second_looks.retry_undetermined(engine, ToldReader(settings, undetermined), now, owed=owed)
 
     for _ in range(4):
         with monkeypatch.context() as patch:
@@ -352,7 +354,7 @@ def test_second_looks_interrupted_by_an_outage_cost_no_attempt(
             with pytest.raises(sa.exc.OperationalError):
                 look()
         assert {row["unfinished"] for row in rows(engine, models.undetermined)} == {1}
-        owed.pay(engine, now)
+        owed.pay(engine)
         assert {(row["unfinished"], row["attempts"]) for row in rows(engine, models.undetermined)} == {(0, 1)}
     look()
     assert {(row["unfinished"], row["attempts"]) for row in rows(engine, models.undetermined)} == {(0, 2)}
@@ -364,17 +366,21 @@ def test_a_message_read_again_in_an_outage_does_not_count_as_a_killer(
     stored_messages.store_file(engine, b"Subject: x\r\n\r\n", settings, name="a.eml")
     (before,) = rows(engine, models.quarantine)
     quarantine.ask_retry_of(engine, "", "a test", dt.datetime.now(dt.UTC))
-    owed = retrying.Owed()
+    owed = Owed()
 
     def away(*_: object) -> None:
         raise of_postgresql("57P01")
 
     with monkeypatch.context() as patch:
         patch.setattr(intake, "decode_mail", away)  # as if the database went away while it was read
-        patch.setattr(retrying.Owed, "pay", away)
+        patch.setattr(Owed, "pay", away)
         with pytest.raises(sa.exc.OperationalError):
             retrying.retry(
-                engine, settings, lambda *_: Authentication(), before["message_digest"], dt.datetime.now(dt.UTC), owed
+                engine,
+                ToldReader(settings, lambda *_: Authentication()),
+                before["message_digest"],
+                dt.datetime.now(dt.UTC),
+                owed,
             )
     assert rows(engine, models.quarantine)[0]["reason"] == "killed-reader"
     owed.pay(engine)

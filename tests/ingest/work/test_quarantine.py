@@ -23,11 +23,13 @@ from ingest.store import quarantine
 from ingest.store.upkeep import upgrades
 from ingest.testimony.trust import FAILED, UNSIGNED
 from ingest.work import retrying
+from ingest.work.reader import Reader
 from tests import programs
 from tests.goldens import INPUTS, entry, mail, multipart, packed, part, report, text, usual
 from tests.ingest.store.test_saving import CAME, NOW, USUAL, rows, save
 from tests.ingest.work.test_second_looks import WAITING, Resolver, quarantine_file
 from tests.ingest.work.test_worker import NoKeys
+from tests.readers import ToldReader
 
 UNSIGNED_MAIL = Resolver(Authentication(UNSIGNED))
 
@@ -40,7 +42,7 @@ def states(engine: sa.Engine) -> list[tuple[str, str, str]]:
 def test_a_retry_after_a_change_of_settings_stores_and_clears(engine: sa.Engine, name: str | None) -> None:
     data = text(USUAL) if name else INPUTS["labelled-gzip-is-plain.eml"]
     digest = quarantine_file(engine, data, name, domains="other.example")
-    tally = retrying.retry(engine, settings.load(), UNSIGNED_MAIL, digest, NOW)
+    tally = retrying.retry(engine, UNSIGNED_MAIL.reader(), digest, NOW)
     assert msgspec.structs.astuple(tally) == (1, 0, 0)
     assert rows(engine, models.quarantine) == []
     assert rows(engine, models.report)[0]["trust"] == ("imported" if name else "unverified")
@@ -49,7 +51,7 @@ def test_a_retry_after_a_change_of_settings_stores_and_clears(engine: sa.Engine,
 def test_a_retry_in_vain_stays_with_todays_reason(engine: sa.Engine) -> None:
     digest = quarantine_file(engine, text(USUAL), "report.json", domains="other.example")
     chosen = settings.load(domains="third.example", max_report_bytes=65536)
-    tally = retrying.retry(engine, chosen, Resolver(WAITING), digest, NOW)
+    tally = retrying.retry(engine, Resolver(WAITING).reader(chosen), digest, NOW)
     assert msgspec.structs.astuple(tally) == (0, 0, 1)
     (kept,) = rows(engine, models.quarantine)
     assert (kept["reason"], kept["state"]) == ("foreign-domain", "waiting")
@@ -59,7 +61,7 @@ def test_a_letter_to_postmaster_stays_one_when_it_is_read_again(engine: sa.Engin
     letter = b"Subject: help\r\n\r\nplease\r\n"
     arrival = trace.Arrival(channels.SMTP, CAME, trace.digest(letter), letter=True)
     save(engine, intake.decode_mail(letter, arrival, settings.load()))
-    retrying.retry(engine, settings.load(), UNSIGNED_MAIL, trace.digest(letter), NOW)
+    retrying.retry(engine, UNSIGNED_MAIL.reader(), trace.digest(letter), NOW)
     (kept,) = rows(engine, models.quarantine)
     assert (kept["reason"], kept["subject"]) == ("postmaster", "help")
 
@@ -70,7 +72,7 @@ def test_a_partly_read_message_stays_in_quarantine(engine: sa.Engine) -> None:
     assert isinstance(decoded, submissions.Decoded)
     save(engine, submissions.Submission(decoded, Authentication(FAILED), "unverified"))
     quarantine.ask_retry(engine, [trace.digest(message)], "alice", NOW)
-    tally = retrying.retry(engine, settings.load(), Resolver(WAITING), trace.digest(message), NOW)
+    tally = retrying.retry(engine, Resolver(WAITING).reader(), trace.digest(message), NOW)
     assert (tally.stored, tally.duplicate) == (0, 1)
     (kept,) = rows(engine, models.quarantine)
     assert (kept["reason"], kept["state"], kept["acted_by"]) == ("partly-read", "waiting", "alice")
@@ -84,7 +86,7 @@ def test_before_it_is_read_again_a_message_says_that_it_ended_its_reader(engine:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        retrying.retry(engine, settings.load(), dies, digest, NOW)
+        retrying.retry(engine, ToldReader(settings.load(), dies), digest, NOW)
     (kept,) = rows(engine, models.quarantine)
     assert (kept["reason"], kept["state"]) == ("killed-reader", "waiting")
     assert quarantine.asked_for(engine, 5) == []
@@ -103,7 +105,7 @@ def test_discarded_with_a_note_and_without_its_content(engine: sa.Engine) -> Non
     assert [row["size"] for row in rows(engine, models.quarantine)] == [3, 3]
     assert len(rows(engine, models.quarantine_origin)) == 1
     before = states(engine)
-    retried = retrying.retry(engine, settings.load(), UNSIGNED_MAIL, one, NOW)
+    retried = retrying.retry(engine, UNSIGNED_MAIL.reader(), one, NOW)
     assert (msgspec.structs.astuple(retried), states(engine)) == ((0, 0, 0), before)
 
 
@@ -245,7 +247,7 @@ def test_a_batch_is_committed_before_the_next_suspect(tmp_path: Path, settings_f
             sizes.append(len(found))
             return super()._store(batch, found, sources, bytes_done)
 
-    done = list(Counting(chosen, engine, NoKeys(), ends={4: 1, 8: 2}).batches([folder], 2))
+    done = list(Counting(Reader(chosen, NoKeys()), engine, ends={4: 1, 8: 2}).batches([folder], 2))
     engine.dispose()
     assert sizes == [2, 1, 3, 1, 3]
     assert done[-1].sources == 12

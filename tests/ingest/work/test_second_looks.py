@@ -22,6 +22,7 @@ from tests import signing
 from tests.goldens import detail, entry, report, usual
 from tests.ingest.store.test_saving import CAME, NOW, SIGNED, USUAL, everything, rows, save, submission
 from tests.nameserver import SILENT, NameServer, txt
+from tests.readers import ToldReader
 
 WAITING = Authentication(UNDETERMINED, "no answer")
 
@@ -41,9 +42,12 @@ class Resolver:
     def prefetch(self, messages: Sequence[bytes]) -> None:
         self.prefetched.append(len(messages))
 
+    def reader(self, chosen: settings.Settings | None = None, **changes: object) -> ToldReader:
+        return ToldReader(chosen or settings.load(**changes), self, self.prefetch)
+
 
 def retry(engine: sa.Engine, resolver: Resolver, now: dt.datetime, **changes: object) -> int:
-    return second_looks.retry_undetermined(engine, settings.load(**changes), resolver, resolver.prefetch, now).decided
+    return second_looks.retry_undetermined(engine, resolver.reader(**changes), now).decided
 
 
 def test_not_before_its_time(engine: sa.Engine) -> None:
@@ -110,7 +114,7 @@ def test_an_attempt_is_counted_before_it_is_made(engine: sa.Engine) -> None:
     now = NOW + dt.timedelta(minutes=2)
     for attempt in (1, 2, 3):
         with pytest.raises(Dies):
-            second_looks.retry_undetermined(engine, settings.load(), dies, lambda _: None, now)
+            second_looks.retry_undetermined(engine, ToldReader(settings.load(), dies), now)
         (row,) = rows(engine, models.undetermined)
         assert (row["attempts"], row["unfinished"]) == (attempt, attempt)
         assert retry(engine, Resolver(SIGNED), now) == 0, "the same message again at once"
@@ -137,7 +141,7 @@ def test_who_was_with_a_deadly_message_is_read_alone_and_decided(engine: sa.Engi
     for _ in range(12):
         now += dt.timedelta(hours=2)
         try:
-            second_looks.retry_undetermined(engine, settings.load(), verdict, lambda _: None, now)
+            second_looks.retry_undetermined(engine, ToldReader(settings.load(), verdict), now)
         except Dies:
             continue
     assert rows(engine, models.undetermined) == []
@@ -160,7 +164,7 @@ def test_a_round_ends_in_time_and_what_is_left_is_due_as_it_was(
     monkeypatch.setattr(second_looks.time, "monotonic", lambda: next(clock))
     now = NOW + dt.timedelta(minutes=2)
     resolver = Resolver(SIGNED)
-    progress = second_looks.retry_undetermined(engine, settings.load(), resolver, resolver.prefetch, now, seconds=10)
+    progress = second_looks.retry_undetermined(engine, resolver.reader(), now, seconds=10)
     assert (progress.decided, progress.more) == (3, True)
     left = [(row["attempts"], row["unfinished"], row["next_attempt"]) for row in rows(engine, models.undetermined)]
     assert left == [(0, 0, now)] * 2
@@ -171,9 +175,8 @@ def test_only_headers_are_held_for_the_look_up(engine: sa.Engine) -> None:
     save(engine, *(submission(large | {"report-id": str(number)}, verdict=WAITING) for number in range(3)))
     held: list[int] = []
     now = NOW + dt.timedelta(minutes=2)
-    second_looks.retry_undetermined(
-        engine, settings.load(), Resolver(SIGNED), lambda headers: held.extend(map(len, headers)), now
-    )
+    reader = ToldReader(settings.load(), Resolver(SIGNED), lambda headers: held.extend(map(len, headers)))
+    second_looks.retry_undetermined(engine, reader, now)
     assert len(held) == 3
     assert max(held) < 70_000 < len(zlib.compress(large["vendor"].encode()))
 
@@ -290,11 +293,13 @@ def test_a_resolver_that_was_silent_for_a_while_leaves_no_wrong_verdict(engine: 
         for _ in range(4):  # silent still
             now += dt.timedelta(hours=2)
             keys = Keys((server.address,))
-            assert second_looks.retry_undetermined(engine, chosen, verdict, look_up, now).decided == 0
+            assert second_looks.retry_undetermined(engine, ToldReader(chosen, verdict, look_up), now).decided == 0
         server.zone.update({f"{signing.SELECTOR}._domainkey.{signing.DOMAIN}": txt(signing.record(signing.rsa_key()))})
         now += dt.timedelta(hours=2)
         keys = Keys((server.address,))
-        assert second_looks.retry_undetermined(engine, chosen, verdict, look_up, now, seconds=60).decided == 80
+        assert (
+            second_looks.retry_undetermined(engine, ToldReader(chosen, verdict, look_up), now, seconds=60).decided == 80
+        )
     assert [row["trust"] for row in rows(engine, models.report) if row["counts"]] == ["verified"] * 60
     # The changed copies of 20 of them failed, and took nothing from the others.
     assert sorted(row["dkim"] for row in rows(engine, models.delivery)) == ["failed"] * 20 + ["verified"] * 60

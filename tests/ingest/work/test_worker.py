@@ -25,7 +25,7 @@ from ingest.spool.maildir import Spool
 from ingest.store import quarantine, saving
 from ingest.store.upkeep import upgrades
 from ingest.work import batch, limited
-from ingest.work.chores import Chores
+from ingest.work.chores import Schedule
 from ingest.work.worker import Worker
 from tests import stored as stored_messages
 from tests.databases import PostgreSQL
@@ -277,7 +277,7 @@ def test_a_frozen_postgresql_does_not_hold_the_worker_for_ever(
 
 
 def test_chores_come_in_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    chores = Chores(lambda: None)
+    chores = Schedule(lambda: None)
     done: list[str] = []
     clock = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
