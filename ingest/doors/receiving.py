@@ -15,6 +15,7 @@ from uvicorn.server import ServerState
 from ingest.doors.http import app
 from ingest.doors.http.protocol import BUSY, BoundedProtocol, bounded
 from ingest.doors.smtp.door import SmtpDoor
+from ingest.doors.smtp.session import prepare_process
 from ingest.monitoring import health, metrics, publishing
 from ingest.settings.settings import PREFIX, Address, Settings, SettingsError
 from ingest.spool import folders
@@ -53,6 +54,7 @@ async def receive(
     On stop nothing new is accepted and mail in flight may finish for a few seconds. Raises PortBusy, CertificateUnusable,
     and SettingsError for what no waiting cures: a divided spool, or hardly any descriptors.
     """
+    prepare_process()
     loop = asyncio.get_running_loop()
     settings, own_checks = _looked_over(settings, spool)
     door = SmtpDoor(settings, spool)

@@ -8,7 +8,8 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
-from ingest.doors.smtp.door import SmtpDoor, SmtpSession
+from ingest.doors.smtp.door import SmtpDoor
+from ingest.doors.smtp.session import SmtpSession, prepare_process
 from ingest.settings import settings
 
 _REPLY = re.compile(rb"(?:[2-5]\d\d[ -][\x20-\x7e]*\r\n)*\Z")
@@ -125,6 +126,7 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 @functools.cache
 def _door() -> SmtpDoor:
+    prepare_process()
     chosen = settings.load(hostname="receiver.example", recipients="receiver.example")
     # Below what operators may set, so that short dialogues come to it.
     door = SmtpDoor(chosen.model_copy(update={"max_message_bytes": _MAX_MAIL, "max_header_bytes": 1_000}), _Spool())  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from ingest.doors.http.protocol import BoundedProtocol
-from ingest.doors.smtp.door import SmtpSession
+from ingest.doors.smtp.session import SmtpSession, prepare_process
 from tests.support import ROOT
 
 # What each class of ours takes over from its base, and who calls it there: the base itself, asyncio, or the base by the
@@ -137,7 +137,9 @@ def test_uvicorns_state_still_has_its_two_sets() -> None:
     assert (state.connections, state.tasks) == (set(), set())
 
 
-def test_a_tls_session_really_takes_the_small_buffer() -> None:
+def test_a_tls_session_really_takes_the_small_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asyncio.sslproto.SSLProtocol, "max_size", 256 * 1024)
+    prepare_process()
     assert asyncio.sslproto.SSLProtocol.max_size == 32 * 1024
     assert "max_size" in names_in(asyncio.sslproto.SSLProtocol.__init__.__code__)
 

@@ -19,12 +19,12 @@ import pytest
 from ingest.doors import receiving
 from ingest.doors.http import app, upload
 from ingest.doors.room import Room
-from ingest.doors.smtp import door
 from ingest.doors.smtp.data import DataStream, HeaderSize
-from ingest.doors.smtp.door import SmtpSession
 from ingest.doors.smtp.hooks import Policy
 from ingest.doors.smtp.recipients import Recipients
+from ingest.doors.smtp.session import SmtpSession
 from ingest.host import rights
+from ingest.monitoring import metrics
 from ingest.settings.settings import Settings, SettingsError
 from ingest.spool import folders, trace
 from ingest.spool.maildir import IncomingMessage, Spool
@@ -77,7 +77,7 @@ def whole_dialogue(client: Raw) -> list[str]:
         (IncomingMessage, "commit", raising),
         (DataStream, "feed", raising),
         (HeaderSize, "feed", raising),
-        (door.metrics.accepted, "labels", raising),
+        (metrics.accepted, "labels", raising),
         (SmtpSession, "smtp_EHLO", raising_later),
         (SmtpSession, "smtp_MAIL", raising_later),
         (SmtpSession, "smtp_RCPT", raising_later),
