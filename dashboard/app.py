@@ -14,6 +14,7 @@ from dashboard.views.visit import Visit, open_engine
 from ingest.settings import settings as settings_module
 from ingest.settings.settings import Settings, SettingsError
 
+# Streamlit runs this file from top to bottom for each visit, so what a page needs first is said outside of any function.
 _ASSETS = Path(__file__).with_name("assets")
 # A Material icon as page_icon would be fetched from fonts.gstatic.com by every visitor's browser.
 st.set_page_config(page_title="StartTally", page_icon=_ASSETS / "icon.svg", layout="wide")

@@ -29,20 +29,18 @@ from streamlit.web.server.starlette.starlette_auth_routes import _create_oauth_c
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 from streamlit.web.server.starlette.starlette_websocket import _get_signed_cookie_with_chunks
 
-from dashboard.entrance import access, login_failures
+from dashboard.entrance import access, login_answers, login_failures
+from dashboard.entrance.connection import Connection
+from dashboard.entrance.logouts import Logouts
+from dashboard.entrance.serving import BELIEVED, allowed_hosts
+from dashboard.entrance.way_back import WayBack
 from ingest.host import rights
 from ingest.settings import settings as settings_module
 from ingest.settings.settings import Settings, SettingsError
 from ingest.text import plaintext
 from ingest.text.confidential import without_secrets
 
-from .connection import Connection
-from .login_answers import LoginAnswers
-from .logouts import Logouts
-from .serving import BELIEVED, allowed_hosts
-from .way_back import WayBack
-
-# Streamlit's own first page.
+# Streamlit's own first page; the policy below names what it runs.
 _PAGE = (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
 
 
@@ -240,14 +238,26 @@ async def _ask_the_issuer() -> None:
             log.warning("nobody can log in: %s %s (%s)", failure.what, failure.then, detail)
 
 
-plaintext.log_to_standard_error(logging.WARNING)
-# What libraries tell their developers (that httpx has a successor) helps no operator.
-logging.captureWarnings(True)
-logging.getLogger("py.warnings").setLevel(logging.ERROR)
-logging.setLogRecordFactory(_one_line_record)
+def _prepare_process() -> None:
+    """What this process logs, and how."""
+    plaintext.log_to_standard_error(logging.WARNING)
+    # What libraries tell their developers (that httpx has a successor) helps no operator.
+    logging.captureWarnings(True)
+    logging.getLogger("py.warnings").setLevel(logging.ERROR)
+    logging.setLogRecordFactory(_one_line_record)
+    login_answers.listen()
+
+
+# Streamlit's server imports this module and takes ``app`` from it; there is no function of ours that it would call. So this
+# is where the process starts.
+_prepare_process()
 _settings = _ready()
 rights.say(rights.said_of_secrets(_settings))
-_logins = [Middleware(WayBack), Middleware(LoginAnswers), Middleware(Logouts, _claims_of, _settings.login_hours)]
+_logins = [
+    Middleware(WayBack),
+    Middleware(login_answers.LoginAnswers),
+    Middleware(Logouts, _claims_of, _settings.login_hours),
+]
 app = st.App(
     Path(__file__).parents[1] / "app.py",
     secrets=_secrets(_settings),

@@ -34,7 +34,9 @@ class _Listening(logging.Filter):
         return records is None
 
 
-logging.getLogger(_STREAMLIT).addFilter(_Listening())
+def listen() -> None:
+    """Hear what Streamlit logs about logins, in this process; before the first ``LoginAnswers``."""
+    logging.getLogger(_STREAMLIT).addFilter(_Listening())
 
 
 class LoginAnswers:

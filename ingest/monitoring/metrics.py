@@ -11,9 +11,6 @@ from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
-# The time at which a counter began is one more line for each, and says nothing that the process's start does not.
-disable_created_metrics()  # type: ignore[no-untyped-call]
-
 # Of a door.
 registry = CollectorRegistry()
 # Of a worker.
@@ -74,6 +71,13 @@ for _registry in (registry, worker_registry):
     Gauge(
         "starttally_process_start_time_seconds", "When this process started (Unix time).", registry=_registry
     ).set_to_current_time()
+
+
+def omit_created() -> None:
+    """Tell the library, for this whole process, to leave out when each counter began: it is one more line for each, and says
+    nothing that the process's start does not.
+    """
+    disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 def waits_for(reason: str | None) -> None:

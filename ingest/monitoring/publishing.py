@@ -18,6 +18,8 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from .metrics import omit_created
+
 log = logging.getLogger(__name__)
 
 DOOR, WORKER = "door", "worker"
@@ -41,6 +43,7 @@ class Publisher:
     def __init__(
         self, spool: Path, kind: str, registry: CollectorRegistry, look: Callable[[], None] = lambda: None
     ) -> None:
+        omit_created()
         self._registry = registry
         self._look = look
         self._stop = threading.Event()
