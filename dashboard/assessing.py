@@ -110,9 +110,9 @@ class Assessor:
         """The days before today, as they were seen at their ends."""
         stored, first = 0, self._first_day(question)
         for start in range(0, len(claimed), _PAST_TOGETHER):
-            some = claimed[start : start + _PAST_TOGETHER]
+            batch = claimed[start : start + _PAST_TOGETHER]
             by_day: dict[dt.date, list[str]] = collections.defaultdict(list)
-            for each in some:
+            for each in batch:
                 for day in _days(max(first, each.from_day), question.on):
                     by_day[day].append(each.domain)
             rows = [
@@ -121,8 +121,8 @@ class Assessor:
                 for verdict in verdicts(self._engine, question.about(day), names)
             ]
             with self._engine.begin() as connection:
-                verdict_rows.write(connection, rows, some)
-                due.finish(connection, some)
+                verdict_rows.write(connection, rows, batch)
+                due.finish(connection, batch)
             stored += len(rows)
         return stored
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from dashboard.decision.evidence import Entry, Evidence, Policy, Sighting, Thresholds
+from dashboard.decision.evidence import Entry, Evidence, QuotedPolicy, Sighting, Thresholds
 from dashboard.decision.overrides.overrides import with_overrides
 from dashboard.queries import evidence as queries
 from dashboard.queries import voices
@@ -56,7 +56,7 @@ class _Quote(msgspec.Struct, frozen=True):
 
     row: _Row
     digest: str | None
-    policy: Policy | None
+    policy: QuotedPolicy | None
 
 
 class Stored:
@@ -139,7 +139,7 @@ class Stored:
 
     def _history(self, keys: Collection[str], speakers: voices.Speakers, begin: dt.date) -> dict[str, Any]:
         """Sightings and reported days, in the pipeline's order."""
-        arrivals: dict[tuple[dt.date, str, str | None], tuple[dt.datetime, Policy | None]] = {}
+        arrivals: dict[tuple[dt.date, str, str | None], tuple[dt.datetime, QuotedPolicy | None]] = {}
         reported: dict[str, set[dt.date]] = collections.defaultdict(set)
         for quote in self._quotes:
             if quote.row.key not in keys or quote.row.failure_day < begin:
@@ -160,7 +160,7 @@ class Stored:
 
     def _quoted(self, keys: Collection[str], speakers: voices.Speakers) -> list[Any]:
         """Every policy ever quoted, by voice, oldest first."""
-        first: dict[tuple[str, str], tuple[dt.date, Policy | None]] = {}
+        first: dict[tuple[str, str], tuple[dt.date, QuotedPolicy | None]] = {}
         last: dict[tuple[str, str], dt.date] = {}
         for quote in self._served:
             if quote.row.key in keys and quote.digest:
@@ -226,7 +226,10 @@ def _rows(connection: sa.Connection, selection: Any) -> dict[tuple[str, str], _R
 
 
 def _quotes(
-    connection: sa.Connection, selection: Any, policies: Mapping[Any, Policy], rows: Mapping[tuple[str, str], _Row]
+    connection: sa.Connection,
+    selection: Any,
+    policies: Mapping[Any, QuotedPolicy],
+    rows: Mapping[tuple[str, str], _Row],
 ) -> dict[str, list[_Quote]]:
     entry, reported = policy_entry.c, report.c
     same = (entry.policy_domain == reported.policy_domain) & (entry.report_key == reported.report_key)

@@ -25,7 +25,7 @@ from ingest.rfc.mtasts.lint import lint
 from ingest.settings import settings as settings_module
 from ingest.settings.settings import Settings
 from ingest.store import overrides
-from ingest.store.overrides import NotFound
+from ingest.store.overrides import NoSuchOverride
 from ingest.testimony.override_rules import (
     AcceptedCause,
     BelievedVoice,
@@ -35,7 +35,7 @@ from ingest.testimony.override_rules import (
     MxHosts,
     Override,
     OwnThresholds,
-    Refused,
+    RefusedOverride,
     RepairedCause,
 )
 from ingest.text.plaintext import one_line
@@ -200,7 +200,7 @@ def withdraw(
     with _database() as (settings, engine):
         try:
             override = overrides.find(engine, number)
-        except NotFound as error:
+        except NoSuchOverride as error:
             raise typer.BadParameter(one_line(str(error))) from error
         before = _Case(settings, engine, override.domain)
         if not overrides.withdraw(engine, override.domain, override.key, note, os_user(), _now()):
@@ -222,14 +222,14 @@ class _Case:
             self._is_known = is_known(engine, EVERYTHING, domain)
 
     def result_type(self, typed: str) -> str:
-        """A result type as it was typed. Raises Refused."""
+        """A result type as it was typed. Raises RefusedOverride."""
         from dashboard.queries.overrides import has_result_type
 
         with _reading():
             return typed_result_type(typed, lambda name: has_result_type(self._engine, EVERYTHING, self.domain, name))
 
     def voice(self, typed: str) -> str:
-        """A voice as it was typed, and another spelling said back. Raises Refused."""
+        """A voice as it was typed, and another spelling said back. Raises RefusedOverride."""
         voice = typed_voice(self.evidence, typed)
         if voice != typed.strip():
             typer.echo(f"{one_line(typed.strip())!r} is the reporter {one_line(voice)}")
@@ -255,7 +255,7 @@ def _give(domain: str, content_of: Callable[[_Case], Content], note: str, until:
         try:
             content = content_of(before)
             key = overrides.give(engine, name, content, note, os_user(), _now(), last)
-        except Refused as error:
+        except RefusedOverride as error:
             raise typer.BadParameter(one_line(str(error), _LONGEST)) from error
         override = overrides.find(engine, key)
         after = _Case(settings, engine, name)

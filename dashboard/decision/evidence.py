@@ -14,7 +14,7 @@ import msgspec
 NO_MX = "(none named)"
 
 
-class Policy(msgspec.Struct, frozen=True):
+class QuotedPolicy(msgspec.Struct, frozen=True):
     """An MTA-STS policy as senders quote it, or as the operator entered it. ``max_age`` is in seconds, None when unknown."""
 
     mode: str
@@ -48,7 +48,7 @@ class Entry(msgspec.Struct, frozen=True):
     organization: str
     signer: str
     policy_type: str
-    policy: Policy | None
+    policy: QuotedPolicy | None
     successful: int
     failed: int | None
     unexplained: int = 0
@@ -85,14 +85,14 @@ class Sighting(msgspec.Struct, frozen=True):
 
     day: dt.date
     voice: str
-    policy: Policy
+    policy: QuotedPolicy
     arrived: dt.date | None = None
 
 
 class ServedPolicy(msgspec.Struct, frozen=True):
     """A policy that known voices have quoted at any time, and on which days first and last."""
 
-    policy: Policy
+    policy: QuotedPolicy
     first_day: dt.date
     last_day: dt.date
 
@@ -157,7 +157,7 @@ class StatedPolicy(msgspec.Struct, frozen=True):
     ``faults`` says in words what makes senders ignore the policy or its record, empty when nothing does.
     """
 
-    policy: Policy
+    policy: QuotedPolicy
     day: dt.date
     faults: tuple[str, ...] = ()
 
@@ -180,7 +180,7 @@ class Probe(msgspec.Struct, frozen=True):
     day: dt.date
     record_ok: bool = True
     text_ok: bool = True
-    policy: Policy | None = None
+    policy: QuotedPolicy | None = None
     hosts: tuple[ProbedHost, ...] = ()
     faults: tuple[str, ...] = ()
     port25_blocked: bool = False

@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from dashboard.decision.facts.causes import Causes, Gathered
-from dashboard.decision.facts.failures import AHEAD, BEFORE, NOW, Fact, Reading, readable
-from dashboard.decision.facts.over import Record
+from dashboard.decision.facts.failures import AHEAD, BEFORE, NOW, EntryReading, Fact, readable
+from dashboard.decision.facts.over import VoiceDays
 from dashboard.decision.facts.policy_history import (
+    CachedPolicy,
     Current,
-    Held,
     Seen,
     current_policy,
     held_enforcing,
@@ -43,8 +43,8 @@ class Sorted(msgspec.Struct, frozen=True):
     shortest: Window
     current: Current | None
     propagation: tuple[Seen, ...]
-    held: tuple[Held, ...]
-    record: Record
+    held: tuple[CachedPolicy, ...]
+    record: VoiceDays
     causes_of: Causes
     facts: tuple[Fact, ...]
     refusals: tuple[Gathered, ...]
@@ -70,8 +70,8 @@ def sort(evidence: Evidence) -> Sorted:
     shortest = Window.on(evidence.on, evidence.thresholds)
     current = current_policy(evidence)
     held = tuple(held_enforcing(evidence, current))
-    record = Record(evidence.entries, shortest.end)
-    reading = Reading(evidence, current)
+    record = VoiceDays(evidence.entries, shortest.end)
+    reading = EntryReading(evidence, current)
     causes = Causes(evidence, current, record)
     facts_of = {
         id(entry): tuple(reading.facts(entry, is_turned_away=_is_turned_away(entry, current, held, shortest)))
@@ -102,7 +102,7 @@ def sort(evidence: Evidence) -> Sorted:
     )
 
 
-def _is_turned_away(entry: Entry, current: Current | None, held: Iterable[Held], shortest: Window) -> bool:
+def _is_turned_away(entry: Entry, current: Current | None, held: Iterable[CachedPolicy], shortest: Window) -> bool:
     if entry.policy is None or entry.policy.mode != "enforce" or entry.failed_on <= shortest.end:
         return False
     if current and current.policy.mode == "enforce" and entry.policy.mx_digest == current.policy.mx_digest:
@@ -111,7 +111,7 @@ def _is_turned_away(entry: Entry, current: Current | None, held: Iterable[Held],
 
 
 def _counted(
-    evidence: Evidence, reading: Reading, facts_of: Mapping[int, Sequence[Fact]], refusals: Iterable[Gathered]
+    evidence: Evidence, reading: EntryReading, facts_of: Mapping[int, Sequence[Fact]], refusals: Iterable[Gathered]
 ) -> list[Counted]:
     """What each entry counts for; ``facts_of`` has its facts by its id. Refusals whose cause is over no longer speak."""
     blocking = [gathered for gathered in refusals if gathered.cause.blocks]
@@ -123,7 +123,7 @@ def _counted(
     ]
 
 
-def _lasting_errors(evidence: Evidence, causes: Causes, unusable: Collection[Fact], record: Record) -> list[Fact]:
+def _lasting_errors(evidence: Evidence, causes: Causes, unusable: Collection[Fact], record: VoiceDays) -> list[Fact]:
     """The failures to fetch or read the policy that go on, when there are enough of them to break it."""
     gathered = causes.of(fact for fact in unusable if not fact.repaired)
     going_on = [fact for group in gathered if not group.cause.over for fact in group.facts]

@@ -14,7 +14,7 @@ import msgspec
 from dashboard.decision.facts.causes import Cause, listed_hosts
 from dashboard.decision.facts.failures import covers
 from dashboard.decision.facts.newcomers import Newcomer, newcomers_of
-from dashboard.decision.facts.policy_history import Current, Held, Seen, fresh_probe
+from dashboard.decision.facts.policy_history import CachedPolicy, Current, Seen, fresh_probe
 from ingest.rfc.mtasts.patterns import normalised
 from ingest.rfc.policy_types import STS
 
@@ -87,7 +87,7 @@ class Verdict(msgspec.Struct, frozen=True):
     last_report_day: dt.date | None
     thresholds: Thresholds = Thresholds()
     daily: tuple[DayCount, ...] = ()
-    held: tuple[Held, ...] = ()
+    held: tuple[CachedPolicy, ...] = ()
     mx_missing: tuple[str, ...] = ()
     newcomers: tuple[Newcomer, ...] = ()
     with_newcomers: str = ""

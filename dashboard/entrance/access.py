@@ -18,12 +18,12 @@ HEALTH = "/_stcore/health"
 _LONGEST_USER = 320
 
 
-class Refused(Exception):
+class RefusedVisitor(Exception):
     """The request ends here, with 403 and this text."""
 
 
 def admit(settings: Settings, peer: str | None, path: str, headers: RawHeaders) -> str:
-    """The user's name as the proxy gives it, or an empty text where no proxy logs users in. Raises Refused.
+    """The user's name as the proxy gives it, or an empty text where no proxy logs users in. Raises RefusedVisitor.
 
     ``peer`` is the address that the connection comes from, never one that a header claims.
     """
@@ -33,10 +33,10 @@ def admit(settings: Settings, peer: str | None, path: str, headers: RawHeaders) 
         if path == HEALTH and address is not None and address.is_loopback:
             return ""
         if not _within(address, settings.dashboard_proxies):
-            raise Refused("refused: this address is none of STARTTALLY_DASHBOARD_PROXIES")
+            raise RefusedVisitor("refused: this address is none of STARTTALLY_DASHBOARD_PROXIES")
         return _named(headers, settings.dashboard_user_header)
     if settings.login is None and not settings.dashboard_open and (address is None or not address.is_loopback):
-        raise Refused("refused: without a login the dashboard answers this machine only")
+        raise RefusedVisitor("refused: without a login the dashboard answers this machine only")
     return ""
 
 
@@ -62,13 +62,13 @@ def _named(headers: RawHeaders, wanted: str) -> str:
     name = wanted.lower().encode()
     values = [(key.lower(), value) for key, value in headers if key.lower().replace(b"_", b"-") == name]
     if len(values) != 1 or values[0][0] != name:
-        raise Refused(f"refused: the proxy must name the user once, in {wanted}")
+        raise RefusedVisitor(f"refused: the proxy must name the user once, in {wanted}")
     try:
         user = values[0][1].decode().strip()
     except UnicodeDecodeError:
         user = ""
     if not user or not user.isprintable() or "," in user or len(user) > _LONGEST_USER:
-        raise Refused(f"refused: {wanted} names no user")
+        raise RefusedVisitor(f"refused: {wanted} names no user")
     return user.lower()
 
 

@@ -106,7 +106,7 @@ class Entrance:
         peer = scope["client"][0] if scope.get("client") else None
         try:
             user = access.admit(self._settings, peer, scope["path"], scope["headers"])
-        except access.Refused as refusal:
+        except access.RefusedVisitor as refusal:
             await PlainTextResponse(f"{refusal}\n", 403)(scope, receive, send)
         else:
             await self._app({**scope, "headers": access.with_user(scope["headers"], user)}, receive, send)

@@ -12,7 +12,7 @@ COOKIE = "starttally_login"
 _LONGEST_DETAIL = 300
 
 
-class Failure(msgspec.Struct, frozen=True):
+class LoginFailure(msgspec.Struct, frozen=True):
     """``what`` happened and what to do ``then``, for the user; both are plain sentences."""
 
     what: str
@@ -21,44 +21,44 @@ class Failure(msgspec.Struct, frozen=True):
 
 _AGAIN = "Log in again."
 _OPERATOR = "The operator of this server has to correct"
-FAILURES: Mapping[str, Failure] = {
-    "refused": Failure(
+FAILURES: Mapping[str, LoginFailure] = {
+    "refused": LoginFailure(
         "The login was refused: by you, or by the login server.",
         f"{_AGAIN} If it is refused again, ask whoever runs the login server to let you use StartTally.",
     ),
-    "secret": Failure(
+    "secret": LoginFailure(
         "The login server does not accept this dashboard: its client id or secret is wrong.",
         f"{_OPERATOR} STARTTALLY_OIDC_CLIENT_ID or STARTTALLY_OIDC_CLIENT_SECRET.",
     ),
-    "address": Failure(
+    "address": LoginFailure(
         "The login server does not know the address that logins lead back to.",
         f"{_OPERATOR} STARTTALLY_DASHBOARD_URL, or register that address with /oauth2callback behind it at the login server.",
     ),
-    "code": Failure(
+    "code": LoginFailure(
         "The login server takes its own answer back: it was used before, came too late, or belongs to another address.",
         f"{_AGAIN} If it happens again, the operator compares STARTTALLY_DASHBOARD_URL with the address registered there.",
     ),
-    "state": Failure(
+    "state": LoginFailure(
         "This login was not begun in this browser, took longer than an hour, or came twice (the back button).",
         f"{_AGAIN} If it happens again, see that the browser accepts cookies of this site.",
     ),
-    "clock": Failure(
+    "clock": LoginFailure(
         "By this server's clock the login is over already, or has not begun yet.",
         f"{_AGAIN} If it happens again, the clocks of this server and of the login server differ; the operator has to set them.",
     ),
-    "token": Failure(
+    "token": LoginFailure(
         "The login server's answer cannot be trusted: its signature, its issuer or its recipient is wrong.",
         f"{_OPERATOR} STARTTALLY_OIDC_ISSUER; the log says what does not fit.",
     ),
-    "away": Failure(
+    "away": LoginFailure(
         "The login server cannot be reached, or has trouble of its own.",
         "Try again in a minute. If it lasts, the operator finds the reason in the dashboard's log.",
     ),
-    "issuer": Failure(
+    "issuer": LoginFailure(
         "There is no OpenID Connect login server at the address that this dashboard was given.",
         f"{_OPERATOR} STARTTALLY_OIDC_ISSUER: below it must be /.well-known/openid-configuration.",
     ),
-    "other": Failure(
+    "other": LoginFailure(
         "The login server refused the login for another reason.",
         "The operator finds what it said in the dashboard's log.",
     ),

@@ -50,9 +50,9 @@ class Summary(msgspec.Struct, frozen=True):
 def documents_from(connection: sa.Connection, question: Question, domains: Sequence[str]) -> Mapping[str, bytes]:
     """The whole verdicts about those of ``domains`` whose stored verdict holds, as rows hold them."""
     held: dict[str, bytes] = {}
-    for some in chunks(domains, _TOGETHER):
+    for batch in chunks(domains, _TOGETHER):
         query = sa.select(_row.policy_domain, _row.document).where(
-            question.scope.allows(_row.policy_domain), _row.policy_domain.in_(some), _holds(question)
+            question.scope.allows(_row.policy_domain), _row.policy_domain.in_(batch), _holds(question)
         )
         held.update(map(tuple, connection.execute(query)))
     return held
@@ -90,8 +90,8 @@ def ranked_of(engine: sa.Engine, scope: Scope, domains: Sequence[str]) -> list[S
     """The newest stored verdicts of these domains, as far as there are any."""
     summaries: list[Summary] = []
     with engine.connect() as connection:
-        for some in chunks(domains, _TOGETHER):
-            query = _SUMMARIES.where(*_newest(scope, "", ""), _row.policy_domain.in_(some))
+        for batch in chunks(domains, _TOGETHER):
+            query = _SUMMARIES.where(*_newest(scope, "", ""), _row.policy_domain.in_(batch))
             summaries += [_summary(row) for row in connection.execute(query)]
     return summaries
 

@@ -8,7 +8,16 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
-from dashboard.decision.evidence import Entry, Evidence, Failure, Policy, ServedPolicy, Sighting, Thresholds, Voice
+from dashboard.decision.evidence import (
+    Entry,
+    Evidence,
+    Failure,
+    QuotedPolicy,
+    ServedPolicy,
+    Sighting,
+    Thresholds,
+    Voice,
+)
 from dashboard.decision.overrides.overrides import thresholds_of, with_overrides, with_stated_policy
 from ingest.database.joins import OF_ENTRY, REPORTS_AND_ENTRIES, of_report
 from ingest.database.models import delivery, failure_detail, policy_entry, policy_text, report
@@ -76,8 +85,8 @@ def _with_served(evidence: Evidence, quoted: Sequence["_Quoted"]) -> Evidence:
     """The evidence with every policy that known voices ever quoted, oldest first; if all of that is long ago, as sightings, too,
     whatever newcomers quote now.
     """
-    first: dict[Policy, dt.date] = {}
-    last: dict[Policy, dt.date] = {}
+    first: dict[QuotedPolicy, dt.date] = {}
+    last: dict[QuotedPolicy, dt.date] = {}
     for old in quoted:
         first[old.policy] = min(first.get(old.policy, old.first_day), old.first_day)
         last[old.policy] = max(last.get(old.policy, old.last_day), old.last_day)
@@ -157,7 +166,7 @@ def _standings(
     return standings
 
 
-def _policies(connection: sa.Connection, selection: _Selection) -> Mapping[tuple[str, str], Policy]:
+def _policies(connection: sa.Connection, selection: _Selection) -> Mapping[tuple[str, str], QuotedPolicy]:
     """The policies that trusted reports quote, by domain and digest."""
     quoted = (
         sa.select(policy_entry.c.policy_domain, policy_entry.c.policy_digest)
@@ -165,7 +174,7 @@ def _policies(connection: sa.Connection, selection: _Selection) -> Mapping[tuple
         .where(*selection.since(), policy_entry.c.policy_type == STS, policy_entry.c.policy_digest.is_not(None))
         .distinct()
     )
-    policies: dict[tuple[str, str], Policy] = {}
+    policies: dict[tuple[str, str], QuotedPolicy] = {}
     text = policy_text.c
     for keys in chunks([tuple(row) for row in connection.execute(quoted)]):
         query = sa.select(text.policy_domain, text.policy_digest, text.mode, text.mx, text.mx_digest, text.max_age)
@@ -173,7 +182,7 @@ def _policies(connection: sa.Connection, selection: _Selection) -> Mapping[tuple
             mx = tuple(msgspec.json.decode(row.mx, type=list[str]))
             # A text without mode and hosts is none that can be read: its sender quotes something else.
             if row.mode or mx:
-                policies[row.policy_domain, row.policy_digest] = Policy(row.mode, mx, row.mx_digest, row.max_age)
+                policies[row.policy_domain, row.policy_digest] = QuotedPolicy(row.mode, mx, row.mx_digest, row.max_age)
     return policies
 
 
@@ -202,7 +211,7 @@ def _failures(
 class _Around(NamedTuple):
     """What is known around the entries: texts of policies, failure details by entry, who speaks, what copies are worth."""
 
-    policies: Mapping[tuple[str, str], Policy]
+    policies: Mapping[tuple[str, str], QuotedPolicy]
     failures: Mapping[tuple[str, str, int], list[tuple[Any, ...]]]
     speakers: Mapping[str, Speakers]
     standings: Mapping[Key, Standing]
@@ -245,7 +254,7 @@ def _entries(
     return entries
 
 
-def _entry(row: Any, standing: Standing, policy: Policy | None, failures: Iterable[tuple[Any, ...]]) -> Entry:  # noqa: ANN401
+def _entry(row: Any, standing: Standing, policy: QuotedPolicy | None, failures: Iterable[tuple[Any, ...]]) -> Entry:  # noqa: ANN401
     accuses = standing.accuses
     return Entry(
         day=row.day,
@@ -278,7 +287,7 @@ def _history(
     connection: sa.Connection,
     selection: _Selection,
     first: dt.date,
-    policies: Mapping[tuple[str, str], Policy],
+    policies: Mapping[tuple[str, str], QuotedPolicy],
     speakers: Mapping[str, Speakers],
 ) -> Mapping[str, _History]:
     """Who reported about which day, and which policy was quoted then."""
@@ -306,7 +315,7 @@ class _Quoted(msgspec.Struct, frozen=True):
     """A policy that a voice has quoted at any time."""
 
     voice: str
-    policy: Policy
+    policy: QuotedPolicy
     first_day: dt.date
     last_day: dt.date
 
@@ -314,7 +323,7 @@ class _Quoted(msgspec.Struct, frozen=True):
 def _served(
     connection: sa.Connection,
     selection: _Selection,
-    policies: Mapping[tuple[str, str], Policy],
+    policies: Mapping[tuple[str, str], QuotedPolicy],
     speakers: Mapping[str, Speakers],
 ) -> Mapping[str, list[_Quoted]]:
     """Every policy that was ever quoted, by voice, with its first and last day, oldest first."""

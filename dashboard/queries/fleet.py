@@ -11,14 +11,14 @@ from ingest.rfc.policy_types import NO_POLICY_FOUND, STS, TLSA
 from ingest.testimony.trust import EVIDENCE
 
 from .frames import COUNT, DAY, INSTANT, SUM, TEXT, read, read_number
-from .question import LANES, TRUSTED, UNPROVEN, Scope, Window, lane_of
+from .question import LANES, TRUSTED, UNPROVEN, DayRange, Scope, lane_of
 
 FAILURES, SESSIONS = "failed_sessions", "sessions"
 
 _SUCCESSFUL, _FAILED, _REFUSED = "successful_sessions", "failed_sessions", "refused_sessions"
 
 
-def totals(engine: sa.Engine, scope: Scope, window: Window) -> pd.DataFrame:
+def totals(engine: sa.Engine, scope: Scope, window: DayRange) -> pd.DataFrame:
     """Sessions of all domains, one row for each lane and policy type; types are never added together.
 
     Columns: lane, policy_type, successful_sessions, failed_sessions, refused_sessions (sums).
@@ -35,7 +35,7 @@ def totals(engine: sa.Engine, scope: Scope, window: Window) -> pd.DataFrame:
     return read(engine, query, columns)
 
 
-def reporter_counts(engine: sa.Engine, scope: Scope, window: Window) -> pd.DataFrame:
+def reporter_counts(engine: sa.Engine, scope: Scope, window: DayRange) -> pd.DataFrame:
     """Who was heard in the window, one row for each lane that was. Columns: lane, domains, reporters (counts).
 
     A reporter counts when its newest report about a domain lies in the window.
@@ -67,7 +67,7 @@ def count_domains(engine: sa.Engine, scope: Scope, search: str = "") -> int:
     return read_number(engine, query)
 
 
-def domains(engine: sa.Engine, scope: Scope, window: Window, names: Sequence[str]) -> pd.DataFrame:
+def domains(engine: sa.Engine, scope: Scope, window: DayRange, names: Sequence[str]) -> pd.DataFrame:
     """Those of the domains that ever had a report, with their sessions in the window, in no order. Costs what their rows cost.
 
     Columns: policy_domain; of trusted reports last_day and last_received_at (ever), reporters (in the window), sessions,
@@ -91,7 +91,7 @@ def _matching(scope: Scope, search: str) -> list[sa.ColumnElement[bool]]:
     return [scope.allows(domain), domain.contains(search, autoescape=True) if search else sa.true()]
 
 
-def _seen(conditions: Sequence[sa.ColumnElement[bool]], window: Window) -> sa.Subquery:
+def _seen(conditions: Sequence[sa.ColumnElement[bool]], window: DayRange) -> sa.Subquery:
     reporter = domain_reporter.c
     trusted, unproven = reporter.trust.in_(EVIDENCE), reporter.trust.in_(LANES[UNPROVEN])
     in_window = trusted & window.holds(reporter.last_day)
@@ -125,7 +125,7 @@ _COLUMNS = {"policy_domain": TEXT, "last_day": DAY, "last_received_at": INSTANT,
 _COLUMNS |= {"unproven_reports": COUNT} | dict.fromkeys(_FIGURES, SUM)
 
 
-def _sums(conditions: Sequence[sa.ColumnElement[bool]], window: Window) -> sa.Subquery:
+def _sums(conditions: Sequence[sa.ColumnElement[bool]], window: DayRange) -> sa.Subquery:
     day = domain_day.c
     sessions = day.successful_sessions + day.failed_sessions
     of = {

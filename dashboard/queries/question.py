@@ -89,7 +89,7 @@ class Question(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, on=day, as_of_then=self.as_of_then or day < self.on)
 
 
-class Window(msgspec.Struct, frozen=True):
+class DayRange(msgspec.Struct, frozen=True):
     """Days of reports, both ends included; None is open."""
 
     since: dt.date | None = None
@@ -105,7 +105,7 @@ class Window(msgspec.Struct, frozen=True):
         return sa.and_(sa.true(), *bounds)
 
 
-ALL_DAYS = Window()
+ALL_DAYS = DayRange()
 
 
 def lane_of(trust: sa.ColumnElement[Any]) -> sa.Case[Any]:

@@ -14,12 +14,12 @@ from ingest.testimony.trust import TRUST_ORDER
 from . import copies
 from .domain import LONGEST_POLICY
 from .frames import COUNT, DAY, FLAG, INSTANT, SUM, TEXT, inflate, read, read_number, shortened
-from .question import ALL_DAYS, Scope, Window
+from .question import ALL_DAYS, DayRange, Scope
 
 _COUNTS = ("successful_sessions", "failed_sessions", "refused_sessions")
 
 
-class Cause(msgspec.Struct, frozen=True):
+class FailureCell(msgspec.Struct, frozen=True):
     """What a number in a table of failures stands for: reports with such a failure under such a policy."""
 
     result_type: str
@@ -36,10 +36,10 @@ class ReportFilter(msgspec.Struct, frozen=True):
 
     domain: str | None = None
     reporter: str = ""
-    window: Window = ALL_DAYS
+    window: DayRange = ALL_DAYS
     trusts: tuple[str, ...] = TRUST_ORDER
     only_failures: bool = False
-    cause: Cause | None = None
+    cause: FailureCell | None = None
 
 
 def any_report(engine: sa.Engine, scope: Scope) -> bool:

@@ -9,7 +9,7 @@ from dashboard.decision.verdict import ENFORCING_REFUSING, READY
 from dashboard.fleet_verdicts import Ranking, ranking
 from dashboard.queries import fleet
 from dashboard.queries.assessed import Summary
-from dashboard.queries.question import ALL_DAYS, TRUSTED, Window
+from dashboard.queries.question import ALL_DAYS, TRUSTED, DayRange
 from dashboard.views.parts import charts, controls, figures, tables, texts
 from dashboard.words.faces import FACES
 from dashboard.words.plain import domain_label, domain_parameter, domain_text, stored_domain
@@ -159,7 +159,7 @@ def _columns(rows: pd.DataFrame) -> tables.Columns:
 _RARE = ("dane_sessions", "dane_failed", "without_policy", "unproven_reports")
 
 
-def _figures(visit: Visit, window: Window) -> None:
+def _figures(visit: Visit, window: DayRange) -> None:
     totals, reporter_counts = visit.read(fleet.totals, window), visit.read(fleet.reporter_counts, window)
     sts = figures.sessions_of(totals, TRUSTED, "sts")
     domains, reporters = figures.heard_of(reporter_counts, TRUSTED)

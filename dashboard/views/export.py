@@ -43,17 +43,17 @@ class Asked(NamedTuple):
     until: dt.date | None
 
 
-class TooLarge(Exception):
+class ExportTooLarge(Exception):
     """The export does not fit into a download."""
 
 
 class Bounded(io.BytesIO):
-    """A file in memory that refuses to grow beyond LARGEST bytes (raises TooLarge)."""
+    """A file in memory that refuses to grow beyond LARGEST bytes (raises ExportTooLarge)."""
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
         """Append ``data``."""
         if self.tell() + len(data) > LARGEST:
-            raise TooLarge
+            raise ExportTooLarge
         return super().write(data)
 
 
@@ -94,7 +94,7 @@ def _prepare(visit: Visit, asked: Asked) -> None:
     except ExportRefused as refusal:
         st.error(plain(str(refusal)))
         return
-    except TooLarge:
+    except ExportTooLarge:
         st.error(
             f"This is more than {wording.size(LARGEST)}. Choose fewer days or one domain, or use the command line."
         )

@@ -4,8 +4,8 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.queries import reports as queries
-from dashboard.queries.question import Window
-from dashboard.queries.reports import Cause, ReportFilter
+from dashboard.queries.question import DayRange
+from dashboard.queries.reports import FailureCell, ReportFilter
 from dashboard.views.parts import controls, tables, texts
 from dashboard.words import wording
 from dashboard.words.plain import domain_parameter, domain_text, plain, stored_domain
@@ -51,14 +51,14 @@ def _filter() -> ReportFilter | None:
     return ReportFilter(
         domain=stored,
         reporter=reporter,
-        window=Window(since, until),
+        window=DayRange(since, until),
         trusts=wording.trusts_of(trust),
         only_failures=only_failures,
         cause=None if stored is None else _cause(),
     )
 
 
-def _cause() -> Cause | None:
+def _cause() -> FailureCell | None:
     """What a figure on the Domain page stands for, with a way to drop it."""
     asked = st.query_params
     if "result" not in asked:
@@ -73,7 +73,7 @@ def _cause() -> Cause | None:
             for name in ("result", "mx", "policy"):
                 asked.pop(name, None)
             st.rerun()
-    return Cause(asked["result"], asked.get("policy", ""), "" if mx == controls.NO_MX else mx)
+    return FailureCell(asked["result"], asked.get("policy", ""), "" if mx == controls.NO_MX else mx)
 
 
 def _list(visit: Visit, wanted: ReportFilter) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from dashboard.decision import verdict as rules
-from dashboard.decision.evidence import Evidence, Policy
+from dashboard.decision.evidence import Evidence, QuotedPolicy
 from dashboard.decision.facts.policy_history import largest_max_age
 from dashboard.decision.verdict import Verdict
 from ingest.rfc.faults import WARNING
@@ -114,14 +114,14 @@ class _Steps:
             return self._still_testing(current)
         return Step(words)
 
-    def _back(self, current: Policy | None) -> Step:
+    def _back(self, current: QuotedPolicy | None) -> Step:
         """Refused sessions: back to testing, unless only copies of an older policy still refuse."""
         is_testing = current is not None and current.mode == "testing" and not self._hosts.changed
         if is_testing or not self._hosts.names or (current and current.mode == "none"):
             return Step(self._words)
         return Step(f"{self._words} This is the way back.", self._publish("testing", WEEK))
 
-    def _longer(self, current: Policy) -> Step:
+    def _longer(self, current: QuotedPolicy) -> Step:
         age = current.max_age or 0
         if age < next_words.TWO_WEEKS and not next_words.is_early(self._verdict):
             longer = next(step for step in _LADDER if step > age)
@@ -131,7 +131,7 @@ class _Steps:
             return Step("Publish the other mx lines; mode and max_age stay.", stays, self._way_back())
         return Step(self._words)
 
-    def _still_testing(self, current: Policy) -> Step:
+    def _still_testing(self, current: QuotedPolicy) -> Step:
         if not self._hosts.changed:
             return Step(self._words)
         words = f"{self._words} Meanwhile publish the other mx lines in mode testing, so that reports can show them in order."
@@ -147,5 +147,5 @@ class _Steps:
         return plan(self._verdict.domain, mode, self._hosts.names, max_age, number, served_max_age=self._served)
 
 
-def _as_served(policy: Policy) -> mtasts.Policy:
+def _as_served(policy: QuotedPolicy) -> mtasts.Policy:
     return mtasts.Policy(mode=policy.mode, mx=policy.mx, max_age=policy.max_age)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dashboard.decision import verdict as rules
 from dashboard.decision.facts.causes import Cause
 from dashboard.decision.facts.newcomers import Newcomer
-from dashboard.decision.facts.policy_history import Held
+from dashboard.decision.facts.policy_history import CachedPolicy
 from dashboard.decision.verdict import Missing, Reason, Verdict
 from ingest.rfc.result_types import REFUSED
 
@@ -256,7 +256,7 @@ def in_brief(verdict: Verdict) -> str:
 
 def caches(verdict: Verdict) -> Iterator[str]:
     """Until when whose caches may go on refusing under an older policy in mode enforce."""
-    holding: dict[object, list[Held]] = {}
+    holding: dict[object, list[CachedPolicy]] = {}
     for holder in verdict.held:
         if not holder.changed:
             holding.setdefault(holder.until, []).append(holder)

@@ -25,7 +25,7 @@ _SEPARATOR = re.compile(rb">?From [^\s:]")
 _FIELD = re.compile(rb"([\x21-\x39\x3b-\x7e]+):")
 
 
-class Mail:
+class ParsedMail:
     """``message`` cut into header fields and body. ``fault`` says in words why its header cannot be verified, else ``""``.
 
     ``fields`` are (name, value) in order; values keep their folding and end with CRLF. With a fault they are those that

@@ -15,7 +15,7 @@ from dkim.util import InvalidTagValueList, parse_tag_value
 from ingest.rfc.names import domain_name
 
 from .dkim_keys import is_name
-from .dkim_message import Field, Mail
+from .dkim_message import Field, ParsedMail
 
 # Google's has 800 bytes, folded with 9 blanks. dkimpy looks for b= with an expression that needs time by the square on folds
 # that follow each other: 0.6 s for 8 KiB of them, were they allowed.
@@ -38,7 +38,7 @@ class Relevance(enum.IntEnum):
     FOREIGN, FORM, KEY, CONTENT = range(4)
 
 
-class Refused(Exception):
+class RefusedSignature(Exception):
     """A signature or key that is not accepted. The text completes "signature of example.com: ..."."""
 
     def __init__(self, reason: str, relevance: Relevance = Relevance.FORM) -> None:
@@ -46,11 +46,11 @@ class Refused(Exception):
         self.relevance = relevance
 
 
-class KeyInTesting(Refused):
+class KeyInTesting(RefusedSignature):
     """The key's owner asks that its signatures be treated as if they were not there (RFC 6376 section 3.6.1, t=y)."""
 
 
-class OutsideItsTime(Refused):
+class OutsideItsTime(RefusedSignature):
     """The signature had expired on arrival, or was made later: by this host's clock, which may be wrong."""
 
 
@@ -90,9 +90,9 @@ class Key(msgspec.Struct, frozen=True):
     record: str
 
 
-def signatures(mail: Mail) -> list[tuple[str, Signature | Refused]]:
+def signatures(mail: ParsedMail) -> list[tuple[str, Signature | RefusedSignature]]:
     """The mail's signatures, topmost first, 10 at most, each behind its label: ``signature of example.com``."""
-    labelled: list[tuple[str, Signature | Refused]] = []
+    labelled: list[tuple[str, Signature | RefusedSignature]] = []
     for number, field in enumerate([field for field in mail.fields if field[0].lower() == b"dkim-signature"], 1):
         if number > _MAX_SIGNATURES:
             break
@@ -101,37 +101,37 @@ def signatures(mail: Mail) -> list[tuple[str, Signature | Refused]]:
             tags = _tags(field)
             label = f"signature of {_domain(tags, b'd')}"
             labelled.append((label, _signature(field, tags, mail)))
-        except Refused as refusal:
+        except RefusedSignature as refusal:
             labelled.append((label, refusal))
     return labelled
 
 
 def _tags(field: Field) -> dict[bytes, bytes]:
     if len(field[1]) > _MAX_SIGNATURE_BYTES:
-        raise Refused("it is too large to verify")
+        raise RefusedSignature("it is too large to verify")
     if _TOO_MANY_BLANKS.search(field[1]):
-        raise Refused("it has too many blanks in a row to verify")
+        raise RefusedSignature("it has too many blanks in a row to verify")
     try:
         tags: dict[bytes, bytes] = parse_tag_value(field[1])
     except InvalidTagValueList as error:
-        raise Refused("it is no list of tags (RFC 6376 section 3.2)") from error
+        raise RefusedSignature("it is no list of tags (RFC 6376 section 3.2)") from error
     for tag in (b"v", b"a", b"b", b"bh", b"d", b"h", b"s"):
         if not tags.get(tag):
-            raise Refused(f"it has no {tag.decode()}=")
+            raise RefusedSignature(f"it has no {tag.decode()}=")
     return tags
 
 
-def _signature(field: Field, tags: dict[bytes, bytes], mail: Mail) -> Signature:
+def _signature(field: Field, tags: dict[bytes, bytes], mail: ParsedMail) -> Signature:
     if mail.fault:
-        raise Refused(mail.fault)
+        raise RefusedSignature(mail.fault)
     domain, selector = _domain(tags, b"d"), _domain(tags, b"s")
     if not is_name(_key_name(selector, domain)):
-        raise Refused("s= and d= make no domain name")
+        raise RefusedSignature("s= and d= make no domain name")
     _refuse_foreign(domain, author_domain(mail))
     _refuse_forms(tags)
     signed_at, expires_at = _seconds(tags, b"t"), _seconds(tags, b"x")
     if signed_at is not None and expires_at is not None and expires_at < signed_at:
-        raise Refused("it expires before it was made")
+        raise RefusedSignature("it expires before it was made")
     _base64(tags[b"b"], "b=")
     return Signature(
         field=field,
@@ -156,33 +156,33 @@ def _refuse_foreign(signer: str, author: str) -> None:
     """
     if signer != author and not ("." in signer and author.endswith("." + signer)):
         reason = f"it does not speak for the author's domain {author}"
-        raise Refused(reason, Relevance.FOREIGN)
+        raise RefusedSignature(reason, Relevance.FOREIGN)
 
 
 def _refuse_forms(tags: dict[bytes, bytes]) -> None:
     if tags[b"v"] != b"1":
-        raise Refused("its version is not 1")
+        raise RefusedSignature("its version is not 1")
     if b"l" in tags:
         # RFC 8460 section 3: text behind the signed part would be anybody's.
-        raise Refused("it covers only the first part of the mail (l=), which is not allowed for reports")
+        raise RefusedSignature("it covers only the first part of the mail (l=), which is not allowed for reports")
     if tags[b"a"] not in _ALGORITHMS:
         # RFC 8301: SHA-1 is not to be trusted.
-        raise Refused(f"its algorithm {_printable(tags[b'a'])} is not accepted")
+        raise RefusedSignature(f"its algorithm {_printable(tags[b'a'])} is not accepted")
     _canonicalization(tags)
     if b"dns/txt" not in [method.strip() for method in tags.get(b"q", b"dns/txt").split(b":")]:
-        raise Refused("its key is not in DNS (q=)")
+        raise RefusedSignature("its key is not in DNS (q=)")
     names = signed_fields(tags)
     if len(names) > _MAX_SIGNED_FIELDS:
-        raise Refused(f"it signs more than {_MAX_SIGNED_FIELDS} fields, too many to verify")
+        raise RefusedSignature(f"it signs more than {_MAX_SIGNED_FIELDS} fields, too many to verify")
     if b"from" not in names:
-        raise Refused("it does not sign the From field")
+        raise RefusedSignature("it does not sign the From field")
 
 
 def _canonicalization(tags: dict[bytes, bytes]) -> tuple[bytes, bytes]:
     header, _, body = tags.get(b"c", b"simple").partition(b"/")
     body = body or b"simple"
     if header not in _CANONICALIZATIONS or body not in _CANONICALIZATIONS:
-        raise Refused("its canonicalization (c=) is unknown")
+        raise RefusedSignature("its canonicalization (c=) is unknown")
     return header, body
 
 
@@ -198,7 +198,7 @@ def _identity_domain(tags: dict[bytes, bytes], domain: str) -> str:
     _, at, text = tags[b"i"].rpartition(b"@")
     identity = _name(text, "i=")
     if not at or (identity != domain and not identity.endswith("." + domain)):
-        raise Refused("i= is no address within d=")
+        raise RefusedSignature("i= is no address within d=")
     return identity
 
 
@@ -208,28 +208,28 @@ def _seconds(tags: dict[bytes, bytes], tag: bytes) -> int | None:
         return None
     digits = tags[tag]
     if not digits.isdigit() or len(digits) > 12:
-        raise Refused(f"{tag.decode()}= is no time")
+        raise RefusedSignature(f"{tag.decode()}= is no time")
     return int(digits)
 
 
-def author_domain(mail: Mail) -> str:
-    """The domain of the one address in the one From field, as lower-case A-labels. Raises Refused.
+def author_domain(mail: ParsedMail) -> str:
+    """The domain of the one address in the one From field, as lower-case A-labels. Raises RefusedSignature.
 
     Two authors, or none, would leave open whom the signature speaks for.
     """
     values = mail.values(b"from")
     if len(values) != 1:
-        raise Refused(f"the mail has {len(values)} From fields instead of one")
+        raise RefusedSignature(f"the mail has {len(values)} From fields instead of one")
     if len(values[0]) > _MAX_AUTHOR_BYTES:
-        raise Refused("the From field is too large to read")
+        raise RefusedSignature("the From field is too large to read")
     text = _without_quotes_and_comments(values[0])
     outside, opening, inside = text.partition(b"<")
     address, closing, behind = inside.partition(b">") if opening else (text, b">", b"")
     if (opening and not closing) or behind.strip() or b"," in text or b";" in text or b":" in text:
-        raise Refused("the From field is not exactly one address")
+        raise RefusedSignature("the From field is not exactly one address")
     local, _, domain = address.strip().partition(b"@")
     if not local or b"@" in domain or (opening and b"@" in outside) or len(address.split()) != 1:
-        raise Refused("the From field is not exactly one address")
+        raise RefusedSignature("the From field is not exactly one address")
     return _name(domain, "the domain in the From field")
 
 
@@ -253,12 +253,15 @@ def _without_quotes_and_comments(value: bytes) -> bytes:
         elif not depth and not quoted:
             syntax += character
     if depth or quoted:
-        raise Refused("the From field is not exactly one address")
+        raise RefusedSignature("the From field is not exactly one address")
     return bytes(syntax)
 
 
 def read_key(record: bytes) -> Key | None:
-    """The key in a TXT record (RFC 6376 section 3.6.1); None for a record that is no DKIM key. Raises Refused, KeyInTesting."""
+    """The key in a TXT record (RFC 6376 section 3.6.1); None for a record that is no DKIM key.
+
+    Raises RefusedSignature, KeyInTesting.
+    """
     if len(record) > _MAX_RECORD_BYTES:
         return None
     try:
@@ -271,26 +274,26 @@ def read_key(record: bytes) -> Key | None:
     if b"y" in flags:
         raise KeyInTesting("its key is marked as being tested (t=y)", Relevance.KEY)
     if not tags[b"p"]:
-        raise Refused("its key has been revoked", Relevance.KEY)
+        raise RefusedSignature("its key has been revoked", Relevance.KEY)
     # A key for e-mail alone says that its owner does not send reports with it (RFC 8460 section 3).
     if not _words(tags.get(b"s", b"*")) & {b"*", b"tlsrpt"}:
-        raise Refused(f"its key is not meant for TLS reports (s={_printable(tags[b's'])})", Relevance.KEY)
+        raise RefusedSignature(f"its key is not meant for TLS reports (s={_printable(tags[b's'])})", Relevance.KEY)
     if b"h" in tags and b"sha256" not in _words(tags[b"h"]):
-        raise Refused("its key does not allow SHA-256", Relevance.KEY)
+        raise RefusedSignature("its key does not allow SHA-256", Relevance.KEY)
     key_type = _printable(tags.get(b"k", b"rsa").lower())
     material = _base64(tags[b"p"], "its key", Relevance.KEY)
     if key_type == "ed25519" and len(material) != _ED25519_BYTES:
-        raise Refused("its key is no Ed25519 key", Relevance.KEY)
+        raise RefusedSignature("its key is no Ed25519 key", Relevance.KEY)
     return Key(key_type, material, flags, _printable(record, _MAX_RECORD_BYTES))
 
 
 def refuse_key_for(signature: Signature, key: Key) -> None:
-    """Raises Refused when the key is not for this signature."""
+    """Raises RefusedSignature when the key is not for this signature."""
     if key.key_type != signature.key_type:
         reason = f"its key is for {key.key_type}, the signature is {signature.key_type}"
-        raise Refused(reason, Relevance.KEY)
+        raise RefusedSignature(reason, Relevance.KEY)
     if b"s" in key.flags and signature.identity_domain != signature.domain:
-        raise Refused("its key does not allow subdomains in i= (t=s)", Relevance.KEY)
+        raise RefusedSignature("its key does not allow subdomains in i= (t=s)", Relevance.KEY)
 
 
 def _words(value: bytes) -> frozenset[bytes]:
@@ -314,7 +317,7 @@ def _name(text: bytes, what: str) -> str:
     except ValueError:  # UnicodeDecodeError is one
         name = ""
     if not is_name("x." + name):  # one label is enough here
-        raise Refused(f"{what} is no domain name")
+        raise RefusedSignature(f"{what} is no domain name")
     return name
 
 
@@ -322,7 +325,7 @@ def _base64(value: bytes, what: str, relevance: Relevance = Relevance.FORM) -> b
     try:
         return base64.b64decode(b"".join(value.split()), validate=True)
     except binascii.Error as error:
-        raise Refused(f"{what} is no base64", relevance) from error
+        raise RefusedSignature(f"{what} is no base64", relevance) from error
 
 
 def _printable(text: bytes, limit: int = 40) -> str:

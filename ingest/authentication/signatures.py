@@ -17,12 +17,12 @@ from dkim.crypto import parse_public_key
 from ingest.testimony.trust import FAILED, UNDETERMINED, UNSIGNED, VERIFIED
 
 from .dkim_keys import KeyAnswer, Keys
-from .dkim_message import Mail
+from .dkim_message import ParsedMail
 from .dkim_rules import (
     Key,
     KeyInTesting,
     OutsideItsTime,
-    Refused,
+    RefusedSignature,
     Relevance,
     Signature,
     read_key,
@@ -49,7 +49,7 @@ def signature_names(message: bytes) -> list[str]:
 
     Signatures that would be refused with any key are left out, so strangers cannot make us ask for names at will.
     """
-    return [signature.key_name for _, signature in signatures(Mail(message)) if isinstance(signature, Signature)]
+    return [signature.key_name for _, signature in signatures(ParsedMail(message)) if isinstance(signature, Signature)]
 
 
 def authenticate(message: bytes, keys: Keys, now: dt.datetime) -> Authentication:
@@ -59,14 +59,14 @@ def authenticate(message: bytes, keys: Keys, now: dt.datetime) -> Authentication
     but is outside its time; failed with the reason that tells most; or unsigned: without a signature, or with signatures by test
     keys alone. Never raises, whatever the message holds.
     """
-    mail = Mail(message)
+    mail = ParsedMail(message)
     parsed = signatures(mail)
     unknown: list[str] = []
     untimely: list[str] = []
     failures: list[tuple[Relevance, str]] = []
     for label, candidate in parsed:
         try:
-            if isinstance(candidate, Refused):
+            if isinstance(candidate, RefusedSignature):
                 raise candidate
             answer = keys.answer(candidate.key_name)
             if answer.problem:
@@ -81,7 +81,7 @@ def authenticate(message: bytes, keys: Keys, now: dt.datetime) -> Authentication
             continue
         except OutsideItsTime as refusal:
             untimely.append(f"{label}: {refusal}")
-        except Refused as refusal:
+        except RefusedSignature as refusal:
             failures.append((refusal.relevance, f"{label}: {refusal}"))
     if unknown:
         return Authentication(UNDETERMINED, unknown[0])
@@ -97,7 +97,7 @@ def authenticate(message: bytes, keys: Keys, now: dt.datetime) -> Authentication
     return Authentication(*_without_signature(mail))
 
 
-def _covers_domain(mail: Mail, signature: Signature) -> bool:
+def _covers_domain(mail: ParsedMail, signature: Signature) -> bool:
     """Whether whatever the header says about the report's domain is signed (RFC 8460 section 5.3). One in a forwarded message
     is in the body, and the body is.
     """
@@ -105,59 +105,59 @@ def _covers_domain(mail: Mail, signature: Signature) -> bool:
     return not fields or (len(fields) == 1 and _DOMAIN_FIELD in signed_fields(signature.tags))
 
 
-def _without_signature(mail: Mail) -> tuple[str, str]:
+def _without_signature(mail: ParsedMail) -> tuple[str, str]:
     # A header beyond the limits has no fields here: a signature may be among them.
     if mail.fault and not mail.fields:
         return FAILED, mail.fault
     return UNSIGNED, "the mail has no DKIM signature"
 
 
-def _verifying_key(mail: Mail, signature: Signature, answer: KeyAnswer) -> Key:
-    """The key under which the signature holds. Raises Refused with the reason that tells most."""
+def _verifying_key(mail: ParsedMail, signature: Signature, answer: KeyAnswer) -> Key:
+    """The key under which the signature holds. Raises RefusedSignature with the reason that tells most."""
     if not answer.records:
         _refuse_changed_body(mail, signature)  # that is wrong whatever the key was
-        raise Refused(f"its key {signature.key_name} does not exist", Relevance.KEY)
-    refusals: list[Refused] = []
+        raise RefusedSignature(f"its key {signature.key_name} does not exist", Relevance.KEY)
+    refusals: list[RefusedSignature] = []
     for record in answer.records[:_MAX_RECORDS]:
         try:
             key = read_key(record)
             if key is not None:
                 _verify(mail, signature, key)
                 return key
-        except Refused as refusal:
+        except RefusedSignature as refusal:
             refusals.append(refusal)
     if not refusals:
-        raise Refused(f"the record at {signature.key_name} is no DKIM key", Relevance.KEY)
+        raise RefusedSignature(f"the record at {signature.key_name} is no DKIM key", Relevance.KEY)
     raise max(refusals, key=lambda refusal: refusal.relevance)
 
 
-def _verify(mail: Mail, signature: Signature, key: Key) -> None:
-    """Raises Refused unless the signature over body and header fields holds under ``key``."""
+def _verify(mail: ParsedMail, signature: Signature, key: Key) -> None:
+    """Raises RefusedSignature unless the signature over body and header fields holds under ``key``."""
     refuse_key_for(signature, key)
     if key.key_type == "rsa":
         _refuse_rsa_key(key)
     _refuse_changed_body(mail, signature)
     if not _guarded(lambda: _header_holds(mail, signature, key), "the signature cannot be read", Relevance.CONTENT):
         reason = "the header does not match (it was changed on its way, or signed with another key)"
-        raise Refused(reason, Relevance.CONTENT)
+        raise RefusedSignature(reason, Relevance.CONTENT)
 
 
-def _refuse_changed_body(mail: Mail, signature: Signature) -> None:
+def _refuse_changed_body(mail: ParsedMail, signature: Signature) -> None:
     body_hash = mail.relaxed_body_hash if signature.relaxed_body else mail.simple_body_hash
     if body_hash != signature.body_hash:
-        raise Refused("the body hash does not match (the mail was changed on its way)", Relevance.CONTENT)
+        raise RefusedSignature("the body hash does not match (the mail was changed on its way)", Relevance.CONTENT)
 
 
 def _refuse_rsa_key(key: Key) -> None:
     numbers = _guarded(lambda: parse_public_key(key.material), "its key is no RSA key", Relevance.KEY)
     bits = numbers["modulus"].bit_length()
     if bits not in _RSA_BITS:
-        raise Refused(f"its RSA key has {bits} bits; 1024 to 8192 are accepted", Relevance.KEY)
+        raise RefusedSignature(f"its RSA key has {bits} bits; 1024 to 8192 are accepted", Relevance.KEY)
     if numbers["publicExponent"] > _MAX_EXPONENT:
-        raise Refused("its RSA key has an absurd exponent", Relevance.KEY)
+        raise RefusedSignature("its RSA key has an absurd exponent", Relevance.KEY)
 
 
-def _header_holds(mail: Mail, signature: Signature, key: Key) -> bool:
+def _header_holds(mail: ParsedMail, signature: Signature, key: Key) -> bool:
     """dkimpy's word on the signed header fields.
 
     It sees no body (hashed by us), no times (it compares them with today instead of the arrival) and a key record of key
@@ -182,4 +182,4 @@ def _guarded(call: Callable[[], _T], reason: str, relevance: Relevance) -> _T:
     except MemoryError:
         raise
     except Exception as error:
-        raise Refused(reason, relevance) from error
+        raise RefusedSignature(reason, relevance) from error

@@ -130,8 +130,8 @@ def _host(text: str) -> str:
     return name
 
 
-def _sts_record(text: str | None) -> mta_sts_record.Record:
-    return mta_sts_record.Record() if text is None else mta_sts_record.choose(_texts(text))
+def _sts_record(text: str | None) -> mta_sts_record.StsRecord:
+    return mta_sts_record.StsRecord() if text is None else mta_sts_record.choose(_texts(text))
 
 
 def _texts(typed: str) -> list[str]:

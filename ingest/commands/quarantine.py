@@ -103,7 +103,7 @@ def _engine(settings: Settings | None = None, *, read_only: bool = False) -> sa.
 def _digests(engine: sa.Engine, beginnings: Sequence[str]) -> list[str]:
     try:
         return [quarantine.find(engine, beginning) for beginning in beginnings]
-    except quarantine.NotFound as error:
+    except quarantine.NoSuchMessage as error:
         raise typer.BadParameter(str(error)) from error
 
 

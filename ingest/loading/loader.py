@@ -188,7 +188,9 @@ class _Loading:
         if count:
             yield self._store(batch, to_store, number + 1, bytes_done)
 
-    def _read(self, source: mailbox.Found, number: int, batch: Loaded, to_store: list[Decoded | Quarantined]) -> int:
+    def _read(
+        self, source: mailbox.MailboxEntry, number: int, batch: Loaded, to_store: list[Decoded | Quarantined]
+    ) -> int:
         """Read a source into ``batch`` or ``to_store``; the bytes that it holds from now on."""
         if isinstance(source, mailbox.Problem):
             batch.unreachable += source.unreachable

@@ -90,10 +90,10 @@ class TooLarge(Problem, frozen=True):
     named: bool = False
 
 
-Found = Mail | ReportFile | Problem
+MailboxEntry = Mail | ReportFile | Problem
 
 
-def messages(paths: Sequence[Path], limit: int) -> Iterator[Found]:
+def messages(paths: Sequence[Path], limit: int) -> Iterator[MailboxEntry]:
     """Everything under ``paths``, in a stable order. ``limit`` bounds one message in bytes; larger ones are problems.
 
     ``bytes_done`` is the number of source bytes read so far, out of ``total_bytes``. In memory are one message and the
@@ -170,7 +170,7 @@ def _stream_of(source: Source, file: BinaryIO, origin: str, before: int) -> _Str
     return _Stream(file, _printable(source.path.name), origin, modified, done, source.place, named=source.named)
 
 
-def _contents(stream: _Stream, limit: int) -> Iterator[Found]:
+def _contents(stream: _Stream, limit: int) -> Iterator[MailboxEntry]:
     start = _beginning(stream.file)
     if not start:
         yield from _empty(stream)
@@ -197,7 +197,7 @@ def _beginning(file: BinaryIO) -> bytes:
     return start
 
 
-def _empty(stream: _Stream) -> Iterator[Found]:
+def _empty(stream: _Stream) -> Iterator[MailboxEntry]:
     """Mail programs keep empty folders, and others empty marks: only what was meant as a report is missed."""
     if stream.named or _holds_mail(stream) or stream.name.lower().endswith(NAMED_AS_REPORTS):
         yield stream.problem("is empty")
@@ -205,7 +205,7 @@ def _empty(stream: _Stream) -> Iterator[Found]:
         yield ReportFile(b"", stream.name, stream.origin, stream.modified, stream.done())
 
 
-def _gzipped(stream: _Stream, start: bytes, limit: int) -> Iterator[Found]:
+def _gzipped(stream: _Stream, start: bytes, limit: int) -> Iterator[MailboxEntry]:
     """A compressed mail, mbox or archive is read through; a compressed report, and what is damaged, goes on as it is."""
     name = stream.name.removesuffix(".gz")
     try:
@@ -224,7 +224,7 @@ def _gzipped(stream: _Stream, start: bytes, limit: int) -> Iterator[Found]:
         yield stream.problem(_reason(error))
 
 
-def _unpacked(stream: _Stream, start: bytes, limit: int) -> Iterator[Found]:
+def _unpacked(stream: _Stream, start: bytes, limit: int) -> Iterator[MailboxEntry]:
     """What is in an xz or bzip2 file, as if it lay there itself."""
     if stream.layers == _MAX_LAYERS:
         yield stream.problem(f"is compressed more than {_MAX_LAYERS} times over")
@@ -237,7 +237,7 @@ def _unpacked(stream: _Stream, start: bytes, limit: int) -> Iterator[Found]:
         yield stream.problem(_reason(error))
 
 
-def _plain(stream: _Stream, start: bytes, limit: int) -> Iterator[Found]:
+def _plain(stream: _Stream, start: bytes, limit: int) -> Iterator[MailboxEntry]:
     if _holds_mail(stream):  # one file, one message, whatever it looks like
         yield from _whole(stream, limit, is_mail=True)
     elif encoding := _utf16(start):
@@ -276,7 +276,7 @@ def _utf16(start: bytes) -> str:
     return next((encoding for encoding, field in _UTF16.items() if field.match(start)), "")
 
 
-def _recoded(stream: _Stream, encoding: str, limit: int) -> Iterator[Found]:
+def _recoded(stream: _Stream, encoding: str, limit: int) -> Iterator[MailboxEntry]:
     data = stream.file.read(2 * limit + 1)
     text = data.decode(encoding, "replace").removeprefix("\ufeff").encode("utf-8", "replace")
     if len(data) > 2 * limit:
@@ -285,7 +285,7 @@ def _recoded(stream: _Stream, encoding: str, limit: int) -> Iterator[Found]:
         yield from _plain(stream._replace(file=io.BytesIO(text)), text[:_LOOK], limit)
 
 
-def _whole(stream: _Stream, limit: int, *, is_mail: bool, length: int | None = None) -> Iterator[Found]:
+def _whole(stream: _Stream, limit: int, *, is_mail: bool, length: int | None = None) -> Iterator[MailboxEntry]:
     data = stream.file.read(limit + 1 if length is None else min(length, limit + 1))
     if len(data) > limit:
         yield _too_large(stream, data, limit, is_mail=is_mail)
@@ -303,7 +303,7 @@ def _too_large(stream: _Stream, data: bytes, limit: int, *, is_mail: bool) -> To
     return TooLarge(stream.origin, why, stream.done(), beginning=data[:_LOOK], file_name=name, named=stream.named)
 
 
-def _mbox(stream: _Stream, limit: int) -> Iterator[Found]:
+def _mbox(stream: _Stream, limit: int) -> Iterator[MailboxEntry]:
     for number, message in enumerate(mbox.messages(stream.file, limit), start=1):
         within = stream._replace(origin=f"{stream.origin}, message {number}", named=False)
         if message.whole:
@@ -315,7 +315,7 @@ def _mbox(stream: _Stream, limit: int) -> Iterator[Found]:
 # --- archives
 
 
-def _zip(stream: _Stream, limit: int) -> Iterator[Found]:
+def _zip(stream: _Stream, limit: int) -> Iterator[MailboxEntry]:
     """The files of a zip archive, each like a file of its own; hidden ones (``__MACOSX/._x``) are left out."""
     if stream.depth == _MAX_ARCHIVE_DEPTH:
         yield stream.problem("is an archive within an archive within an archive")
@@ -343,7 +343,9 @@ def _zip(stream: _Stream, limit: int) -> Iterator[Found]:
                 yield from _zip_member(stream.member(member.filename), archive, member, limit)
 
 
-def _zip_member(stream: _Stream, archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> Iterator[Found]:
+def _zip_member(
+    stream: _Stream, archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int
+) -> Iterator[MailboxEntry]:
     try:
         with _buffered(inflate.open_member(archive, member)) as file:
             yield from _member(stream._replace(file=file), limit)
@@ -353,7 +355,7 @@ def _zip_member(stream: _Stream, archive: zipfile.ZipFile, member: zipfile.ZipIn
         yield stream.problem(_reason(error))
 
 
-def _tar(stream: _Stream, limit: int) -> Iterator[Found]:
+def _tar(stream: _Stream, limit: int) -> Iterator[MailboxEntry]:
     """The files of a tar archive, from beginning to end; hidden ones are left out."""
     if stream.depth == _MAX_ARCHIVE_DEPTH:
         yield stream.problem("is an archive within an archive within an archive")
@@ -368,7 +370,7 @@ def _tar(stream: _Stream, limit: int) -> Iterator[Found]:
         yield stream.problem(_reason(error))
 
 
-def _member(stream: _Stream, limit: int) -> Iterator[Found]:
+def _member(stream: _Stream, limit: int) -> Iterator[MailboxEntry]:
     """A file in an archive, like any other; an archive in it is read at random places, so not as a stream."""
     if not inflate.is_zip(_beginning(stream.file)[:4]):
         yield from _contents(stream, limit)

@@ -11,7 +11,7 @@ from ingest.work.reader import Reader
 
 from . import file_formats, mail_dates, recognition, signs
 from .mailbox import NAMED_AS_REPORTS, Mail, Problem, ReportFile, TooLarge
-from .recognition import Kind
+from .recognition import SourceKind
 
 _LOOK = 64 * 1024
 
@@ -50,7 +50,7 @@ def of_problem(source: Problem) -> Ignored | Unread:
         kind = recognition.of_mail(source.beginning)
     else:
         kind = recognition.of_file(source.beginning, source.file_name)
-    return Unread(source.reason) if source.named or kind == Kind.REPORT else Ignored(kind.singular, kind.plural)
+    return Unread(source.reason) if source.named or kind == SourceKind.REPORT else Ignored(kind.singular, kind.plural)
 
 
 def arrival_of(source: Mail | ReportFile) -> Arrival:
@@ -66,9 +66,9 @@ def _of_mail(source: Mail, reader: Reader) -> Outcome:
         if not _is_refused(decoded):
             return decoded
         kind = recognition.of_mail(source.data)
-        if kind == Kind.REPORT:
+        if kind == SourceKind.REPORT:
             return decoded
-    return _of_none(source, "") if kind == Kind.FILE else Ignored(kind.singular, kind.plural)
+    return _of_none(source, "") if kind == SourceKind.FILE else Ignored(kind.singular, kind.plural)
 
 
 def _of_file(source: ReportFile, reader: Reader) -> Outcome:
@@ -79,9 +79,9 @@ def _of_file(source: ReportFile, reader: Reader) -> Outcome:
         if not _is_refused(decoded):
             return decoded
     kind = recognition.of_file(source.data, name)
-    if kind == Kind.DMARC:
+    if kind == SourceKind.DMARC:
         return Ignored(kind.singular, kind.plural)
-    if kind != Kind.REPORT:
+    if kind != SourceKind.REPORT:
         return _of_none(source, name)
     form = file_formats.format_of(source.data[:_LOOK], name)
     if form.holds:
@@ -100,4 +100,4 @@ def _of_none(source: Mail | ReportFile, name: str) -> Ignored | Unread:
         return Unread(form.explanation)
     if form.holds:
         return Ignored(form.singular.partition(" ")[2], form.plural, f"{source.origin} {form.explanation}")
-    return Ignored(Kind.FILE.singular, Kind.FILE.plural)
+    return Ignored(SourceKind.FILE.singular, SourceKind.FILE.plural)

@@ -20,7 +20,7 @@ from . import archives, signs
 from .signs import Sign
 
 
-class Kind(enum.Enum):
+class SourceKind(enum.Enum):
     """What was recognised; the value is how one and how many of it are called."""
 
     REPORT = ("mail or file with signs of a TLS report", "mails and files with signs of a TLS report")
@@ -58,9 +58,9 @@ _MAX_SUBJECT = 2_000
 
 # RFC 3462's report-type, of RFC 5965, RFC 3464 and RFC 8098; the type of the part that says so where the parameter is lost.
 _NOTIFICATIONS = {
-    "feedback-report": Kind.FEEDBACK,
-    "delivery-status": Kind.DELIVERY,
-    "disposition-notification": Kind.DISPOSITION,
+    "feedback-report": SourceKind.FEEDBACK,
+    "delivery-status": SourceKind.DELIVERY,
+    "disposition-notification": SourceKind.DISPOSITION,
 }
 _NOTIFICATION_PART = re.compile(
     rb"^Content-Type:[ \t]*message/(?:global-)?(feedback-report|delivery-status|disposition-notification)\b",
@@ -78,7 +78,7 @@ _FIELDS = re.compile(
 _FIELD_LINE = re.compile(rb"(?:\xef\xbb\xbf|[ \t]*\r?\n)*[A-Za-z][A-Za-z0-9-]{0,75}[ \t]*:")
 
 
-def notification(mail: bytes) -> Kind | None:
+def notification(mail: bytes) -> SourceKind | None:
     """DELIVERY, DISPOSITION or FEEDBACK for such a mail, by its header; a report that is returned within one is none of ours.
 
     None for every other mail.
@@ -99,21 +99,21 @@ def notification(mail: bytes) -> Kind | None:
     if part and (top.get_content_type() == "multipart/report" or from_a_server):
         return _NOTIFICATIONS[part[1].decode().lower()]
     bounced = top.get("X-Failed-Recipients") or _QMAIL_BOUNCE.match(body)  # Exim, qmail
-    return Kind.DELIVERY if bounced else None
+    return SourceKind.DELIVERY if bounced else None
 
 
-def of_mail(mail: bytes) -> Kind:
+def of_mail(mail: bytes) -> SourceKind:
     """What a mail is in which no report could be read; ``mail`` may be cut."""
     mail = kinds.without_preamble(mail)
     kind = notification(mail)
     if kind is not None:
         return kind
-    return _kind(_Look().mail(mail), Kind.MAIL if is_mail(mail) else Kind.FILE)
+    return _kind(_Look().mail(mail), SourceKind.MAIL if is_mail(mail) else SourceKind.FILE)
 
 
-def of_file(data: bytes, name: str) -> Kind:
+def of_file(data: bytes, name: str) -> SourceKind:
     """The same for a file of that name."""
-    return _kind(_Look().file(data, name), Kind.FILE)
+    return _kind(_Look().file(data, name), SourceKind.FILE)
 
 
 def is_mail(data: bytes) -> bool:
@@ -122,10 +122,10 @@ def is_mail(data: bytes) -> bool:
     return bool(_FIELDS.search(data[: end.start() if end else _LOOK][:_LOOK]))
 
 
-def _kind(sign: Sign, otherwise: Kind) -> Kind:
+def _kind(sign: Sign, otherwise: SourceKind) -> SourceKind:
     if sign == Sign.DMARC:
-        return Kind.DMARC
-    return Kind.REPORT if sign else otherwise
+        return SourceKind.DMARC
+    return SourceKind.REPORT if sign else otherwise
 
 
 class _Look:

@@ -22,7 +22,7 @@ UNEXPLAINED = "unexplained"
 _FETCH_ERROR = "sts-policy-fetch-error"
 
 
-class Kind(msgspec.Struct, frozen=True):
+class FailureKind(msgspec.Struct, frozen=True):
     """A kind of failure: its ``group``, what follows under ``enforce``, and who can repair it."""
 
     group: str
@@ -30,16 +30,16 @@ class Kind(msgspec.Struct, frozen=True):
     repairer: str
 
 
-_UNKNOWN = Kind(OTHER, REFUSED, UNCLEAR)
-_CERTIFICATE = Kind(CERTIFICATE, REFUSED, RECEIVER)
-_STARTTLS = Kind(STARTTLS, REFUSED, RECEIVER)
-_PATTERN = Kind(MX_PATTERN, REFUSED, RECEIVER)
+_UNKNOWN = FailureKind(OTHER, REFUSED, UNCLEAR)
+_CERTIFICATE = FailureKind(CERTIFICATE, REFUSED, RECEIVER)
+_STARTTLS = FailureKind(STARTTLS, REFUSED, RECEIVER)
+_PATTERN = FailureKind(MX_PATTERN, REFUSED, RECEIVER)
 # The policy could not be had: a cached enforce policy still applies, without one mail is delivered as if there were none
 # (RFC 8461 section 3.3). DANE failures are refused today, whatever the policy's mode: the switch changes nothing.
-_POLICY = Kind(POLICY, POLICY_UNUSABLE, POLICY_HOST)
-_DANE = Kind(DANE, DANE_ONLY, DANE_OPERATOR)
+_POLICY = FailureKind(POLICY, POLICY_UNUSABLE, POLICY_HOST)
+_DANE = FailureKind(DANE, DANE_ONLY, DANE_OPERATOR)
 
-RESULT_TYPES: Mapping[str, Kind] = {
+RESULT_TYPES: Mapping[str, FailureKind] = {
     "starttls-not-supported": _STARTTLS,
     "certificate-host-mismatch": _CERTIFICATE,
     "certificate-expired": _CERTIFICATE,
@@ -57,12 +57,12 @@ RESULT_TYPES: Mapping[str, Kind] = {
 # The words of RFC 8460 section 4.3; the IANA registry lists the same 11.
 OF_RFC = frozenset(RESULT_TYPES) - {MX_NOT_IN_POLICY, UNEXPLAINED}
 # Reason codes seen in the wild, in lower case with hyphens; result types in their place stand for themselves.
-REASON_CODES: Mapping[str, Kind] = {
+REASON_CODES: Mapping[str, FailureKind] = {
     "mx-hosts-mismatch": _PATTERN,  # Microsoft, as MX_HOSTS_MISMATCH, without the host
     "mx-mismatch": _PATTERN,
 }
 # The same for codes that go on with particulars.
-REASON_BEGINNINGS: Mapping[str, Kind] = {
+REASON_BEGINNINGS: Mapping[str, FailureKind] = {
     "bad https response code": _POLICY,  # Mail.ru, with the status
     "invalid peer certificate": _CERTIFICATE,  # Stalwart, in rustls's words
     "x509-v-err-": _CERTIFICATE,  # OpenSSL's names
@@ -70,7 +70,7 @@ REASON_BEGINNINGS: Mapping[str, Kind] = {
 }
 
 
-def kind_of(result_type: str, failure_reason_code: str = "") -> Kind:
+def kind_of(result_type: str, failure_reason_code: str = "") -> FailureKind:
     """The kind of a failure. A reason code counts where the result type says nothing: validation-failure and unknown types.
 
     Without a known reason these count as refused: the cautious reading.
@@ -79,7 +79,7 @@ def kind_of(result_type: str, failure_reason_code: str = "") -> Kind:
     return (_of_reason(_folded(failure_reason_code)) or kind) if kind is _UNKNOWN else kind
 
 
-def _of_reason(reason: str) -> Kind | None:
+def _of_reason(reason: str) -> FailureKind | None:
     exact = REASON_CODES.get(reason) or RESULT_TYPES.get(reason)
     beginnings = (kind for beginning, kind in REASON_BEGINNINGS.items() if reason.startswith(beginning))
     return exact or next(beginnings, None)

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from ingest.database.models import report
 from ingest.database.sql import chunks
-from ingest.testimony.folding import Copy, Inferred, Key, Standing, displaced, fold
+from ingest.testimony.folding import Copy, InferredCopy, Key, Standing, displaced, fold
 from ingest.testimony.trust import EVIDENCE
 
 from . import rollups
@@ -116,7 +116,7 @@ def copy_of(row: Mapping[Any, Any]) -> Copy:
 
 
 def _displace(group: Sequence[Row], standings: dict[Key, Standing]) -> None:
-    copies = [Inferred(copy_of(row), row["domain_source"]) for row in group]
+    copies = [InferredCopy(copy_of(row), row["domain_source"]) for row in group]
     for key, original in displaced(copies).items():
         standings[key] = msgspec.structs.replace(standings[key], counts=False, accuses=False, original=original)
 

@@ -85,24 +85,24 @@ def claim(engine: sa.Engine, limit: int, now: dt.datetime) -> list[Due]:
 def held(connection: sa.Connection, claimed: Sequence[Due]) -> set[str]:
     """Those of the domains whose claim still holds: nobody has decided them since."""
     domains: set[str] = set()
-    for some in chunks(claimed, _TOGETHER):
-        mine = sa.tuple_(_due.policy_domain, _due.claimed_until).in_([(due.domain, due.claimed_until) for due in some])
+    for batch in chunks(claimed, _TOGETHER):
+        mine = sa.tuple_(_due.policy_domain, _due.claimed_until).in_([(due.domain, due.claimed_until) for due in batch])
         domains.update(connection.scalars(sa.select(_due.policy_domain).where(mine)))
     return domains
 
 
 def finish(connection: sa.Connection, decided: Sequence[Due]) -> None:
     """Take domains off that are decided. A domain that was marked meanwhile stays due."""
-    for some in chunks(decided, _TOGETHER):
-        connection.execute(sa.delete(domain_due).where(_unchanged(some)))
+    for batch in chunks(decided, _TOGETHER):
+        connection.execute(sa.delete(domain_due).where(_unchanged(batch)))
     _give_back(connection, decided)
 
 
 def leave(connection: sa.Connection, decided: Sequence[Due], from_day: dt.date | None = None) -> None:
     """Leave domains whose verdict of today is decided due for the days before it (since ``from_day``)."""
     changes = {"only_past": True} | ({"from_day": from_day} if from_day else {})
-    for some in chunks(decided, _TOGETHER):
-        connection.execute(sa.update(domain_due).where(_unchanged(some)).values(changes))
+    for batch in chunks(decided, _TOGETHER):
+        connection.execute(sa.update(domain_due).where(_unchanged(batch)).values(changes))
     _give_back(connection, decided)
 
 
@@ -111,8 +111,8 @@ def _unchanged(claimed: Sequence[Due]) -> sa.ColumnElement[bool]:
 
 
 def _give_back(connection: sa.Connection, claimed: Sequence[Due]) -> None:
-    for some in chunks(claimed, _TOGETHER):
-        mine = _due.policy_domain.in_([due.domain for due in some])
+    for batch in chunks(claimed, _TOGETHER):
+        mine = _due.policy_domain.in_([due.domain for due in batch])
         connection.execute(sa.update(domain_due).where(mine).values(claimed_until=None))
 
 

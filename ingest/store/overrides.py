@@ -20,7 +20,7 @@ from ingest.testimony.override_rules import (
     MOST_IN_FORCE,
     Content,
     Override,
-    Refused,
+    RefusedOverride,
     checked,
     decoded,
 )
@@ -31,7 +31,7 @@ from . import due
 _row = models.operator_word.c
 
 
-class NotFound(ValueError):
+class NoSuchOverride(ValueError):
     """No override, or several, answer to this number. Show the text; exit with 2."""
 
 
@@ -44,22 +44,22 @@ def give(
     now: dt.datetime,
     until: dt.date | None = None,
 ) -> str:
-    """Write an override down, in force from the day of ``now``. Returns its key. Raises Refused, DatabaseAway."""
+    """Write an override down, in force from the day of ``now``. Returns its key. Raises RefusedOverride, DatabaseAway."""
     ready = checked(content, now.date())
     why = storable(note.strip())[:LONGEST_NOTE]
     if not why:
-        raise Refused("a note is needed: whoever reads this later will ask why")
+        raise RefusedOverride("a note is needed: whoever reads this later will ask why")
     if until is not None and until < now.date():
-        raise Refused(f"{until} is over: the last day must not lie before today, {now.date()} (UTC)")
+        raise RefusedOverride(f"{until} is over: the last day must not lie before today, {now.date()} (UTC)")
     if not domain or len(domain) > names.MAX_DOMAIN:
-        raise Refused("a policy domain is needed")
+        raise RefusedOverride("a policy domain is needed")
     kind, text = KINDS[type(ready)], msgspec.json.encode(ready).decode()
     key = short_digest(domain, kind, text, who, now.isoformat())
     row = {"policy_domain": domain, "word_key": key, "kind": kind, "content": text, "note": why, "until_day": until}
     row |= {"author": storable(who)[:LONGEST_NOTE], "given_at": now}
     with engines.connected(engine, write=True) as connection:
         if _count(connection, domain, now.date()) >= MOST_IN_FORCE:
-            raise Refused(f"{MOST_IN_FORCE} overrides are in force for this domain; take some back first")
+            raise RefusedOverride(f"{MOST_IN_FORCE} overrides are in force for this domain; take some back first")
         connection.execute(insert_into(connection, models.operator_word).values(row).on_conflict_do_nothing())
         due.mark(connection, {domain: now.date()})
     return key
@@ -79,13 +79,13 @@ def withdraw(engine: sa.Engine, domain: str, key: str, note: str, who: str, now:
 
 
 def find(engine: sa.Engine, beginning: str) -> Override:
-    """The one override whose number begins so. Raises NotFound, DatabaseAway."""
+    """The one override whose number begins so. Raises NoSuchOverride, DatabaseAway."""
     like = _row.word_key.startswith(beginning.strip().lower(), autoescape=True)
     with engines.connected(engine) as connection:
         candidates = list(read(connection, like, limit=2))
     if len(candidates) == 1:
         return candidates[0]
-    raise NotFound(f"{'several overrides begin' if candidates else 'no override begins'} with {beginning!r}")
+    raise NoSuchOverride(f"{'several overrides begin' if candidates else 'no override begins'} with {beginning!r}")
 
 
 def in_force(on: dt.date) -> list[sa.ColumnElement[bool]]:

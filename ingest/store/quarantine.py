@@ -29,7 +29,7 @@ _LISTED = (
 )
 
 
-class NotFound(ValueError):
+class NoSuchMessage(ValueError):
     """No message, or several, in quarantine answer to this number. Show the text; exit with 2."""
 
 
@@ -43,13 +43,13 @@ class Group(msgspec.Struct, frozen=True):
 
 
 def find(engine: sa.Engine, beginning: str) -> str:
-    """The digest of the one message whose number begins so. Raises NotFound."""
+    """The digest of the one message whose number begins so. Raises NoSuchMessage."""
     like = _row.message_digest.startswith(beginning.lower(), autoescape=True)
     with engines.connected(engine) as connection:
         digests = list(connection.execute(sa.select(_row.message_digest).where(like).limit(2)).scalars())
     if len(digests) == 1:
         return str(digests[0])
-    raise NotFound(f"{'several messages' if digests else 'no message'} in quarantine begin with {beginning!r}")
+    raise NoSuchMessage(f"{'several messages' if digests else 'no message'} in quarantine begin with {beginning!r}")
 
 
 def groups(engine: sa.Engine, *, discarded: bool = False, reason: str = "") -> list[Group]:

@@ -82,7 +82,7 @@ DEFAULT = Bounds(
 )
 
 
-class Held(msgspec.Struct, frozen=True):
+class QuarantineSize(msgspec.Struct, frozen=True):
     """What quarantine holds now: messages with their content, and the bytes of these as they came."""
 
     messages: int
@@ -138,9 +138,9 @@ def enforce(connection: sa.Connection, bounds: Bounds, now: dt.datetime, network
             return
 
 
-def held(connection: sa.Connection) -> Held:
+def held(connection: sa.Connection) -> QuarantineSize:
     """What quarantine holds now."""
-    return Held(*connection.execute(sa.select(_messages, _bytes)).one())
+    return QuarantineSize(*connection.execute(sa.select(_messages, _bytes)).one())
 
 
 def lost(connection: sa.Connection) -> list[Lost]:
@@ -149,10 +149,10 @@ def lost(connection: sa.Connection) -> list[Lost]:
     return [Lost(**row) for row in connection.execute(query).mappings()]
 
 
-def largest_networks(connection: sa.Connection, limit: int) -> list[tuple[str, Held]]:
+def largest_networks(connection: sa.Connection, limit: int) -> list[tuple[str, QuarantineSize]]:
     """The networks of strangers that take most bytes."""
     query = _demands(_bytes).limit(limit)
-    return [(network, Held(messages, size)) for network, size, messages in connection.execute(query)]
+    return [(network, QuarantineSize(messages, size)) for network, size, messages in connection.execute(query)]
 
 
 def empty(connection: sa.Connection, digests: Sequence[str]) -> None:

@@ -21,8 +21,8 @@ def write(connection: sa.Connection, rows: Sequence[Row], claimed: Sequence[Due]
     held = due.held(connection, claimed)
     mine = [row for row in rows if row["policy_domain"] in held]
     newest = [row for row in mine if row["newest"]]
-    for some in chunks([row["policy_domain"] for row in newest]):
-        older = _row.policy_domain.in_(some) & _row.newest & (_row.day != newest[0]["day"])
+    for batch in chunks([row["policy_domain"] for row in newest]):
+        older = _row.policy_domain.in_(batch) & _row.newest & (_row.day != newest[0]["day"])
         connection.execute(sa.update(domain_verdict).where(older).values(newest=False, document=None))
     if mine:
         insert = insert_into(connection, domain_verdict)
@@ -36,20 +36,20 @@ def without_reports(connection: sa.Connection, domains: Sequence[str]) -> set[st
     """Those of the domains about which there is no report (any more): they have no verdict."""
     reporter = domain_reporter.c.policy_domain
     reported: set[str] = set()
-    for some in chunks(domains):
-        reported.update(connection.scalars(sa.select(reporter).where(reporter.in_(some)).distinct()))
+    for batch in chunks(domains):
+        reported.update(connection.scalars(sa.select(reporter).where(reporter.in_(batch)).distinct()))
     return set(domains) - reported
 
 
 def without_verdict(connection: sa.Connection, domains: Sequence[str]) -> set[str]:
     """Those of the domains about which no verdict is stored yet."""
     decided: set[str] = set()
-    for some in chunks(domains):
-        decided.update(connection.scalars(sa.select(_row.policy_domain).where(_row.policy_domain.in_(some)).distinct()))
+    for batch in chunks(domains):
+        decided.update(connection.scalars(sa.select(_row.policy_domain).where(_row.policy_domain.in_(batch)).distinct()))
     return set(domains) - decided
 
 
 def forget(connection: sa.Connection, domains: Sequence[str]) -> None:
     """Remove the verdicts of domains about which no report is left."""
-    for some in chunks(sorted(domains)):
-        connection.execute(sa.delete(domain_verdict).where(_row.policy_domain.in_(some)))
+    for batch in chunks(sorted(domains)):
+        connection.execute(sa.delete(domain_verdict).where(_row.policy_domain.in_(batch)))

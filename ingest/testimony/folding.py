@@ -132,14 +132,14 @@ def _own_first(members: Sequence[Copy], voice: str, trusted: Sequence[str]) -> l
 _SOURCES = (HEADER, FILE_NAME, REPORT_ID, OTHER_ENTRIES, NOWHERE)
 
 
-class Inferred(msgspec.Struct, frozen=True):
+class InferredCopy(msgspec.Struct, frozen=True):
     """A copy of a report whose domain is not stated but inferred from ``source``."""
 
     copy: Copy
     source: str
 
 
-def displaced(copies: Iterable[Inferred], trusted: Sequence[str] = EVIDENCE) -> Mapping[Key, Key]:
+def displaced(copies: Iterable[InferredCopy], trusted: Sequence[str] = EVIDENCE) -> Mapping[Key, Key]:
     """Of copies of one whole report that were filed under different domains, those that count nowhere, each with the copy that
     stands for it: an inferred domain never makes a second report (an upload has no header that could name it).
     """
@@ -157,7 +157,7 @@ def displaced(copies: Iterable[Inferred], trusted: Sequence[str] = EVIDENCE) -> 
 
 
 def _rank_of_inferred(
-    inferred: Inferred, trusted: Sequence[str]
+    inferred: InferredCopy, trusted: Sequence[str]
 ) -> tuple[bool, int, tuple[bool, int, bool, dt.datetime, Key]]:
     return inferred.copy.trust not in trusted, _SOURCES.index(inferred.source), _rank(inferred.copy, trusted)
 

@@ -30,7 +30,7 @@ _MOST_HOSTS = 200
 MOST_IN_FORCE = 200
 
 
-class Refused(ValueError):
+class RefusedOverride(ValueError):
     """This cannot be an override. Show the text; exit with 2."""
 
 
@@ -162,7 +162,7 @@ def voice_named(text: str) -> str:
 
 
 def checked(content: Content, today: dt.date) -> Content:
-    """The override as it is stored. Raises Refused."""
+    """The override as it is stored. Raises RefusedOverride."""
     match content:
         case AcceptedCause():
             return _accepted(content)
@@ -179,16 +179,18 @@ def checked(content: Content, today: dt.date) -> Content:
 
 def _accepted(asked: AcceptedCause) -> AcceptedCause:
     if not (asked.result_type or asked.mx_host or asked.voice):
-        raise Refused("name a result type, an MX host or a voice: otherwise every failure would be accepted")
+        raise RefusedOverride("name a result type, an MX host or a voice: otherwise every failure would be accepted")
     voice = _voice(asked.voice) if asked.voice else ""
     return AcceptedCause(*_cause(asked), voice)
 
 
 def _repaired(asked: RepairedCause, today: dt.date) -> RepairedCause:
     if not (asked.result_type or asked.mx_host):
-        raise Refused("name a result type or an MX host: otherwise every failure would count as repaired")
+        raise RefusedOverride("name a result type or an MX host: otherwise every failure would count as repaired")
     if asked.day > today:
-        raise Refused(f"{asked.day} is not there yet: nothing can have been repaired after today, {today} (UTC)")
+        raise RefusedOverride(
+            f"{asked.day} is not there yet: nothing can have been repaired after today, {today} (UTC)"
+        )
     return RepairedCause(asked.day, *_cause(asked))
 
 
@@ -196,26 +198,26 @@ def _cause(asked: AcceptedCause | RepairedCause) -> tuple[str, str]:
     """Result type and MX host as they are stored."""
     result_type, mx_host = storable(asked.result_type), storable(asked.mx_host)
     if len(result_type) > _LONGEST_NAME or len(mx_host) > _LONGEST_HOST:
-        raise Refused("longer than any result type or host is")
+        raise RefusedOverride("longer than any result type or host is")
     return result_type, mx_host
 
 
 def _voice(asked: str) -> str:
     voice = storable(asked.strip())
     if not voice or len(voice) > _LONGEST_NAME:
-        raise Refused("name a voice: the domain that signs, or the name of an organisation that signs nothing")
+        raise RefusedOverride("name a voice: the domain that signs, or the name of an organisation that signs nothing")
     return voice
 
 
 def _thresholds(asked: OwnThresholds) -> OwnThresholds:
     values = {name: value for name in RANGES if (value := getattr(asked, name)) is not None}
     if not values:
-        raise Refused("no threshold is given")
+        raise RefusedOverride("no threshold is given")
     for name, value in values.items():
         try:
             RANGES[name].validate_python(value)
         except pydantic.ValidationError as error:
-            raise Refused(f"{name.replace('_', ' ')} {_written(name, value)}: {_why(error)}") from error
+            raise RefusedOverride(f"{name.replace('_', ' ')} {_written(name, value)}: {_why(error)}") from error
     return OwnThresholds(**values)
 
 
@@ -230,10 +232,10 @@ def _why(error: pydantic.ValidationError) -> str:
 def _policy(asked: EnteredPolicy) -> EnteredPolicy:
     file = storable(asked.text).encode()
     if len(file) > MAX_BYTES:
-        raise Refused(f"larger than {MAX_BYTES} bytes, which no sender reads")
+        raise RefusedOverride(f"larger than {MAX_BYTES} bytes, which no sender reads")
     policy = lint(file)
     if not (policy.mode or policy.mx):
-        raise Refused("this is no policy file: it has neither a mode line nor an mx line")
+        raise RefusedOverride("this is no policy file: it has neither a mode line nor an mx line")
     return EnteredPolicy(file.decode(), _hosts(asked.mx_hosts))
 
 
@@ -244,10 +246,10 @@ def _hosts(typed: Sequence[str], at_least: int = 0) -> tuple[str, ...]:
         try:
             name = names.domain_name(text)
         except ValueError as error:
-            raise Refused(f"MX host {text[:_LONGEST_HOST]!r}: {error}") from error
+            raise RefusedOverride(f"MX host {text[:_LONGEST_HOST]!r}: {error}") from error
         if not is_host(name):
-            raise Refused(f"{text[:_LONGEST_HOST]!r} is no MX host: give its name, without its preference")
+            raise RefusedOverride(f"{text[:_LONGEST_HOST]!r} is no MX host: give its name, without its preference")
         hosts[name] = None
     if not at_least <= len(hosts) <= _MOST_HOSTS:
-        raise Refused(f"name at least {at_least} and at most {_MOST_HOSTS} MX hosts")
+        raise RefusedOverride(f"name at least {at_least} and at most {_MOST_HOSTS} MX hosts")
     return tuple(hosts)

@@ -361,7 +361,7 @@ def recognised(data: bytes) -> None:
     names = ("a.eml", "a.json.gz", "a!b.example!1773446400!1773532799.zip", "a.msg", "a.tar", "")
     name = names[(data[0] if data else 0) % len(names)]
     kinds = {recognition.notification(data[1:]), recognition.of_mail(data[1:]), recognition.of_file(data[1:], name)}
-    assert kinds - {None} <= set(recognition.Kind)
+    assert kinds - {None} <= set(recognition.SourceKind)
     assert file_formats.format_of(data[1:], name).explanation
 
 

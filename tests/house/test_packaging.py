@@ -338,7 +338,7 @@ def test_caddy_is_the_proxy_that_the_dashboard_believes(monkeypatch: pytest.Monk
     assert sent == [loaded.dashboard_user_header]
     headers = [(sent[0].lower().encode(), b"operator")]
     assert access.admit(loaded, address, "/", headers) == "operator"
-    with pytest.raises(access.Refused):
+    with pytest.raises(access.RefusedVisitor):
         access.admit(loaded, str(subnet[2]), "/", headers)
 
 

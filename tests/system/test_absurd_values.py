@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from dashboard import verdicts
 from dashboard.exports import writing
 from dashboard.queries import domain, fleet, quarantine, reports
-from dashboard.queries.question import ALL_DAYS, EVERYTHING, LANES, Question, Window
-from dashboard.queries.reports import Cause, ReportFilter
+from dashboard.queries.question import ALL_DAYS, EVERYTHING, LANES, DayRange, Question
+from dashboard.queries.reports import FailureCell, ReportFilter
 from ingest.database import models
 from ingest.settings.settings import Settings
 from tests import stored
@@ -109,7 +109,7 @@ def absurd(engine: sa.Engine, settings_for: MakeSettings) -> sa.Engine:
 def questions(key: str) -> dict[Callable[..., Any], tuple[tuple[Any, ...], dict[str, Any]]]:
     """Every public query of the pages that report values reach, with what to ask it."""
     lane = next(iter(LANES))
-    about = (MAIN, Window(dt.date(2026, 1, 1), ON), lane)
+    about = (MAIN, DayRange(dt.date(2026, 1, 1), ON), lane)
     return {
         fleet.totals: ((ALL_DAYS,), {}),
         fleet.reporter_counts: ((ALL_DAYS,), {}),
@@ -126,7 +126,7 @@ def questions(key: str) -> dict[Callable[..., Any], tuple[tuple[Any, ...], dict[
         reports.any_report: ((), {}),
         reports.count_reports: ((ReportFilter(domain=MAIN, only_failures=True), 1_000), {}),
         reports.list_reports: (
-            (ReportFilter(domain=MAIN, cause=Cause("certificate-expired", "sts")),),
+            (ReportFilter(domain=MAIN, cause=FailureCell("certificate-expired", "sts")),),
             {"limit": 100},
         ),
         reports.one_report: ((MAIN, key), {}),

@@ -20,7 +20,7 @@ from ingest.doors import receiving
 from ingest.doors.http import app, upload
 from ingest.doors.room import Room
 from ingest.doors.smtp.data import DataStream, HeaderSize
-from ingest.doors.smtp.hooks import Policy
+from ingest.doors.smtp.hooks import Hooks
 from ingest.doors.smtp.recipients import Recipients
 from ingest.doors.smtp.session import SmtpSession
 from ingest.host import rights
@@ -65,9 +65,9 @@ def whole_dialogue(client: Raw) -> list[str]:
 @pytest.mark.parametrize(
     ("owner", "name", "broken"),
     [
-        (Policy, "handle_EHLO", ehlo_raising),
-        (Policy, "handle_MAIL", raising_later),
-        (Policy, "handle_RCPT", raising_later),
+        (Hooks, "handle_EHLO", ehlo_raising),
+        (Hooks, "handle_MAIL", raising_later),
+        (Hooks, "handle_RCPT", raising_later),
         (Recipients, "accepts", raising),
         (Room, "lack", raising),
         (SmtpSession, "_trace", raising),

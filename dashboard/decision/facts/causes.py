@@ -15,7 +15,7 @@ from ingest.rfc.policy_types import STS
 from ingest.rfc.result_types import MX_NOT_IN_POLICY, REFUSED, STARTTLS, kind_of
 
 from .failures import NOW, OLDER_POLICY, Fact, covers
-from .over import Ending, Record
+from .over import Ending, VoiceDays
 from .policy_history import Current, cached_until, fresh_probe
 
 # Whose fault a cause is, as far as reports tell (docs/verdict.md, "What enforce would have done").
@@ -75,7 +75,7 @@ class Gathered(msgspec.Struct, frozen=True):
 class Causes:
     """Groups facts into causes: by phase, consequence, result type and MX host; most sessions first."""
 
-    def __init__(self, evidence: Evidence, current: Current | None, record: Record) -> None:
+    def __init__(self, evidence: Evidence, current: Current | None, record: VoiceDays) -> None:
         self._evidence = evidence
         self._current = current
         self._record = record

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from dashboard.decision.evidence import Entry, Evidence, Failure, Policy
+from dashboard.decision.evidence import Entry, Evidence, Failure, QuotedPolicy
 from ingest.rfc.mtasts import patterns
 from ingest.rfc.policy_types import NO_POLICY_FOUND, STS
 from ingest.rfc.result_types import MX_NOT_IN_POLICY, POLICY_UNUSABLE, REFUSED, UNEXPLAINED
@@ -50,7 +50,7 @@ class Fact(msgspec.Struct, frozen=True):
         return self.entry.failed_on
 
 
-class Reading:
+class EntryReading:
     """How the entries of some evidence are read under the policy in force, ``current``."""
 
     def __init__(self, evidence: Evidence, current: Current | None) -> None:
@@ -149,7 +149,7 @@ class Reading:
         )
 
 
-def readable(entry: Entry) -> Policy | None:
+def readable(entry: Entry) -> QuotedPolicy | None:
     """The policy that an entry quotes, None when it leaves out the mode, or everything."""
     return entry.policy if entry.policy and entry.policy.mode else None
 

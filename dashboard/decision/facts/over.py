@@ -26,7 +26,7 @@ class Ending(msgspec.Struct, frozen=True):
     silent: tuple[str, ...] = ()
 
 
-class Record:
+class VoiceDays:
     """What each voice reported, day by day: sessions that succeeded under MTA-STS, and all sessions that look for a policy.
 
     ``end`` is the last complete day: later ones may still bring a failure.

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from dashboard.decision.evidence import Policy, ServedPolicy, Sighting
+from dashboard.decision.evidence import QuotedPolicy, ServedPolicy, Sighting
 
 # (mode, digest of the mx patterns): policies that differ in nothing else differ in their age only.
 Key = tuple[str, str]
@@ -35,7 +35,7 @@ class Change(msgspec.Struct, frozen=True):
     is_return: bool = False
 
 
-def key_of(policy: Policy) -> Key:
+def key_of(policy: QuotedPolicy) -> Key:
     """What tells a policy from another one, its age aside."""
     return policy.mode, policy.mx_digest
 

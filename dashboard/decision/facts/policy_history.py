@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from dashboard.decision.evidence import Evidence, Policy, Probe, ServedPolicy
+from dashboard.decision.evidence import Evidence, Probe, QuotedPolicy, ServedPolicy
 from ingest.rfc.mtasts.policy import MODES
 
 from .policy_changes import Change, Key, changes, key_of
@@ -28,7 +28,7 @@ class Current(msgspec.Struct, frozen=True):
     day, so it may be older.
     """
 
-    policy: Policy
+    policy: QuotedPolicy
     since: dt.date
     mode_since: dt.date
     source: str = REPORTS
@@ -47,7 +47,7 @@ class Seen(msgspec.Struct, frozen=True):
     voice: str
     organization: str
     day: dt.date
-    policy: Policy
+    policy: QuotedPolicy
     current: bool
 
 
@@ -79,7 +79,9 @@ def is_probe_clean(evidence: Evidence) -> bool:
     return probe is not None and probe.record_ok and probe.text_ok and not probe.faults
 
 
-def _named(evidence: Evidence, history: Sequence[Change], policy: Policy, otherwise: dt.date, source: str) -> Current:
+def _named(
+    evidence: Evidence, history: Sequence[Change], policy: QuotedPolicy, otherwise: dt.date, source: str
+) -> Current:
     """The policy with its first days as reports tell them; when reports name another one, since ``otherwise``."""
     key = key_of(policy)
     since = mode_since = otherwise
@@ -129,7 +131,7 @@ def without_new_id(seen: Iterable[Seen], current: Current | None) -> tuple[Seen,
     )
 
 
-class Held(msgspec.Struct, frozen=True):
+class CachedPolicy(msgspec.Struct, frozen=True):
     """An older policy in mode enforce that a voice quoted while it was in force. ``until`` is the last day on which a cache may
     hold it by its max_age, None when nobody quoted that. ``changed``: the voice quotes nothing but the present one by now.
     """
@@ -141,7 +143,7 @@ class Held(msgspec.Struct, frozen=True):
     changed: bool = False
 
 
-def held_enforcing(evidence: Evidence, current: Current | None) -> tuple[Held, ...]:
+def held_enforcing(evidence: Evidence, current: Current | None) -> tuple[CachedPolicy, ...]:
     """Who may go on enforcing an older policy than the present one: the voices that quoted it while it was in force."""
     if current is None:
         return ()
@@ -162,7 +164,8 @@ def held_enforcing(evidence: Evidence, current: Current | None) -> tuple[Held, .
     changed = {voice for voice, keys in _newest_keys(evidence).items() if keys == {key_of(current.policy)}}
     voices = sorted({(seen.voice, seen.policy.mx_digest) for seen in quoted})
     return tuple(
-        Held(voice, evidence.name_of(voice), digest, ends.get(digest), voice in changed) for voice, digest in voices
+        CachedPolicy(voice, evidence.name_of(voice), digest, ends.get(digest), voice in changed)
+        for voice, digest in voices
     )
 
 
@@ -178,7 +181,7 @@ def _newest_keys(evidence: Evidence) -> dict[str, set[Key]]:
     return {voice: keys for voice, (_, keys) in newest.items()}
 
 
-def _is_current(policy: Policy, current: Current | None) -> bool:
+def _is_current(policy: QuotedPolicy, current: Current | None) -> bool:
     return current is not None and key_of(policy) == key_of(current.policy)
 
 
@@ -186,7 +189,7 @@ def _age(max_age: int) -> dt.timedelta:
     return dt.timedelta(seconds=min(max_age, _LONGEST_AGE))
 
 
-def cached_until(policy: Policy, current: Current) -> dt.date | None:
+def cached_until(policy: QuotedPolicy, current: Current) -> dt.date | None:
     """The last day on which a cache may hold an older ``policy`` than the current one; None when its age is unknown."""
     return current.since + _age(policy.max_age) if policy.max_age is not None else None
 
@@ -200,7 +203,7 @@ def previous_age(evidence: Evidence, current: Current) -> dt.timedelta:
     return _age(max(ages, default=0))
 
 
-def expiry(served: Iterable[ServedPolicy], now: Policy, changed: dt.date | None = None) -> dt.date | None:
+def expiry(served: Iterable[ServedPolicy], now: QuotedPolicy, changed: dt.date | None = None) -> dt.date | None:
     """The last day on which a sender may still apply a policy that was served before ``now``: the last day on which it can
     have been fetched, plus its max_age. Caches quote it longer; since ``now`` came, on ``changed``, nobody can fetch it.
 

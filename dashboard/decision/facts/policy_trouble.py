@@ -10,7 +10,7 @@ from dashboard.decision.evidence import Evidence
 from ingest.rfc.policy_types import NO_POLICY_FOUND, STS
 
 from .failures import Fact, is_accepted_absence, is_repaired_absence
-from .over import Record
+from .over import VoiceDays
 
 # So many days ago it still matters; one voice alone has to see it on so many of them.
 RECENT = dt.timedelta(days=7)
@@ -21,7 +21,7 @@ _SILENT = dt.timedelta(days=14)
 _DAY = dt.timedelta(days=1)
 
 
-def broken_days(facts: Iterable[Fact], record: Record) -> frozenset[dt.date]:
+def broken_days(facts: Iterable[Fact], record: VoiceDays) -> frozenset[dt.date]:
     """Of the days on which senders could not use the policy, those on which that broke it, and no single error: two voices on
     the same or neighbouring days and more than 1 % of their joint sessions of these days, or one voice on three days of seven.
     """

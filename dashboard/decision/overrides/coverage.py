@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 import msgspec
 
 from dashboard.decision.evidence import Entry, Evidence, Failure
-from dashboard.decision.facts.failures import Reading, failures_of
+from dashboard.decision.facts.failures import EntryReading, failures_of
 from dashboard.decision.facts.policy_changes import key_of
 from dashboard.decision.facts.policy_history import current_policy
 from ingest.rfc.mtasts.patterns import normalised
@@ -85,7 +85,7 @@ def _sessions(entry: Entry) -> int:
 
 
 def _failed(evidence: Evidence, covers: _Covers) -> Iterator[tuple[str, dt.date, int]]:
-    reading = Reading(evidence, current_policy(evidence.known))
+    reading = EntryReading(evidence, current_policy(evidence.known))
     for entry in evidence.entries:
         if entry.policy_type == NO_POLICY_FOUND and covers(entry, NO_POLICY_FOUND, ""):
             yield entry.voice, entry.failed_on, _sessions(entry)

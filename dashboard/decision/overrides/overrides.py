@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from dashboard.decision.evidence import Acceptance, Evidence, Policy, Repair, StatedPolicy, Thresholds
+from dashboard.decision.evidence import Acceptance, Evidence, QuotedPolicy, Repair, StatedPolicy, Thresholds
 from dashboard.decision.facts.policy_changes import key_of
 from dashboard.decision.facts.policy_history import current_policy
 from ingest.rfc.faults import ERROR
@@ -125,11 +125,11 @@ def _stated(overrides: Sequence[Override]) -> StatedPolicy | None:
     return None
 
 
-def policy_of(text: str, hosts: Sequence[str]) -> tuple[Policy, tuple[str, ...]]:
+def policy_of(text: str, hosts: Sequence[str]) -> tuple[QuotedPolicy, tuple[str, ...]]:
     """What a policy file says, and in words what makes senders ignore it or refuse mail to one of the MX ``hosts``."""
     read = lint(text.encode(), hosts)
     faults = [fault for fault in read.faults if fault.severity == ERROR]
-    policy = Policy(read.mode[:_LONGEST_MODE], read.mx, short_digest(*mx_key(read)), read.max_age)
+    policy = QuotedPolicy(read.mode[:_LONGEST_MODE], read.mx, short_digest(*mx_key(read)), read.max_age)
     return policy, tuple(f"line {fault.line}: {fault.text}" if fault.line else fault.text for fault in faults)
 
 

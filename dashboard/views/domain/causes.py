@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard.decision.facts.causes import Cause
 from dashboard.decision.verdict import Verdict
-from dashboard.queries.question import TRUSTED, Window
+from dashboard.queries.question import TRUSTED, DayRange
 from dashboard.queries.reports import exactly
 from dashboard.views.parts import charts, controls, tables, texts
 from dashboard.views.visit import Visit
@@ -60,7 +60,7 @@ def _day_by_day(verdict: Verdict) -> None:
         "again at the next MX host, or later."
     )
     st.altair_chart(
-        charts.refused_per_day(days, Window(verdict.window.start, verdict.on)), alt="Refused sessions by day"
+        charts.refused_per_day(days, DayRange(verdict.window.start, verdict.on)), alt="Refused sessions by day"
     )
 
 

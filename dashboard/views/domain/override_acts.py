@@ -12,7 +12,7 @@ from dashboard.words.faces import FACES
 from dashboard.words.override_words import what
 from dashboard.words.plain import visible
 from ingest.store import overrides
-from ingest.testimony.override_rules import Content, Override, Refused
+from ingest.testimony.override_rules import Content, Override, RefusedOverride
 
 LONGEST_WHAT = 600
 _DONE, _DRAWN = "what was done", "forms of overrides drawn anew"
@@ -22,7 +22,7 @@ def give(visit: Visit, domain: str, content: Content, note: str, until: dt.date 
     """Keep an override, or say why it cannot be kept."""
     try:
         key = acts.act(visit, lambda on, who, now: overrides.give(on, domain, content, note, who, now, until), domain)
-    except Refused as reason:
+    except RefusedOverride as reason:
         refused(str(reason))
         return
     if key is not None:

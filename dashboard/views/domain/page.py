@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.queries import domain as queries
-from dashboard.queries.question import ALL_DAYS, LANES, TRUSTED, UNPROVEN, Window
+from dashboard.queries.question import ALL_DAYS, LANES, TRUSTED, UNPROVEN, DayRange
 from dashboard.queries.reports import exactly
 from dashboard.views.parts import charts, controls, figures, tables, texts
 from dashboard.views.visit import Visit
@@ -78,7 +78,7 @@ def _page(visit: Visit, domain: str, every_day: pd.DataFrame) -> None:
     texts.sessions_note()
 
 
-def _reports_about(domain: str, window: Window) -> dict[str, str]:
+def _reports_about(domain: str, window: DayRange) -> dict[str, str]:
     """The part of an address of the Reports page that is the same for all figures here."""
     days = {"since": window.since, "until": window.until}
     return {"domain": domain_parameter(domain)} | {name: str(day) for name, day in days.items() if day}
@@ -118,7 +118,7 @@ def _figures(days: pd.DataFrame, lane: str, policy_type: str, reporter_count: in
         st.caption(f"Not counted here: {unproven:,} unproven reports, which nothing vouches for.")
 
 
-def _over_time(days: pd.DataFrame, window: Window) -> None:
+def _over_time(days: pd.DataFrame, window: DayRange) -> None:
     if days.empty:
         st.info("No such report is about these days.", icon=":material/event_busy:")
         return
@@ -149,7 +149,7 @@ def _failures(visit: Visit, heat: figures.Heat, address: dict[str, str]) -> None
         st.caption(f"{heat.left_out:,} more MX hosts with fewer failures are not shown.")
 
 
-def _consequences(causes: list[figures.Cause], policy_type: str) -> None:
+def _consequences(causes: list[figures.ResultTypeFigures], policy_type: str) -> None:
     st.subheader(
         "What it means, and who repairs it" if policy_type != STS else "What enforce would refuse, and who repairs it"
     )
@@ -160,7 +160,7 @@ def _consequences(causes: list[figures.Cause], policy_type: str) -> None:
         st.caption(f"{len(causes) - _MOST_CAUSES:,} more result types are in the table above.")
 
 
-def _cause(cause: figures.Cause, policy_type: str) -> None:
+def _cause(cause: figures.ResultTypeFigures, policy_type: str) -> None:
     name = cause.words.words if cause.code in wording.RESULT_TYPES else f"{plain(cause.code)}: {cause.words.words}"
     st.markdown(f"**{name}** \u2014 {wording.outcome(cause.failed, cause.refused, cause.consequence, policy_type)}")
     st.text(f"{cause.words.meaning} {cause.words.repair}")
@@ -198,7 +198,7 @@ def _reporters(visit: Visit, reporters: pd.DataFrame, address: dict[str, str]) -
         visit.go("reports", **address, reporter=exactly(who["organization"]), trust=who["trust"])
 
 
-def _policies(visit: Visit, domain: str, window: Window, lane: str) -> None:
+def _policies(visit: Visit, domain: str, window: DayRange, lane: str) -> None:
     policies = visit.read(queries.policies, domain, window, lane)
     if policies.empty:
         return

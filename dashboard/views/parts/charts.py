@@ -5,7 +5,7 @@ from typing import Literal
 import altair as alt
 import pandas as pd
 
-from dashboard.queries.question import Window
+from dashboard.queries.question import DayRange
 from dashboard.words.faces import FACES, Face
 
 # Readable on light and on dark, and told apart by people who do not see red and green as different.
@@ -23,17 +23,17 @@ _UNITS: dict[Step, _Unit] = {
 }
 
 
-def sessions_per_day(days: pd.DataFrame, window: Window) -> alt.Chart:
+def sessions_per_day(days: pd.DataFrame, window: DayRange) -> alt.Chart:
     """All sessions, stacked by outcome. ``days`` has day, successful_sessions, failed_sessions, refused_sessions."""
     return _bars(days, window, list(_COLOURS), "Sessions", 300, legend=True)
 
 
-def failures_per_day(days: pd.DataFrame, window: Window) -> alt.Chart:
+def failures_per_day(days: pd.DataFrame, window: DayRange) -> alt.Chart:
     """Failed sessions only, on their own scale: three in ten thousand cannot be seen among the successful ones."""
     return _bars(days, window, [OTHER_FAILED, WOULD_BE_REFUSED], "Failed sessions", 200)
 
 
-def step(days: pd.DataFrame, window: Window) -> Step:
+def step(days: pd.DataFrame, window: DayRange) -> Step:
     """What one bar stands for: ``day``, ``week`` or ``month``."""
     first = window.since or (days["day"].min().date() if len(days) else None)
     last = window.until or (days["day"].max().date() if len(days) else None)
@@ -44,7 +44,7 @@ def step(days: pd.DataFrame, window: Window) -> Step:
 
 
 def _bars(
-    days: pd.DataFrame, window: Window, outcomes: list[str], title: str, height: int, *, legend: bool = False
+    days: pd.DataFrame, window: DayRange, outcomes: list[str], title: str, height: int, *, legend: bool = False
 ) -> alt.Chart:
     every = step(days, window)
     unit = _UNITS[every]
@@ -69,12 +69,12 @@ def _bars(
     return chart
 
 
-def _days_axis(window: Window, unit: _Unit, label_format: str) -> alt.X:
+def _days_axis(window: DayRange, unit: _Unit, label_format: str) -> alt.X:
     axis = alt.Axis(format=label_format, labelOverlap=True)
     return alt.X("day:T", timeUnit=unit, title=None, scale=_days_scale(window), axis=axis)
 
 
-def _days_scale(window: Window) -> alt.Scale:
+def _days_scale(window: DayRange) -> alt.Scale:
     """The whole window, so that days without a report are seen as such."""
     if window.since is None or window.until is None:
         return alt.Scale(type="utc")
@@ -101,7 +101,7 @@ _ACCEPTED = "Refused, cause accepted"
 _REFUSALS = {WOULD_BE_REFUSED: "#d1495b", _ACCEPTED: "#9aa5b1"}
 
 
-def refused_per_day(days: pd.DataFrame, window: Window) -> alt.Chart:
+def refused_per_day(days: pd.DataFrame, window: DayRange) -> alt.Chart:
     """What enforce refuses on each day, on a scale of its own. ``days`` has day, sessions, refused, accepted."""
     outcomes = pd.concat(
         [

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard.queries.question import ALL_DAYS, Window
+from dashboard.queries.question import ALL_DAYS, DayRange
 from dashboard.views.visit import Visit
 from ingest.text.days import NoDay, read_day
 
@@ -110,14 +110,14 @@ def switch(label: str, name: str) -> bool:
     return chosen
 
 
-def range_selector(newest: pd.Timestamp, visit: Visit) -> Window:
+def range_selector(newest: pd.Timestamp, visit: Visit) -> DayRange:
     """The days to look at (``?days=90``). ``newest`` is the newest day there is: see ``default_range``."""
     return window_of(choice("Days", "days", RANGES, default_range(newest, visit)), visit.today)
 
 
-def window_of(days: str, today: dt.date) -> Window:
+def window_of(days: str, today: dt.date) -> DayRange:
     """The last complete days, and today, whose reports have hardly arrived; a word that is no number is all days."""
-    return Window(today - dt.timedelta(days=int(days)), today) if days.isdigit() else ALL_DAYS
+    return DayRange(today - dt.timedelta(days=int(days)), today) if days.isdigit() else ALL_DAYS
 
 
 def default_range(newest: pd.Timestamp, visit: Visit) -> str:

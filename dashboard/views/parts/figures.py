@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pandas as pd
 
-from dashboard.queries.question import TRUSTED, UNPROVEN, Window
+from dashboard.queries.question import TRUSTED, UNPROVEN, DayRange
 from dashboard.words import wording
 from ingest.rfc.policy_types import NO_POLICY_FOUND, STS, TLSA
 from ingest.rfc.result_types import DANE_ONLY, POLICY_UNUSABLE, REFUSED, kind_of
@@ -62,7 +62,7 @@ def _counts(which: str, of: Sessions) -> str:
     return f"{wording.sessions(of.total)} sessions {which}, {wording.sessions(of.failed)} failed"
 
 
-def within(days: pd.DataFrame, window: Window) -> pd.DataFrame:
+def within(days: pd.DataFrame, window: DayRange) -> pd.DataFrame:
     """The rows of ``days`` (with a column day) inside a window."""
     inside = pd.Series(data=True, index=days.index)
     if window.since:
@@ -102,7 +102,7 @@ def heat(causes: pd.DataFrame, types: pd.DataFrame, most_mx: int) -> Heat:
     return Heat(grid.reset_index(drop=True), codes, hosts, len(by_mx) - len(hosts))
 
 
-class Cause(msgspec.Struct, frozen=True):
+class ResultTypeFigures(msgspec.Struct, frozen=True):
     """One result type of a domain in a window. ``heard_by`` of ``of_reporters`` reporters saw it, on ``mx_hosts``."""
 
     code: str
@@ -120,15 +120,15 @@ class Cause(msgspec.Struct, frozen=True):
 _URGENCY = (DANE_ONLY, REFUSED, POLICY_UNUSABLE)
 
 
-def causes_in_order(causes: pd.DataFrame, types: pd.DataFrame, of_reporters: int) -> list[Cause]:
+def causes_in_order(causes: pd.DataFrame, types: pd.DataFrame, of_reporters: int) -> list[ResultTypeFigures]:
     """What failed, what is refused today first, then what would be, then what blocks the switch; each by its sessions."""
     failed = [_cause(row, causes, of_reporters) for row in types.to_dict("records")]
     return sorted(failed, key=lambda cause: (_URGENCY.index(cause.consequence), -cause.refused, -cause.failed))
 
 
-def _cause(row: dict[Any, Any], causes: pd.DataFrame, of_reporters: int) -> Cause:
+def _cause(row: dict[Any, Any], causes: pd.DataFrame, of_reporters: int) -> ResultTypeFigures:
     hosts = causes.loc[(causes["result_type"] == row["result_type"]) & (causes["mx"] != ""), "mx"]
-    return Cause(
+    return ResultTypeFigures(
         row["result_type"],
         wording.result_type(row["result_type"]),
         kind_of(row["result_type"]).consequence,

@@ -53,7 +53,7 @@ _TYPES = {
 _FILE_NAME = re.compile(r'filename="?([^";]+)"?', re.IGNORECASE)
 
 
-class Refused(Exception):
+class RefusedUpload(Exception):
     """A request that gets no 201: status, and one sentence for the sender's log."""
 
     def __init__(self, status: int, reason: str, metric: str) -> None:
@@ -90,11 +90,11 @@ class _HttpDoor:
             name, size = await self._take(request, peer)
         except NoReport:
             reason = "the body is no TLS report: neither JSON nor compressed data (RFC 8460 section 5.4)"
-            return _refusal(Refused(400, reason, "no-report"), peer)
+            return _refusal(RefusedUpload(400, reason, "no-report"), peer)
         except SpoolUnavailable as error:
             log.error("%s", error)
-            return _refusal(Refused(503, "storage is not available, please try again later", "storage"), peer)
-        except Refused as refused:
+            return _refusal(RefusedUpload(503, "storage is not available, please try again later", "storage"), peer)
+        except RefusedUpload as refused:
             return _refusal(refused, peer)
         metrics.accepted.labels(DOOR).inc()
         metrics.accepted_bytes.labels(DOOR).inc(size)
@@ -126,12 +126,14 @@ class _HttpDoor:
         limit = self._settings.max_message_bytes
         announced = request.headers.get("content-length", "0")
         if announced.isdigit() and int(announced) > limit:
-            raise Refused(413, f"the body is larger than {limit} bytes", "size")
+            raise RefusedUpload(413, f"the body is larger than {limit} bytes", "size")
         if _content_type(request) not in _TYPES:
-            raise Refused(415, "send application/tlsrpt+gzip or application/tlsrpt+json (RFC 8460 section 5.4)", "type")
+            raise RefusedUpload(
+                415, "send application/tlsrpt+gzip or application/tlsrpt+json (RFC 8460 section 5.4)", "type"
+            )
         if lack := self._room.lack():
             log.error("%s", lack)
-            raise Refused(503, "storage is full, please try again later", "storage")
+            raise RefusedUpload(503, "storage is full, please try again later", "storage")
 
     async def _body(self, request: Request, upload: Upload) -> None:
         limit, now = self._settings.max_message_bytes, asyncio.get_running_loop().time
@@ -141,18 +143,18 @@ class _HttpDoor:
                 async for chunk in request.stream():
                     upload.write(chunk)
                     if upload.octets > limit:
-                        raise Refused(413, f"the body is larger than {limit} bytes", "size")
+                        raise RefusedUpload(413, f"the body is larger than {limit} bytes", "size")
                     deadline.reschedule(pace.until(now(), upload.octets))
         except TimeoutError as error:
-            raise Refused(408, "the body took too long", "time") from error
+            raise RefusedUpload(408, "the body took too long", "time") from error
         except ClientDisconnect as error:
-            raise Refused(400, "the connection ended before the body did", "disconnect") from error
+            raise RefusedUpload(400, "the connection ended before the body did", "disconnect") from error
 
     def _commit(self, upload: Upload) -> str:
         return upload.commit()
 
 
-def _refusal(refused: Refused, peer: str) -> Response:
+def _refusal(refused: RefusedUpload, peer: str) -> Response:
     metrics.refused.labels(DOOR, refused.metric).inc()
     log.info("%s: %d %s", in_log(peer), refused.status, refused.reason)
     headers = {"Retry-After": "300"} if refused.status == 503 else {}

@@ -19,7 +19,7 @@ TOO_MANY_LETTERS = "450 4.2.1 Too many letters to postmaster at present, please 
 DOOR = channels.SMTP
 
 
-class Policy:
+class Hooks:
     """aiosmtpd's hooks: whom mail is taken from and for."""
 
     def __init__(self, settings: Settings, room: Room, recipients: Recipients, letters: Letters) -> None:

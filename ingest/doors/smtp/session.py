@@ -29,7 +29,7 @@ from ingest.spool.maildir import Spool
 from ingest.text.addresses import in_log
 
 from .data import DataStream
-from .hooks import Policy
+from .hooks import Hooks
 from .proxy import HeaderRefused, announced_client
 from .reception import TRY_LATER, MessageWithoutEnd, Reception
 from .recipients import Recipients
@@ -94,7 +94,7 @@ class SmtpSession(SMTP):
     def __init__(self, door: Door, context: ssl.SSLContext | None) -> None:
         self.command_size_limits = collections.defaultdict(lambda: self.command_size_limit)  # the class's own is shared
         super().__init__(
-            Policy(door.settings, door.room, door.recipients, door.letters),
+            Hooks(door.settings, door.room, door.recipients, door.letters),
             data_size_limit=door.settings.max_message_bytes,
             enable_SMTPUTF8=True,
             hostname=door.settings.hostname,

@@ -27,7 +27,7 @@ _GRAMMAR = Grammar(
 )
 
 
-class Record(msgspec.Struct, frozen=True):
+class StsRecord(msgspec.Struct, frozen=True):
     """What a record says. ``id`` is "" when there is no valid one; ``unknown`` are the fields that senders ignore.
 
     An id says nothing but "changed" when it differs from the one before: there is no order among ids.
@@ -43,17 +43,17 @@ class Record(msgspec.Struct, frozen=True):
         return not any(fault.severity == ERROR for fault in self.faults)
 
 
-def choose(texts: Sequence[str]) -> Record:
+def choose(texts: Sequence[str]) -> StsRecord:
     """The one record among all TXT records at the name. Never raises.
 
     Those that do not begin with ``v=STSv1;`` are discarded; if not exactly one is left, there is no policy. A record that
     seems to be meant as one is read for its faults.
     """
     text, faults = _GRAMMAR.choose(texts, lambda text: parse(text).faults)
-    return Record(faults=faults) if text is None else parse(text)
+    return StsRecord(faults=faults) if text is None else parse(text)
 
 
-def parse(text: str) -> Record:
+def parse(text: str) -> StsRecord:
     """Read one record. Never raises; see ``faults``."""
     faults = list(_GRAMMAR.version_faults(text))
     values: dict[str, str] = {}
@@ -76,7 +76,7 @@ def parse(text: str) -> Record:
     if not meant:
         faults.append(Fault("no-id", ERROR, "no id (RFC 8461 section 3.1)", f"write it as in {_EXAMPLE}"))
     unknown = tuple(name for name in values if name != "id")
-    return Record(values.get("id", ""), unknown, tuple(faults))
+    return StsRecord(values.get("id", ""), unknown, tuple(faults))
 
 
 def new_id(now: dt.datetime) -> str:

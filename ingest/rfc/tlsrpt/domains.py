@@ -27,36 +27,36 @@ _DOMAIN_IN_ID = re.compile(r"(?:Z_idx\d+_|Z_|\A\d{15,20}\+)(?P<domain>[^\s_+@]+\
 MOST_LOOKED_AT = 10_000
 
 
-class Inferred(msgspec.Struct, frozen=True):
+class InferredDomain(msgspec.Struct, frozen=True):
     """The domain of entries that name none, and where it comes from (a key of DOMAIN_SOURCES, or NOWHERE)."""
 
     domain: str = ""
     source: str = NOWHERE
 
 
-def defect_of(inferred: Inferred) -> tuple[str, str | None]:
+def defect_of(inferred: InferredDomain) -> tuple[str, str | None]:
     """What to note about an entry without a domain, and the domain that it got."""
     if inferred.source == NOWHERE:
         return "missing, and nothing else names the domain", None
     return f"missing; taken from {DOMAIN_SOURCES[inferred.source]}", inferred.domain
 
 
-def inferred_domain(file_domain: str, report_id: str, policies: object) -> Inferred:
+def inferred_domain(file_domain: str, report_id: str, policies: object) -> InferredDomain:
     """What names the domain when neither entry nor header does: the file's name, the report's id, its other entries."""
     if file_domain:
-        return Inferred(file_domain, FILE_NAME)
+        return InferredDomain(file_domain, FILE_NAME)
     named = _domains_of_recipients(policies) if isinstance(policies, list) else ()
     return within_report(report_id, named)
 
 
-def within_report(report_id: str, named: Iterable[str]) -> Inferred:
+def within_report(report_id: str, named: Iterable[str]) -> InferredDomain:
     """The domain that a report names itself, in its id or in its other entries (``named``), for entries without one."""
     # An id that was cut ends anywhere.
     match = _DOMAIN_IN_ID.search(report_id) if len(report_id) < fields.MAX_SHORT_TEXT else None
     if match and (domain := _name(match["domain"])):
-        return Inferred(domain, REPORT_ID)
+        return InferredDomain(domain, REPORT_ID)
     others = set(named)
-    return Inferred(others.pop(), OTHER_ENTRIES) if len(others) == 1 else Inferred()
+    return InferredDomain(others.pop(), OTHER_ENTRIES) if len(others) == 1 else InferredDomain()
 
 
 def _domains_of_recipients(policies: list[Any]) -> Iterator[str]:

@@ -48,7 +48,7 @@ class Destination(msgspec.Struct, frozen=True):
     target: str
 
 
-class Record(msgspec.Struct, frozen=True):
+class TlsrptRecord(msgspec.Struct, frozen=True):
     """What a record says: its usable destinations in order, the fields that senders ignore, and the faults."""
 
     rua: tuple[Destination, ...] = ()
@@ -65,17 +65,17 @@ class RecordInvalid(ValueError):
     """A record that must not be published. The text says why; correct the input."""
 
 
-def choose(texts: Sequence[str]) -> Record:
+def choose(texts: Sequence[str]) -> TlsrptRecord:
     """The one record among all TXT records at the name. Never raises.
 
     Those that do not begin with ``v=TLSRPTv1;`` are discarded; if not exactly one is left, the domain wants no reports. A
     record that seems to be meant as one is read for its faults.
     """
     text, faults = _GRAMMAR.choose(texts, lambda text: parse(text).faults)
-    return Record(faults=faults) if text is None else parse(text)
+    return TlsrptRecord(faults=faults) if text is None else parse(text)
 
 
-def parse(text: str) -> Record:
+def parse(text: str) -> TlsrptRecord:
     """Read one record. Never raises; see ``faults``."""
     faults = list(_GRAMMAR.version_faults(text))
     rua: list[Destination] | None = None
@@ -106,7 +106,7 @@ def parse(text: str) -> Record:
     if rua is None and not meant:
         problem = "no rua, so nobody knows where to send reports"
         faults.append(Fault("no-rua", ERROR, problem, f"write it as in {_EXAMPLE}"))
-    return Record(tuple(rua or ()), tuple(unknown), tuple(faults))
+    return TlsrptRecord(tuple(rua or ()), tuple(unknown), tuple(faults))
 
 
 def render(rua: Sequence[str]) -> str:

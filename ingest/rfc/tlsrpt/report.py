@@ -14,7 +14,7 @@ from ingest.rfc import policy_types, result_types
 
 from . import fields
 from .document import Document, NotAReport, documents_in
-from .domains import HEADER, Inferred, defect_of, inferred_domain
+from .domains import HEADER, InferredDomain, defect_of, inferred_domain
 from .fields import Defect, Notes
 
 __all__ = [
@@ -90,7 +90,7 @@ class Report(msgspec.Struct, frozen=True):
     extra: dict[str, Any] = {}
     defects: tuple[Defect, ...] = ()
     # Where entries belong that name no domain, should the header not be believed.
-    domain_without_header: Inferred = Inferred()
+    domain_without_header: InferredDomain = InferredDomain()
 
     @property
     def weight(self) -> int:
@@ -181,7 +181,7 @@ def _report(document: Document, hints: Hints, rows: int) -> Report:
     organization = fields.short_text(value, "organization-name", notes)
     report_id = fields.short_text(value, "report-id", notes)
     without_header = inferred_domain(hints.file_domain, report_id, policies)
-    inferred = Inferred(hints.header_domain, HEADER) if hints.header_domain else without_header
+    inferred = InferredDomain(hints.header_domain, HEADER) if hints.header_domain else without_header
     return Report(
         organization=organization,
         report_id=report_id,
@@ -229,7 +229,7 @@ def _date_range(value: dict[str, Any], hints: Hints, notes: Notes) -> tuple[dt.d
     return first, last
 
 
-def _entries(policies: object, inferred: Inferred, notes: Notes) -> Iterator[PolicyEntry]:
+def _entries(policies: object, inferred: InferredDomain, notes: Notes) -> Iterator[PolicyEntry]:
     if isinstance(policies, dict):
         notes.add("policies", "is one object instead of a list")
         policies = [policies]
@@ -252,7 +252,7 @@ _POLICY_FIELDS = {"policy-type", "policy-domain", "policy-string", "mx-host", "m
 _SUMMARY_FIELDS = {"total-successful-session-count", "total-failure-session-count"}
 
 
-def _entry(entry: dict[str, Any], where: str, inferred: Inferred, notes: Notes) -> PolicyEntry:
+def _entry(entry: dict[str, Any], where: str, inferred: InferredDomain, notes: Notes) -> PolicyEntry:
     policy, flat_policy = fields.flat_table(entry, "policy", _POLICY_FIELDS, where, notes)
     summary, flat_summary = fields.flat_table(entry, "summary", _SUMMARY_FIELDS, where, notes)
     inside = f"{where}.policy."
@@ -283,7 +283,7 @@ def _nested(name: str, extra: dict[str, Any]) -> dict[str, Any]:
     return {name: extra} if extra else {}
 
 
-def _policy_domain(policy: dict[str, Any], inside: str, inferred: Inferred, notes: Notes) -> tuple[str, str]:
+def _policy_domain(policy: dict[str, Any], inside: str, inferred: InferredDomain, notes: Notes) -> tuple[str, str]:
     """The domain and where it comes from. Postfix names none with no-policy-found."""
     domain = fields.domain(policy, "policy-domain", inside, notes)
     if domain:

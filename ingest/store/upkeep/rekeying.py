@@ -26,7 +26,7 @@ from ingest.database.models import (
 from ingest.database.sql import chunks, insert_into
 from ingest.rfc import policy_types
 from ingest.rfc.tlsrpt import figures
-from ingest.rfc.tlsrpt.domains import FILE_NAME, HEADER, NOWHERE, Inferred, within_report
+from ingest.rfc.tlsrpt.domains import FILE_NAME, HEADER, NOWHERE, InferredDomain, within_report
 from ingest.rfc.tlsrpt.fields import Defect
 from ingest.rfc.tlsrpt.ranges import failure_day, report_day
 from ingest.rfc.tlsrpt.report import FailureDetail, PolicyEntry, Report
@@ -212,7 +212,7 @@ def _read(
     return by_position
 
 
-def _inferred(head: Row, entries: Iterable[Row]) -> Inferred:
+def _inferred(head: Row, entries: Iterable[Row]) -> InferredDomain:
     named = (
         row["policy_domain"] for row in entries if row["policy_domain"] and row["policy_type"] != policy_types.TLSA
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from publicsuffixlist import PublicSuffixList
 
-from dashboard.decision.evidence import Entry, Evidence, Failure, Policy, ServedPolicy, Sighting
+from dashboard.decision.evidence import Entry, Evidence, Failure, QuotedPolicy, ServedPolicy, Sighting
 from ingest.rfc.mtasts import enforcement, policy
 from ingest.text.stored import short_digest
 
@@ -26,7 +26,7 @@ def evidence_on(domain: str, reports: Iterable[Mapping[str, Any]], on: dt.date) 
     days: dict[str, list[dt.date]] = collections.defaultdict(list)
     for entry in entries:
         days[entry.voice].append(entry.day)
-    served: dict[Policy, list[dt.date]] = collections.defaultdict(list)
+    served: dict[QuotedPolicy, list[dt.date]] = collections.defaultdict(list)
     for _, day, text in quoted:
         served[text].append(day)
     return Evidence(
@@ -93,6 +93,10 @@ def _failure(policy_type: str, detail: Mapping[str, Any]) -> Failure:
     return Failure(detail["result-type"], host, detail["failed-session-count"], follows, reason)
 
 
-def _policy(lines: Iterable[str]) -> Policy | None:
+def _policy(lines: Iterable[str]) -> QuotedPolicy | None:
     parsed = policy.parse(list(lines))
-    return Policy(parsed.mode, parsed.mx, short_digest(*policy.mx_key(parsed)), parsed.max_age) if parsed.mode else None
+    return (
+        QuotedPolicy(parsed.mode, parsed.mx, short_digest(*policy.mx_key(parsed)), parsed.max_age)
+        if parsed.mode
+        else None
+    )

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from dashboard.decision.evidence import Entry, Evidence, Policy, Probe, ProbedHost, Repair, StatedPolicy
+from dashboard.decision.evidence import Entry, Evidence, Probe, ProbedHost, QuotedPolicy, Repair, StatedPolicy
 from dashboard.decision.verdict import Verdict, decide
 from tests.dashboard.decision.worlds import (
     DAY,
@@ -37,7 +37,7 @@ def quoting(*entries: Entry, **changes: Any) -> Evidence:
     return evidence(*entries, sightings=quotes_of(entries), **changes)
 
 
-def bad(day: dt.date, voice: str = GOOGLE, sessions: int = 2, policy: Policy = TESTING) -> Entry:
+def bad(day: dt.date, voice: str = GOOGLE, sessions: int = 2, policy: QuotedPolicy = TESTING) -> Entry:
     return entry(day, voice, 5, failure("certificate-expired", sessions), policy=policy)
 
 
@@ -56,7 +56,7 @@ def _misfit(**changes: Any) -> Evidence:
     return evidence(*daily(), entry(END, GOOGLE, 5, strange), **changes)
 
 
-def _rolled_back(now: Policy, max_age: int | None = ENFORCE.max_age) -> Evidence:
+def _rolled_back(now: QuotedPolicy, max_age: int | None = ENFORCE.max_age) -> Evidence:
     """Six days ago Google saw the policy change; the cache of Microsoft holds the old one and refuses."""
     old, change = msgspec.structs.replace(ENFORCE, max_age=max_age), ON - 6 * DAY
     entries = (

@@ -23,7 +23,7 @@ from ingest.testimony.override_rules import (
     MxHosts,
     Override,
     OwnThresholds,
-    Refused,
+    RefusedOverride,
     RepairedCause,
 )
 from tests.dashboard.decision.worlds import DAY, ENFORCE, GOOGLE, MICROSOFT, ON, START, daily, entry, evidence, failure
@@ -131,7 +131,7 @@ def test_result_types_as_typed(typed: str, result_type: str) -> None:
     ],
 )
 def test_no_result_type(typed: str, nearest: str) -> None:
-    with pytest.raises(Refused, match=f"the nearest is {nearest}"):
+    with pytest.raises(RefusedOverride, match=f"the nearest is {nearest}"):
         typed_result_type(typed, {"Their-Own", ""}.__contains__)
 
 
@@ -173,7 +173,7 @@ def test_voices_as_typed(typed: str, voice: str) -> None:
     ],
 )
 def test_what_is_no_voice(typed: str, hint: str) -> None:
-    with pytest.raises(Refused, match=hint):
+    with pytest.raises(RefusedOverride, match=hint):
         typed_voice(msgspec.structs.replace(REPORTED, voices=VOICES), typed)
 
 

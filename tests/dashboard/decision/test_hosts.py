@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from dashboard.decision.evidence import Acceptance, Entry, Failure, Policy, Probe, ProbedHost
+from dashboard.decision.evidence import Acceptance, Entry, Failure, Probe, ProbedHost, QuotedPolicy
 from dashboard.decision.facts.failures import is_mx_host
 from dashboard.decision.verdict import (
     ENFORCING,
@@ -97,11 +97,11 @@ def test_case_and_a_trailing_dot_make_no_other_host() -> None:
 
 
 # The policy has got a third host some days ago; caches hold the one with two.
-THREE = Policy("testing", (*TESTING.mx, "mx3.receiver.example"), "three", 604_800)
+THREE = QuotedPolicy("testing", (*TESTING.mx, "mx3.receiver.example"), "three", 604_800)
 CHANGE = ON - 20 * DAY
 
 
-def changed(*more: Entry, old: Policy = TESTING, new: Policy = THREE) -> Verdict:
+def changed(*more: Entry, old: QuotedPolicy = TESTING, new: QuotedPolicy = THREE) -> Verdict:
     entries = [*daily(CHANGE - 20 * DAY, CHANGE - DAY, policy=old), *daily(CHANGE, policy=new)]
     return judge(*entries, *more, sightings=quotes_of((*entries, *more)))
 

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dashboard.decision.evidence import Entry, Policy, Voice
+from dashboard.decision.evidence import Entry, QuotedPolicy, Voice
 from dashboard.decision.verdict import (
     ENFORCING,
     ENFORCING_REFUSING,
@@ -81,7 +81,7 @@ def test_five_strangers_with_two_weeks_of_patience() -> None:
 
 
 @pytest.mark.parametrize(("claimed", "with_them"), [(NONE, WITHDRAWN), (ENFORCE, ENFORCING), (OTHER, INSUFFICIENT)])
-def test_a_stranger_names_no_mode_and_no_policy(claimed: Policy, with_them: str) -> None:
+def test_a_stranger_names_no_mode_and_no_policy(claimed: QuotedPolicy, with_them: str) -> None:
     turncoat = [
         *daily(START, ON - 3 * DAY, signers=[STRANGER]),
         *daily(ON - 2 * DAY, signers=[STRANGER], policy=claimed),

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dashboard.decision.evidence import Entry, Policy, Thresholds
+from dashboard.decision.evidence import Entry, QuotedPolicy, Thresholds
 from dashboard.decision.verdict import INSUFFICIENT, READY, Missing, Verdict, decide
 from tests.dashboard.decision.worlds import (
     DAY,
@@ -101,7 +101,7 @@ def test_one_voice_lacks_another_one() -> None:
 CHANGE = ON - 17 * DAY
 
 
-def ramp(old: Policy, change: dt.date = CHANGE) -> list[Entry]:
+def ramp(old: QuotedPolicy, change: dt.date = CHANGE) -> list[Entry]:
     """Google changes at once; Microsoft's cache holds the older policy for its whole age."""
     last = change + 20 * DAY
     microsoft = [

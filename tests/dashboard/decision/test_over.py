@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dashboard.decision.evidence import Acceptance, Entry, Policy, Repair
+from dashboard.decision.evidence import Acceptance, Entry, QuotedPolicy, Repair
 from dashboard.decision.verdict import ENFORCING, ENFORCING_REFUSING, INSUFFICIENT, NOT_READY, READY, Verdict, decide
 from tests.dashboard.decision.worlds import (
     DAY,
@@ -38,7 +38,7 @@ def on_day(day: dt.date, *entries: Entry, **changes: Any) -> Verdict:
     return decide(msgspec.structs.replace(known, sightings=sightings) if "sightings" not in changes else known)
 
 
-def month(policy: Policy = TESTING, **changes: Any) -> list[Entry]:
+def month(policy: QuotedPolicy = TESTING, **changes: Any) -> list[Entry]:
     return daily(dt.date(2026, 2, 1), dt.date(2026, 4, 20), policy=policy, **changes)
 
 
@@ -245,7 +245,7 @@ def test_what_was_accepted_did_not_block() -> None:
 
 def test_a_change_of_the_hosts_after_the_fault_begins_the_clock() -> None:
     """The days of faults under the older hosts do not count any more."""
-    other = Policy("testing", ("mx1.receiver.example", "old.receiver.example"), "older", 604_800)
+    other = QuotedPolicy("testing", ("mx1.receiver.example", "old.receiver.example"), "older", 604_800)
     change = BAD + 4 * DAY
     entries = [day_entry for day_entry in month(other) if day_entry.day < change]
     lost = [
@@ -259,7 +259,7 @@ def test_a_change_of_the_hosts_after_the_fault_begins_the_clock() -> None:
 
 
 def test_a_fault_of_an_older_set_of_hosts_says_nothing() -> None:
-    other = Policy("testing", ("mx1.receiver.example", "old.receiver.example"), "older", 604_800)
+    other = QuotedPolicy("testing", ("mx1.receiver.example", "old.receiver.example"), "older", 604_800)
     verdict = on_day(END + 3 * DAY, *month(), expired(END, policy=other), sightings=evidence(*month(), on=ON).sightings)
     assert (verdict.name, verdict.refused) == (READY, 0)
 

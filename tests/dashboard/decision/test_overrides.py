@@ -31,7 +31,7 @@ from dashboard.queries.question import EVERYTHING, Question, Scope
 from dashboard.words.verdict_words import sentence
 from ingest.database import engines, models
 from ingest.store import overrides
-from ingest.store.overrides import NotFound
+from ingest.store.overrides import NoSuchOverride
 from ingest.testimony.override_rules import (
     AcceptedCause,
     BelievedVoice,
@@ -40,7 +40,7 @@ from ingest.testimony.override_rules import (
     EnteredPolicy,
     MxHosts,
     OwnThresholds,
-    Refused,
+    RefusedOverride,
     RepairedCause,
 )
 from tests.dashboard.decision.test_from_the_database import (
@@ -492,7 +492,7 @@ def test_the_same_act_twice_is_one_word(world: World) -> None:
     ],
 )
 def test_what_cannot_be_a_word(world: World, content: Content, more: dict[str, Any], reason: str) -> None:
-    with pytest.raises(Refused, match=reason):
+    with pytest.raises(RefusedOverride, match=reason):
         give(world, content, **more)
     assert overrides.given(world.engine) == []
 
@@ -500,7 +500,7 @@ def test_what_cannot_be_a_word(world: World, content: Content, more: dict[str, A
 def test_there_is_an_end_to_words(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(overrides, "MOST_IN_FORCE", 2)
     keys = [give(world, EXPIRED_AT_MX1, at(ON, hour)) for hour in (1, 2)]
-    with pytest.raises(Refused, match="take some back"):
+    with pytest.raises(RefusedOverride, match="take some back"):
         give(world, EXPIRED_AT_MX1, at(ON, 3))
     give(world, EXPIRED_AT_MX1, at(ON, 3), domain="other.example")
     take_back(world, keys[0], at(ON, 4))
@@ -521,7 +521,7 @@ def test_a_word_is_found_by_the_beginning_of_its_number(world: World) -> None:
     assert overrides.find(world.engine, f" {key[:8].upper()} ").key == key
     give(world, EXPIRED_AT_MX1, at(ON, 13))
     for beginning, words in (("", "several overrides"), ("%", "no override begins")):
-        with pytest.raises(NotFound, match=words):
+        with pytest.raises(NoSuchOverride, match=words):
             overrides.find(world.engine, beginning)
 
 

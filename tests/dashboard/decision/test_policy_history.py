@@ -5,7 +5,7 @@ import datetime as dt
 import msgspec
 import pytest
 
-from dashboard.decision.evidence import Evidence, Policy, Probe, ServedPolicy, Sighting, StatedPolicy
+from dashboard.decision.evidence import Evidence, Probe, QuotedPolicy, ServedPolicy, Sighting, StatedPolicy
 from dashboard.decision.facts.policy_history import (
     current_policy,
     expiry,
@@ -258,7 +258,7 @@ def test_who_sees_which_policy() -> None:
     assert reporters[0].day == FIRST + 2 * DAY
 
 
-def served(policy: Policy, last: int, **changes: int | None) -> ServedPolicy:
+def served(policy: QuotedPolicy, last: int, **changes: int | None) -> ServedPolicy:
     return ServedPolicy(msgspec.structs.replace(policy, **changes), FIRST, FIRST + last * DAY)
 
 

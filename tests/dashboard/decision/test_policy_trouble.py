@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dashboard.decision.evidence import Acceptance, Entry, Policy, Probe, Repair, StatedPolicy
+from dashboard.decision.evidence import Acceptance, Entry, Probe, QuotedPolicy, Repair, StatedPolicy
 from dashboard.decision.verdict import ENFORCING, INSUFFICIENT, NO_POLICY, POLICY_BROKEN, READY, WITHDRAWN
 from tests.dashboard.decision.worlds import (
     DAY,
@@ -91,7 +91,7 @@ def test_repaired_errors_no_longer_break() -> None:
     assert judge(*daily(LONG), *broken, repairs=(repaired,)).name == INSUFFICIENT
 
 
-def vanished(since: int, *voices: str, policy: Policy = TESTING) -> list[Entry]:
+def vanished(since: int, *voices: str, policy: QuotedPolicy = TESTING) -> list[Entry]:
     """Google and Microsoft quote the policy every day; ``voices`` find none since so many days ago."""
     known = [
         day_entry
@@ -111,7 +111,7 @@ def vanished(since: int, *voices: str, policy: Policy = TESTING) -> list[Entry]:
         (2, (GOOGLE,), None),
     ],
 )
-def test_a_policy_that_vanishes(policy: Policy, since: int, voices: tuple[str, ...], name: str | None) -> None:
+def test_a_policy_that_vanishes(policy: QuotedPolicy, since: int, voices: tuple[str, ...], name: str | None) -> None:
     verdict = judge(*vanished(since, *voices, policy=policy))
     assert verdict.name == (name or (READY if policy is TESTING else ENFORCING))
     gone = reason(verdict, "policy-gone" if name else "policy-not-found")

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from dashboard.decision.evidence import Acceptance, Entry, Policy, Sighting, StatedPolicy, Thresholds
+from dashboard.decision.evidence import Acceptance, Entry, QuotedPolicy, Sighting, StatedPolicy, Thresholds
 from dashboard.decision.verdict import (
     ENFORCING,
     ENFORCING_REFUSING,
@@ -196,7 +196,7 @@ STRANGER = "stranger.example"
 
 
 @pytest.mark.parametrize("claimed", [NONE, TESTING, OTHER])
-def test_a_stranger_who_quotes_another_policy_hides_no_alarm(claimed: Policy) -> None:
+def test_a_stranger_who_quotes_another_policy_hides_no_alarm(claimed: QuotedPolicy) -> None:
     refused = entry(ON - DAY, GOOGLE, 5, failure("certificate-expired", 2), policy=ENFORCE)
     known = evidence(*daily(policy=ENFORCE), refused)
     newcomer = Sighting(ON - 2 * DAY, STRANGER, claimed)
@@ -213,7 +213,7 @@ def test_a_stranger_who_quotes_another_policy_hides_no_alarm(claimed: Policy) ->
     assert (figure(verdict, "refused-by-older-policy"), verdict.refused_lately, verdict.causes[0].sessions) == (2, 2, 2)
 
 
-def rolled_back(*entries: Entry, policy: Policy = TESTING, old: Policy = ENFORCE) -> Verdict:
+def rolled_back(*entries: Entry, policy: QuotedPolicy = TESTING, old: QuotedPolicy = ENFORCE) -> Verdict:
     """Six days ago Google saw the policy go from ``old`` to ``policy``; Microsoft's cache holds the old one."""
     change = ON - 6 * DAY
     entries = (
@@ -226,7 +226,7 @@ def rolled_back(*entries: Entry, policy: Policy = TESTING, old: Policy = ENFORCE
 
 
 @pytest.mark.parametrize("now", [TESTING, NONE, OTHER])
-def test_what_caches_refuse_after_a_roll_back(now: Policy) -> None:
+def test_what_caches_refuse_after_a_roll_back(now: QuotedPolicy) -> None:
     refused = entry(ON - 2 * DAY, MICROSOFT, 5, failure("certificate-expired", 3), policy=ENFORCE)
     verdict = rolled_back(refused, policy=now)
     assert (verdict.name, verdict.mode, verdict.refused_lately) == (ENFORCING_REFUSING, now.mode, 3)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from dashboard.decision.evidence import Entry, Evidence, Failure, Policy, ServedPolicy, Sighting, Voice
+from dashboard.decision.evidence import Entry, Evidence, Failure, QuotedPolicy, ServedPolicy, Sighting, Voice
 from dashboard.decision.verdict import Reason, Verdict, decide
 from ingest.rfc.mtasts import enforcement
 
@@ -17,10 +17,10 @@ START, END = dt.date(2026, 3, 15), dt.date(2026, 3, 28)
 GOOGLE, MICROSOFT, MAILRU = "google.com", "microsoft.com", "mail.ru"
 NAMES = {GOOGLE: "Google Inc.", MICROSOFT: "Microsoft Corporation", MAILRU: "Mail.ru"}
 
-TESTING = Policy("testing", ("mx1.receiver.example", "mx2.receiver.example"), "both", 604_800)
-ENFORCE = Policy("enforce", TESTING.mx, "both", 604_800)
-NONE = Policy("none", (), "nothing", 86_400)
-OTHER = Policy("testing", ("mx9.receiver.example",), "nine", 604_800)
+TESTING = QuotedPolicy("testing", ("mx1.receiver.example", "mx2.receiver.example"), "both", 604_800)
+ENFORCE = QuotedPolicy("enforce", TESTING.mx, "both", 604_800)
+NONE = QuotedPolicy("none", (), "nothing", 86_400)
+OTHER = QuotedPolicy("testing", ("mx9.receiver.example",), "nine", 604_800)
 
 
 def days(first: dt.date, last: dt.date) -> list[dt.date]:
@@ -38,7 +38,7 @@ def entry(
     signer: str = GOOGLE,
     successful: int = 20,
     *failures: Failure,
-    policy: Policy | None = TESTING,
+    policy: QuotedPolicy | None = TESTING,
     policy_type: str = "sts",
     **changes: Any,
 ) -> Entry:

@@ -21,12 +21,12 @@ from streamlit.testing.v1 import AppTest
 import dashboard.queries
 from dashboard.assessing import Assessor
 from dashboard.entrance import access
-from dashboard.entrance.access import Refused
+from dashboard.entrance.access import RefusedVisitor
 from dashboard.exports import writing as export
 from dashboard.exports.writing import Filters
 from dashboard.queries import quarantine, reports
-from dashboard.queries.question import ALL_DAYS, EVERYTHING, TRUSTED, UNPROVEN, Question, Scope, Window
-from dashboard.queries.reports import Cause, ReportFilter
+from dashboard.queries.question import ALL_DAYS, EVERYTHING, TRUSTED, UNPROVEN, DayRange, Question, Scope
+from dashboard.queries.reports import FailureCell, ReportFilter
 from ingest.database import engines, models
 from ingest.settings.settings import Settings
 from ingest.store import overrides
@@ -67,7 +67,7 @@ def test_who_may_ask_the_pages(settings_for: SettingsFor, settings: dict[str, An
 
 @pytest.mark.parametrize("peer", ["203.0.113.9", "::ffff:203.0.113.9", "fe80::1%eth0", "unix", "", None])
 def test_without_a_login_nobody_else_may(settings_for: SettingsFor, peer: str | None) -> None:
-    with pytest.raises(Refused, match="this machine only"):
+    with pytest.raises(RefusedVisitor, match="this machine only"):
         access.admit(settings_for(), peer, "/", [])
 
 
@@ -83,7 +83,7 @@ def test_the_proxy_names_the_user(settings_for: SettingsFor, peer: str, name: by
 
 @pytest.mark.parametrize("peer", ["192.0.2.8", "127.0.0.1", "::1", "2001:db8:0:1::1", "", None])
 def test_nobody_else_may_name_one(settings_for: SettingsFor, peer: str | None) -> None:
-    with pytest.raises(Refused, match="DASHBOARD_PROXIES"):
+    with pytest.raises(RefusedVisitor, match="DASHBOARD_PROXIES"):
         access.admit(settings_for(dashboard_proxies="192.0.2.7 2001:db8::/64"), peer, "/", [(b"remote-user", b"alice")])
 
 
@@ -106,7 +106,7 @@ def test_nobody_else_may_name_one(settings_for: SettingsFor, peer: str | None) -
     ],
 )
 def test_a_name_that_the_proxy_alone_cannot_have_given_is_none(settings_for: SettingsFor, headers: Any) -> None:
-    with pytest.raises(Refused, match="Remote-User"):
+    with pytest.raises(RefusedVisitor, match="Remote-User"):
         access.admit(settings_for(dashboard_proxies="192.0.2.7"), "192.0.2.7", "/", headers)
 
 
@@ -116,7 +116,7 @@ def test_a_name_that_the_proxy_alone_cannot_have_given_is_none(settings_for: Set
 def test_only_the_machines_own_health_check_needs_no_user(settings_for: SettingsFor, peer: str, path: str) -> None:
     settings = settings_for(dashboard_proxies="192.0.2.7")
     assert access.admit(settings, "127.0.0.1", access.HEALTH, []) == ""
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedVisitor):
         access.admit(settings, peer, path, [])
 
 
@@ -388,10 +388,10 @@ def keys_of(filled: Filled, domain: str) -> list[str]:
 
 def arguments(filled: Filled, domain: str, keys: list[str]) -> dict[str, list[Any]]:
     """Values for each parameter that a query may have; a new parameter needs a line here."""
-    cause = Cause("certificate-expired", "sts")
+    cause = FailureCell("certificate-expired", "sts")
     messages = quarantine.list_messages(filled.engine, EVERYTHING, limit=3)["message_digest"].to_list()
     return {
-        "window": [ALL_DAYS, Window(filled.today - dt.timedelta(days=14), filled.today)],
+        "window": [ALL_DAYS, DayRange(filled.today - dt.timedelta(days=14), filled.today)],
         "search": ["", "example"],
         "domain": [domain],
         "domains": [[domain]],

@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from dashboard.queries import domain, fleet, quarantine, reports
-from dashboard.queries.question import ALL_DAYS, EVERYTHING, TRUSTED, UNPROVEN, Scope, Window
-from dashboard.queries.reports import Cause, ReportFilter
+from dashboard.queries.question import ALL_DAYS, EVERYTHING, TRUSTED, UNPROVEN, DayRange, Scope
+from dashboard.queries.reports import FailureCell, ReportFilter
 from ingest.database.models import domain_reporter, raw_report
 from ingest.settings.settings import Settings
 from ingest.testimony.trust import EVIDENCE
@@ -23,8 +23,8 @@ MAIN = "receiver.example"
 UNTRUSTED = ("unverified", "unauthenticated")
 
 
-def last_days(filled: Filled, days: int = 14) -> Window:
-    return Window(filled.today - dt.timedelta(days=days), filled.today)
+def last_days(filled: Filled, days: int = 14) -> DayRange:
+    return DayRange(filled.today - dt.timedelta(days=days), filled.today)
 
 
 @pytest.mark.parametrize("policy_type", ["sts", "tlsa", "no-policy-found"])
@@ -43,7 +43,7 @@ def every_name(engine: sa.Engine) -> list[str]:
         return list(connection.scalars(sa.select(domain_reporter.c.policy_domain).distinct()))
 
 
-def listed(engine: sa.Engine, scope: Scope, window: Window) -> pd.DataFrame:
+def listed(engine: sa.Engine, scope: Scope, window: DayRange) -> pd.DataFrame:
     """What a user with this scope is told of all domains."""
     return fleet.domains(engine, scope, window, every_name(engine))
 
@@ -240,7 +240,7 @@ def test_pages_of_reports_hold_each_report_once(filled: Filled) -> None:
 def test_a_figure_leads_to_the_reports_behind_it(filled: Filled) -> None:
     window = last_days(filled)
     for row in domain.causes(filled.engine, EVERYTHING, MAIN, window, TRUSTED, "sts").to_dict("records"):
-        cause = Cause(row["result_type"], "sts", row["mx"])
+        cause = FailureCell(row["result_type"], "sts", row["mx"])
         wanted = ReportFilter(domain=MAIN, window=window, trusts=EVIDENCE, cause=cause)
         behind = reports.list_reports(filled.engine, EVERYTHING, wanted, limit=1000)
         assert behind["matching_sessions"].sum() == row["failed_sessions"]
@@ -249,7 +249,7 @@ def test_a_figure_leads_to_the_reports_behind_it(filled: Filled) -> None:
 def test_a_cause_without_a_domain_is_refused(filled: Filled) -> None:
     with pytest.raises(ValueError, match="all domains"):
         reports.list_reports(
-            filled.engine, EVERYTHING, ReportFilter(cause=Cause("certificate-expired", "sts")), limit=1
+            filled.engine, EVERYTHING, ReportFilter(cause=FailureCell("certificate-expired", "sts")), limit=1
         )
 
 

@@ -5,7 +5,7 @@ import datetime as dt
 import pandas as pd
 import pytest
 
-from dashboard.queries.question import ALL_DAYS, TRUSTED, UNPROVEN, Window
+from dashboard.queries.question import ALL_DAYS, TRUSTED, UNPROVEN, DayRange
 from dashboard.views.parts import charts, figures
 
 
@@ -49,12 +49,12 @@ def test_unproven_reports_are_named_as_such() -> None:
     ("window", "count"),
     [
         (ALL_DAYS, 3),
-        (Window(dt.date(2026, 3, 2), None), 2),
-        (Window(dt.date(2026, 3, 2), dt.date(2026, 3, 2)), 1),
-        (Window(None, dt.date(2026, 3, 2)), 2),
+        (DayRange(dt.date(2026, 3, 2), None), 2),
+        (DayRange(dt.date(2026, 3, 2), dt.date(2026, 3, 2)), 1),
+        (DayRange(None, dt.date(2026, 3, 2)), 2),
     ],
 )
-def test_days_within_a_window(window: Window, count: int) -> None:
+def test_days_within_a_window(window: DayRange, count: int) -> None:
     days = pd.DataFrame({"day": pd.to_datetime(["2026-03-01", "2026-03-02", "2026-03-03"])})
     assert len(figures.within(days, window)) == count
 
@@ -127,7 +127,7 @@ def test_a_raw_text_that_is_no_json_is_shown_as_it_is(text: bytes) -> None:
 def test_long_ranges_are_summed_by_week_or_month(days: int, step: str) -> None:
     frame = pd.DataFrame({"day": pd.to_datetime([])})
     until = dt.date(2026, 3, 14)
-    assert charts.step(frame, Window(until - dt.timedelta(days=days), until)) == step
+    assert charts.step(frame, DayRange(until - dt.timedelta(days=days), until)) == step
 
 
 def test_a_chart_stacks_each_session_once() -> None:

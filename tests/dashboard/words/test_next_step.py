@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from dashboard.decision import verdict as rules
-from dashboard.decision.evidence import Entry, Policy
+from dashboard.decision.evidence import Entry, QuotedPolicy
 from dashboard.decision.verdict import decide
 from dashboard.words.next_step import DAY, WEEK, Step, next_step
 from ingest.rfc.mtasts import policy
@@ -42,7 +42,7 @@ def published(planned: Step) -> tuple[str, tuple[str, ...], int | None]:
     return parsed.mode, parsed.mx, parsed.max_age
 
 
-def aged(max_age: int | None, of: Policy = ENFORCE) -> Policy:
+def aged(max_age: int | None, of: QuotedPolicy = ENFORCE) -> QuotedPolicy:
     return msgspec.structs.replace(of, max_age=max_age)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ingest.authentication.dkim_keys import Keys
-from ingest.authentication.dkim_message import Mail
+from ingest.authentication.dkim_message import ParsedMail
 from ingest.authentication.dkim_rules import Signature, signatures
 from ingest.authentication.signatures import authenticate, signature_names
 from ingest.authentication.verdict import Authentication
@@ -554,7 +554,7 @@ def test_real_mails_are_undetermined_while_dns_is_silent(server: NameServer) -> 
 @pytest.mark.parametrize("name", ["mjl-+mox/example.eml", "mjl-+mox/microsoft.eml"])
 def test_bodies_of_real_mails_hash_as_their_senders_said(name: str) -> None:
     """Google's and Microsoft's; the other real mails in the corpus were edited by those who published them."""
-    mail = Mail((CORPUS / name).read_bytes())
+    mail = ParsedMail((CORPUS / name).read_bytes())
     ((_, signature),) = signatures(mail)
     assert isinstance(signature, Signature)
     assert mail.relaxed_body_hash == signature.body_hash

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from ingest.loading import folders, mailbox
 from ingest.loading.mail_dates import arrival_time
-from ingest.loading.mailbox import Found, Mail, Problem, ReportFile, TooLarge, messages, total_bytes
+from ingest.loading.mailbox import Mail, MailboxEntry, Problem, ReportFile, TooLarge, messages, total_bytes
 from tests.goldens import INPUTS, packed, tarred, zipped
 
 MAIL = INPUTS["google-usual.eml"]
@@ -30,7 +30,7 @@ JSON = INPUTS["google-empty-ip.json"]
 LIMIT = 100_000
 
 
-def read(*paths: Path, limit: int = LIMIT) -> list[Found]:
+def read(*paths: Path, limit: int = LIMIT) -> list[MailboxEntry]:
     return list(messages(paths, limit))
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from ingest.authentication.dkim_keys import Keys
 from ingest.loading import archives, file_formats, mailbox, outcomes, recognition, signs
-from ingest.loading.recognition import Kind, notification, of_file, of_mail
+from ingest.loading.recognition import SourceKind, notification, of_file, of_mail
 from ingest.loading.signs import Sign
 from ingest.settings import settings
 from ingest.work.reader import Reader
@@ -35,18 +35,18 @@ NOW = dt.datetime(2026, 3, 15, tzinfo=dt.UTC)
 
 @pytest.mark.parametrize("why", LETTERS)
 def test_a_letter_is_a_letter(why: str) -> None:
-    assert of_mail(LETTERS[why]) == Kind.MAIL
+    assert of_mail(LETTERS[why]) == SourceKind.MAIL
 
 
 @pytest.mark.parametrize("why", SIGNS)
 def test_a_sign_is_seen(why: str) -> None:
-    assert of_mail(SIGNS[why]) == Kind.REPORT
+    assert of_mail(SIGNS[why]) == SourceKind.REPORT
 
 
 @pytest.mark.parametrize("name", [name for name in INPUTS if name.endswith(".eml")])
 def test_every_report_mail_shows_a_sign_and_is_no_notification(name: str) -> None:
     assert notification(INPUTS[name]) is None
-    assert of_mail(INPUTS[name]) == Kind.REPORT
+    assert of_mail(INPUTS[name]) == SourceKind.REPORT
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_every_report_mail_shows_a_sign_and_is_no_notification(name: str) -> Non
     "pack", [bytes, lzma.compress, bz2.compress, lambda data: zipped(a=data), lambda data: tarred(a=data)]
 )
 def test_every_report_file_shows_a_sign(name: str, pack: Callable[[bytes], bytes]) -> None:
-    assert of_file(pack(INPUTS[name]), "x") == Kind.REPORT
+    assert of_file(pack(INPUTS[name]), "x") == SourceKind.REPORT
 
 
 @pytest.mark.parametrize(
@@ -122,19 +122,19 @@ def test_damaged_uuencode_is_read_up_to_the_damage() -> None:
 
 
 def test_cut_json_without_a_name_goes_by_its_file_name() -> None:
-    assert of_file(b'{"organiz', "r.json") == Kind.REPORT
-    assert of_file(packed(b'{"organization-name": 1}')[:20], "r.json.gz") == Kind.REPORT
-    assert of_file(b'{"organiz', "sketch.psd") == Kind.FILE
-    assert of_file(b'{"eyes": 2', "r.json") == Kind.FILE
+    assert of_file(b'{"organiz', "r.json") == SourceKind.REPORT
+    assert of_file(packed(b'{"organization-name": 1}')[:20], "r.json.gz") == SourceKind.REPORT
+    assert of_file(b'{"organiz', "sketch.psd") == SourceKind.FILE
+    assert of_file(b'{"eyes": 2', "r.json") == SourceKind.FILE
 
 
 @pytest.mark.parametrize(
     ("mangled", "kind"),
     [
-        (b"X-Failed-Recipients: a@b.example\r\nTLS-Report-Domain: a\r\n\r\n", Kind.DELIVERY),
-        (b"From: MAILER-DAEMON@a\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n", Kind.DELIVERY),
+        (b"X-Failed-Recipients: a@b.example\r\nTLS-Report-Domain: a\r\n\r\n", SourceKind.DELIVERY),
+        (b"From: MAILER-DAEMON@a\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n", SourceKind.DELIVERY),
         (b"From: a@b.example\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n", None),
-        (b'Content-Type: multipart/report; report-type="Delivery-Status"; boundary=b\r\n\r\n', Kind.DELIVERY),
+        (b'Content-Type: multipart/report; report-type="Delivery-Status"; boundary=b\r\n\r\n', SourceKind.DELIVERY),
         (b"Content-Type: multipart/report; report*" + b"9" * 5_000 + b"=delivery-status\r\n\r\n", None),
         (b"Content-Type: text/plain; report*" + b"9" * 5_000 + b"=delivery-status\r\n\r\n", None),
         (b"Content-Type: multipart/report; report-type=tlsrpt\r\n\r\nContent-Type: message/delivery-status\r\n", None),
@@ -142,16 +142,16 @@ def test_cut_json_without_a_name_goes_by_its_file_name() -> None:
         (b"", None),
     ],
 )  # fmt: skip
-def test_notifications(mangled: bytes, kind: Kind | None) -> None:
+def test_notifications(mangled: bytes, kind: SourceKind | None) -> None:
     assert notification(mangled) == kind
     assert kind in (None, of_mail(mangled))
 
 
 def test_what_is_written_on_it_does_not_make_a_dmarc_report_ours() -> None:
     attached = part(zipped(a=DMARC), "application/tlsrpt+gzip", f"{DMARC_NAME}.json.gz")
-    assert of_mail(mail(multipart(HUMAN, attached))) == Kind.DMARC
+    assert of_mail(mail(multipart(HUMAN, attached))) == SourceKind.DMARC
     both = multipart(part(damaged_report()), part(packed(DMARC), "application/gzip", f"{DMARC_NAME}.xml.gz"))
-    assert of_mail(mail(both)) == Kind.REPORT
+    assert of_mail(mail(both)) == SourceKind.REPORT
 
 
 @pytest.mark.parametrize(
@@ -164,22 +164,22 @@ def test_what_is_written_on_it_does_not_make_a_dmarc_report_ours() -> None:
     ids=["header", "lines", "parts"],
 )
 def test_a_mail_beyond_all_bounds_is_searched_as_it_is(mail: bytes) -> None:
-    assert of_mail(mail) == Kind.REPORT
+    assert of_mail(mail) == SourceKind.REPORT
     harmless = mail.replace(b"TLS-", b"X-").replace(b"/tlsrpt", b"/gzip").replace(b".json", b".xml")
-    assert of_mail(harmless) in (Kind.MAIL, Kind.FILE)
+    assert of_mail(harmless) in (SourceKind.MAIL, SourceKind.FILE)
 
 
 def test_a_mail_nested_without_end_is_searched_as_it_is() -> None:
     nested = b"Content-Type: message/rfc822\n\n" * 5_000
-    assert of_mail(nested + b"TLS-Report-Domain: a\n\n") == Kind.REPORT
-    assert of_mail(nested) == Kind.MAIL
+    assert of_mail(nested + b"TLS-Report-Domain: a\n\n") == SourceKind.REPORT
+    assert of_mail(nested) == SourceKind.MAIL
 
 
 def test_a_mail_that_the_parser_gives_up_over_is_searched_as_it_is() -> None:
     """Python 3.11's parser raises ValueError over a number of 5,000 digits (found by these tests)."""
     absurd = b"Content-Type: multipart/mixed; a*" + b"9" * 5_000 + b"=b\r\n"
-    assert of_mail(absurd + b"TLS-Report-Domain: a\r\n\r\n") == Kind.REPORT
-    assert of_mail(absurd + b"\r\n") == Kind.MAIL
+    assert of_mail(absurd + b"TLS-Report-Domain: a\r\n\r\n") == SourceKind.REPORT
+    assert of_mail(absurd + b"\r\n") == SourceKind.MAIL
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_a_mail_that_the_parser_gives_up_over_is_searched_as_it_is() -> None:
     ],
 )
 def test_broken_headers_are_no_fault(header: bytes) -> None:
-    assert of_mail(b"From: a@b.example\r\n" + header + b"\r\n\r\nx") == Kind.MAIL
+    assert of_mail(b"From: a@b.example\r\n" + header + b"\r\n\r\nx") == SourceKind.MAIL
 
 
 def test_a_look_ends_when_its_budget_is_spent() -> None:
@@ -204,12 +204,12 @@ def test_a_look_ends_when_its_budget_is_spent() -> None:
     )
     assert (
         of_mail(mail(flood, domain="", submitter="").replace(b"Report Domain", b"x").replace(b"tlsrpt", b"y"))
-        == Kind.MAIL
+        == SourceKind.MAIL
     )
     deep = damaged_report()
     for _ in range(8):
         deep = gzip.compress(deep)
-    assert of_file(deep, "x.bin") == Kind.FILE
+    assert of_file(deep, "x.bin") == SourceKind.FILE
 
 
 @pytest.mark.parametrize("cut", [20, 40, 100, 200])
@@ -218,7 +218,7 @@ def test_damaged_archives_tell_what_they_can(cut: int, method: int) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", method) as archive:
         archive.writestr(f"{DMARC_NAME}.json", damaged_report())
-    assert of_file(buffer.getvalue()[:cut], "x.zip") == (Kind.REPORT if cut >= 100 else Kind.FILE)
+    assert of_file(buffer.getvalue()[:cut], "x.zip") == (SourceKind.REPORT if cut >= 100 else SourceKind.FILE)
 
 
 def test_an_archive_with_members_that_cannot_be_opened_goes_by_their_names() -> None:
@@ -226,20 +226,20 @@ def test_an_archive_with_members_that_cannot_be_opened_goes_by_their_names() -> 
     locked = whole.replace(b"PK\x03\x04\x14\0\0\0", b"PK\x03\x04\x14\0\1\0").replace(
         b"PK\x01\x02\x14\x03\x14\0\0\0", b"PK\x01\x02\x14\x03\x14\0\1\0"
     )
-    assert of_file(locked, "x.zip") == Kind.REPORT
+    assert of_file(locked, "x.zip") == SourceKind.REPORT
     assert (
         of_file(
             zipped(**{"photo.jpg": b"x"}).replace(b"PK\x01\x02\x14\x03\x14\0\0\0", b"PK\x01\x02\x14\x03\x14\0\1\0"), "x"
         )
-        == Kind.FILE
+        == SourceKind.FILE
     )
 
 
 def test_a_damaged_tar_is_looked_at_up_to_the_damage() -> None:
     whole = tarred(a=damaged_report(), b=b"x" * 600)
-    assert of_file(whole[:1200], "x") == Kind.REPORT
-    assert of_file(tarred(a=b"x" * 600)[:700], "x") == Kind.FILE
-    assert of_file(whole[:1024] + b"garbage" * 100, "x") == Kind.REPORT
+    assert of_file(whole[:1200], "x") == SourceKind.REPORT
+    assert of_file(tarred(a=b"x" * 600)[:700], "x") == SourceKind.FILE
+    assert of_file(whole[:1024] + b"garbage" * 100, "x") == SourceKind.REPORT
 
 
 @pytest.mark.parametrize("name", FILES_WITH_ADVICE)
@@ -377,7 +377,7 @@ def test_what_is_no_tar_is_none() -> None:
         (mailbox.TooLarge("o", "is too large", 0, beginning=PHOTO, file_name="p.jpg", named=True), "Unread is too"),
     ],
 )  # fmt: skip
-def test_what_becomes_of_what_load_comes_across(source: mailbox.Found, becomes: str) -> None:
+def test_what_becomes_of_what_load_comes_across(source: mailbox.MailboxEntry, becomes: str) -> None:
     reader = Reader(settings.load(), Keys())
     outcome = outcomes.of_problem(source) if isinstance(source, mailbox.Problem) else outcomes.of_source(source, reader)
     words = getattr(outcome, "singular", "") or getattr(outcome, "reason", "")

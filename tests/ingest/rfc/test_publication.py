@@ -134,7 +134,7 @@ def test_what_is_planned_has_no_errors(domain: str, mode: str, mx: list[str], ma
         *("max-age-short", "max-age-long", "max-age-testing", "max-age-weeks", "max-age-none", "mx-broad"),
     }
     assert max_age is not None or not any(fault.code.startswith("max-age") for fault in linted.faults)
-    assert record.choose([planned.mta_sts_record.value]) == record.Record(id=ident)
+    assert record.choose([planned.mta_sts_record.value]) == record.StsRecord(id=ident)
     assert planned.tlsrpt_record is not None
     assert tlsrpt_record.choose([planned.tlsrpt_record.value]).faults == ()
     before = msgspec.structs.replace(linted, mode="testing", max_age=604801)

@@ -20,7 +20,7 @@ from ingest.spool import channels, trace
 from ingest.spool.maildir import Spool
 from ingest.spool.trace import Arrival
 from ingest.store import quarantine, quarantine_bounds, saving
-from ingest.store.quarantine_bounds import DEFAULT, OF_DISK, OF_NETWORK, OF_WHOLE, Bounds, Held
+from ingest.store.quarantine_bounds import DEFAULT, OF_DISK, OF_NETWORK, OF_WHOLE, Bounds, QuarantineSize
 from ingest.store.upkeep import retention, upgrades
 from ingest.submissions import Quarantined
 from ingest.testimony.unread import PARTLY_READ
@@ -55,7 +55,7 @@ def lost(engine: sa.Engine) -> list[tuple[str, str, int, int]]:
     return [(one.reason, one.bound, one.messages, one.bytes) for one in quarantine.lost(engine)]
 
 
-def held(engine: sa.Engine) -> Held:
+def held(engine: sa.Engine) -> QuarantineSize:
     with engine.connect() as connection:
         return quarantine_bounds.held(connection)
 
@@ -70,21 +70,21 @@ def test_one_network_fills_its_own_share_and_no_more(engine: sa.Engine) -> None:
         save(engine, message(number), now=later(number))
     assert numbers(engine) == [*range(20, 30), 900], "the oldest of its own give way"
     assert lost(engine) == [("no-report", OF_NETWORK, 20, 20 * KIB)]
-    assert held(engine) == Held(11, 11 * KIB)
+    assert held(engine) == QuarantineSize(11, 11 * KIB)
 
 
 def test_bytes_are_bounded_as_messages_are(engine: sa.Engine) -> None:
     save(engine, *(message(number, size=8 * KIB) for number in range(5)))
-    assert held(engine) == Held(2, 16 * KIB)
+    assert held(engine) == QuarantineSize(2, 16 * KIB)
     save(engine, message(9, size=21 * KIB), now=later(1))
-    assert held(engine) == Held(0, 0), "what is larger than the bound has no place at all"
+    assert held(engine) == QuarantineSize(0, 0), "what is larger than the bound has no place at all"
     assert lost(engine) == [("no-report", OF_NETWORK, 6, 61 * KIB)]
 
 
 def test_the_same_message_again_counts_once(engine: sa.Engine) -> None:
     for _ in range(3):
         save(engine, message(1), message(1))
-    assert held(engine) == Held(1, KIB)
+    assert held(engine) == QuarantineSize(1, KIB)
 
 
 def test_what_is_signed_outlives_what_is_not(engine: sa.Engine) -> None:
@@ -108,7 +108,7 @@ def test_a_flood_from_many_networks_is_bounded_too(engine: sa.Engine) -> None:
     bounds = msgspec.structs.replace(SMALL, whole=(30 * KIB, 1000))
     flood = [message(number, f"10.0.{number}.0/24") for number in range(200)]
     save(engine, *flood, bounds=bounds)
-    assert held(engine) == Held(30, 30 * KIB)
+    assert held(engine) == QuarantineSize(30, 30 * KIB)
     save(engine, message(900, NEIGHBOUR, 5 * KIB), bounds=bounds)
     assert held(engine).bytes <= 30 * KIB
     assert sum(one[2] for one in lost(engine)) + held(engine).messages == 201
@@ -194,7 +194,7 @@ def test_two_writers_keep_one_bound(engine: sa.Engine) -> None:
         writer.start()
     for writer in writers:
         writer.join()
-    assert held(engine) == Held(20, 20 * KIB)
+    assert held(engine) == QuarantineSize(20, 20 * KIB)
     assert sum(one[2] for one in lost(engine)) == 60
 
 
@@ -234,7 +234,7 @@ def test_what_an_older_version_stored_is_counted_in_and_keeps_its_time(engine: s
         connection.execute(sa.update(models.quarantine).where(discarded).values(state="discarded"))
     gone = prune(engine, NOW + 200 * DAY)
     assert (gone.quarantined, gone.discarded) == (0, 1)
-    assert held(engine) == Held(14, 49 * KIB)
+    assert held(engine) == QuarantineSize(14, 49 * KIB)
     assert quarantine.content(engine, message(0).arrival.message_digest) == b""
     assert {row["signer"] for row in rows(engine, models.quarantine_origin)} == {None}
     # The bound on the whole holds for it, that on a network does not.

@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from ingest.rfc.tlsrpt.domains import FILE_NAME, HEADER, NOWHERE, REPORT_ID
-from ingest.testimony.folding import Copy, Inferred, Standing, displaced, fold
+from ingest.testimony.folding import Copy, InferredCopy, Standing, displaced, fold
 from ingest.testimony.trust import EVIDENCE, IMPORTED, UNAUTHENTICATED, UNVERIFIED, VERIFIED
 
 NOON = dt.datetime(2026, 3, 15, 12, tzinfo=dt.UTC)
@@ -152,8 +152,8 @@ def test_a_strangers_signature_takes_no_name_over(figures: str) -> None:
     assert both_known[file.key].voice == "stranger.example"
 
 
-def inferred(name: str, domain: str, source: str, **given: object) -> Inferred:
-    return Inferred(copy(name, domain=domain, **given), source)  # type: ignore[arg-type]
+def inferred(name: str, domain: str, source: str, **given: object) -> InferredCopy:
+    return InferredCopy(copy(name, domain=domain, **given), source)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -194,6 +194,6 @@ def inferred(name: str, domain: str, source: str, **given: object) -> Inferred:
         ),
     ],
 )
-def test_an_inferred_domain_makes_no_second_report(copies: list[Inferred], gone: dict[str, str], why: str) -> None:
+def test_an_inferred_domain_makes_no_second_report(copies: list[InferredCopy], gone: dict[str, str], why: str) -> None:
     assert {key[1]: original[1] for key, original in displaced(copies).items()} == gone, why
     assert {key[1]: original[1] for key, original in displaced(copies[::-1]).items()} == gone, why

@@ -129,7 +129,7 @@ def test_a_message_is_found_by_the_beginning_of_its_number(engine: sa.Engine) ->
     assert quarantine.find(engine, digest[:6].upper()) == digest
     quarantine_file(engine, b"two", "two.json")
     for beginning, words in (("", "several messages"), ("%", "no message")):
-        with pytest.raises(quarantine.NotFound, match=words):
+        with pytest.raises(quarantine.NoSuchMessage, match=words):
             quarantine.find(engine, beginning)
 
 

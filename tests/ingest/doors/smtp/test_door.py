@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from ingest import intake, submissions
 from ingest.doors.receiving import CertificateUnusable, PortBusy
 from ingest.doors.smtp.data import DataStream
-from ingest.doors.smtp.hooks import Policy
+from ingest.doors.smtp.hooks import Hooks
 from ingest.doors.smtp.recipients import Recipients
 from ingest.settings.settings import Address, Settings
 from ingest.spool import maildir as spool_module
@@ -424,7 +424,7 @@ def test_every_fault_of_ours_is_temporary_and_says_nothing(
     settings = settings_for()
     for hook in ("handle_EHLO", "handle_MAIL", "handle_RCPT"):
         with monkeypatch.context() as patch:
-            patch.setattr(Policy, hook, _with_the_same_signature(hook, broken))
+            patch.setattr(Hooks, hook, _with_the_same_signature(hook, broken))
             with door(settings) as address, raw(address) as client:
                 replies = [
                     client.say(line) for line in ("EHLO client.example", f"MAIL FROM:<{FROM}>", f"RCPT TO:<{TO}>")
