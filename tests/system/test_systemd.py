@@ -28,7 +28,9 @@ def service(path: Path) -> configparser.SectionProxy:
 
 
 def test_the_units_are_there() -> None:
-    assert {path.stem for path in SERVICES} == {f"starttally-{name}" for name in ("receive", "work", "assess", "dashboard")}
+    assert {path.stem for path in SERVICES} == {
+        f"starttally-{name}" for name in ("receive", "work", "assess", "dashboard")
+    }
 
 
 @pytest.mark.parametrize("path", SERVICES, ids=lambda path: path.stem)

@@ -1,5 +1,6 @@
 """Every page, run as Streamlit runs it, on an empty and on a filled database; figures are those of the reports as sent."""
 
+import ast
 import datetime as dt
 import json
 from collections.abc import Callable, Iterator
@@ -86,6 +87,15 @@ def page_text(app: AppTest) -> str:
 def table(app: AppTest, column: str) -> pd.DataFrame:
     """The first table that has such a column."""
     return next(frame.value for frame in app.dataframe if column in frame.value.columns)
+
+
+def test_every_page_of_the_program_is_tried_here() -> None:
+    tree = ast.parse((ROOT / "dashboard" / "app.py").read_text(encoding="utf-8"))
+    (pages,) = [
+        node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_PAGES"
+    ]
+    assert isinstance(pages, ast.Tuple)
+    assert {ast.unparse(page).split("'")[1] for page in pages.elts} == set(PAGES)
 
 
 @pytest.mark.parametrize("page", PAGES)

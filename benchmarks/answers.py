@@ -1,0 +1,173 @@
+"""How long answers take: a domain's verdict and history strip over short and long histories, and the fleet.
+
+``python -m benchmarks.answers [--days 2160] [--domains 100000]``. CPU seconds of one process, medians; SQLite in a folder of its
+own. Rows are made by the store itself, from reports of 25 voices a day about one domain; the fleet's are copied row by row from one
+small domain, because only their number matters.
+"""
+
+import argparse
+import datetime as dt
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from dashboard import verdicts
+from dashboard.assessing import DAYS, Assessor
+from dashboard.exports import writing
+from dashboard.exports.reading import Filters
+from dashboard.fleet_verdicts import ranking
+from dashboard.queries.question import Question
+from ingest.database import engines, models
+from ingest.settings import settings as settings_module
+from ingest.settings.settings import Settings
+from ingest.store.upkeep import upgrades
+from tests.goldens import detail, entry
+from tests.reports import report_json
+from tests.stored import store_reports, submission
+
+TODAY = dt.date(2026, 3, 20)
+DOMAIN = "receiver.example"
+_VOICES = ("google.com", "microsoft.com", *(f"sender{number}.example" for number in range(23)))
+_TESTING = ["version: STSv1", "mode: testing", "mx: *.receiver.example", "max_age: 604800"]
+_ROUNDS = 5
+
+
+def noon(day: dt.date) -> dt.datetime:
+    """The clock of an assessor."""
+    return dt.datetime.combine(day, dt.time(12), dt.UTC)
+
+
+def settings_in(folder: Path, name: str) -> Settings:
+    """Settings of an installation of its own."""
+    return settings_module.load(
+        database_url=f"sqlite:///{folder}/{name}.db", spool=folder / "spool", hostname="mx.receiver.example"
+    )
+
+
+def fill(settings: Settings, days: int, voices: Iterable[str] = _VOICES) -> sa.Engine:
+    """A database with a report of each voice about each day."""
+    upgrades.migrate(settings.database_url)
+    engine = engines.open_engine(settings.database_url)
+    batch = []
+    for ago in range(days, 0, -1):
+        day = TODAY - dt.timedelta(days=ago)
+        came = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(6), dt.UTC)
+        for number, voice in enumerate(voices):
+            failed = [detail("certificate-expired", 1)] if (ago + number) % 97 == 0 and ago > DAYS else []
+            about = entry(400 + number, len(failed), *failed, policy_string=_TESTING)
+            value = report_json(about, day=str(day), report_id=f"{day} {voice}", organization_name=voice)
+            batch.append(submission(value | {"contact-info": f"tls@{voice}"}, settings, came=came, signer=voice))
+        if len(batch) >= 1_000:
+            store_reports(engine, batch)
+            batch = []
+    store_reports(engine, batch)
+    return engine
+
+
+def cpu(work: Callable[[], Any], rounds: int = _ROUNDS) -> float:
+    """Median CPU seconds."""
+    taken = []
+    for _ in range(rounds):
+        begun = time.process_time()
+        work()
+        taken.append(time.process_time() - begun)
+    return statistics.median(taken)
+
+
+def show(name: str, seconds: float, beside: float | None = None) -> None:
+    """One line of the table: seconds, and the ratio to the other figure."""
+    ratio = f"{seconds / beside:8.2f} times" if beside else ""
+    sys.stdout.write(f"{name:<58}{seconds:9.3f} s{ratio}\n")
+    sys.stdout.flush()
+
+
+def histories(folder: Path, days: int) -> None:
+    """A domain's verdict and strip over 120 days and over ``days``."""
+    short, long = (_history(settings_in(folder, f"history{length}"), length) for length in (120, days))
+    for name, seconds in short.items():
+        show(f"{name}, 120 days", seconds)
+        show(f"{name}, {days:,} days", long[name], seconds)
+
+
+def _history(settings: Settings, length: int) -> dict[str, float]:
+    engine, question = fill(settings, length), Question.of(settings, TODAY)
+    assessor = Assessor(engine, settings, lambda: noon(TODAY))
+    figures = {
+        "verdict": cpu(lambda: verdicts.case_of(engine, question, DOMAIN)),
+        "strip without rows": cpu(lambda: verdicts.by_day(engine, question, DOMAIN, DAYS), rounds=1),
+        f"assess, first time ({DAYS} days)": cpu(assessor.run_once, rounds=1),
+        "strip from rows": cpu(lambda: verdicts.by_day(engine, question, DOMAIN, DAYS)),
+    }
+    engine.dispose()
+    return figures
+
+
+def multiply(engine: sa.Engine, domains: int) -> None:
+    """Copy everything about one domain for so many others."""
+    names = [f"d{number:06}.example" for number in range(domains - 1)]
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TEMP TABLE name (name VARCHAR(253) PRIMARY KEY)"))
+        connection.execute(sa.text("INSERT INTO name VALUES (:name)"), [{"name": name} for name in names])
+        for table in models.metadata.sorted_tables:
+            if "policy_domain" in table.c and table is not models.domain_due:
+                others = [column.name for column in table.columns if column.name != "policy_domain"]
+                quoted = ", ".join(f'"{column}"' for column in others)
+                connection.execute(
+                    sa.text(
+                        f"INSERT INTO {table.name} (policy_domain, {quoted}) SELECT name, {quoted} FROM name, {table.name}"
+                    )
+                )
+        connection.execute(sa.text("ANALYZE"))
+
+
+def fleet(folder: Path, domains: int) -> None:
+    """Ranking, export and table of many domains whose verdicts are stored."""
+    settings = settings_in(folder, "fleet")
+    engine = fill(settings, 20, _VOICES[:2])
+    Assessor(engine, settings, lambda: noon(TODAY)).run_once()
+    multiply(engine, domains)
+    question = Question.of(settings, TODAY)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    show(f"first page of {domains:,} domains, by urgency", cpu(lambda: ranking(engine, question)))
+    show(
+        f"the same with a verdict chosen, page 3 of {domains:,}",
+        cpu(lambda: ranking(engine, question, "", "ready", 100, 200)),
+    )
+    show("the same, searched for a part of the name", cpu(lambda: ranking(engine, question, "0042")))
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    sys.stdout.write(f"{'memory that these took':<58}{grown:9.1f} MiB\n")
+    with Path(os.devnull).open("wb") as target:
+        filters = Filters(question=question)
+        show(
+            f"export domains, {domains:,}",
+            cpu(lambda: writing.write(engine, "domains", "csv", filters, target), rounds=1),
+        )
+    sample = [f"d{number:06}.example" for number in range(0, domains - 1, max(1, domains // 500))]
+    made = cpu(lambda: list(verdicts.verdicts(engine, question, sample)), rounds=1)
+    show(f"{len(sample)} verdicts decided anew", made)
+    show(f"{len(sample)} verdicts read from rows", cpu(lambda: list(verdicts.current(engine, question, sample))), made)
+    engine.dispose()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--days", type=int, default=2_160)
+    parser.add_argument("--domains", type=int, default=20_000)
+    chosen = parser.parse_args()
+    sys.stdout.write(f"load average {os.getloadavg()[0]:.2f}\n")
+    with tempfile.TemporaryDirectory() as name:
+        histories(Path(name), chosen.days)
+        fleet(Path(name), chosen.domains)
+
+
+if __name__ == "__main__":
+    main()
