@@ -102,9 +102,9 @@ def _history(settings: Settings, length: int) -> dict[str, float]:
     assessor = Assessor(engine, settings, lambda: noon(TODAY))
     figures = {
         "verdict": cpu(lambda: verdicts.case_of(engine, question, DOMAIN)),
-        "strip without rows": cpu(lambda: verdicts.by_day(engine, question, DOMAIN, DAYS), rounds=1),
+        "strip without rows": cpu(lambda: verdicts.by_day(engine, question, DOMAIN, "ready", DAYS), rounds=1),
         f"assess, first time ({DAYS} days)": cpu(assessor.run_once, rounds=1),
-        "strip from rows": cpu(lambda: verdicts.by_day(engine, question, DOMAIN, DAYS)),
+        "strip from rows": cpu(lambda: verdicts.by_day(engine, question, DOMAIN, "ready", DAYS)),
     }
     engine.dispose()
     return figures

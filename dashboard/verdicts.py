@@ -57,12 +57,15 @@ def case_of(engine: sa.Engine, question: Question, domain: str) -> tuple[Evidenc
     return evidence, decide(evidence)
 
 
-def by_day(engine: sa.Engine, question: Question, domain: str, days: int) -> list[tuple[dt.date, str]]:
-    """The verdict's name on each of the last ``days`` days, oldest first, each from what had arrived by then."""
+def by_day(engine: sa.Engine, question: Question, domain: str, today: str, days: int) -> list[tuple[dt.date, str]]:
+    """The verdict's name on each of the last ``days`` days, oldest first, each from what had arrived by then.
+
+    ``today`` is its name on the question's day; verdicts that are stored are not made again.
+    """
     dates = [question.on - dt.timedelta(days=ago) for ago in range(days - 1, -1, -1)]
-    stored = assessed.by_day(engine, question, domain, dates[0])
+    names = {**assessed.by_day(engine, question, domain, dates[0]), question.on: today}
     return [
-        (day, stored[day] if day in stored else case_of(engine, question.about(day), domain)[1].name) for day in dates
+        (day, names[day] if day in names else case_of(engine, question.about(day), domain)[1].name) for day in dates
     ]
 
 

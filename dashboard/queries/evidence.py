@@ -56,7 +56,7 @@ def evidence_from(connection: sa.Connection, question: Question, domains: Sequen
     starts = {name: _start(on, thresholds_of(overrides.get(name, ()), thresholds)) for name in domains}
     first = min(starts.values(), default=on)
     policies = _policies(connection, selection)
-    speakers = speakers_of(connection, selection.since(), on)
+    speakers = speakers_of(connection, selection.since(), on, first)
     standings = _standings(connection, selection, first, speakers)
     failures = _failures(connection, selection, first)
     entries = _entries(connection, selection, first, _Around(policies, failures, speakers, standings))

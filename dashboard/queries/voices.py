@@ -4,13 +4,14 @@ import collections
 import datetime as dt
 import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
 
 from ingest.database.joins import of_report
 from ingest.database.models import delivery, report
+from ingest.database.sql import chunks
 from ingest.spool.channels import OF_OPERATOR
 from ingest.testimony import reporters, voices
 from ingest.testimony.trust import EVIDENCE
@@ -84,7 +85,8 @@ class Speakers:
             if row.newest > speaker.newest:
                 speaker.organization, speaker.signer, speaker.newest = row.organization, row.signer, row.newest
             speaker.loaded |= row.voice in loaded
-            speaker.days[row.day] = min(row.first, speaker.days.get(row.day, row.first))
+            if row.day is not None:
+                speaker.days[row.day] = min(row.first, speaker.days.get(row.day, row.first))
 
     def known(self, on: dt.date, signers: Sequence[str]) -> frozenset[str]:
         """The voices that are known on that day; ``signers`` is the operator's list."""
@@ -117,33 +119,90 @@ def _ties(rows: Iterable[Any], speakers: Speakers, on: dt.date) -> Mapping[str, 
     return ties
 
 
+class _Names(NamedTuple):
+    """What reports of a voice say of themselves, before the look-back: ``first`` and ``newest`` are the arrivals, and no day."""
+
+    policy_domain: str
+    voice: str
+    organization: str
+    signer: str
+    contact_info: str
+    first: dt.datetime
+    newest: dt.datetime
+    day: None = None
+
+
 def speakers_of(
-    connection: sa.Connection, conditions: Sequence[sa.ColumnElement[bool]], on: dt.date
+    connection: sa.Connection, conditions: Sequence[sa.ColumnElement[bool]], on: dt.date, first: dt.date
 ) -> Mapping[str, Speakers]:
-    """The voices of each domain among the reports that ``conditions`` (on the table ``report``) let in."""
-    row = report.c
-    columns = (row.policy_domain, row.voice, row.organization, row.signer, row.contact_info, row.day)
-    query = (
-        sa.select(*columns, sa.func.min(row.received_at).label("first"), sa.func.max(row.received_at).label("newest"))
-        .where(*conditions, row.day >= on - _HISTORY)
-        .group_by(*columns)
-        .order_by(*columns)
-    )
+    """The voices of each domain among the reports that ``conditions`` (on the table ``report``) let in.
+
+    Days before ``first``, where the look-back begins, are read of those voices only that are not known without them: a voice
+    that is heard by its newest days alone stays so whatever came before. So the cost does not grow with a history.
+    """
+    rows_of: dict[str, list[Any]] = collections.defaultdict(list)
+    for row in connection.execute(_by_day(conditions, report.c.day >= max(first, on - _HISTORY))):
+        rows_of[row.policy_domain].append(row)
+    earlier = (report.c.day >= on - _HISTORY, report.c.day < first)
+    names = [_Names(*row) for row in connection.execute(_by_name([*conditions, *earlier]))]
     loaded: dict[str, set[str]] = collections.defaultdict(set)
     for by_operator in connection.execute(_loaded(conditions)):
         loaded[by_operator.policy_domain].add(by_operator.voice)
-    rows_of: dict[str, list[Any]] = collections.defaultdict(list)
-    for each in connection.execute(query):
-        rows_of[each.policy_domain].append(each)
+    unknown = _not_yet_known(rows_of, names, loaded, on)
+    for name in names:
+        if (name.policy_domain, name.voice) not in unknown:
+            rows_of[name.policy_domain].append(name)
+    for chunk in chunks(sorted(unknown)):
+        whose = sa.tuple_(report.c.policy_domain, report.c.voice).in_(chunk)
+        for row in connection.execute(_by_day(conditions, *earlier, whose)):
+            rows_of[row.policy_domain].append(row)
     speakers: dict[str, Speakers] = collections.defaultdict(Speakers)
     for domain, rows in rows_of.items():
+        rows.sort(key=_in_order)
         # Once to see who is known, and once more with the names that are known then.
         speakers[domain] = Speakers(rows, loaded[domain], _ties(rows, Speakers(rows, loaded[domain]), on))
     return speakers
 
 
+def _in_order(row: Any) -> tuple[str, ...]:  # noqa: ANN401
+    """Of several rows that tie a name the first counts, so the order must not depend on how they were read."""
+    return row.voice, row.organization, row.signer, row.contact_info
+
+
+_COLUMNS = tuple(report.c[name] for name in ("policy_domain", "voice", "organization", "signer", "contact_info"))
+_ARRIVALS = (sa.func.min(report.c.received_at).label("first"), sa.func.max(report.c.received_at).label("newest"))
+
+
+def _by_day(conditions: Sequence[sa.ColumnElement[bool]], *more: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    query = sa.select(*_COLUMNS, report.c.day, *_ARRIVALS).where(*conditions, *more)
+    return query.group_by(*_COLUMNS, report.c.day).order_by(*_COLUMNS, report.c.day)
+
+
+def _by_name(conditions: Sequence[sa.ColumnElement[bool]]) -> sa.Select[Any]:
+    return sa.select(*_COLUMNS, *_ARRIVALS).where(*conditions).group_by(*_COLUMNS)
+
+
+def _not_yet_known(
+    rows_of: Mapping[str, Sequence[Any]],
+    names: Iterable[_Names],
+    loaded: Mapping[str, Collection[str]],
+    on: dt.date,
+) -> set[tuple[str, str]]:
+    """Voices, by domain, of which earlier days may say whether they are heard. After so long a silence none is."""
+    speakers = {domain: Speakers(rows, loaded[domain]).by_voice for domain, rows in rows_of.items()}
+    unknown: set[tuple[str, str]] = set()
+    for name in names:
+        speaker = speakers.get(name.policy_domain, {}).get(name.voice)
+        newest = max(name.newest, speaker.newest) if speaker else name.newest
+        known = reporters.is_listed(name.voice) or name.voice in loaded[name.policy_domain]
+        if not known and on - newest.date() <= SILENT_FOR and not (speaker and speaker.is_acquainted(on)):
+            unknown.add((name.policy_domain, name.voice))
+    return unknown
+
+
 def _loaded(conditions: Sequence[sa.ColumnElement[bool]]) -> sa.Select[tuple[str, str]]:
     """Domains and voices of which the operator has loaded reports, whatever else brought them."""
-    way = delivery.c
-    by_operator = sa.exists().where(of_report(delivery), way.door.in_(OF_OPERATOR), way.trust.in_(EVIDENCE))
-    return sa.select(report.c.policy_domain, report.c.voice).where(*conditions, by_operator).distinct()
+    brought = delivery.alias("brought")  # the conditions look at deliveries, too
+    by_operator = of_report(brought) & brought.c.door.in_(OF_OPERATOR) & brought.c.trust.in_(EVIDENCE)
+    query = sa.select(report.c.policy_domain, report.c.voice).select_from(report.join(brought, by_operator))
+    return query.where(*conditions).distinct()

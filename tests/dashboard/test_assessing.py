@@ -273,11 +273,11 @@ def test_who_asks_never_sees_an_old_answer(engine: sa.Engine, settings_for: Make
     assert [each.domain for each in ranking(engine, question, verdict="ready").summaries] == [OTHER]
     assert [each.domain for each in ranking(engine, question, "other").summaries] == [OTHER]
     assert ranking(engine, question, limit=1, offset=1).summaries[0].domain == OTHER
-    days = dict(verdicts.by_day(engine, question, DOMAIN, DAYS))
+    days = dict(verdicts.by_day(engine, question, DOMAIN, seen()[DOMAIN], DAYS))
     assert days == recomputed(engine, settings)
     on_day(engine, settings).run_once()
     assert seen() == {DOMAIN: "not-ready", OTHER: "ready"}
-    assert dict(verdicts.by_day(engine, question, DOMAIN, DAYS)) == days
+    assert dict(verdicts.by_day(engine, question, DOMAIN, seen()[DOMAIN], DAYS)) == days
     tomorrow = question.about(TODAY + dt.timedelta(days=1))
     assert assessed.outdated(engine, tomorrow, "", 10) == [OTHER, DOMAIN]
 

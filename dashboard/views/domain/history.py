@@ -26,7 +26,7 @@ def render(visit: Visit, evidence: Evidence, verdict: Verdict) -> None:
     _caches(evidence, verdict)
     if verdict.propagation:
         _propagation(visit, verdict)
-    _day_by_day(visit, verdict.domain)
+    _day_by_day(visit, verdict)
 
 
 def _caches(evidence: Evidence, verdict: Verdict) -> None:
@@ -77,9 +77,9 @@ def _reports_of(verdict: Verdict, seen: Seen) -> dict[str, str]:
     return causes.reports_about(verdict) | {"reporter": exactly(seen.organization), "since": day, "until": day}
 
 
-def _day_by_day(visit: Visit, domain: str) -> None:
+def _day_by_day(visit: Visit, verdict: Verdict) -> None:
     """The verdict of each of the last days, as it was on that day."""
-    days = visit.judge(verdicts.by_day, domain, _DAYS)
+    days = visit.judge(verdicts.by_day, verdict.domain, verdict.name, _DAYS)
     rows = pd.DataFrame(
         {
             "day": pd.to_datetime([day for day, _ in days]),

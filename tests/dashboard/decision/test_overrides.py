@@ -372,7 +372,7 @@ def test_a_word_counts_from_the_day_on_which_it_was_given(world: World) -> None:
     give(world, EXPIRED_AT_MX1, at(given, 23, 59, 59))
     names = {ago: world.verdict(ON - ago * DAY).name for ago in range(8)}
     assert names == {ago: READY if ago <= 6 else NOT_READY for ago in range(8)}
-    assert verdicts.by_day(world.engine, Question.of(world.settings, ON), DOMAIN, 8) == [
+    assert verdicts.by_day(world.engine, Question.of(world.settings, ON), DOMAIN, names[0], 8) == [
         (ON - ago * DAY, names[ago]) for ago in range(7, -1, -1)
     ]
 
