@@ -1,8 +1,8 @@
 """How long answers take: a domain's verdict and history strip over short and long histories, and the fleet.
 
 ``python -m benchmarks.answers [--days 2160] [--domains 100000]``. CPU seconds of one process, medians; SQLite in a folder of its
-own. Rows are made by the store itself, from reports of 25 voices a day about one domain; the fleet's are copied row by row from one
-small domain, because only their number matters.
+own. Rows are made by the store itself, from reports of 25 voices a day about one domain; the fleet's are copied from one small
+domain, because only their number matters.
 """
 
 import argparse

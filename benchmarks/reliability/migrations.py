@@ -85,6 +85,8 @@ def rows(url: str, columns: Rows | None = None) -> Rows:
     found: Rows = {}
     with engine.connect() as connection:
         for table in _tables(connection):
+            if table.name == models.domain_due.name:  # how often a domain was marked depends on how often it was tried
+                continue
             names = columns[table.name][0] if columns and table.name in columns else tuple(table.columns.keys())
             stored = connection.execute(sa.select(*(table.c[name] for name in names))).all()
             found[table.name] = [names, *sorted(tuple(map(str, row)) for row in stored)]

@@ -45,7 +45,9 @@ def without_verdict(connection: sa.Connection, domains: Sequence[str]) -> set[st
     """Those of the domains about which no verdict is stored yet."""
     decided: set[str] = set()
     for batch in chunks(domains):
-        decided.update(connection.scalars(sa.select(_row.policy_domain).where(_row.policy_domain.in_(batch)).distinct()))
+        decided.update(
+            connection.scalars(sa.select(_row.policy_domain).where(_row.policy_domain.in_(batch)).distinct())
+        )
     return set(domains) - decided
 
 

@@ -17,6 +17,7 @@ from ingest.database import engines
 from ingest.settings import settings as settings_module
 from ingest.settings import table
 from ingest.settings.settings import Settings, SettingsError
+from ingest.store.upkeep import upgrades
 from ingest.text import confidential, plaintext
 from ingest.work import limited
 from tests.databases import PostgreSQL, wait_until_ready
@@ -163,7 +164,7 @@ def test_a_traceback_of_a_command_tells_no_secret(
     def fault(*_arguments: object, **_named: object) -> None:
         raise RuntimeError(f"no way with {ENCODED}")
 
-    monkeypatch.setattr(engines, "upgrade", fault)
+    monkeypatch.setattr(upgrades, "migrate", fault)
     code, written = run(monkeypatch, capfd, ["db", "upgrade"])
     assert code == 1
     assert "RuntimeError: no way with ***" in written

@@ -249,7 +249,7 @@ def test_serve_restarts_what_dies(installation: Installation) -> None:
     with installation.running("serve") as serving:
         eventually(lambda: b"StartTally is running" in (installation.folder / "serve.log").read_bytes(), 90)
         children = subprocess.run(
-            ["pgrep", "-P", str(serving.pid), "-f", "cli work"], capture_output=True, text=True, check=True
+            ["pgrep", "-P", str(serving.pid), "-f", "commands.app work"], capture_output=True, text=True, check=True
         )
         os.kill(int(children.stdout.split()[0]), signal.SIGKILL)
         installation.send(*numbered(1))

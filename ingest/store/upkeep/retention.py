@@ -56,7 +56,7 @@ class Pruned(msgspec.Struct):
     @property
     def in_words(self) -> str:
         """One line: what was removed."""
-        names = ("raw", "details", "reports", "verdicts", "quarantined", "discarded", "bytes", "given_back")
+        names = ("raw", "details", "reports", "quarantined", "discarded", "bytes", "given_back", "verdicts")
         return " ".join(f"{name.replace('_', '-')}={getattr(self, name)}" for name in names)
 
 
@@ -91,9 +91,9 @@ def _horizons(settings: Settings, now: dt.datetime) -> str:
         "raw": settings.keep_raw_days,
         "details": settings.keep_details_days,
         "reports": settings.keep_reports_days,
-        "verdicts": settings.keep_verdicts_days,
         "quarantined": settings.keep_quarantine_days,
         "unsigned": settings.keep_quarantine_unsigned_days,
+        "verdicts": settings.keep_verdicts_days,
     }
     return ", ".join(f"{name} {now - dt.timedelta(days=days):%Y-%m-%d}" for name, days in days.items() if days)
 

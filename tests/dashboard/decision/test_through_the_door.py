@@ -140,6 +140,7 @@ def visitor(served: Installation) -> Iterator["Visitor"]:
 def test_in_the_browser(visitor: "Visitor", world: World) -> None:
     visitor.go("/domain", domain=world.domain)
     main = visitor.page.locator("[data-testid=stMain]")
+    main.locator("[data-testid=stMetricValue]").first.wait_for()  # Streamlit fetches the code that draws figures late
     title = main.locator("[data-testid=stAlert] strong").first.inner_text()
     (name,) = [name for name, face in FACES.items() if f"{face.title}." == title]
     refused = int(_metric(main, "Of these refused")) + int(_metric(main, "In newest days"))
