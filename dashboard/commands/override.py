@@ -25,7 +25,7 @@ from ingest.rfc.mtasts.lint import lint
 from ingest.settings import settings as settings_module
 from ingest.settings.settings import Settings
 from ingest.store import overrides
-from ingest.store.overrides import NoSuchOverride
+from ingest.store.overrides import Act, NoSuchOverride
 from ingest.testimony.override_rules import (
     AcceptedCause,
     BelievedVoice,
@@ -203,7 +203,7 @@ def withdraw(
         except NoSuchOverride as error:
             raise typer.BadParameter(one_line(str(error))) from error
         before = _Case(settings, engine, override.domain)
-        if not overrides.withdraw(engine, override.domain, override.key, note, os_user(), _now()):
+        if not overrides.withdraw(engine, override.domain, override.key, Act(os_user(), _now(), note)):
             raise typer.BadParameter(f"{override.key[:_SHORT_KEY]} was taken back before")
         typer.echo(f"taken back: {override.key[:_SHORT_KEY]}  {one_line(what(override.content), _LONGEST)}")
         _say_verdict(before, _Case(settings, engine, override.domain))
@@ -254,7 +254,7 @@ def _give(domain: str, content_of: Callable[[_Case], Content], note: str, until:
         before = _Case(settings, engine, name)
         try:
             content = content_of(before)
-            key = overrides.give(engine, name, content, note, os_user(), _now(), last)
+            key = overrides.give(engine, name, content, Act(os_user(), _now(), note), last)
         except RefusedOverride as error:
             raise typer.BadParameter(one_line(str(error), _LONGEST)) from error
         override = overrides.find(engine, key)

@@ -12,7 +12,7 @@ from ingest.rfc.faults import WARNING
 from ingest.rfc.mtasts import policy as mtasts
 from ingest.rfc.mtasts.lint import step_faults
 from ingest.rfc.mtasts.patterns import match, normalised
-from ingest.rfc.publication import Publication, plan
+from ingest.rfc.publication import PolicyDraft, Publication, plan
 
 from . import next_words
 
@@ -144,7 +144,8 @@ class _Steps:
         return self._plan("testing", WEEK, self._way_back_id)
 
     def _plan(self, mode: str, max_age: int | None, number: str) -> Publication:
-        return plan(self._verdict.domain, mode, self._hosts.names, max_age, number, served_max_age=self._served)
+        draft = PolicyDraft(mode, self._hosts.names, max_age)
+        return plan(self._verdict.domain, draft, number, served_max_age=self._served)
 
 
 def _as_served(policy: QuotedPolicy) -> mtasts.Policy:

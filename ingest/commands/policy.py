@@ -98,7 +98,7 @@ def build(
     """Print all that a domain publishes for a policy, ready to paste: the file, the TXT records, and the order of the steps."""
     fresh = policy_id or mta_sts_record.new_id(dt.datetime.now(dt.UTC))
     try:
-        planned = publication.plan(domain, mode, mx or [], max_age, fresh, rua or [])
+        planned = publication.plan(domain, publication.PolicyDraft(mode, mx or [], max_age), fresh, rua or [])
     except Unpublishable as error:
         raise typer.BadParameter(one_line(str(error), _LONGEST)) from error
     if mx and mode == "none":

@@ -50,22 +50,25 @@ class Publication(msgspec.Struct, frozen=True):
     steps: tuple[str, ...]
 
 
-def plan(
-    domain: str,
-    mode: str,
-    mx: Sequence[str],
-    max_age: int | None,
-    policy_id: str,
-    rua: Sequence[str] = (),
-    *,
-    served_max_age: int | None = None,
-) -> Publication:
-    """What ``domain`` is to publish for ``mode``, and in what order. U-labels become A-labels.
+class PolicyDraft(NamedTuple):
+    """A policy as it is asked for. ``mx`` are host names or ``*.`` patterns; under ``none`` they are left out. ``max_age`` is in
+    seconds, None: the usual one of the mode.
+    """
 
-    ``mx`` are host names or ``*.`` patterns; under ``none`` they are left out. ``max_age`` is in seconds, None: the usual one
-    of the mode. ``rua`` are ``mailto:`` and ``https:`` URIs for reports, none: no word about reports. ``served_max_age`` is
+    mode: str
+    mx: Sequence[str]
+    max_age: int | None = None
+
+
+def plan(
+    domain: str, draft: PolicyDraft, policy_id: str, rua: Sequence[str] = (), *, served_max_age: int | None = None
+) -> Publication:
+    """What ``domain`` is to publish for a policy, and in what order. U-labels become A-labels.
+
+    ``rua`` are ``mailto:`` and ``https:`` URIs for reports, none: no word about reports. ``served_max_age`` is
     the largest one that the domain has served, None: unknown; it says how long a change back takes. Raises Unpublishable.
     """
+    mode, mx, max_age = draft
     if mode not in policy.MODES:
         raise Unpublishable(f"the mode is one of {', '.join(policy.MODES)}")
     name = _domain(domain)

@@ -55,22 +55,22 @@ class Arrival(msgspec.Struct, frozen=True):
         return CHANNELS[self.door]
 
 
+class Client(msgspec.Struct, frozen=True):
+    """Whom a mail was taken from: the name that it gave itself, its address, and ESMTP or ESMTPS (RFC 3848)."""
+
+    helo: str
+    peer: str
+    protocol: str
+
+
 def for_mail(
-    *,
-    sender: str,
-    helo: str,
-    peer: str,
-    hostname: str,
-    protocol: str,
-    recipient: str,
-    now: dt.datetime,
-    letter: bool = False,
+    client: Client, *, sender: str, hostname: str, recipient: str, now: dt.datetime, letter: bool = False
 ) -> bytes:
-    """The trace headers for a mail taken by SMTP. ``protocol`` is ESMTP or ESMTPS (RFC 3848)."""
+    """The trace headers for a mail taken by SMTP (RFC 5321 section 4.4)."""
     return (
         f"Return-Path: <{_word(sender)}>\r\n"
-        f"Received: from {_word(helo)} ([{_word(peer)}])\r\n"
-        f"\tby {_word(hostname)} {_LETTER_MARK if letter else _MARK} with {protocol} for <{_word(recipient)}>;\r\n"
+        f"Received: from {_word(client.helo)} ([{_word(client.peer)}])\r\n"
+        f"\tby {_word(hostname)} {_LETTER_MARK if letter else _MARK} with {client.protocol} for <{_word(recipient)}>;\r\n"
         f"\t{email.utils.format_datetime(now)}\r\n"
     ).encode("ascii")
 

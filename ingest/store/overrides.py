@@ -35,46 +35,62 @@ class NoSuchOverride(ValueError):
     """No override, or several, answer to this number. Show the text; exit with 2."""
 
 
-def give(
-    engine: sa.Engine,
-    domain: str,
-    content: Content,
-    note: str,
-    who: str,
-    now: dt.datetime,
-    until: dt.date | None = None,
-) -> str:
-    """Write an override down, in force from the day of ``now``. Returns its key. Raises RefusedOverride, DatabaseAway."""
-    ready = checked(content, now.date())
-    why = storable(note.strip())[:LONGEST_NOTE]
-    if not why:
+class Act(msgspec.Struct, frozen=True):
+    """An override is given or taken back: by whom, when, and with which note."""
+
+    who: str
+    now: dt.datetime
+    note: str
+
+    @property
+    def author(self) -> str:
+        """Who it was, as it is stored."""
+        return storable(self.who)[:LONGEST_NOTE]
+
+    @property
+    def reason(self) -> str:
+        """The note as it is stored."""
+        return storable(self.note.strip())[:LONGEST_NOTE]
+
+
+def give(engine: sa.Engine, domain: str, content: Content, act: Act, until: dt.date | None = None) -> str:
+    """Write an override down, in force from the day of the act. Returns its key. Raises RefusedOverride, DatabaseAway."""
+    today = act.now.date()
+    ready = checked(content, today)
+    if not act.reason:
         raise RefusedOverride("a note is needed: whoever reads this later will ask why")
-    if until is not None and until < now.date():
-        raise RefusedOverride(f"{until} is over: the last day must not lie before today, {now.date()} (UTC)")
+    if until is not None and until < today:
+        raise RefusedOverride(f"{until} is over: the last day must not lie before today, {today} (UTC)")
     if not domain or len(domain) > names.MAX_DOMAIN:
         raise RefusedOverride("a policy domain is needed")
     kind, text = KINDS[type(ready)], msgspec.json.encode(ready).decode()
-    key = short_digest(domain, kind, text, who, now.isoformat())
-    row = {"policy_domain": domain, "word_key": key, "kind": kind, "content": text, "note": why, "until_day": until}
-    row |= {"author": storable(who)[:LONGEST_NOTE], "given_at": now}
+    key = short_digest(domain, kind, text, act.who, act.now.isoformat())
+    row = {
+        "policy_domain": domain,
+        "word_key": key,
+        "kind": kind,
+        "content": text,
+        "note": act.reason,
+        "until_day": until,
+    }
+    row |= {"author": act.author, "given_at": act.now}
     with engines.connected(engine, write=True) as connection:
-        if _count(connection, domain, now.date()) >= MOST_IN_FORCE:
+        if _count(connection, domain, today) >= MOST_IN_FORCE:
             raise RefusedOverride(f"{MOST_IN_FORCE} overrides are in force for this domain; take some back first")
         connection.execute(insert_into(connection, models.operator_word).values(row).on_conflict_do_nothing())
-        due.mark(connection, {domain: now.date()})
+        due.mark(connection, {domain: act.now.date()})
     return key
 
 
-def withdraw(engine: sa.Engine, domain: str, key: str, note: str, who: str, now: dt.datetime) -> int:
-    """Take an override back from the day of ``now`` on; earlier days keep it. Returns 1, or 0 when it was taken back before.
+def withdraw(engine: sa.Engine, domain: str, key: str, act: Act) -> int:
+    """Take an override back from the day of the act on; earlier days keep it. Returns 1, or 0 when it was taken back before.
 
     Raises DatabaseAway.
     """
-    change = {"withdrawn_at": now, "withdrawn_by": storable(who)[:LONGEST_NOTE]}
-    change |= {"withdrawal_note": storable(note.strip())[:LONGEST_NOTE]}
+    change = {"withdrawn_at": act.now, "withdrawn_by": act.author, "withdrawal_note": act.reason}
     this = (_row.policy_domain == domain, _row.word_key == key, _row.withdrawn_at.is_(None))
     with engines.connected(engine, write=True) as connection:
-        due.mark(connection, {domain: now.date()})
+        due.mark(connection, {domain: act.now.date()})
         return connection.execute(sa.update(models.operator_word).where(*this).values(change)).rowcount
 
 

@@ -169,16 +169,16 @@ def test_an_override_is_due_from_its_day(engine: sa.Engine, settings_for: MakeSe
     on_day(engine, settings).run_once()
     before = names_by_day(engine)
     accepted = AcceptedCause("certificate-expired")
-    key = overrides.give(engine, DOMAIN, accepted, "known", "alice", noon(TODAY))
+    key = overrides.give(engine, DOMAIN, accepted, overrides.Act("alice", noon(TODAY), "known"))
     assert marked(engine) == {DOMAIN: TODAY}
-    overrides.give(engine, DOMAIN, OwnThresholds(reporters=1), "one is enough", "alice", noon(TODAY))
+    overrides.give(engine, DOMAIN, OwnThresholds(reporters=1), overrides.Act("alice", noon(TODAY), "one is enough"))
     on_day(engine, settings).run_once()
     after = names_by_day(engine)
     assert after[TODAY] != before[TODAY]
     assert {day: name for day, name in after.items() if day < TODAY} == {
         day: name for day, name in before.items() if day < TODAY
     }
-    overrides.withdraw(engine, DOMAIN, key, "", "alice", noon(TODAY))
+    overrides.withdraw(engine, DOMAIN, key, overrides.Act("alice", noon(TODAY), ""))
     on_day(engine, settings).run_once()
     assert names_by_day(engine)[TODAY] == before[TODAY]
 

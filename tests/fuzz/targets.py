@@ -265,11 +265,9 @@ def traced(data: bytes) -> None:
     words = [part.decode("utf-8", "surrogateescape") for part in data.split(b"\n", 3)]
     sender, helo, recipient, upload_text = (*words, "", "", "", "")[:4]
     head = trace.for_mail(
+        trace.Client(helo, "192.0.2.1", "ESMTP"),
         sender=sender,
-        helo=helo,
-        peer="192.0.2.1",
         hostname="receiver.example",
-        protocol="ESMTP",
         recipient=recipient,
         now=NOW,
     )
@@ -371,7 +369,7 @@ def _before(prefixes: str, inputs: Sequence[bytes]) -> list[bytes]:
 
 def _all() -> dict[str, Target]:
     mails, files = [*seeds.named(".eml"), *seeds.mail_forms()], [*seeds.named(".json", ".gz"), *seeds.document_forms()]
-    wraps = trace.for_mail(sender="a", helo="b", peer="::1", hostname="c", protocol="ESMTPS", recipient="d", now=NOW)
+    wraps = trace.for_mail(trace.Client("b", "::1", "ESMTPS"), sender="a", hostname="c", recipient="d", now=NOW)
     mail_words, json_words = seeds.encoded(seeds.MAIL_WORDS), seeds.encoded(seeds.JSON_WORDS)
     archives = [file for file in seeds.mailboxes() if file.startswith(b"PK")]
     traces = [wraps + mails[0], b"sender@a\nhelo\nrcpt\n" + mails[1], wraps, b"application/json\na.json\n::1\n{}"]

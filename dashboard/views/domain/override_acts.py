@@ -12,6 +12,7 @@ from dashboard.words.faces import FACES
 from dashboard.words.override_words import what
 from dashboard.words.plain import visible
 from ingest.store import overrides
+from ingest.store.overrides import Act
 from ingest.testimony.override_rules import Content, Override, RefusedOverride
 
 LONGEST_WHAT = 600
@@ -21,7 +22,9 @@ _DONE, _DRAWN = "what was done", "forms of overrides drawn anew"
 def give(visit: Visit, domain: str, content: Content, note: str, until: dt.date | None = None) -> None:
     """Keep an override, or say why it cannot be kept."""
     try:
-        key = acts.act(visit, lambda on, who, now: overrides.give(on, domain, content, note, who, now, until), domain)
+        key = acts.act(
+            visit, lambda on, who, now: overrides.give(on, domain, content, Act(who, now, note), until), domain
+        )
     except RefusedOverride as reason:
         refused(str(reason))
         return
@@ -38,7 +41,9 @@ def refused(reason: str) -> None:
 def take_back(visit: Visit, override: Override, note: str) -> None:
     """Take an override back."""
     domain = override.domain
-    changed = acts.act(visit, lambda on, who, now: overrides.withdraw(on, domain, override.key, note, who, now), domain)
+    changed = acts.act(
+        visit, lambda on, who, now: overrides.withdraw(on, domain, override.key, Act(who, now, note)), domain
+    )
     if changed is not None:
         _draw_anew("Taken back." if changed else "Somebody has taken it back before.", override.content)
 

@@ -335,12 +335,11 @@ class SmtpSession(SMTP):
         sender = self.envelope.mail_from or ""
         # The address that makes a report of it comes first.
         recipients = sorted(self.envelope.rcpt_tos, key=self._door.recipients.is_postmaster)
+        protocol = "ESMTPS" if self.session.ssl else "ESMTP"
         return trace.for_mail(
+            trace.Client(self.session.host_name or "", self.peer, protocol),
             sender="" if sender == "<>" else sender,
-            helo=self.session.host_name or "",
-            peer=self.peer,
             hostname=self._door.settings.hostname,
-            protocol="ESMTPS" if self.session.ssl else "ESMTP",
             recipient=recipients[0],
             letter=self._is_letter,
             now=dt.datetime.now(dt.UTC),

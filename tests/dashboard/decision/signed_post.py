@@ -213,7 +213,7 @@ class Post:
     def override(self, content: override_rules.Content, day: dt.date) -> None:
         """The operator says something that holds from that day on."""
         noon = dt.datetime.combine(day, dt.time(12), dt.UTC)
-        overrides.give(self.engine, DOMAIN, content, "known to the operator", "test", noon)
+        overrides.give(self.engine, DOMAIN, content, overrides.Act("test", noon, "known to the operator"))
 
     def rows(self, *columns: str) -> list[tuple[Any, ...]]:
         """What is stored of the reports, in the order of these columns."""

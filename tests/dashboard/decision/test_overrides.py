@@ -67,12 +67,12 @@ def at(day: dt.date, hour: int = 12, minute: int = 0, second: int = 0) -> dt.dat
 
 
 def give(world: World, content: Content, now: dt.datetime | None = None, **more: Any) -> str:
-    arguments = {"domain": DOMAIN, "note": "known", "who": "alice"} | more
-    return overrides.give(world.engine, content=content, now=now or at(ON), **arguments)
+    act = overrides.Act(more.pop("who", "alice"), now or at(ON), more.pop("note", "known"))
+    return overrides.give(world.engine, more.pop("domain", DOMAIN), content, act, **more)
 
 
 def take_back(world: World, key: str, now: dt.datetime, who: str = "bob", note: str = "") -> int:
-    return overrides.withdraw(world.engine, DOMAIN, key, note, who, now)
+    return overrides.withdraw(world.engine, DOMAIN, key, overrides.Act(who, now, note))
 
 
 def states(world: World) -> list[str]:
@@ -443,7 +443,7 @@ def test_words_are_added_and_never_changed(world: World) -> None:
     assert (before.note, before.author) == ("not\ufffd ours? " + "x" * 989, "al\ufffdice")
     assert (before.domain, before.kind, before.given_at, before.until) == (DOMAIN, "accept", at(ON), ON + 9 * DAY)
     assert before.content == EXPIRED_AT_MX1
-    assert overrides.withdraw(world.engine, "other.example", key, "", "mallory", at(ON, 13)) == 0
+    assert overrides.withdraw(world.engine, "other.example", key, overrides.Act("mallory", at(ON, 13), "")) == 0
     assert take_back(world, key, at(ON, 13), note="wrong host") == 1
     assert take_back(world, key, at(ON, 14), who="mallory") == 0
     (after,) = overrides.given(world.engine)
@@ -528,9 +528,9 @@ def test_a_word_is_found_by_the_beginning_of_its_number(world: World) -> None:
 def test_a_database_that_is_away_is_said_to_be() -> None:
     engine = engines.open_engine("postgresql://starttally@127.0.0.1:1/x")
     for ask in (
-        lambda: overrides.withdraw(engine, DOMAIN, "0", "", "alice", at(ON)),
+        lambda: overrides.withdraw(engine, DOMAIN, "0", overrides.Act("alice", at(ON), "")),
         lambda: overrides.given(engine),
-        lambda: overrides.give(engine, DOMAIN, EXPIRED_AT_MX1, "x", "alice", at(ON)),
+        lambda: overrides.give(engine, DOMAIN, EXPIRED_AT_MX1, overrides.Act("alice", at(ON), "x")),
     ):
         with pytest.raises(engines.DatabaseAway):
             ask()
@@ -800,7 +800,7 @@ def test_every_override_in_force_says_what_it_covers(world: World, starttally: C
         world.clean(today - 3 * DAY, today - DAY, ["google.com"], policy_domain=name)
         give(world, DismissedVoice("google.com"), domain=name)
     gone = give(world, AcceptedCause("x"), domain="a.example")
-    overrides.withdraw(world.engine, "a.example", gone, "", "bob", at(ON, 13))
+    overrides.withdraw(world.engine, "a.example", gone, overrides.Act("bob", at(ON, 13), ""))
     listed = [line.strip() for line in starttally("override", "list", "--all").splitlines()]
     covers = f"covers 60 sessions of 1 voice since {today - 3 * DAY}"
     assert [line for line in listed if line.startswith("covers")] == [covers, covers]

@@ -313,7 +313,7 @@ def add_more(filled: Filled) -> None:
     given = dt.datetime.combine(filled.today - dt.timedelta(days=9), dt.time(9), dt.UTC)
     for domain in ("customer0.example", "second.example"):
         accepted = override_rules.AcceptedCause("starttls-not-supported", "", f"told-of-{domain.partition('.')[0]}")
-        overrides.give(writing, domain, accepted, f"said of {domain}", "operator", given)
+        overrides.give(writing, domain, accepted, overrides.Act("operator", given, f"said of {domain}"))
     with writing.begin() as connection:
         row = models.quarantine.c
         asked_for = sa.select(sa.func.min(row.message_digest)).scalar_subquery()

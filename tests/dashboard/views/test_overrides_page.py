@@ -246,7 +246,10 @@ def test_who_may_see_a_domain_may_speak_about_it(world: World, open_page: Open) 
 
 def test_about_other_domains_nothing_is_shown_and_nothing_can_be_said(world: World, open_page: Open) -> None:
     overrides.give(
-        world.engine, DOMAIN, AcceptedCause("x", voice="Secret"), "secret", "operator", dt.datetime.now(dt.UTC)
+        world.engine,
+        DOMAIN,
+        AcceptedCause("x", voice="Secret"),
+        overrides.Act("operator", dt.datetime.now(dt.UTC), "secret"),
     )
     app = open_page(scope="other.example", user="customer@example.com")
     assert "Secret" not in page_text(app)
@@ -272,10 +275,10 @@ def test_hostile_text_stays_text(world: World, open_page: Open) -> None:
     failure = detail(evil, 3, receiving_mx_hostname=evil)
     world.report(TODAY - 6 * DAY, "evil.example", entry(5, 3, failure, policy_string=TESTING), trust="verified")
     now = dt.datetime.now(dt.UTC)
-    overrides.give(world.engine, DOMAIN, BelievedVoice("evil.example"), evil, evil, now)
-    overrides.give(world.engine, DOMAIN, AcceptedCause("x", "y", evil), evil, evil, now)
-    gone = overrides.give(world.engine, DOMAIN, AcceptedCause(evil), evil, evil, now)
-    overrides.withdraw(world.engine, DOMAIN, gone, evil, evil, now)
+    overrides.give(world.engine, DOMAIN, BelievedVoice("evil.example"), overrides.Act(evil, now, evil))
+    overrides.give(world.engine, DOMAIN, AcceptedCause("x", "y", evil), overrides.Act(evil, now, evil))
+    gone = overrides.give(world.engine, DOMAIN, AcceptedCause(evil), overrides.Act(evil, now, evil))
+    overrides.withdraw(world.engine, DOMAIN, gone, overrides.Act(evil, now, evil))
     app = open_page()
     assert not app.exception
     hostile = [

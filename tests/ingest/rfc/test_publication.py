@@ -10,7 +10,7 @@ from ingest.rfc.faults import ERROR
 from ingest.rfc.mtasts import policy, record
 from ingest.rfc.mtasts.ages import MAX_MAX_AGE
 from ingest.rfc.mtasts.lint import change_faults, lint
-from ingest.rfc.publication import TxtRecord, Unpublishable, plan
+from ingest.rfc.publication import PolicyDraft, TxtRecord, Unpublishable, plan
 from ingest.rfc.tlsrpt import record as tlsrpt_record
 
 MX = ["mx1.receiver.example", "*.backup.receiver.example"]
@@ -18,7 +18,7 @@ RUA = ["mailto:tlsrpt@receiver.example"]
 
 
 def test_a_testing_policy() -> None:
-    planned = plan("Receiver.example.", "testing", MX, None, "20260314120000", RUA)
+    planned = plan("Receiver.example.", PolicyDraft("testing", MX), "20260314120000", RUA)
     assert planned.domain == "receiver.example"
     assert planned.policy_text == (
         "version: STSv1\r\nmode: testing\r\nmx: mx1.receiver.example\r\nmx: *.backup.receiver.example\r\nmax_age: 604800\r\n"
@@ -31,7 +31,7 @@ def test_a_testing_policy() -> None:
 def test_the_file_comes_before_the_id() -> None:
     """RFC 8461 section 8.1."""
     for mode in policy.MODES:
-        steps = plan("receiver.example", mode, MX, None, "1", RUA).steps
+        steps = plan("receiver.example", PolicyDraft(mode, MX), "1", RUA).steps
         order = [
             next(at for at, step in enumerate(steps) if word in step) for word in ("Serve", "_mta-sts.", "_smtp._tls.")
         ]
@@ -39,31 +39,30 @@ def test_the_file_comes_before_the_id() -> None:
 
 
 def test_without_rua_nothing_is_said_about_reports() -> None:
-    planned = plan("receiver.example", "enforce", MX, None, "1")
+    planned = plan("receiver.example", PolicyDraft("enforce", MX), "1")
     assert planned.tlsrpt_record is None
     assert not any("_smtp._tls" in step for step in planned.steps)
 
 
 def test_names_outside_ascii_become_a_labels() -> None:
-    planned = plan(
-        "Göpher.example", "enforce", ["mx.Göpher.example", "*.göpher.example.", "MX.xn--gpher-jua.example"], 86400, "1"
-    )
+    hosts = ["mx.Göpher.example", "*.göpher.example.", "MX.xn--gpher-jua.example"]
+    planned = plan("Göpher.example", PolicyDraft("enforce", hosts, 86400), "1")
     assert policy.parse(planned.policy_text).mx == ("mx.xn--gpher-jua.example", "*.xn--gpher-jua.example")
     assert planned.mta_sts_record.name == "_mta-sts.xn--gpher-jua.example"
 
 
 def test_the_way_out() -> None:
     """RFC 8461 section 8.3; Google: one day, no mx lines."""
-    planned = plan("receiver.example", "none", MX, None, "1")
+    planned = plan("receiver.example", PolicyDraft("none", MX), "1")
     assert planned.policy_text == "version: STSv1\r\nmode: none\r\nmax_age: 86400\r\n"
     assert "(at most 31557600 seconds, a year)" in planned.steps[3]
     assert planned.steps[4].startswith("Then delete the TXT record")
-    known = plan("receiver.example", "none", [], None, "1", served_max_age=1209600)
+    known = plan("receiver.example", PolicyDraft("none", []), "1", served_max_age=1209600)
     assert "for 2 weeks (max_age 1209600, the largest the domain has served)" in known.steps[3]
 
 
 def test_enforce_says_how_to_go_back() -> None:
-    steps = plan("receiver.example", "enforce", MX, 1209600, "1").steps
+    steps = plan("receiver.example", PolicyDraft("enforce", MX, 1209600), "1").steps
     assert "enforcing for up to 2 weeks (max_age 1209600)" in steps[3]
     assert "2 weeks later its MX record" in steps[4]
 
@@ -106,7 +105,7 @@ def test_nothing_wrong_is_planned(
     domain: str, mode: str, mx: list[str], max_age: int | None, ident: str, rua: tuple[str, ...], says: str
 ) -> None:
     with pytest.raises(Unpublishable) as refusal:
-        plan(domain, mode, mx, max_age, ident, rua)
+        plan(domain, PolicyDraft(mode, mx, max_age), ident, rua)
     assert says in str(refusal.value)
 
 
@@ -126,7 +125,7 @@ host = st.builds(
     st.from_regex(r"[A-Za-z0-9]{1,32}", fullmatch=True),
 )
 def test_what_is_planned_has_no_errors(domain: str, mode: str, mx: list[str], max_age: int | None, ident: str) -> None:
-    planned = plan(domain, mode, mx, max_age, ident, RUA)
+    planned = plan(domain, PolicyDraft(mode, mx, max_age), ident, RUA)
     hosts = [name.replace("*.", "mx.") for name in mx]
     linted = lint(planned.policy_text.encode(), hosts)
     assert [fault for fault in linted.faults if fault.severity == ERROR] == []

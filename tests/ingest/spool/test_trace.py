@@ -11,11 +11,9 @@ from ingest.spool import channels, trace
 NOW = dt.datetime(2026, 3, 15, 12, tzinfo=dt.UTC)
 FOUND = dt.datetime(2026, 3, 16, tzinfo=dt.UTC)
 WRITTEN = trace.for_mail(
+    trace.Client("mx.sender.example", "192.0.2.1", "ESMTP"),
     sender="a@sender.example",
-    helo="mx.sender.example",
-    peer="192.0.2.1",
     hostname="receiver.example",
-    protocol="ESMTP",
     recipient="b@receiver.example",
     now=NOW,
 )
@@ -29,11 +27,10 @@ def test_what_a_door_writes_is_read_back() -> None:
 
 
 def test_a_letter_is_marked_where_a_stranger_cannot_write() -> None:
-    word = {"sender": "(StartTally, for postmaster) with", "helo": "a (StartTally, for postmaster) with", "peer": "::1"}
+    word = "(StartTally, for postmaster) with"
+    client = trace.Client(f"a {word}", "::1", "ESMTP")
     for letter in (False, True):
-        said = trace.for_mail(
-            **word, hostname="r.example", protocol="ESMTP", recipient="postmaster", now=NOW, letter=letter
-        )
+        said = trace.for_mail(client, sender=word, hostname="r.example", recipient="postmaster", now=NOW, letter=letter)
         assert trace.read(said, FOUND)[0].letter is letter
 
 

@@ -277,8 +277,8 @@ def test_the_network_of_mail_that_another_server_delivered(header: bytes, networ
 
 
 def test_the_network_that_our_door_saw() -> None:
-    names = {"helo": "([10.0.0.1])", "hostname": "mx.example", "protocol": "ESMTP", "recipient": "a@b.example"}
-    ours = trace.for_mail(sender="a@b.example", peer="2001:db8:0:1::7", now=NOW, **names)
+    client = trace.Client("([10.0.0.1])", "2001:db8:0:1::7", "ESMTP")
+    ours = trace.for_mail(client, sender="a@b.example", hostname="mx.example", recipient="a@b.example", now=NOW)
     assert trace.read(ours + b"Subject: x\r\n\r\n", NOW)[0].network == "2001:db8::/48"
     upload = trace.for_upload(b"{}", content_type="", filename="", peer="192.0.2.7", hostname="mx.example", now=NOW)
     assert trace.read(upload, NOW)[0].network == FLOODER
