@@ -59,12 +59,14 @@ def fill(settings: Settings, days: int, voices: Iterable[str] = _VOICES) -> sa.E
     batch = []
     for ago in range(days, 0, -1):
         day = TODAY - dt.timedelta(days=ago)
-        came = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(6), dt.UTC)
+        arrived_at = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(6), dt.UTC)
         for number, voice in enumerate(voices):
             failed = [detail("certificate-expired", 1)] if (ago + number) % 97 == 0 and ago > DAYS else []
-            about = entry(400 + number, len(failed), *failed, policy_string=_TESTING)
-            value = report_json(about, day=str(day), report_id=f"{day} {voice}", organization_name=voice)
-            batch.append(submission(value | {"contact-info": f"tls@{voice}"}, settings, came=came, signer=voice))
+            policy_entry = entry(400 + number, len(failed), *failed, policy_string=_TESTING)
+            value = report_json(policy_entry, day=str(day), report_id=f"{day} {voice}", organization_name=voice)
+            batch.append(
+                submission(value | {"contact-info": f"tls@{voice}"}, settings, arrived_at=arrived_at, signer=voice)
+            )
         if len(batch) >= 1_000:
             store_reports(engine, batch)
             batch = []

@@ -100,9 +100,9 @@ class PostgreSQL:
 
 
 def _binaries() -> Path:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    if found:
-        return found[-1].parent
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if programs:
+        return programs[-1].parent
     on_path = shutil.which("initdb")
     if on_path is None:
         pytest.skip("needs PostgreSQL's initdb (Debian package postgresql)")

@@ -15,7 +15,7 @@ from ingest.spool.maildir import Spool
 def running_doors(settings: Settings, checks: Mapping[str, Check] | None = None) -> Iterator[dict[str, Address]]:
     """The addresses of the doors, by name (smtp, http); they are closed at the end, and a fault of theirs is raised here."""
     ready = threading.Event()
-    found: dict[str, Address] = {}
+    collected: dict[str, Address] = {}
     controls: dict[str, object] = {}
     faults: list[BaseException] = []
 
@@ -24,7 +24,7 @@ def running_doors(settings: Settings, checks: Mapping[str, Check] | None = None)
         controls.update(loop=asyncio.get_running_loop(), stop=stop)
 
         def note(addresses: dict[str, Address]) -> None:
-            found.update(addresses)
+            collected.update(addresses)
             ready.set()
 
         await receive(settings, Spool(settings.spool), stop, on_ready=note, checks=checks)
@@ -42,7 +42,7 @@ def running_doors(settings: Settings, checks: Mapping[str, Check] | None = None)
     try:
         if faults:
             raise faults[0]
-        yield found
+        yield collected
     finally:
         if not faults:
             controls["loop"].call_soon_threadsafe(controls["stop"].set)  # type: ignore[attr-defined]

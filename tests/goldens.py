@@ -109,7 +109,7 @@ def part(data: bytes, content_type: str = "application/tlsrpt+gzip", name: str =
 
 def multipart(*parts: str, kind: str = "report; report-type=tlsrpt", boundary: str = "b1", close: bool = True) -> str:
     """A multipart body with its Content-Type header; ``close=False`` leaves out the last boundary."""
-    inner = "".join(f"--{boundary}\r\n{one}\r\n" for one in parts)
+    inner = "".join(f"--{boundary}\r\n{each}\r\n" for each in parts)
     end = f"--{boundary}--\r\n" if close else ""
     return f'Content-Type: multipart/{kind}; boundary="{boundary}"\r\n\r\n{inner}{end}'
 
@@ -414,9 +414,9 @@ def reading_of(path: Path) -> Any:
     if isinstance(decoded, submissions.Quarantined):
         return {"quarantine": decoded.explanation}
     reports = [json.loads(msgspec.json.encode(read)) for read, _ in decoded.reports]
-    for one in reports:
-        del one["domain_without_header"]
-        for each in one["entries"]:
+    for golden in reports:
+        del golden["domain_without_header"]
+        for each in golden["entries"]:
             if not each["domain_source"]:  # the entry names its domain itself
                 del each["domain_source"]
     return {"submitter": decoded.submitter, "author": decoded.author, "unread": decoded.unread, "reports": reports}

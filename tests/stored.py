@@ -29,7 +29,7 @@ def submission(
     settings: Settings,
     *,
     trust: str = VERIFIED,
-    came: dt.datetime = reports.CAME,
+    arrived_at: dt.datetime = reports.CAME,
     signer: str = SIGNED.signer,
 ) -> Submission:
     """A report (or the mail around it) as a submission that ends with ``trust``, signed by ``signer`` if it is verified.
@@ -38,7 +38,7 @@ def submission(
     """
     door = {IMPORTED: channels.LOAD, UNAUTHENTICATED: channels.HTTPS}.get(trust, channels.SMTP)
     message = reports.mail(report) if isinstance(report, dict) else report
-    decoded = intake.decode_mail(message, trace.Arrival(door, came, trace.digest(message)), settings)
+    decoded = intake.decode_mail(message, trace.Arrival(door, arrived_at, trace.digest(message)), settings)
     assert isinstance(decoded, Decoded), decoded.explanation
     signed = msgspec.structs.replace(SIGNED, signer=signer)
     submitted = _authenticated(decoded, signed if trust == VERIFIED else NOT_SIGNED)
@@ -58,10 +58,10 @@ def store_report(
     settings: Settings,
     *,
     trust: str = VERIFIED,
-    came: dt.datetime = reports.CAME,
+    arrived_at: dt.datetime = reports.CAME,
 ) -> Tally:
     """Store one report, trusted as ``trust`` says."""
-    return store_reports(engine, [submission(report, settings, trust=trust, came=came)])
+    return store_reports(engine, [submission(report, settings, trust=trust, arrived_at=arrived_at)])
 
 
 def store_file(
@@ -72,11 +72,11 @@ def store_file(
     name: str = "report.json",
     door: str = channels.LOAD,
     authentication: Authentication = NOT_SIGNED,
-    came: dt.datetime = reports.CAME,
+    arrived_at: dt.datetime = reports.CAME,
 ) -> Tally:
     """Store a file, whatever it is: a mail when ``name`` ends in .eml, else a bare report. Quarantines what cannot be read."""
     raw = data if isinstance(data, bytes) else json.dumps(data).encode()
-    arrival = trace.Arrival(door, came, trace.digest(raw))
+    arrival = trace.Arrival(door, arrived_at, trace.digest(raw))
     if name.endswith(".eml"):
         decoded = intake.decode_mail(raw, arrival, settings)
     else:

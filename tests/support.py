@@ -20,10 +20,10 @@ FIELD = ROOT.parent / "shared" / "field" / "inputs"
 def need(program: str, package: str) -> str:
     """The path of a system program; without it the test is skipped with the reason (a failure under STARTTALLY_TEST_ALL=1)."""
     path = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin" + os.pathsep + "/sbin"
-    found = shutil.which(program, path=path)
-    if found is None:
+    program_path = shutil.which(program, path=path)
+    if program_path is None:
         pytest.skip(f"needs {program} (Debian package {package})")
-    return found
+    return program_path
 
 
 def free_port() -> int:

@@ -125,18 +125,18 @@ def run(figures: Figures, *, honest: int, rounds: int, timed: bool = True) -> No
         target.start_all()
         ledger = Ledger()
         rate(target, ledger, honest // 4, [])  # warm
-        found: dict[str, list[float]] = {name: [] for name in ("normal", *ATTACKS)}
+        collected: dict[str, list[float]] = {name: [] for name in ("normal", *ATTACKS)}
         numbers = itertools.count()
         for _ in range(rounds):
-            for name, rates in found.items():
+            for name, rates in collected.items():
                 turn = itertools.cycle(ATTACKS.get(name, ()))
                 hostile = [make(next(numbers)) for make in itertools.islice(turn, size)]
                 rates.append(rate(target, ledger, honest, hostile))
-        normal = statistics.median(found["normal"])
+        normal = statistics.median(collected["normal"])
         figures.show("honest reports in each round", honest)
         figures.show("hostile mails in each round", size)
         figures.show("honest reports a second, normal", normal)
-        shares = {name: statistics.median(found[name]) / normal for name in ATTACKS}
+        shares = {name: statistics.median(collected[name]) / normal for name in ATTACKS}
         for name, share in shares.items():
             figures.show(f"share of normal, {name}", share)
         holds = not timed or shares["all"] > 0.5

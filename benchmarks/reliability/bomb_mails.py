@@ -82,8 +82,8 @@ def _crowd(policy: bytes, times: int) -> bytes:
 
 
 def _list_of(reports: int) -> bytes:
-    one = b'{"date-range":{"start-datetime":"2026-03-14T00:00:00Z"},"policies":[]}'
-    return packed(b"[" + b",".join([one] * reports) + b"]")
+    template = b'{"date-range":{"start-datetime":"2026-03-14T00:00:00Z"},"policies":[]}'
+    return packed(b"[" + b",".join([template] * reports) + b"]")
 
 
 def _spaces() -> bytes:
@@ -92,8 +92,8 @@ def _spaces() -> bytes:
 
 
 def _signatures() -> bytes:
-    one = signed(usual(report(entry(1))), key=ed25519_key()).partition(b"From:")[0]
-    return one * 2_000 + usual(report(entry(1)))
+    template = signed(usual(report(entry(1))), key=ed25519_key()).partition(b"From:")[0]
+    return template * 2_000 + usual(report(entry(1)))
 
 
 BOMBS = (

@@ -68,10 +68,10 @@ def alone(figures: Figures, run: Site, bomb: Bomb, door: str, data: bytes, *, ti
         return 0
     used = {part: cpu_seconds(pid) - before[part] for part, pid in pids.items()}
     peak = peak_bytes(pids["work"])
-    said = f"{answer} {used['receive']:.2f}+{used['work']:.2f} s"
+    summary = f"{answer} {used['receive']:.2f}+{used['work']:.2f} s"
     promise = f"at most {bomb.cpu:g} s of CPU (doors + worker); worker's peak {peak // MIB} MiB"
     holds = not timed or max(used.values()) <= bomb.cpu
-    figures.must(f"{bomb.name}, {door}", said, holds, promise)
+    figures.must(f"{bomb.name}, {door}", summary, holds, promise)
     return peak
 
 
@@ -85,11 +85,11 @@ def together(figures: Figures, run: Site, thrown: Sequence[Octets], rounds: int,
         async def all_of_them() -> None:
             four = asyncio.Semaphore(4)
 
-            async def one(number: int, door: str, data: bytes) -> None:
+            async def throw_one(number: int, door: str, data: bytes) -> None:
                 async with four:
                     await throw(run, door, data, f"127.0.0.{100 + number % 50}")
 
-            await asyncio.gather(*(one(n, door, data) for n, (_, door, data) in enumerate(thrown)))
+            await asyncio.gather(*(throw_one(n, door, data) for n, (_, door, data) in enumerate(thrown)))
 
         began = time.monotonic()
         for _ in range(rounds):
@@ -97,14 +97,14 @@ def together(figures: Figures, run: Site, thrown: Sequence[Octets], rounds: int,
         ended = time.monotonic()
         during = load.seconds[quiet:]
     run.drain(300)
-    found = compare(ledger, run)
+    comparison = compare(ledger, run)
     figures.show("honest p99 before", milliseconds(percentile(load.seconds[:quiet], 0.99)))
     figures.show("honest p99 meanwhile", milliseconds(percentile(during, 0.99)))
     before, meanwhile = quiet / _QUIET_SECONDS, len(during) / (ended - began)
     figures.show("honest reports a second before", before)
     flows = meanwhile > (before / 2 if timed else 0)
     figures.must("honest reports a second meanwhile", meanwhile, flows, "at least half")
-    figures.must("honest reports lost", found.lost, found.lost == 0, "none")
+    figures.must("honest reports lost", comparison.lost, comparison.lost == 0, "none")
     return began, ended
 
 
@@ -118,13 +118,13 @@ class Beats:
 
     def late(self, began: float, ended: float) -> list[float]:
         """How late the beats were; a long stall counts for each beat that did not come (coordinated omission)."""
-        found: list[float] = []
+        collected: list[float] = []
         for at, seconds, _ in self._beats:
             if began <= at <= ended:
                 while seconds > 0:
-                    found.append(seconds)
+                    collected.append(seconds)
                     seconds -= BEAT_SECONDS
-        return found
+        return collected
 
     def busy(self, began: float, ended: float) -> list[float]:
         """Processor time of the loop's thread between two beats: what it would be late on a machine of its own."""
@@ -156,7 +156,7 @@ def run(figures: Figures, *, bombs: Sequence[Bomb] = BOMBS, rounds: int, timed: 
         asyncio.run(throw(target, "smtp", b"Subject: the first\r\n\r\n"))
         time.sleep(2)
         target.drain(30)
-        peaks = [alone(figures, target, *one, timed=timed) for one in thrown]
+        peaks = [alone(figures, target, *each, timed=timed) for each in thrown]
         doors = target.parts["receive"].pid
         quiet = time.monotonic()
         began, ended = together(figures, target, thrown, rounds, timed=timed)

@@ -48,8 +48,8 @@ def calls(lines: Iterable[str]) -> Iterator[Call]:
             process, name, arguments = half.groups()
             begun[process] = arguments
             yield Call(process, name, arguments, None)
-        elif rest := _RESUMED.match(line):
-            process, name, more, result = rest.groups()
+        elif resumed := _RESUMED.match(line):
+            process, name, more, result = resumed.groups()
             yield Call(process, name, begun.pop(process, "") + more, result)
 
 

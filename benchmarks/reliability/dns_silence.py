@@ -53,8 +53,8 @@ def run(figures: Figures, *, mails: int, seconds: float) -> None:
         until(lambda: not honest.rows(sa.select(models.undetermined.c.message_digest).limit(1)), 600, "every verdict")
         figures.show("seconds until every verdict, DNS back", time.monotonic() - began)
         right = {("verified", "verified"): mails, ("unverified", "failed"): forged}
-        found = verdicts(honest)
-        wrong = sum(abs(found.get(key, 0) - right.get(key, 0)) for key in {*found, *right})
+        judged = verdicts(honest)
+        wrong = sum(abs(judged.get(key, 0) - right.get(key, 0)) for key in {*judged, *right})
         figures.must("wrong verdicts at the end", wrong, wrong == 0, "0")
         counted = verified(honest)
         figures.must("verified sessions", counted[1], counted == (mails, _SESSIONS * mails), "the genuine ones, once")

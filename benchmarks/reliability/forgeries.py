@@ -30,9 +30,9 @@ ZONE = {
 }
 
 
-def mail(number: int, about: str = "receiver.example", sessions: int = 7) -> bytes:
+def mail(number: int, domain: str = "receiver.example", sessions: int = 7) -> bytes:
     """A report about one of our domains (or another's), unsigned."""
-    return usual(report(entry(sessions, policy_domain=about), report_id=f"number-{number}"))
+    return usual(report(entry(sessions, policy_domain=domain), report_id=f"number-{number}"))
 
 
 def _expired(number: int) -> bytes:
@@ -63,8 +63,8 @@ async def send(run: Site, mails: Iterator[bytes]) -> None:
 
     async def session(source: str) -> None:
         client = await SmtpClient.connect(run.smtp, source)
-        for one in mails:
-            await client.mail(one)
+        for each in mails:
+            await client.mail(each)
         client.close()
 
     await asyncio.gather(*(session(f"127.0.0.{2 + number}") for number in range(_SENDERS)))

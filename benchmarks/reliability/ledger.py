@@ -34,8 +34,8 @@ class Numbered(msgspec.Struct, frozen=True):
     @property
     def content(self) -> dict[str, Any]:
         """The report itself."""
-        about = f"d{self.number % _DOMAINS}.receiver.example"
-        return report(entry(self.sessions, policy_domain=about), report_id=self.report_id)
+        domain = f"d{self.number % _DOMAINS}.receiver.example"
+        return report(entry(self.sessions, policy_domain=domain), report_id=self.report_id)
 
     def mail(self) -> bytes:
         """As its sender mails it."""
@@ -80,25 +80,25 @@ def compare(ledger: Ledger, site: Site) -> Comparison:
     acknowledged = {Numbered(number).report_id for number in ledger.acknowledged}
     sessions = {Numbered(number).report_id: Numbered(number).sessions for number in ledger.sent}
     totals = site.sums().values()
-    kept = sum(reports for reports, _ in totals), sum(successful for _, successful in totals)
+    totals_of_days = sum(reports for reports, _ in totals), sum(successful for _, successful in totals)
     right = len(times), sum(sessions.get(report_id, 0) for report_id in times)
     return Comparison(
         stored=len(times),
         lost=len(acknowledged - times.keys()),
         doubled=sum(count - 1 for count in times.values()),
         unknown=len(times.keys() - expected),
-        sums_agree=kept == right,
+        sums_agree=totals_of_days == right,
     )
 
 
 def judge(figures: Figures, ledger: Ledger, site: Site) -> None:
     """The promise of rows 1, 10 and 16: acknowledged is stored, once, and counted once."""
-    found = compare(ledger, site)
+    comparison = compare(ledger, site)
     figures.show("acknowledged", len(ledger.acknowledged))
-    figures.show("stored", found.stored)
-    figures.must("lost", found.lost, found.lost == 0, "no acknowledged report is missing")
-    figures.must("doubled", found.doubled, found.doubled == 0, "no report is there twice")
-    figures.must("unknown", found.unknown, found.unknown == 0, "nothing is there that was not sent")
-    figures.must("sums agree", found.sums_agree, found.sums_agree, "sums are those of the distinct reports")
+    figures.show("stored", comparison.stored)
+    figures.must("lost", comparison.lost, comparison.lost == 0, "no acknowledged report is missing")
+    figures.must("doubled", comparison.doubled, comparison.doubled == 0, "no report is there twice")
+    figures.must("unknown", comparison.unknown, comparison.unknown == 0, "nothing is there that was not sent")
+    figures.must("sums agree", comparison.sums_agree, comparison.sums_agree, "sums are those of the distinct reports")
     quarantined = sum(site.quarantined().values())
     figures.must("quarantined", quarantined, quarantined == 0, "nothing honest is set aside")

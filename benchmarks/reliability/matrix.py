@@ -135,10 +135,10 @@ def cell(trouble: Trouble, server: PostgreSQL | None, *, long: bool = False) -> 
             spread.wait_for(lambda: spread.is_stored(goal), 180, "all is stored")
             recovery = time.monotonic() - began
         spread.wait_for(spread.all_stored, 180, "all is stored")
-        found = compare(spread.ledger, stage.run)
+        comparison = compare(spread.ledger, stage.run)
         quarantined = sum(stage.run.quarantined().values())
         log_bytes = len(stage.run.logged("work", log_begins))
-    return Cell(len(spread.ledger.acknowledged), found.stored, found.lost, quarantined, log_bytes, recovery)
+    return Cell(len(spread.ledger.acknowledged), comparison.stored, comparison.lost, quarantined, log_bytes, recovery)
 
 
 def _suffer(trouble: Trouble, spread: Spread, seconds: float) -> None:
@@ -199,27 +199,29 @@ def run(figures: Figures, *, long: bool, only: str = "") -> None:
                 if only not in name:
                     continue
                 try:
-                    came = cell(trouble, server if engine == POSTGRESQL else None, long=long)
+                    outcome = cell(trouble, server if engine == POSTGRESQL else None, long=long)
                 except subprocess.CalledProcessError as refused:
                     figures.show(name, f"not run: {refused}")
                     continue
                 except TimeoutError as late:
                     figures.must(name, str(late), False, "all that was acknowledged is stored")
                     continue
-                judge(figures, name, came)
+                judge(figures, name, outcome)
     finally:
         server.remove()
 
 
-def judge(figures: Figures, name: str, came: Cell) -> None:
+def judge(figures: Figures, name: str, outcome: Cell) -> None:
     """The promise of a cell."""
     words = (
-        f"{came.acknowledged} acknowledged, {came.stored} stored, {came.quarantined} quarantined, "
-        f"{came.log_bytes} bytes of log, {came.recovery:.1f} s"
+        f"{outcome.acknowledged} acknowledged, {outcome.stored} stored, {outcome.quarantined} quarantined, "
+        f"{outcome.log_bytes} bytes of log, {outcome.recovery:.1f} s"
     )
-    holds = came.lost == 0 and came.quarantined == 0 and came.stored >= came.acknowledged
+    holds = outcome.lost == 0 and outcome.quarantined == 0 and outcome.stored >= outcome.acknowledged
     figures.must(name, words, holds, "all that was acknowledged is stored, nothing is set aside")
-    figures.must(f"{name}: log", came.log_bytes, came.log_bytes < _MOST_LOG_BYTES + 200 * came.stored, "a line each")
+    figures.must(
+        f"{name}: log", outcome.log_bytes, outcome.log_bytes < _MOST_LOG_BYTES + 200 * outcome.stored, "a line each"
+    )
 
 
 def main() -> int:

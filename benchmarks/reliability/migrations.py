@@ -82,16 +82,16 @@ def _value(kind: sa.types.TypeEngine[Any], number: int) -> object:
 def rows(url: str, columns: Rows | None = None) -> Rows:
     """All rows as text, by table; of the columns in ``columns``' first rows (their names) if given."""
     engine = engines.open_engine(url, read_only=True)
-    found: Rows = {}
+    collected: Rows = {}
     with engine.connect() as connection:
         for table in _tables(connection):
             if table.name == models.domain_due.name:  # how often a domain was marked depends on how often it was tried
                 continue
             names = columns[table.name][0] if columns and table.name in columns else tuple(table.columns.keys())
             stored = connection.execute(sa.select(*(table.c[name] for name in names))).all()
-            found[table.name] = [names, *sorted(tuple(map(str, row)) for row in stored)]
+            collected[table.name] = [names, *sorted(tuple(map(str, row)) for row in stored)]
     engine.dispose()
-    return found
+    return collected
 
 
 def differences(url: str) -> list[object]:
@@ -99,9 +99,9 @@ def differences(url: str) -> list[object]:
     engine = engines.open_engine(url)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        found = list(alembic.autogenerate.compare_metadata(context, models.metadata))
+        schema_differences = list(alembic.autogenerate.compare_metadata(context, models.metadata))
     engine.dispose()
-    return found
+    return schema_differences
 
 
 class _Copies:

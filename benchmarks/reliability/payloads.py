@@ -44,17 +44,19 @@ def browse(figures: Figures, browser: Browser, delivered: Delivered, folder: Pat
     engine = engines.open_engine(delivered.url, read_only=True)
     try:
         visitor = watch(Visitor(browser, server))
-        count, found = 0, []
+        count, effects = 0, []
         for page in pages(engine, delivered, every):
-            found += look(visitor, [page])
+            effects += look(visitor, [page])
             count += 1
     finally:
         engine.dispose()
         server.stop()
-    for effect in found[:20]:
+    for effect in effects[:20]:
         print(ascii(effect))
     figures.show("pages opened", count)
-    figures.must("effects in the browser", len(found), not found, "no markup, link, script, hidden or lost character")
+    figures.must(
+        "effects in the browser", len(effects), not effects, "no markup, link, script, hidden or lost character"
+    )
     log = server.log.read_text()
     silent = hidden_in(log) == [] and "attacker" not in log
     figures.must("the dashboard's log quotes nothing", silent, silent, "and holds no control characters")

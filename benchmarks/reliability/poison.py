@@ -60,26 +60,29 @@ def work(run: Site, alteration: str) -> int:
     return died
 
 
-def one(figures: Figures, name: str, good: int, poison: bytes, alteration: str) -> None:
+def poisoned(figures: Figures, name: str, good: int, poison: bytes, alteration: str) -> None:
     with site() as run:
         ledger = fill(run, good, poison)
         died = work(run, alteration)
-        found = compare(ledger, run)
+        comparison = compare(ledger, run)
         figures.show(f"{name}: the worker died, times", died)
         figures.must(
-            f"{name}: stored", found.stored, found.stored == good and not found.doubled, f"all {good:,} good ones"
+            f"{name}: stored",
+            comparison.stored,
+            comparison.stored == good and not comparison.doubled,
+            f"all {good:,} good ones",
         )
         reasons = run.quarantined()
         figures.must(f"{name}: quarantined", str(reasons), sum(reasons.values()) == 1, "1, with its reason")
-        kept = [zlib.decompress(bytes(raw)) for (raw,) in run.rows(sa.select(models.quarantine.c.message))]
-        whole = [poison.partition(b"\r\n\r\n")[2] in raw for raw in kept] == [True]
+        contents = [zlib.decompress(bytes(raw)) for (raw,) in run.rows(sa.select(models.quarantine.c.message))]
+        whole = [poison.partition(b"\r\n\r\n")[2] in raw for raw in contents] == [True]
         figures.must(f"{name}: raw bytes kept", whole, whole, "the message as it came")
 
 
 def run(figures: Figures, *, good: int) -> None:
-    one(figures, "unreadable", good, UNREADABLE, "")
+    poisoned(figures, "unreadable", good, UNREADABLE, "")
     mail = Ledger().new().mail()
-    one(figures, "deadly", good, DEADLY + b"\r\n" + mail, "deadly")
+    poisoned(figures, "deadly", good, DEADLY + b"\r\n" + mail, "deadly")
 
 
 def main() -> int:

@@ -72,7 +72,7 @@ def finished(run: Site, part: str, trace: Path) -> Iterator[Call]:
 
 def door(mails: int, alteration: str = "", ledger: Ledger | None = None) -> Acknowledged:
     """Send to a traced door and ask the model about each acknowledgement."""
-    found = Acknowledged()
+    acknowledged = Acknowledged()
     with site() as run:
         trace = traced(run, "receive", alteration)
         run.wait_for_smtp()
@@ -83,14 +83,14 @@ def door(mails: int, alteration: str = "", ledger: Ledger | None = None) -> Ackn
             if call.result is None and call.name in _SENDS:
                 survivors = disk.survivors(new)
                 if queued := _QUEUED.search(call.arguments):
-                    found.smtp += 1
-                    found.untrue += queued[1] not in survivors
+                    acknowledged.smtp += 1
+                    acknowledged.untrue += queued[1] not in survivors
                     named.add(queued[1])
                 elif _STORED in call.arguments:
-                    found.http += 1
-                    found.untrue += len(survivors - named) < found.http
+                    acknowledged.http += 1
+                    acknowledged.untrue += len(survivors - named) < acknowledged.http
             disk.follow(call)
-    return found
+    return acknowledged
 
 
 def worker(figures: Figures | None, mails: int, alteration: str = "") -> tuple[int, int]:

@@ -71,9 +71,12 @@ def flood(figures: Figures, name: str, bounds: tuple[int, int], attack: tuple[in
         counted = int(messages) + int(lost)  # type: ignore[call-overload]
         whole_flood = counted == rubbish.acknowledged
         figures.must(f"{name}: held, or counted as given way", counted, whole_flood, "every message of the flood")
-        found = compare(ledger, run)
+        comparison = compare(ledger, run)
         figures.must(
-            f"{name}: honest reports lost", found.lost, found.lost == 0, f"none of {len(ledger.acknowledged):,}"
+            f"{name}: honest reports lost",
+            comparison.lost,
+            comparison.lost == 0,
+            f"none of {len(ledger.acknowledged):,}",
         )
         taken = sum(path.stat().st_size for path in (run.folder / "var").glob("starttally.db*"))
         figures.show(f"{name}: the database with its log, MiB", taken / MIB)

@@ -27,11 +27,11 @@ def run(figures: Figures, *, cycles: int, reports_each: int, seed: int = 1, post
         judge(figures, ledger, honest)
     figures.show("processes ended with SIGTERM", len(ended))
     for part in ("receive", "work"):
-        longest = max((one.seconds for one in ended if one.part == part), default=0.0)
+        longest = max((each.seconds for each in ended if each.part == part), default=0.0)
         figures.must(
             f"longest end of `{part}`, seconds", longest, longest < _GRACE_SECONDS, f"within {_GRACE_SECONDS:g} s"
         )
-    codes = sorted({one.code for one in ended})
+    codes = sorted({each.code for each in ended})
     figures.must("exit codes", str(codes), codes == [0], "each ends by itself with 0")
 
 

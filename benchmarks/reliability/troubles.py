@@ -169,8 +169,8 @@ class Replaced(Trouble):
         worker.send_signal(signal.SIGSTOP)
         copy = stage.file.with_name("copy.db")
         database.back_up(stage.run.url, copy)
-        for rest in ("-wal", "-shm"):
-            stage.file.with_name(stage.file.name + rest).unlink(missing_ok=True)
+        for suffix in ("-wal", "-shm"):
+            stage.file.with_name(stage.file.name + suffix).unlink(missing_ok=True)
         copy.replace(stage.file)
         worker.send_signal(signal.SIGCONT)
         yield

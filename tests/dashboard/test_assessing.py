@@ -44,7 +44,7 @@ def store(
     *,
     domain: str = DOMAIN,
     failed: int = 0,
-    came: dt.datetime | None = None,
+    arrived_at: dt.datetime | None = None,
     signer: str = "google.com",
     trust: str = VERIFIED,
 ) -> None:
@@ -53,12 +53,12 @@ def store(
     report = report_json(
         entry(400, failed, *failures, policy_domain=domain, policy_string=TESTING),
         day=str(day),
-        report_id=f"{day} {domain} {signer} {trust} {came}",
+        report_id=f"{day} {domain} {signer} {trust} {arrived_at}",
         organization_name=signer,
         contact_info=f"tls@{signer}",
     )
-    arrived = came or dt.datetime.combine(day + dt.timedelta(days=1), dt.time(6), dt.UTC)
-    store_reports(engine, [submission(report, settings, trust=trust, came=arrived, signer=signer)])
+    arrived = arrived_at or dt.datetime.combine(day + dt.timedelta(days=1), dt.time(6), dt.UTC)
+    store_reports(engine, [submission(report, settings, trust=trust, arrived_at=arrived, signer=signer)])
 
 
 def rows(engine: sa.Engine, domain: str = DOMAIN) -> list[Mapping[str, Any]]:
@@ -144,7 +144,13 @@ def test_a_new_day_decides_the_one_that_is_over_once_more(engine: sa.Engine, set
         store(engine, settings, TODAY - dt.timedelta(days=ago))
     on_day(engine, settings, yesterday).run_once()
     before = names_by_day(engine)[yesterday]
-    store(engine, settings, yesterday - dt.timedelta(days=3), failed=50, came=noon(yesterday) + dt.timedelta(hours=9))
+    store(
+        engine,
+        settings,
+        yesterday - dt.timedelta(days=3),
+        failed=50,
+        arrived_at=noon(yesterday) + dt.timedelta(hours=9),
+    )
     with engine.begin() as connection:  # an assessor that was not there when the report came
         connection.execute(sa.delete(domain_due))
     on_day(engine, settings).run_once()

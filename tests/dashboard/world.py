@@ -167,7 +167,7 @@ def fill(engine: sa.Engine, settings: Settings, today: dt.date) -> list[Sent]:
         engine,
         [
             stored.submission(
-                sending.report, settings, trust=sending.trust, came=sending.received_at, signer=sending.signer
+                sending.report, settings, trust=sending.trust, arrived_at=sending.received_at, signer=sending.signer
             )
             for sending in everything
             if not sending.bare

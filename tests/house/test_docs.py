@@ -67,13 +67,13 @@ def shell_lines(text: str) -> list[str]:
 
 def called(program: str) -> list[list[str]]:
     """The arguments of each call of a program in README, CONTRIBUTING and docs/."""
-    found = []
+    collected = []
     for page in PAGES:
         for line in shell_lines(page.read_text()):
             words = shlex.split(line, comments=True) if re.match(rf"(?:\S*/)?{program}\b", line) else []
             if words and Path(words[0]).name == program:
-                found.append(words[1:])
-    return found
+                collected.append(words[1:])
+    return collected
 
 
 def test_the_documented_make_targets_exist():

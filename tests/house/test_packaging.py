@@ -32,12 +32,12 @@ HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}(?: \\)?")
 
 def pins(lock: str) -> dict[tuple[str, str], str]:
     """Each pin of a lock: version by name and marker."""
-    found = {}
+    collected = {}
     for line in (ROOT / lock).read_text().splitlines():
         match = PIN.fullmatch(line)
         if match:
-            found[match["name"], match["marker"] or ""] = match["version"]
-    return found
+            collected[match["name"], match["marker"] or ""] = match["version"]
+    return collected
 
 
 def normal(name: str) -> str:
@@ -67,10 +67,10 @@ def test_every_pin_has_a_hash(lock: str):
 
 
 def requirements_of(group: str) -> list[str]:
-    found = []
+    collected = []
     for line in PROJECT["dependency-groups"][group]:
-        found += requirements_of(line["include-group"]) if isinstance(line, dict) else [line]
-    return found
+        collected += requirements_of(line["include-group"]) if isinstance(line, dict) else [line]
+    return collected
 
 
 @pytest.mark.parametrize(
@@ -484,9 +484,9 @@ def test_bench_does_not_pretend(tmp_path: Path):
 def test_ci_without_its_programs_and_without_apt_says_what_is_missing(tmp_path: Path):
     """It must not run half of the tests and call that a success."""
     for name in ("bash", "dirname", "env", "sort", "python3", "perl"):
-        found = shutil.which(name)
-        if found:
-            (tmp_path / name).symlink_to(found)
+        program_path = shutil.which(name)
+        if program_path:
+            (tmp_path / name).symlink_to(program_path)
     done = subprocess.run(
         [tmp_path / "bash", str(ROOT / ".ci/run")],
         env={"PATH": str(tmp_path)},

@@ -63,13 +63,13 @@ def spoken_of(base: type) -> set[str]:
     return set().union(*(names_in(method.__code__) for method in methods))
 
 
-def ours(own: type, base: type) -> Iterator[type]:
-    return (step for step in own.__mro__ if step.__module__.startswith("ingest.") and issubclass(step, base))
+def ours(overriding: type, base: type) -> Iterator[type]:
+    return (step for step in overriding.__mro__ if step.__module__.startswith("ingest.") and issubclass(step, base))
 
 
-def of_self(own: type, base: type, context: type[ast.expr_context]) -> set[str]:
+def of_self(overriding: type, base: type, context: type[ast.expr_context]) -> set[str]:
     """Attributes of ``self`` that our classes read (Load) or set (Store)."""
-    trees = (ast.parse(textwrap.dedent(inspect.getsource(step))) for step in ours(own, base))
+    trees = (ast.parse(textwrap.dedent(inspect.getsource(step))) for step in ours(overriding, base))
     return {
         node.attr
         for tree in trees
@@ -81,14 +81,14 @@ def of_self(own: type, base: type, context: type[ast.expr_context]) -> set[str]:
     }
 
 
-@pytest.mark.parametrize(("own", "base"), OVERRIDDEN, ids=lambda side: side.__name__)
-def test_what_is_overridden_is_what_is_listed(own: type, base: type) -> None:
+@pytest.mark.parametrize(("overriding", "base"), OVERRIDDEN, ids=lambda side: side.__name__)
+def test_what_is_overridden_is_what_is_listed(overriding: type, base: type) -> None:
     """A name less: the base has lost it. A name more: the base has one now that was ours alone."""
-    defined = {name for step in ours(own, base) for name in (*vars(step), *of_self(own, base, ast.Store))}
+    defined = {name for step in ours(overriding, base) for name in (*vars(step), *of_self(overriding, base, ast.Store))}
     known = {name for name in dir(base) if not name.startswith("__")} | spoken_of(base)
     # The envelope is begun anew in the same place; ``peer`` is another object's name there.
     both = {name for name in defined & known if not name.startswith("__")} - {"envelope", "peer"}
-    assert both == set(OVERRIDDEN[own, base])
+    assert both == set(OVERRIDDEN[overriding, base])
 
 
 @pytest.mark.parametrize(
@@ -106,11 +106,11 @@ def test_what_is_overridden_is_still_called(base: type, name: str, caller: str) 
         )
 
 
-@pytest.mark.parametrize(("own", "base"), OVERRIDDEN, ids=lambda side: side.__name__)
-def test_what_is_used_is_still_there(own: type, base: type) -> None:
+@pytest.mark.parametrize(("overriding", "base"), OVERRIDDEN, ids=lambda side: side.__name__)
+def test_what_is_used_is_still_there(overriding: type, base: type) -> None:
     """What our classes read of ``self`` and do not define, the base speaks of."""
-    defined = {name for step in ours(own, base) for name in (*vars(step), *step.__annotations__)}
-    borrowed = of_self(own, base, ast.Load) - defined - of_self(own, base, ast.Store)
+    defined = {name for step in ours(overriding, base) for name in (*vars(step), *step.__annotations__)}
+    borrowed = of_self(overriding, base, ast.Load) - defined - of_self(overriding, base, ast.Store)
     assert borrowed - spoken_of(base) - set(dir(base)) == set()
 
 
@@ -147,7 +147,7 @@ def test_a_tls_session_really_takes_the_small_buffer(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("package", ["aiosmtpd", "uvicorn"])
 def test_versions_are_bounded_above(package: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    (bound,) = [found for found in map(Requirement, project["dependencies"]) if found.name == package]
+    (bound,) = [requirement for requirement in map(Requirement, project["dependencies"]) if requirement.name == package]
     assert any(specifier.operator == "<" for specifier in bound.specifier)
 
 

@@ -28,8 +28,8 @@ def test_a_fork_ends_as_a_program_does(tmp_path: Path, arguments: list[str], set
     alone = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
     fork = programs.run(*arguments, cwd=tmp_path, env=environment)
     # How it was called stands in the lines about wrong usage.
-    said = [alone.stdout, alone.stderr.replace(b"python -m dashboard.commands.app", b"starttally")]
-    assert (fork.returncode, fork.stdout, fork.stderr) == (alone.returncode, *said)
+    outputs = [alone.stdout, alone.stderr.replace(b"python -m dashboard.commands.app", b"starttally")]
+    assert (fork.returncode, fork.stdout, fork.stderr) == (alone.returncode, *outputs)
 
 
 def test_commands_leave_nothing_to_the_next(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def absurd(engine: sa.Engine, settings_for: MakeSettings) -> sa.Engine:
 def questions(key: str) -> dict[Callable[..., Any], tuple[tuple[Any, ...], dict[str, Any]]]:
     """Every public query of the pages that report values reach, with what to ask it."""
     lane = next(iter(LANES))
-    about = (MAIN, DayRange(dt.date(2026, 1, 1), ON), lane)
+    subject = (MAIN, DayRange(dt.date(2026, 1, 1), ON), lane)
     return {
         fleet.totals: ((ALL_DAYS,), {}),
         fleet.reporter_counts: ((ALL_DAYS,), {}),
@@ -118,11 +118,11 @@ def questions(key: str) -> dict[Callable[..., Any], tuple[tuple[Any, ...], dict[
         fleet.domains: ((ALL_DAYS, [MAIN]), {}),
         domain.is_known: ((MAIN,), {}),
         domain.days: ((MAIN, ALL_DAYS), {}),
-        domain.causes: ((*about, "sts"), {}),
-        domain.result_types: ((*about, "sts"), {}),
+        domain.causes: ((*subject, "sts"), {}),
+        domain.result_types: ((*subject, "sts"), {}),
         domain.reporters: ((MAIN, ALL_DAYS, "sts"), {}),
-        domain.policies: (about, {}),
-        domain.policy_reporters: (about, {}),
+        domain.policies: (subject, {}),
+        domain.policy_reporters: (subject, {}),
         reports.any_report: ((), {}),
         reports.count_reports: ((ReportFilter(domain=MAIN, only_failures=True), 1_000), {}),
         reports.list_reports: (
@@ -147,10 +147,12 @@ def questions(key: str) -> dict[Callable[..., Any], tuple[tuple[Any, ...], dict[
 def test_every_question_is_asked() -> None:
     """A new query comes into the table above."""
     public = {
-        found
+        function
         for module in (fleet, domain, reports)
-        for name, found in inspect.getmembers(module, inspect.isfunction)
-        if found.__module__ == module.__name__ and "engine" in inspect.signature(found).parameters and name[0] != "_"
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__
+        and "engine" in inspect.signature(function).parameters
+        and name[0] != "_"
     }
     assert public - questions("").keys() == set()
 

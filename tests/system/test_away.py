@@ -22,12 +22,12 @@ def survived(trouble: Trouble, server: PostgreSQL | None) -> None:
     if isinstance(trouble, Clock):
         need("faketime", "faketime")
     try:
-        came = matrix.cell(trouble, server)
+        outcome = matrix.cell(trouble, server)
     except subprocess.CalledProcessError as refused:
         pytest.skip(f"needs the right to mount a file system: {refused}")
-    assert (came.stored, came.lost, came.quarantined) == (came.acknowledged, 0, 0)
-    assert came.acknowledged >= 5
-    assert came.log_bytes < 15_000
+    assert (outcome.stored, outcome.lost, outcome.quarantined) == (outcome.acknowledged, 0, 0)
+    assert outcome.acknowledged >= 5
+    assert outcome.log_bytes < 15_000
 
 
 @pytest.mark.parametrize("trouble", ALL[SQLITE], ids=lambda trouble: trouble.name)

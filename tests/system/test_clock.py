@@ -33,13 +33,13 @@ KEEP = {"keep_raw_days": 400, "keep_details_days": 450, "keep_reports_days": 480
 END = dt.datetime(2026, 3, 14, 23, 59, 59, tzinfo=dt.UTC)
 
 
-def about(day: dt.date, number: int = 0) -> dict[str, object]:
+def report_about(day: dt.date, number: int = 0) -> dict[str, object]:
     given = {"start-datetime": f"{day}T00:00:00Z", "end-datetime": f"{day}T23:59:59Z"}
     return report(entry(1), report_id=f"{day} {number}", date_range=given)
 
 
 def filled(engine: sa.Engine) -> None:
-    save(engine, submission(USUAL, verdict=SIGNED), submission(about(dt.date(2026, 3, 10))))
+    save(engine, submission(USUAL, verdict=SIGNED), submission(report_about(dt.date(2026, 3, 10))))
     quarantine_file(engine, b"nothing", "nothing.json")
 
 
@@ -48,7 +48,7 @@ def test_a_clock_that_is_ahead_deletes_nothing(engine: sa.Engine, caplog: pytest
     chosen = settings.load(**KEEP)
     # Mail goes on arriving, at times that are as wrong.
     with engine.begin() as connection:
-        late = submission(about(dt.date(2026, 3, 15)), verdict=SIGNED, came=CAME + JUMP)
+        late = submission(report_about(dt.date(2026, 3, 15)), verdict=SIGNED, arrived_at=CAME + JUMP)
         saving.save(connection, [late], NOW + JUMP)
     before = everything(engine)
     for hours in range(3):
@@ -73,7 +73,7 @@ def test_when_the_clock_is_right_what_is_old_goes_and_the_log_says_so(
     filled(engine)
     then = NOW + JUMP
     with engine.begin() as connection:
-        fresh = submission(about(then.date() - 2 * DAY), verdict=SIGNED, came=then)
+        fresh = submission(report_about(then.date() - 2 * DAY), verdict=SIGNED, arrived_at=then)
         saving.save(connection, [fresh], then)
     pruned = retention.prune(engine, settings.load(**KEEP), then)
     assert (pruned.raw, pruned.reports, pruned.quarantined, pruned.refused) == (2, 2, 1, "")
@@ -89,7 +89,11 @@ def test_a_site_that_gets_no_reports_is_pruned_when_the_operator_insists(engine:
 
 def test_no_stranger_vouches_for_the_clock(engine: sa.Engine) -> None:
     filled(engine)
-    save(engine, submission(about(dt.date(2027, 7, 28))), submission(about(dt.date(2099, 1, 1)), verdict=SIGNED))
+    save(
+        engine,
+        submission(report_about(dt.date(2027, 7, 28))),
+        submission(report_about(dt.date(2099, 1, 1)), verdict=SIGNED),
+    )
     assert retention.prune(engine, settings.load(**KEEP), NOW + JUMP).refused
     # Where nothing is proven, what there is must do.
     with engine.begin() as connection:
@@ -106,7 +110,7 @@ def test_a_quarantine_alone_tells_the_day_too(engine: sa.Engine) -> None:
 def test_the_command_says_why_and_how_to_insist(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("old")
     installation = Installation(folder, f"sqlite:///{folder}/starttally.db", "127.0.0.1:9")
-    (folder / "old.eml").write_bytes(usual(about(dt.date(2020, 1, 1))))
+    (folder / "old.eml").write_bytes(usual(report_about(dt.date(2020, 1, 1))))
     installation.run("load", "old.eml")
     refused = installation.run("db", "prune", expect=1)
     assert refused.startswith("removed raw=0 details=0 reports=0 quarantined=0 discarded=0 bytes=0")
@@ -206,7 +210,7 @@ def test_what_waits_for_dns_outlives_a_jump(engine: sa.Engine, post: Post, error
 
 
 @pytest.mark.parametrize(
-    ("came", "attempts", "after", "decided"),
+    ("arrived_at", "attempts", "after", "decided"),
     [
         (CAME, 23, 100 * DAY, 0),
         (CAME, 24, 3 * DAY - HOUR, 0),
@@ -216,9 +220,9 @@ def test_what_waits_for_dns_outlives_a_jump(engine: sa.Engine, post: Post, error
     ],
 )
 def test_giving_up_takes_time_and_attempts(
-    engine: sa.Engine, came: dt.datetime, attempts: int, after: dt.timedelta, decided: int
+    engine: sa.Engine, arrived_at: dt.datetime, attempts: int, after: dt.timedelta, decided: int
 ) -> None:
-    save(engine, submission(USUAL, verdict=WAITING, came=came))
+    save(engine, submission(USUAL, verdict=WAITING, arrived_at=arrived_at))
     tried(engine, attempts)
     resolver = Resolver(WAITING)
     assert second_looks.retry_undetermined(engine, resolver.reader(), CAME + after).decided == decided
@@ -230,11 +234,11 @@ def tried(engine: sa.Engine, attempts: int) -> None:
 
 
 def test_a_signature_that_stays_outside_its_time_has_failed_after_a_month(engine: sa.Engine, post: Post) -> None:
-    came = RIGHT + 9 * DAY
-    post.arrives(engine, came)
+    arrived_at = RIGHT + 9 * DAY
+    post.arrives(engine, arrived_at)
     for attempts, after, decided in ((239, 31 * DAY, 0), (240, 29 * DAY, 0), (240, 30 * DAY, 1)):
         tried(engine, attempts)
-        assert post.looked_at_again(engine, came + after) == decided
+        assert post.looked_at_again(engine, arrived_at + after) == decided
     (way,) = rows(engine, models.delivery)
     assert (way["dkim"], way["trust"]) == (FAILED, "unverified")
     assert "it expired before the mail arrived" in way["dkim_reason"]
@@ -255,17 +259,17 @@ def test_loaded_mail_has_its_verdict_at_once() -> None:
 
 def test_arrivals_after_today_are_named_and_mended(engine: sa.Engine) -> None:
     with engine.begin() as connection:
-        saving.save(connection, [submission(USUAL, verdict=SIGNED, came=CAME + JUMP)], NOW + JUMP)
+        saving.save(connection, [submission(USUAL, verdict=SIGNED, arrived_at=CAME + JUMP)], NOW + JUMP)
         quarantine = submissions.Quarantined(trace.Arrival(channels.SMTP, CAME, "0" * 32), b"x", "no-report", "x")
         saving.save(connection, [quarantine], NOW + JUMP)
-    save(engine, submission(about(dt.date(2026, 3, 13)), verdict=SIGNED, came=CAME))
+    save(engine, submission(report_about(dt.date(2026, 3, 13)), verdict=SIGNED, arrived_at=CAME))
     with engine.connect() as connection:
         assert arrivals.in_the_future(connection, NOW) == 1
         assert arrivals.in_the_future(connection, NOW + JUMP) == 0
     assert arrivals.mend(engine, NOW) == 1
     estimate = END + DAY
-    came = sorted((row["received_at"], row["arrival_estimated"]) for row in rows(engine, models.report))
-    assert came == [(CAME, False), (min(NOW, estimate), True)]
+    arrival_times = sorted((row["received_at"], row["arrival_estimated"]) for row in rows(engine, models.report))
+    assert arrival_times == [(CAME, False), (min(NOW, estimate), True)]
     assert max(row["received_at"] for row in rows(engine, models.delivery)) == min(NOW, estimate)
     assert rows(engine, models.domain_reporter)[0]["last_received_at"] == min(NOW, estimate)
     for table, column in ((models.quarantine, "stored_at"), (models.quarantine_origin, "came_at")):

@@ -110,14 +110,14 @@ def test_no_error_tells_the_password(caplog: pytest.LogCaptureFixture, spelling:
 def test_what_a_driver_says_is_said_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
     settings_module.load(database_url=SPELLINGS["percent-encoded"])
     echoed = "tango@:x y"
-    for said in (f"FATAL: {ENCODED}", f"no such host: Gr8-{echoed}", f"'Gr8-{echoed}'"):
-        shown = str(engines.as_away(sa.exc.OperationalError("SELECT 1", None, Exception(said))))
-        assert not PIECES.search(shown)
-        assert confidential.HIDDEN in shown
+    for driver_words in (f"FATAL: {ENCODED}", f"no such host: Gr8-{echoed}", f"'Gr8-{echoed}'"):
+        expected = str(engines.as_away(sa.exc.OperationalError("SELECT 1", None, Exception(driver_words))))
+        assert not PIECES.search(expected)
+        assert confidential.HIDDEN in expected
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "expected"),
     [
         ("connection to postgresql://u:x@h/d failed", "connection to postgresql://u:***@h/d failed"),
         ("postgresql://u:p@ss:w@h/d", "postgresql://u:***@h/d"),
@@ -130,8 +130,8 @@ def test_what_a_driver_says_is_said_without_the_password(monkeypatch: pytest.Mon
         ("the latest test", "the latest test"),
     ],
 )
-def test_what_looks_like_a_password_is_hidden(text: str, shown: str) -> None:
-    assert confidential.without_secrets(text) == shown
+def test_what_looks_like_a_password_is_hidden(text: str, expected: str) -> None:
+    assert confidential.without_secrets(text) == expected
 
 
 def test_a_short_password_is_hidden_as_a_word_only() -> None:

@@ -68,12 +68,12 @@ class Visitor:
         self.page = self.context.new_page()
         self.complaints: list[str] = []
         self.strayed: list[str] = []
-        self.page.on("console", self._heard)
+        self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("dialog", lambda dialog: self.complaints.append(f"dialog {dialog.message}"))
         self.page.on("request", self._asked)
 
-    def _heard(self, message: "playwright.ConsoleMessage") -> None:
+    def _on_console(self, message: "playwright.ConsoleMessage") -> None:
         expected = any(message.location.get("url", "").endswith(path) for path in EXPECTED_404)
         if message.type == "error" and not expected:
             self.complaints.append(message.text)
@@ -118,11 +118,11 @@ class Visitor:
 
 @pytest.fixture
 def visitor(browser: "playwright.Browser", server: Server) -> Iterator[Visitor]:
-    came = Visitor(browser, server)
-    yield came
-    came.context.close()
-    assert came.strayed == []
-    assert came.complaints == []
+    visitor_of_test = Visitor(browser, server)
+    yield visitor_of_test
+    visitor_of_test.context.close()
+    assert visitor_of_test.strayed == []
+    assert visitor_of_test.complaints == []
 
 
 def _key(filled: Filled, name: str, domain: str = MAIN) -> str:
@@ -182,7 +182,7 @@ def test_the_raw_report_can_be_downloaded(visitor: Visitor, filled_today: Filled
     visitor.go("/reports", domain="second.example", report=key)
     name, data = visitor.download("Download the raw report")
     assert name == f"tls-report-{key}.json"
-    assert json.loads(data) in [one.report for one in filled_today.sent]
+    assert json.loads(data) in [each.report for each in filled_today.sent]
 
 
 def test_a_quarantined_message_can_be_downloaded(visitor: Visitor, filled_today: Filled) -> None:
@@ -250,9 +250,9 @@ def test_no_strangers_text_takes_effect(visitor: Visitor, filled_today: Filled) 
             assert main.locator(planted).count() == 0, (asked, planted)
         for drawn in (".katex", "script", "del", "blockquote", "h4", "[data-testid=stMarkdownContainer] em"):
             assert main.locator(drawn).count() == 0, (asked, drawn)
-        shown = main.inner_text()
-        assert "\u202e" not in shown
-        assert "\u2066" not in shown
+        page_text_now = main.inner_text()
+        assert "\u202e" not in page_text_now
+        assert "\u2066" not in page_text_now
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

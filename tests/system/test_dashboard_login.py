@@ -101,9 +101,9 @@ class Guest:
 def guest(browser: "playwright.Browser", house: House) -> Iterator[Guest]:
     house.provider.age = house.provider.ahead = 0
     house.provider.secret, house.provider.denies, house.provider.down = login_provider.SECRET, False, False
-    came = Guest(browser, house)
-    yield came
-    came.context.close()
+    visitor_of_test = Guest(browser, house)
+    yield visitor_of_test
+    visitor_of_test.context.close()
 
 
 @pytest.mark.parametrize("path", ["/", "/domain?domain=second.example", "/reports", "/quarantine", "/export"])
@@ -187,11 +187,11 @@ def test_an_old_login_has_to_be_renewed(guest: Guest) -> None:
 
 def test_a_changed_cookie_is_no_login(guest: Guest) -> None:
     guest.log_in("alice", "Domains")
-    found = [cookie for cookie in guest.context.cookies() if cookie["name"] == "_streamlit_user"]
-    assert len(found) == 1
-    assert found[0]["httpOnly"]
-    value = found[0]["value"]
-    changed = found[0] | {"value": value[:10] + ("A" if value[10] != "A" else "B") + value[11:]}
+    cookies = [cookie for cookie in guest.context.cookies() if cookie["name"] == "_streamlit_user"]
+    assert len(cookies) == 1
+    assert cookies[0]["httpOnly"]
+    value = cookies[0]["value"]
+    changed = cookies[0] | {"value": value[:10] + ("A" if value[10] != "A" else "B") + value[11:]}
     guest.context.add_cookies([changed])
     guest.go("/")
     guest.until("StartTally")

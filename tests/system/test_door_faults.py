@@ -47,19 +47,19 @@ async def raising_later(*_: object, **__: object) -> Any:
 
 
 async def ehlo_raising(
-    self: object, server: object, session: object, envelope: object, name: str, said: list[str]
+    self: object, server: object, session: object, envelope: object, name: str, messages: list[str]
 ) -> Any:
     raise RuntimeError(SECRET)
 
 
 def whole_dialogue(client: Raw) -> list[str]:
     """Every answer to a mail, to the first that is not positive."""
-    said = []
+    messages = []
     for line in ("EHLO client.example", f"MAIL FROM:<{FROM}>", f"RCPT TO:<{TO}>", "DATA", "x\r\n."):
-        said.append(client.say(line))
-        if said[-1][:1] not in "23":
+        messages.append(client.say(line))
+        if messages[-1][:1] not in "23":
             break
-    return said
+    return messages
 
 
 @pytest.mark.parametrize(
@@ -92,9 +92,9 @@ def test_each_fault_of_the_smtp_door_is_temporary(
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, broken)
             with raw(doors["smtp"]) as client:
-                said = whole_dialogue(client)
-        assert said[-1].startswith(("451 4.3.0", "421 4.3.0")), said
-        assert SECRET not in "".join(said)
+                replies = whole_dialogue(client)
+        assert replies[-1].startswith(("451 4.3.0", "421 4.3.0")), replies
+        assert SECRET not in "".join(replies)
         before = len(spooled(settings))
         with smtplib.SMTP(*doors["smtp"]) as honest:
             honest.sendmail(FROM, [TO], MAIL)
@@ -195,9 +195,9 @@ def test_each_fault_of_the_disk_is_temporary_and_heals(
     with running_doors(settings) as doors:
         with broken_disk(monkeypatch, step, number):
             with raw(doors["smtp"]) as client:
-                said = whole_dialogue(client)
+                replies = whole_dialogue(client)
             status, words, _ = post(doors["http"], REPORT)
-        assert said[-1] == "452 4.3.1 Insufficient system storage, please try again later"
+        assert replies[-1] == "452 4.3.1 Insufficient system storage, please try again later"
         assert (status, os.strerror(number) in words, str(settings.spool) in words) == (503, False, False)
         assert spooled(settings) == []
         with smtplib.SMTP(*doors["smtp"]) as honest:
@@ -272,9 +272,9 @@ def test_a_read_only_spool_is_said_at_start_and_heals_without_restart(
 
 
 @pytest.mark.parametrize("kind", ["another file system", "another mount of the same"])
-@pytest.mark.parametrize(("folder", "said"), [("new", "tmp and new"), ("cur", "new and cur")])
+@pytest.mark.parametrize(("folder", "words"), [("new", "tmp and new"), ("cur", "new and cur")])
 def test_a_spool_on_two_file_systems_is_refused(
-    settings_for: MakeSettings, small_disk: Path, tmp_path: Path, kind: str, folder: str, said: str
+    settings_for: MakeSettings, small_disk: Path, tmp_path: Path, kind: str, folder: str, words: str
 ) -> None:
     settings = settings_for(spool=small_disk / "spool")
     Spool(settings.spool)
@@ -284,7 +284,7 @@ def test_a_spool_on_two_file_systems_is_refused(
     subprocess.run([need("mount", "mount"), "--bind", str(other), str(place)], check=True)
     try:
         with (
-            pytest.raises(SettingsError, match=f"STARTTALLY_SPOOL=.*: {said} are on different"),
+            pytest.raises(SettingsError, match=f"STARTTALLY_SPOOL=.*: {words} are on different"),
             running_doors(settings),
         ):
             pass
@@ -292,7 +292,7 @@ def test_a_spool_on_two_file_systems_is_refused(
         command = [sys.executable, "-m", "dashboard.commands.app", "work", "--once"]
         ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         assert ran.returncode == 2
-        assert f"STARTTALLY_SPOOL={settings.spool}: {said} are on different" in ran.stderr
+        assert f"STARTTALLY_SPOOL={settings.spool}: {words} are on different" in ran.stderr
     finally:
         subprocess.run([need("umount", "mount"), str(place)], check=True)
     with running_doors(settings) as doors:
@@ -384,8 +384,8 @@ def test_odd_commands_are_answered_and_the_session_goes_on(
     settings = settings_for()
     with running_doors(settings) as doors, raw(doors["smtp"]) as client:
         client.send(command.encode("latin-1") + b"\r\n")
-        said = client.reply()
-        assert said.startswith(answer), said
+        replies = client.reply()
+        assert replies.startswith(answer), replies
         client.to_data()
         client.send(b"x\r\n.\r\n")
         assert client.reply().startswith("250")
@@ -447,9 +447,9 @@ def test_other_methods_store_nothing(settings_for: MakeSettings, method: str) ->
 
 def test_pipelined_uploads_are_answered_in_order(settings_for: MakeSettings) -> None:
     settings = settings_for()
-    one = b"POST /v1/tlsrpt HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+    request = b"POST /v1/tlsrpt HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
     with running_doors(settings) as doors, socket.create_connection(doors["http"], timeout=20) as client:
-        client.sendall(one * 3)
+        client.sendall(request * 3)
         answers = b""
         while answers.count(b"201 Created") < 3:
             answers += client.recv(2000) or pytest.fail(answers.decode())

@@ -51,9 +51,9 @@ def server(delivered: Delivered, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture
 def visitor(browser: "playwright.Browser", server: Server) -> Iterator[Visitor]:
-    came = watch(Visitor(browser, server))
-    yield came
-    came.context.close()
+    visitor_of_test = watch(Visitor(browser, server))
+    yield visitor_of_test
+    visitor_of_test.context.close()
 
 
 def test_every_payload_is_shown_and_does_nothing(visitor: Visitor, delivered: Delivered, engine: object) -> None:
@@ -75,9 +75,9 @@ def test_nothing_is_wider_than_a_small_screen(
 ) -> None:
     visitor = watch(Visitor(browser, server, viewport={"width": 390, "height": 900}))
     long = next(batch for batch in delivered.batches if any(p.name.startswith("long") for p in batch.payloads))
-    found = look(visitor, payload_pages.of_batch(engine, long))
+    effects = look(visitor, payload_pages.of_batch(engine, long))
     visitor.context.close()
-    assert found == []
+    assert effects == []
 
 
 def test_a_bar_of_a_chart_says_our_words_only(visitor: Visitor) -> None:
@@ -86,7 +86,7 @@ def test_a_bar_of_a_chart_says_our_words_only(visitor: Visitor) -> None:
     chart.locator("svg").wait_for(timeout=60_000)
     tooltip = visitor.page.locator("#vg-tooltip-element.visible")
 
-    def found() -> bool:
+    def is_visible() -> bool:
         """Move along the foot of the bars; the page may still shift what is below."""
         chart.scroll_into_view_if_needed()
         box = chart.bounding_box()
@@ -96,7 +96,7 @@ def test_a_bar_of_a_chart_says_our_words_only(visitor: Visitor) -> None:
                 return True
         return False
 
-    eventually(found, 60)
+    eventually(is_visible, 60)
     words = tooltip.inner_text().split()
     assert words[0] == "Day"
     assert set(words) <= {"Day", "Outcome", "Sessions", "Successful", "Failed", "Would", "be", "refused"} | {
@@ -150,8 +150,8 @@ def test_an_export_about_a_payload_is_prepared_refused_and_named_harmlessly(
 
 
 def test_the_dashboards_log_holds_no_payload(server: Server) -> None:
-    said = server.log.read_text()
-    assert payload_pages.hidden_in(said) == []
-    assert "attacker" not in said
-    assert "owned" not in said
-    assert PEER not in said
+    log_text = server.log.read_text()
+    assert payload_pages.hidden_in(log_text) == []
+    assert "attacker" not in log_text
+    assert "owned" not in log_text
+    assert PEER not in log_text

@@ -121,10 +121,10 @@ def test_each_client_behind_a_proxy_has_its_own_share(settings_for: MakeSettings
 
     with running_doors(settings) as doors:
         open_ones = [greeting("198.51.100.7") for _ in range(3)] + [greeting("198.51.100.8")]
-        said = [reply[:3] for _, reply in open_ones]
+        codes = [reply[:3] for _, reply in open_ones]
         for client, _ in open_ones:
             client.close()
-    assert said == [b"220", b"220", b"421", b"220"]
+    assert codes == [b"220", b"220", b"421", b"220"]
 
 
 def upload(address: Address, forwarded: str) -> int:

@@ -129,13 +129,13 @@ TRACE = """\
 )
 def test_the_model_of_the_disk_forgets_what_was_not_synced(without: str, survives: bool) -> None:
     lines = TRACE.splitlines()
-    kept = [
+    left = [
         line
         for at, line in enumerate(lines)
         if without not in line and not (at and without in lines[at - 1] and "resumed" in line)
     ]
     disk = Disk(Path("/s"))
-    for call in calls(kept):
+    for call in calls(left):
         disk.follow(call)
     assert (disk.survivors(Path("/s/spool/new")) == {"a"}) is survives
 

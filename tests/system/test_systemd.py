@@ -35,22 +35,22 @@ def test_the_units_are_there() -> None:
 
 @pytest.mark.parametrize("path", SERVICES, ids=lambda path: path.stem)
 def test_no_service_has_a_privilege(path: Path) -> None:
-    said = service(path)
-    assert said["User"] == "starttally"
-    assert (said["CapabilityBoundingSet"], said["NoNewPrivileges"], said["ProtectSystem"]) == ("", "yes", "strict")
-    assert said["EnvironmentFile"] == "/etc/starttally/starttally.env"
+    unit = service(path)
+    assert unit["User"] == "starttally"
+    assert (unit["CapabilityBoundingSet"], unit["NoNewPrivileges"], unit["ProtectSystem"]) == ("", "yes", "strict")
+    assert unit["EnvironmentFile"] == "/etc/starttally/starttally.env"
 
 
 @pytest.mark.parametrize("path", SERVICES, ids=lambda path: path.stem)
 def test_systemd_rates_each_service_as_safe(path: Path) -> None:
     program = need("systemd-analyze", "systemd")
-    said = subprocess.run(
+    ended = subprocess.run(
         [program, "security", "--offline=yes", "--threshold=20", "--no-pager", str(path)],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert said.returncode == 0, said.stdout[-500:] + said.stderr
+    assert ended.returncode == 0, ended.stdout[-500:] + ended.stderr
 
 
 @pytest.mark.parametrize("name", ["starttally-receive.socket", "starttally-receive-http.socket"])

@@ -160,9 +160,9 @@ def without(*wanted: str) -> web_servers.Change:
     """The file without the lines that hold one of these."""
 
     def change(text: str) -> str:
-        kept = [line for line in text.splitlines(keepends=True) if not any(word in line for word in wanted)]
-        assert len(kept) < len(text.splitlines())
-        return "".join(kept)
+        left = [line for line in text.splitlines(keepends=True) if not any(word in line for word in wanted)]
+        assert len(left) < len(text.splitlines())
+        return "".join(left)
 
     return change
 

@@ -48,7 +48,7 @@ class World:
             *entries, day=str(day), organization_name=SIGNERS.get(signer, signer), report_id=str(hash(number))
         )
         arrival = received_at or dt.datetime.combine(day + DAY, dt.time(10), dt.UTC)
-        submission = stored.submission(document, self.settings, trust=trust, came=arrival)
+        submission = stored.submission(document, self.settings, trust=trust, arrived_at=arrival)
         if trust == VERIFIED:
             submission = msgspec.structs.replace(
                 submission, authentication=Authentication(VERIFIED, "", signer, "s1", "v=DKIM1; p=abc")

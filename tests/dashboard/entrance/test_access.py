@@ -214,8 +214,8 @@ def test_what_a_user_may_see(
     settings_for: SettingsFor, access_setting: str, user: str, patterns: tuple[str, ...] | None
 ) -> None:
     settings = settings_for(access=access_setting, dashboard_proxies="127.0.0.1")
-    found = access.patterns_of(settings, user)
-    assert found == patterns or (patterns and set(found or ()) == set(patterns))
+    allowed_patterns = access.patterns_of(settings, user)
+    assert allowed_patterns == patterns or (patterns and set(allowed_patterns or ()) == set(patterns))
 
 
 @pytest.mark.parametrize(
@@ -337,16 +337,16 @@ def secrets_of(filled: Filled, scope: Scope) -> set[str]:
     row = models.report.c
     with filled.engine.connect() as connection:
         foreign = set(connection.scalars(sa.select(row.policy_domain).where(~scope.allows(row.policy_domain))))
-        own = set(connection.scalars(sa.select(row.organization).where(scope.allows(row.policy_domain))))
-        reporters = set(connection.scalars(sa.select(row.organization).distinct())) - own
+        allowed = set(connection.scalars(sa.select(row.organization).where(scope.allows(row.policy_domain))))
+        reporters = set(connection.scalars(sa.select(row.organization).distinct())) - allowed
     assert foreign
     return {text for text in foreign | reporters | {"told-of-customer0", "dmarc.xml"} if text}
 
 
-def told(said: str, hidden: set[str]) -> list[str]:
+def told(messages: str, hidden: set[str]) -> list[str]:
     """What of ``hidden`` is in ``said``. In this world all customers have the MX hosts of the first domain."""
-    own = re.sub(r"mx\d?\.(receiver|second)\.example", "their MX host", said)
-    return [text for text in sorted(hidden) if text in own]
+    without_mx_hosts = re.sub(r"mx\d?\.(receiver|second)\.example", "their MX host", messages)
+    return [text for text in sorted(hidden) if text in without_mx_hosts]
 
 
 def every_query() -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -354,11 +354,11 @@ def every_query() -> Iterator[tuple[str, Callable[..., Any]]]:
     for module_info in pkgutil.iter_modules(dashboard.queries.__path__):
         module = importlib.import_module(f"dashboard.queries.{module_info.name}")
         for name, function in inspect.getmembers(module, inspect.isfunction):
-            own = function.__module__ == module.__name__ and not name.startswith("_")
+            is_public = function.__module__ == module.__name__ and not name.startswith("_")
             asks = list(inspect.signature(function).parameters)[:2]
-            if own and asks == ["engine", "scope"]:
+            if is_public and asks == ["engine", "scope"]:
                 yield f"{module_info.name}.{name}", function
-            if own and asks == ["engine", "question"]:
+            if is_public and asks == ["engine", "question"]:
                 yield f"{module_info.name}.{name}", asked_by_scope(function)
 
 
@@ -371,9 +371,9 @@ def asked_by_scope(query: Callable[..., Any]) -> Callable[..., Any]:
         return query(engine, Question(on, scope, trusts=trusts, as_of_then=as_of_then), **given)
 
     signature = inspect.signature(ask)
-    own = [name for name in signature.parameters.values() if name.kind is not name.VAR_KEYWORD]
+    named_parameters = [name for name in signature.parameters.values() if name.kind is not name.VAR_KEYWORD]
     asked = [name.replace(kind=name.KEYWORD_ONLY) for name in list(inspect.signature(query).parameters.values())[2:]]
-    ask.__signature__ = signature.replace(parameters=[*own, *asked])  # type: ignore[attr-defined]
+    ask.__signature__ = signature.replace(parameters=[*named_parameters, *asked])  # type: ignore[attr-defined]
     return ask
 
 
@@ -459,19 +459,19 @@ def test_the_queries_are_found() -> None:
 def test_no_query_tells_of_a_foreign_domain(filled_more: Filled, name: str) -> None:
     scope = Scope(OWN)
     hidden = secrets_of(filled_more, scope)
-    for own in ("second.example", "customer1.example"):
-        for given in calls(QUERIES[name], arguments(filled_more, own, keys_of(filled_more, own))):
-            said = text_of(QUERIES[name](filled_more.engine, scope, **given))
-            assert told(said, hidden) == [], given
+    for own_domain in ("second.example", "customer1.example"):
+        for given in calls(QUERIES[name], arguments(filled_more, own_domain, keys_of(filled_more, own_domain))):
+            answer_text = text_of(QUERIES[name](filled_more.engine, scope, **given))
+            assert told(answer_text, hidden) == [], given
 
 
 @pytest.mark.parametrize("name", sorted(QUERIES))
 def test_every_figure_is_made_of_the_own_domains(filled_more: Filled, own_only: sa.Engine, name: str) -> None:
     """A limited user is answered as if there were nothing else in the database: sums and counts tell of no foreign domain."""
-    for own in ("second.example", "customer1.example"):
-        for given in calls(QUERIES[name], arguments(filled_more, own, keys_of(filled_more, own))):
-            said = text_of(QUERIES[name](filled_more.engine, Scope(OWN), **given))
-            assert said == text_of(QUERIES[name](own_only, Scope(OWN), **given)), given
+    for own_domain in ("second.example", "customer1.example"):
+        for given in calls(QUERIES[name], arguments(filled_more, own_domain, keys_of(filled_more, own_domain))):
+            answer_text = text_of(QUERIES[name](filled_more.engine, Scope(OWN), **given))
+            assert answer_text == text_of(QUERIES[name](own_only, Scope(OWN), **given)), given
 
 
 @pytest.mark.parametrize("kind", sorted(export.EXPORTS))
@@ -491,8 +491,8 @@ def test_a_foreign_domain_looks_like_one_that_nobody_reported_about(filled_more:
             "digest": [key] * len(there["digest"])
         }
         for given, other in zip(calls(QUERIES[name], there), calls(QUERIES[name], nowhere), strict=True):
-            said = text_of(QUERIES[name](filled_more.engine, scope, **given))
-            assert said.replace(foreign, "nowhere.example") == text_of(
+            answer_text = text_of(QUERIES[name](filled_more.engine, scope, **given))
+            assert answer_text.replace(foreign, "nowhere.example") == text_of(
                 QUERIES[name](filled_more.engine, scope, **other)
             ), given
 
@@ -500,16 +500,16 @@ def test_a_foreign_domain_looks_like_one_that_nobody_reported_about(filled_more:
 @pytest.mark.parametrize("name", sorted(QUERIES))
 def test_each_query_answers_somebody(filled_more: Filled, name: str) -> None:
     """Who may see everything is answered: else the tests above could not fail."""
-    said = set()
+    answers = set()
     for domain in ("receiver.example", "customer0.example", "second.example"):
         for given in calls(QUERIES[name], arguments(filled_more, domain, keys_of(filled_more, domain))):
             if name == "reports.copies_of":
                 given["same_id"], given["domain"] = _contradicted(filled_more), "receiver.example"
             if name == "assessed.outdated":  # nothing is, before the day is over
                 given["on"] += dt.timedelta(days=1)
-            said.add(text_of(QUERIES[name](filled_more.engine, EVERYTHING, **given)))
-            said.add(text_of(QUERIES[name](filled_more.engine, Scope(()), **given)))
-    assert len(said) > 1
+            answers.add(text_of(QUERIES[name](filled_more.engine, EVERYTHING, **given)))
+            answers.add(text_of(QUERIES[name](filled_more.engine, Scope(()), **given)))
+    assert len(answers) > 1
 
 
 def _contradicted(filled: Filled) -> str:
@@ -522,18 +522,23 @@ def _contradicted(filled: Filled) -> str:
 def test_a_report_about_several_domains_shows_the_own_part_only(filled_more: Filled) -> None:
     engine, key = filled_more.engine, keys_of(filled_more, "second.example")[-1]
     for scope, whole in ((EVERYTHING, True), (Scope(OWN), False)):
-        about = reports.one_report(engine, scope, "second.example", key).iloc[0]
-        assert (about["successful_sessions"], about["failed_sessions"], about["policies"]) == (11, 1, 1)
-        assert bool(about["shared"])
-        assert pd.notna(about["raw_domains"]) == pd.notna(about["extra"]) == pd.notna(about["defects"]) == whole
+        report_row = reports.one_report(engine, scope, "second.example", key).iloc[0]
+        assert (report_row["successful_sessions"], report_row["failed_sessions"], report_row["policies"]) == (11, 1, 1)
+        assert bool(report_row["shared"])
+        assert (
+            pd.notna(report_row["raw_domains"])
+            == pd.notna(report_row["extra"])
+            == pd.notna(report_row["defects"])
+            == whole
+        )
         assert (reports.raw_document(engine, scope, "second.example", key) is not None) == whole
         assert reports.raw_size(engine, scope, "second.example", key).empty != whole
 
 
 def test_a_report_about_one_domain_is_shown_whole(filled_more: Filled) -> None:
     engine, key = filled_more.engine, keys_of(filled_more, "customer1.example")[0]
-    about = reports.one_report(engine, Scope(OWN), "customer1.example", key).iloc[0]
-    assert not about["shared"]
+    report_row = reports.one_report(engine, Scope(OWN), "customer1.example", key).iloc[0]
+    assert not report_row["shared"]
     assert b"customer1.example" in (reports.raw_document(engine, Scope(OWN), "customer1.example", key) or b"")
     assert len(reports.raw_size(engine, Scope(OWN), "customer1.example", key)) == 1
 
@@ -545,11 +550,11 @@ def test_no_export_tells_of_a_foreign_domain(filled_more: Filled, kind: str, ask
     export.write(
         filled_more.engine, kind, "csv", Filters(asked, question=Question(filled_more.today, Scope(OWN))), target
     )
-    said = target.getvalue().decode()
-    assert told(said, secrets_of(filled_more, Scope(OWN))) == []
-    found = {row["policy_domain"] for row in csv.DictReader(io.StringIO(said))}
-    own = {"second.example"} if kind == "failures" else {"second.example", "customer1.example"}
-    assert found == (own & set(asked) if asked else own)
+    answer_text = target.getvalue().decode()
+    assert told(answer_text, secrets_of(filled_more, Scope(OWN))) == []
+    exported_domains = {row["policy_domain"] for row in csv.DictReader(io.StringIO(answer_text))}
+    allowed = {"second.example"} if kind == "failures" else {"second.example", "customer1.example"}
+    assert exported_domains == (allowed & set(asked) if asked else allowed)
 
 
 # The pages, as Streamlit runs them, for several users of one process in turn
@@ -595,7 +600,7 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     st.cache_data.clear()
 
 
-def shown(app: AppTest) -> str:
+def text_on_page(app: AppTest) -> str:
     """All that a page shows: texts, figures, tables."""
     kinds = (app.title, app.header, app.subheader, app.markdown, app.caption, app.text, app.code, app.info, app.warning)
     texts = [str(element.value) for kind in (*kinds, app.error, app.success, app.metric) for element in kind]
@@ -607,19 +612,19 @@ def shown(app: AppTest) -> str:
 def test_users_in_turn_see_their_own(open_page: Open, filled_today: Filled) -> None:
     """The caches are those of one process: whoever comes second must not get what was made for the first."""
     for user in ("operator", "alice", "bob", "carol", "alice", "operator", "bob"):
-        own = Scope(USERS[user])
+        own_scope = Scope(USERS[user])
         for page, asked in (
             ("domains", {}),
             ("reports", {}),
             ("export", {}),
             *(("domain", {"domain": d}) for d in USERS[user][:1]),
         ):
-            said = shown(open_page(filled_today.url, user, page, **asked))
+            page_shown = text_on_page(open_page(filled_today.url, user, page, **asked))
             if user == "operator":
-                assert page != "domains" or "customer2.example" in said
+                assert page != "domains" or "customer2.example" in page_shown
                 continue
-            assert told(said, secrets_of(filled_today, own)) == [], (user, page)
-            assert page == "export" or USERS[user][0] in said
+            assert told(page_shown, secrets_of(filled_today, own_scope)) == [], (user, page)
+            assert page == "export" or USERS[user][0] in page_shown
 
 
 @pytest.mark.parametrize("domain", ["receiver.example", "customer0.example"])
@@ -630,45 +635,45 @@ def test_an_address_of_a_foreign_domain_shows_what_one_of_no_domain_does(
         "report_key"
     ].iloc[0]
     for page, asked in (("domain", {}), ("reports", {"report": key}), ("reports", {})):
-        there = shown(open_page(filled_today.url, "alice", page, domain=domain, **asked))
-        nowhere = shown(open_page(filled_today.url, "alice", page, domain="nowhere.example", **asked))
+        there = text_on_page(open_page(filled_today.url, "alice", page, domain=domain, **asked))
+        nowhere = text_on_page(open_page(filled_today.url, "alice", page, domain="nowhere.example", **asked))
         assert there.replace(domain, "nowhere.example") == nowhere
 
 
 def test_quarantine_is_for_who_sees_everything(open_page: Open, filled_today: Filled) -> None:
-    assert "dmarc.xml" in shown(open_page(filled_today.url, "operator", "quarantine"))
+    assert "dmarc.xml" in text_on_page(open_page(filled_today.url, "operator", "quarantine"))
     app = open_page(filled_today.url, "alice", "quarantine")
-    assert "only who may see all domains" in shown(app)
-    assert "dmarc.xml" not in shown(app)
+    assert "only who may see all domains" in text_on_page(app)
+    assert "dmarc.xml" not in text_on_page(app)
 
 
 def test_who_is_in_no_entry_sees_that_and_nothing_else(open_page: Open, tmp_path: Path) -> None:
     """Nothing is asked of the database, which is not even there."""
     for page in ("domains", "domain", "reports", "quarantine", "export"):
-        said = shown(open_page(f"sqlite:///{tmp_path}/nowhere.db", "eve", page, domain="second.example"))
-        assert said.splitlines()[:2] == ["You may see no domain", "You are logged in as eve."]
+        page_shown = text_on_page(open_page(f"sqlite:///{tmp_path}/nowhere.db", "eve", page, domain="second.example"))
+        assert page_shown.splitlines()[:2] == ["You may see no domain", "You are logged in as eve."]
 
 
 @pytest.mark.parametrize("page", ["domains", "domain", "reports", "quarantine", "export"])
 def test_who_is_not_logged_in_sees_no_data(open_page: Open, tmp_path: Path, page: str) -> None:
-    said = shown(open_page(f"sqlite:///{tmp_path}/nowhere.db", None, page, domain="second.example"))
-    assert said.splitlines()[0] == "StartTally"
-    assert "does not say who you are" in said
-    assert "second.example" not in said
+    page_shown = text_on_page(open_page(f"sqlite:///{tmp_path}/nowhere.db", None, page, domain="second.example"))
+    assert page_shown.splitlines()[0] == "StartTally"
+    assert "does not say who you are" in page_shown
+    assert "second.example" not in page_shown
 
 
 def test_an_export_is_not_left_for_the_next_user(open_page: Open, filled_today: Filled) -> None:
     """Should a session ever change hands: what was prepared in it stays with who prepared it."""
     app = open_page(filled_today.url, "operator", "export")
     next(button for button in app.button if button.label == "Prepare the export").click().run()
-    assert "rows, " in shown(app)
-    assert "rows, " not in shown(open_page(filled_today.url, "alice", "export", app=app))
+    assert "rows, " in text_on_page(app)
+    assert "rows, " not in text_on_page(open_page(filled_today.url, "alice", "export", app=app))
 
 
 def test_a_limited_user_without_reports_is_not_told_whom_else_reports_come_for(open_page: Open, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/empty.db"
     upgrades.migrate(url)
-    said = shown(open_page(url, "alice"))
-    assert "second.example" in said
-    assert "receiver.example" not in said
-    assert "receiver.example" in shown(open_page(url, "operator"))
+    page_shown = text_on_page(open_page(url, "alice"))
+    assert "second.example" in page_shown
+    assert "receiver.example" not in page_shown
+    assert "receiver.example" in text_on_page(open_page(url, "operator"))

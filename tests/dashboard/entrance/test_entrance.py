@@ -88,8 +88,8 @@ def test_every_address_of_the_server_is_known() -> None:
         timeout=60,
         check=True,
     )
-    found = {path for path in done.stdout.split() if not path.startswith("/_stcore/agent")}
-    assert found - {"", "/_stcore/stream"} == {
+    paths = {path for path in done.stdout.split() if not path.startswith("/_stcore/agent")}
+    assert paths - {"", "/_stcore/stream"} == {
         path for path in ROUTES if path not in ("/", "/reports", "/_stcore/agent/v1/docs")
     }
 
@@ -219,23 +219,23 @@ def test_a_session_is_taken_up_again_by_its_own_user_only(proxied: Server) -> No
 
 def test_users_at_the_same_time_are_sent_their_own(proxied: Server, filled_today: Filled) -> None:
     """Every page, for all users at once and again, each with the addresses of the others' domains."""
-    found: list[object] = []
+    collected: list[object] = []
     hidden = {user: secrets_of(filled_today, Scope(patterns)) for user, patterns in USERS.items() if user != "operator"}
     hidden |= {"operator": set(), "eve": secrets_of(filled_today, Scope(()))}
 
     def visit(user: str) -> None:
-        own = USERS.get(user, ("nowhere.example",))[0]
+        own_domain = USERS.get(user, ("nowhere.example",))[0]
         for page, query in (
             ("", ""),
-            ("domain", f"domain={own}&days=all"),
-            ("reports", f"domain={own}"),
+            ("domain", f"domain={own_domain}&days=all"),
+            ("reports", f"domain={own_domain}"),
             ("quarantine", ""),
         ) * 2:
             with as_user(proxied, user) as session:
                 sent = session.open(page, query).decode("utf-8", "replace")
-            found.extend((user, page, text) for text in told(sent, hidden[user]))
-            if page and own not in sent and page != "quarantine" and user not in ("eve", "operator"):
-                found.append((user, page, "sees nothing"))
+            collected.extend((user, page, text) for text in told(sent, hidden[user]))
+            if page and own_domain not in sent and page != "quarantine" and user not in ("eve", "operator"):
+                collected.append((user, page, "sees nothing"))
 
     threads = [threading.Thread(target=visit, args=(user,)) for user in (*USERS, "eve")]
     for thread in threads:
@@ -243,7 +243,7 @@ def test_users_at_the_same_time_are_sent_their_own(proxied: Server, filled_today
     for thread in threads:
         thread.join(240)
     assert not any(thread.is_alive() for thread in threads)
-    assert found == []
+    assert collected == []
 
 
 def test_an_export_holds_the_own_domains_and_only_its_user_has_its_address(

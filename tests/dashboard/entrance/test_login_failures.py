@@ -61,7 +61,7 @@ def test_the_detail_is_one_line_without_secrets(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(confidential, "_secrets", set())
     monkeypatch.setattr(confidential, "_known", None)
     confidential.keep("hush-hush-hush")
-    said = of_answer("x\x1b", f"id_token=aaa.bbb\nhush-hush-hush {'y' * 5_000}")[1]
-    assert said == "x\\x1b: id_token=***"
+    log_line = of_answer("x\x1b", f"id_token=aaa.bbb\nhush-hush-hush {'y' * 5_000}")[1]
+    assert log_line == "x\\x1b: id_token=***"
     assert "hush" not in of_answer("x", "hush-hush-hush")[1]
     assert len(of_answer("x", "y" * 5_000)[1]) < 400

@@ -174,8 +174,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.mark.parametrize("origin", [None, "http://127.0.0.1:{port}"])
 def test_our_own_page_gets_a_session(server: Server, origin: str | None) -> None:
-    said = origin.format(port=server.port) if origin else None
-    assert server.websocket(f"127.0.0.1:{server.port}", said) == 101
+    origin_header = origin.format(port=server.port) if origin else None
+    assert server.websocket(f"127.0.0.1:{server.port}", origin_header) == 101
 
 
 @pytest.mark.parametrize(
@@ -190,8 +190,8 @@ def test_our_own_page_gets_a_session(server: Server, origin: str | None) -> None
     ],
 )
 def test_another_sites_page_gets_none(server: Server, host: str, origin: str | None) -> None:
-    said = origin.format(port=server.port) if origin else None
-    assert server.websocket(host.format(port=server.port), said) == 403
+    origin_header = origin.format(port=server.port) if origin else None
+    assert server.websocket(host.format(port=server.port), origin_header) == 403
 
 
 def test_who_is_refused_for_its_name_is_told_so_and_the_log_once(server: Server) -> None:
@@ -294,8 +294,8 @@ def test_nothing_is_written_outside_the_database(server: Server) -> None:
 
 
 def test_the_settings_of_the_server_are_not_shown(server: Server) -> None:
-    shown = json.dumps(json.loads(server.ask("/_stcore/host-config").body))  # type: ignore[attr-defined]
-    assert str(ROOT) not in shown
+    config = json.dumps(json.loads(server.ask("/_stcore/host-config").body))  # type: ignore[attr-defined]
+    assert str(ROOT) not in config
 
 
 def test_it_stops_on_sigterm(tmp_path: Path, settings_for: SettingsFor) -> None:

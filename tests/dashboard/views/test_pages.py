@@ -239,7 +239,7 @@ def test_an_old_archive_shows_all_its_days(open_page: Open, empty_url: str, sett
     engine = engines.open_engine(empty_url)
     day = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=400 if old else 5)
     sent = world.sent(day, "google.example", "verified")
-    stored.store_report(engine, sent.report, settings_for(), came=sent.received_at)
+    stored.store_report(engine, sent.report, settings_for(), arrived_at=sent.received_at)
     engine.dispose()
     app = open_page(empty_url)
     assert figures(app)["MTA-STS sessions"] == "47"

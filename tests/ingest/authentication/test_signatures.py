@@ -459,10 +459,10 @@ def test_a_signature_that_holds_outside_its_time_is_looked_at_again(
     server: NameServer, make: Make, answer: Any, dkim: str, reason: str
 ) -> None:
     """Our clock may be wrong; whatever else is wrong with it is wrong at any time."""
-    found = verdict(server, make(), answer)
-    assert (found.dkim, found.untimely) == (dkim, dkim == UNDETERMINED)
-    assert reason in found.reason
-    assert found.for_good.dkim == (FAILED if found.untimely else dkim)
+    judged = verdict(server, make(), answer)
+    assert (judged.dkim, judged.untimely) == (dkim, dkim == UNDETERMINED)
+    assert reason in judged.reason
+    assert judged.for_good.dkim == (FAILED if judged.untimely else dkim)
 
 
 # --- the names to prefetch ---

@@ -52,11 +52,11 @@ def test_mail_is_taken_until_the_certificate_comes(settings_for: MakeSettings, t
 
 def test_half_a_pair_is_waited_for(tmp_path: Path) -> None:
     path, key = write_certificate(tmp_path)
-    kept = key.read_bytes()
+    key_before = key.read_bytes()
     key.unlink()
     certificate = Certificate(path, key)
     assert certificate.context() is None
-    key.write_bytes(kept)
+    key.write_bytes(key_before)
     assert certificate.context() is not None
 
 

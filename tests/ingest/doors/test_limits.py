@@ -35,13 +35,13 @@ class Door:
         return visitor, self.limits.enter(peer, visitor)
 
     def fill(self, *peers: str) -> list[Visitor]:
-        found = []
+        collected = []
         for peer in peers:
             visitor, refusal = self.enter(peer)
             assert refusal is None
-            found.append(visitor)
+            collected.append(visitor)
             self.now += 1
-        return found
+        return collected
 
 
 def test_one_client_has_no_more_than_its_share() -> None:
@@ -293,7 +293,7 @@ def test_a_guest_that_left_is_not_useful() -> None:
 
 
 @pytest.mark.parametrize(
-    ("peer", "shown"),
+    ("peer", "expected"),
     [
         ("192.0.2.77", "192.0.2.0/24"),
         ("2001:db8:1:2::3%eth0", "2001:db8:1::/48"),
@@ -301,12 +301,12 @@ def test_a_guest_that_left_is_not_useful() -> None:
         ("nonsense", "unknown"),
     ],
 )
-def test_how_a_peer_is_named_in_logs(peer: str, shown: str) -> None:
-    assert in_log(peer) == shown
+def test_how_a_peer_is_named_in_logs(peer: str, expected: str) -> None:
+    assert in_log(peer) == expected
 
 
 @pytest.mark.parametrize(
-    ("address", "shown"),
+    ("address", "expected"),
     [
         ("jane.doe@elsewhere.example", "…@elsewhere.example"),
         ("jane@doe@elsewhere.example", "…@elsewhere.example"),
@@ -315,8 +315,8 @@ def test_how_a_peer_is_named_in_logs(peer: str, shown: str) -> None:
         ("jane@" + "x" * 200, "…@" + "x" * 100 + "…"),
     ],
 )
-def test_how_a_mail_address_is_named_in_logs(address: str, shown: str) -> None:
-    assert address_in_log(address) == shown
+def test_how_a_mail_address_is_named_in_logs(address: str, expected: str) -> None:
+    assert address_in_log(address) == expected
 
 
 def test_letters_are_few_of_one_client_and_of_all_and_come_again_an_hour_later() -> None:

@@ -26,9 +26,9 @@ MakeSettings = Callable[..., Settings]
 
 
 def environment(folder: Path, **settings: object) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("STARTTALLY_")}
+    own_environment = {name: value for name, value in os.environ.items() if not name.startswith("STARTTALLY_")}
     chosen = {"SPOOL": folder / "spool", "HOSTNAME": "receiver.example", "MIN_FREE_BYTES": 0} | settings
-    return kept | {f"STARTTALLY_{name}": str(value) for name, value in chosen.items()}
+    return own_environment | {f"STARTTALLY_{name}": str(value) for name, value in chosen.items()}
 
 
 @contextlib.contextmanager
@@ -163,8 +163,8 @@ def test_descriptors_are_allowed_for_all_connections() -> None:
         "print(fitting(10), resource.getrlimit(resource.RLIMIT_NOFILE)[0])\n"
         "print(fitting(1000), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )
-    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert said.stdout.splitlines() == ["100 (656, 3000)", "10 656", "686 3000"]
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines() == ["100 (656, 3000)", "10 656", "686 3000"]
 
 
 def test_too_few_descriptors_are_said_and_only_as_many_connections_taken(tmp_path: Path) -> None:

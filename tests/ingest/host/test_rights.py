@@ -36,9 +36,9 @@ def test_the_database_and_the_files_beside_it_are_private(settings_for: MakeSett
     engine = engines.open_engine(url)
     with engine.begin() as connection:
         connection.execute(sa.text("CREATE TABLE t (x)"))
-        found = modes(tmp_path)
+        modes_now = modes(tmp_path)
     engine.dispose()
-    assert found == {"starttally.db": 0o600, "starttally.db-shm": 0o600, "starttally.db-wal": 0o600}
+    assert modes_now == {"starttally.db": 0o600, "starttally.db-shm": 0o600, "starttally.db-wal": 0o600}
     assert rights.said_of_storage(settings_for()) == []
 
 
@@ -58,10 +58,10 @@ def test_the_spool_is_private(tmp_path: Path) -> None:
     with spool.claimant() as claimant:
         spool.receive().commit()
         assert len(claimant.claim(1)) == 1
-        found = modes(spool.path)
+        modes_now = modes(spool.path)
     waiting.abort()
-    files = {mode for name, mode in found.items() if "/" in name}
-    folders = {mode for name, mode in found.items() if "/" not in name}
+    files = {mode for name, mode in modes_now.items() if "/" in name}
+    folders = {mode for name, mode in modes_now.items() if "/" not in name}
     assert (files, folders) == ({0o600}, {0o700})
     assert stat.S_IMODE(spool.path.stat().st_mode) == 0o700
 
@@ -82,9 +82,9 @@ def test_what_is_too_open_is_named_with_the_command(
     Spool(settings.spool)
     assert rights.said_of_storage(settings) == []
     (tmp_path / name).chmod(mode)
-    (said,) = rights.said_of_storage(settings)
-    (tmp_path / name).chmod(int(said.split("chmod ")[1].split()[0], 8))
-    assert said.endswith(f" {tmp_path / name}")
+    (warning,) = rights.said_of_storage(settings)
+    (tmp_path / name).chmod(int(warning.split("chmod ")[1].split()[0], 8))
+    assert warning.endswith(f" {tmp_path / name}")
     assert rights.said_of_storage(settings) == []
 
 
@@ -100,10 +100,10 @@ def test_key_and_file_of_settings_may_be_a_groups_but_not_everybodys(
     assert rights.said_of_secrets(settings) == []
     for path in (key, file):
         path.chmod(0o644)
-    said = rights.said_of_secrets(settings)
-    assert [line.split(" lets ")[0] for line in said] == [str(key), "starttally.toml"]
+    warnings_given = rights.said_of_secrets(settings)
+    assert [line.split(" lets ")[0] for line in warnings_given] == [str(key), "starttally.toml"]
     file.write_text('hostname = "mx.example"\n')  # holds nothing that anybody must not know
-    assert rights.said_of_secrets(settings) == said[:1]
+    assert rights.said_of_secrets(settings) == warnings_given[:1]
 
 
 def test_a_warning_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:

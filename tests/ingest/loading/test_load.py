@@ -125,7 +125,7 @@ LETTERS = {
 
 
 def as_mbox(*mails: bytes) -> bytes:
-    return b"".join(b"From a@b Sat Mar 14 18:00:00 2026\n" + one.rstrip(b"\n") + b"\n\n" for one in mails)
+    return b"".join(b"From a@b Sat Mar 14 18:00:00 2026\n" + each.rstrip(b"\n") + b"\n\n" for each in mails)
 
 
 def zipped(**members: bytes) -> bytes:
@@ -139,10 +139,10 @@ def zipped(**members: bytes) -> bytes:
 @pytest.mark.parametrize("form", ["mbox", "Maildir", "folder", "zip", "tar"])
 def test_private_mail_is_counted_and_never_kept(load: Loader, form: str) -> None:
     mails = [*LETTERS.values(), usual(json.loads(new_report()))]
-    files = {f"{number}.eml": one for number, one in enumerate(mails)}
+    files = {f"{number}.eml": each for number, each in enumerate(mails)}
     if form == "Maildir":
-        for one in mails:
-            mailbox.Maildir(load.folder / "box").add(one)
+        for each in mails:
+            mailbox.Maildir(load.folder / "box").add(each)
     elif form == "folder":
         load.put(**{f"box/{name}": data for name, data in files.items()})
     else:

@@ -39,19 +39,19 @@ def ask(address: Address, path: str) -> tuple[int, str]:
 
 
 def ready(address: Address) -> tuple[int, dict[str, object]]:
-    status, said = ask(address, "/readyz")
-    return status, json.loads(said)
+    status, answer = ask(address, "/readyz")
+    return status, json.loads(answer)
 
 
 def scraped(address: Address) -> dict[tuple[str, ...], float]:
     """Value by name and labels, as a monitoring system reads it; no sample twice."""
-    found: dict[tuple[str, ...], float] = {}
+    collected: dict[tuple[str, ...], float] = {}
     for family in text_string_to_metric_families(ask(address, "/metrics")[1]):
         for sample in family.samples:
             key = (sample.name, *(f"{name}={value}" for name, value in sorted(sample.labels.items())))
-            assert key not in found
-            found[key] = sample.value
-    return found
+            assert key not in collected
+            collected[key] = sample.value
+    return collected
 
 
 @contextlib.contextmanager
@@ -80,21 +80,22 @@ def test_one_scrape_has_the_figures_of_all_processes(settings_for: MakeSettings)
         eventually(lambda: len(stored(settings, models.report)) == 2, 60)
 
         def total(*key: str) -> float:
-            found = scraped(addresses["http"])
-            return sum(found.get((*key[:1], f"process=worker-{n}", *key[1:]), 0.0) for n in (0, 1))
+            samples = scraped(addresses["http"])
+            return sum(samples.get((*key[:1], f"process=worker-{n}", *key[1:]), 0.0) for n in (0, 1))
 
         eventually(lambda: total("starttally_stored_total") == 2, 60)
         # Names of labels are in alphabetical order: process before reason, after outcome.
         eventually(lambda: total("starttally_quarantined_total", "reason=no-report") == 2, 60)
-        found = scraped(addresses["http"])
+        samples = scraped(addresses["http"])
         assert (
-            sum(value for key, value in found.items() if key[:2] == ("starttally_dkim_total", "outcome=unsigned")) == 2
+            sum(value for key, value in samples.items() if key[:2] == ("starttally_dkim_total", "outcome=unsigned"))
+            == 2
         )
-        assert sum(value for key, value in found.items() if key[0] == "starttally_batch_seconds_count") >= 1
-        assert found["starttally_database_up", "process=worker-0"] == 1
-        assert found["starttally_backlog_messages",] == 0
-        assert ("starttally_process_start_time_seconds", "process=door-0") in found
-        began = {n: found["starttally_process_start_time_seconds", f"process=worker-{n}"] for n in (0, 1)}
+        assert sum(value for key, value in samples.items() if key[0] == "starttally_batch_seconds_count") >= 1
+        assert samples["starttally_database_up", "process=worker-0"] == 1
+        assert samples["starttally_backlog_messages",] == 0
+        assert ("starttally_process_start_time_seconds", "process=door-0") in samples
+        began = {n: samples["starttally_process_start_time_seconds", f"process=worker-{n}"] for n in (0, 1)}
         # One that dies is no longer counted; its successor has a start of its own.
         first.kill()
         first.wait()
@@ -103,8 +104,8 @@ def test_one_scrape_has_the_figures_of_all_processes(settings_for: MakeSettings)
             eventually(lambda: ready(addresses["http"])[1]["workers"] == 2, 60)
 
             def begun_anew() -> int:
-                found = scraped(addresses["http"])
-                again = {n: found["starttally_process_start_time_seconds", f"process=worker-{n}"] for n in (0, 1)}
+                samples = scraped(addresses["http"])
+                again = {n: samples["starttally_process_start_time_seconds", f"process=worker-{n}"] for n in (0, 1)}
                 return sum(began[n] != again[n] for n in (0, 1))
 
             eventually(lambda: begun_anew() == 1, 60)

@@ -77,19 +77,19 @@ def test_file_then_rename_then_directory_are_synced_in_that_order(
 
 def test_a_message_is_claimed_by_one_worker_only(spool: Spool) -> None:
     deliver(spool, *(b"%d" % number for number in range(20)))
-    with spool.claimant() as one, spool.claimant() as other:
-        first, second = contents(one, 7), contents(other, 100)
+    with spool.claimant() as claimant, spool.claimant() as other:
+        first, second = contents(claimant, 7), contents(other, 100)
         assert len(first) == 7
         assert sorted(first + second) == sorted(b"%d" % number for number in range(20))
 
 
 def test_two_workers_with_the_same_listing_share_it(spool: Spool) -> None:
     deliver(spool, *(b"%d" % number for number in range(10)))
-    with spool.claimant() as one, spool.claimant() as other:
-        first = contents(one, 2)
+    with spool.claimant() as claimant, spool.claimant() as other:
+        first = contents(claimant, 2)
         second = contents(other, 5)
         assert not set(first) & set(second)
-        assert sorted(first + second + contents(one) + contents(other)) == [b"%d" % number for number in range(10)]
+        assert sorted(first + second + contents(claimant) + contents(other)) == [b"%d" % number for number in range(10)]
 
 
 def test_done_removes_and_closing_gives_back(spool: Spool) -> None:
@@ -105,8 +105,8 @@ def test_done_removes_and_closing_gives_back(spool: Spool) -> None:
 
 def test_a_living_workers_messages_are_left_alone(spool: Spool) -> None:
     deliver(spool, b"x")
-    with spool.claimant() as one, spool.claimant() as other:
-        one.claim(1)
+    with spool.claimant() as first, spool.claimant() as other:
+        first.claim(1)
         assert other.recover() == 0
         assert contents(other) == []
 
@@ -133,11 +133,11 @@ def test_a_killed_workers_messages_come_back_and_the_one_it_was_reading_is_blame
 
 def test_who_died_between_two_messages_blames_none(spool: Spool) -> None:
     deliver(spool, b"a")
-    one = spool.claimant()
-    (message,) = one.claim(1)
-    one.reading(message)
-    one.reading(None)
-    one._slot.close()  # as death does
+    first = spool.claimant()
+    (message,) = first.claim(1)
+    first.reading(message)
+    first.reading(None)
+    first._slot.close()  # as death does
     with spool.claimant() as other:
         other.recover()
         assert [message.attempts for message in other.claim(1)] == [0]

@@ -30,8 +30,10 @@ def test_a_letter_is_marked_where_a_stranger_cannot_write() -> None:
     word = "(StartTally, for postmaster) with"
     client = trace.Client(f"a {word}", "::1", "ESMTP")
     for letter in (False, True):
-        said = trace.for_mail(client, sender=word, hostname="r.example", recipient="postmaster", now=NOW, letter=letter)
-        assert trace.read(said, FOUND)[0].letter is letter
+        header = trace.for_mail(
+            client, sender=word, hostname="r.example", recipient="postmaster", now=NOW, letter=letter
+        )
+        assert trace.read(header, FOUND)[0].letter is letter
 
 
 @pytest.mark.parametrize(

@@ -109,8 +109,8 @@ def test_what_cannot_be_read_is_stepped_over_and_the_rest_is_stored(settings: Se
     assert f"stored={GOOD + 1 + 2 * readable} duplicate=0 quarantined=0" in done.stdout, done.stderr
     beside = [path.name.partition(",")[0] for name in ("new", "cur") for path in (settings.spool / name).iterdir()]
     assert sorted(beside) == sorted(path.name for path in left)
-    said = [line for line in done.stderr.splitlines() if "cannot be read" in line]
-    assert len(said) == len(left), "each is named once"
+    log_lines = [line for line in done.stderr.splitlines() if "cannot be read" in line]
+    assert len(log_lines) == len(left), "each is named once"
 
 
 def test_who_mends_the_rights_gets_the_message_read(

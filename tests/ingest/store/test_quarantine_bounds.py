@@ -52,7 +52,7 @@ def numbers(engine: sa.Engine) -> list[int]:
 
 
 def lost(engine: sa.Engine) -> list[tuple[str, str, int, int]]:
-    return [(one.reason, one.bound, one.messages, one.bytes) for one in quarantine.lost(engine)]
+    return [(each.reason, each.bound, each.messages, each.bytes) for each in quarantine.lost(engine)]
 
 
 def held(engine: sa.Engine) -> QuarantineSize:
@@ -111,7 +111,7 @@ def test_a_flood_from_many_networks_is_bounded_too(engine: sa.Engine) -> None:
     assert held(engine) == QuarantineSize(30, 30 * KIB)
     save(engine, message(900, NEIGHBOUR, 5 * KIB), bounds=bounds)
     assert held(engine).bytes <= 30 * KIB
-    assert sum(one[2] for one in lost(engine)) + held(engine).messages == 201
+    assert sum(each[2] for each in lost(engine)) + held(engine).messages == 201
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_two_writers_keep_one_bound(engine: sa.Engine) -> None:
     for writer in writers:
         writer.join()
     assert held(engine) == QuarantineSize(20, 20 * KIB)
-    assert sum(one[2] for one in lost(engine)) == 60
+    assert sum(each[2] for each in lost(engine)) == 60
 
 
 def test_discarding_makes_room(engine: sa.Engine) -> None:
@@ -307,9 +307,11 @@ def test_the_worker_finds_out_who_signed_what_it_cannot_read(
     deliver(chosen, signed("google.com"), signed("small.example"), altered, rubbish("google.com"))
     work(chosen, signers_dns)
     engine = engines.open_engine(chosen.database_url)
-    found = sorted((row["signer"], row["vouched"], row["network"]) for row in rows(engine, models.quarantine_origin))
+    stored_rows = sorted(
+        (row["signer"], row["vouched"], row["network"]) for row in rows(engine, models.quarantine_origin)
+    )
     engine.dispose()
-    assert found == [
+    assert stored_rows == [
         ("", False, UNKNOWN),
         ("", False, UNKNOWN),
         ("google.com", True, UNKNOWN),
@@ -328,7 +330,7 @@ def work(chosen: Settings, server: NameServer) -> None:
 
 def test_freed_pages_go_back_to_the_file_system(sqlite_engine: sa.Engine, tmp_path: Path) -> None:
     big = [message(number, size=64 * KIB) for number in range(200)]
-    noisy = [msgspec.structs.replace(one, message=hash_bytes(one)) for one in big]
+    noisy = [msgspec.structs.replace(quarantined, message=hash_bytes(quarantined)) for quarantined in big]
     save(sqlite_engine, *noisy, bounds=DEFAULT)
     before = size_of(sqlite_engine, tmp_path)
     gone = prune(sqlite_engine, NOW + 31 * DAY)
@@ -365,9 +367,9 @@ def test_an_older_file_is_written_anew(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def hash_bytes(one: Quarantined) -> bytes:
+def hash_bytes(quarantined: Quarantined) -> bytes:
     """What cannot be compressed."""
-    return random.Random(one.message[:8]).randbytes(64 * KIB)
+    return random.Random(quarantined.message[:8]).randbytes(64 * KIB)
 
 
 def size_of(engine: sa.Engine, folder: Path) -> int:

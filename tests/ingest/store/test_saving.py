@@ -30,11 +30,11 @@ def submission(
     data: bytes | dict[str, Any],
     door: str = channels.SMTP,
     verdict: Authentication | None = None,
-    came: dt.datetime = CAME,
+    arrived_at: dt.datetime = CAME,
 ) -> Submission:
     raw = data if isinstance(data, bytes) else text(data)
     message = mail(multipart(part(packed(raw))), domain="")
-    arrival = trace.Arrival(door, came, trace.digest(message), sender="tls-reports@sender.example")
+    arrival = trace.Arrival(door, arrived_at, trace.digest(message), sender="tls-reports@sender.example")
     decoded = intake.decode_mail(message, arrival, settings.load())
     assert isinstance(decoded, submissions.Decoded)
     chosen = verdict or Authentication(UNSIGNED)
@@ -81,8 +81,8 @@ def test_a_report_is_stored_whole(engine: sa.Engine) -> None:
         stored["failed_sessions"],
         stored["refused_sessions"],
     ) == (1, 41, 6, 6)
-    (one,) = rows(engine, models.policy_entry)
-    assert (one["policy_mode"], one["unexplained_sessions"], json.loads(one["mx_hosts"])) == (
+    (entry_row,) = rows(engine, models.policy_entry)
+    assert (entry_row["policy_mode"], entry_row["unexplained_sessions"], json.loads(entry_row["mx_hosts"])) == (
         "testing",
         1,
         ["mx1.receiver.example"],
@@ -100,7 +100,11 @@ def test_a_report_is_stored_whole(engine: sa.Engine) -> None:
     )
     (quoted,) = rows(engine, models.policy_text)
     assert json.loads(quoted["mx"]) == ["mx1.receiver.example", "*.backup.receiver.example"]
-    assert (quoted["mode"], quoted["max_age"], quoted["policy_digest"]) == ("testing", 604800, one["policy_digest"])
+    assert (quoted["mode"], quoted["max_age"], quoted["policy_digest"]) == (
+        "testing",
+        604800,
+        entry_row["policy_digest"],
+    )
     (raw,) = rows(engine, models.raw_report)
     assert zlib.decompress(raw["document"]) == text(USUAL)
 
@@ -175,12 +179,12 @@ def test_a_forgery_sent_first_does_not_displace_the_genuine_report(engine: sa.En
     forged = report(entry(10**6, 0))
     save(engine, submission(forged, channels.HTTPS))
     save(engine, submission(USUAL, verdict=SIGNED))
-    found = rows(engine, models.report)
-    assert sorted((row["trust"], row["successful_sessions"]) for row in found) == [
+    stored_rows = rows(engine, models.report)
+    assert sorted((row["trust"], row["successful_sessions"]) for row in stored_rows) == [
         ("unauthenticated", 10**6),
         ("verified", 41),
     ]
-    assert len({row["same_id"] for row in found}) == 1
+    assert len({row["same_id"] for row in stored_rows}) == 1
     assert {row["trust"]: row["successful_sessions"] for row in rows(engine, models.domain_day)} == {
         "unauthenticated": 10**6,
         "verified": 41,
@@ -238,7 +242,7 @@ def test_missing_counts_stay_missing(engine: sa.Engine) -> None:
 
 def test_absurd_sums_do_not_overflow(engine: sa.Engine) -> None:
     huge = [report(*[entry(2**53 - 1, 2**53 - 1)] * 50, report_id=str(number)) for number in range(30)]
-    save(engine, *(submission(one) for one in huge))
+    save(engine, *(submission(each) for each in huge))
     (day,) = rows(engine, models.domain_day)
     assert day["successful_sessions"] == pytest.approx(1500 * (2**53 - 1))
 
@@ -260,8 +264,12 @@ def test_quarantine_keeps_the_message_once(engine: sa.Engine) -> None:
     assert isinstance(refused, Quarantined)
     assert save(engine, refused) == (0, 0, 1)
     assert save(engine, refused) == (0, 0, 1)
-    (kept,) = rows(engine, models.quarantine)
-    assert (zlib.decompress(kept["message"]), kept["subject"], kept["reason"]) == (message, "hello", "no-report")
+    (stored_row,) = rows(engine, models.quarantine)
+    assert (zlib.decompress(stored_row["message"]), stored_row["subject"], stored_row["reason"]) == (
+        message,
+        "hello",
+        "no-report",
+    )
 
 
 def test_a_broken_part_beside_a_good_one_is_kept_too(engine: sa.Engine) -> None:
@@ -276,8 +284,8 @@ def test_a_broken_part_beside_a_good_one_is_kept_too(engine: sa.Engine) -> None:
 def test_an_undetermined_message_is_settled_later(engine: sa.Engine, verdict: Authentication, trust: str) -> None:
     waiting = submission(USUAL, verdict=Authentication(UNDETERMINED, "no answer", "sender.example", "s1"))
     save(engine, waiting)
-    (kept,) = rows(engine, models.undetermined)
-    assert zlib.decompress(kept["message"]) == waiting.decoded.message
+    (stored_row,) = rows(engine, models.undetermined)
+    assert zlib.decompress(stored_row["message"]) == waiting.decoded.message
     with engine.begin() as connection:
         saving.settle(connection, waiting, Submission(waiting.decoded, verdict, trust), NOW)
     assert rows(engine, models.undetermined) == []
@@ -297,7 +305,7 @@ def test_only_the_policy_domains_asked_for() -> None:
     )
     decoded = intake.decode_file(text(value), "r.json", trace.Arrival(channels.LOAD, CAME, "x"), chosen)
     assert isinstance(decoded, submissions.Decoded)
-    assert [one.policy_domain for one in decoded.reports[0][0].entries] == ["mx.receiver.example", "receiver.example"]
+    assert [each.policy_domain for each in decoded.reports[0][0].entries] == ["mx.receiver.example", "receiver.example"]
     refused = intake.decode_file(
         text(report(entry(policy_domain="b.example"))), "r.json", trace.Arrival(channels.LOAD, CAME, "x"), chosen
     )

@@ -262,10 +262,10 @@ def test_a_file_replaced_in_the_midst_of_a_batch_loses_nothing(
     save = saving.save
 
     def replacing(*arguments: Any) -> Any:
-        came = save(*arguments)
+        saved = save(*arguments)
         if copy.exists() and when == "before the commit":
             copy.replace(path)
-        return came
+        return saved
 
     monkeypatch.setattr(saving, "save", replacing)
     if when == "after the commit":

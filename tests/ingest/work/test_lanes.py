@@ -37,13 +37,13 @@ def settings(settings_for: MakeSettings, database_url: str) -> Settings:
 @pytest.fixture
 def batches(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """What each transaction brought: ids of reports, reasons of quarantine."""
-    found: list[list[str]] = []
+    collected: list[list[str]] = []
     save = saving.save
 
     def noting(
         connection: sa.Connection, items: Sequence[submissions.Submission | submissions.Quarantined], *others: Any
     ) -> object:
-        found.append(
+        collected.append(
             [
                 item.reason if isinstance(item, submissions.Quarantined) else item.decoded.reports[0][0].report_id
                 for item in items
@@ -52,7 +52,7 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         return save(connection, items, *others)
 
     monkeypatch.setattr(saving, "save", noting)
-    return found
+    return collected
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_costly_messages_come_after_cheap_ones(settings: Settings, batches: list
         engine.dispose()
     assert (tally.stored, tally.quarantined) == (4, 2)
     assert batches[0] == ["number-1", "number-2"]
-    assert sorted(one for batch in batches[1:] for one in batch) == ["dns", "large", "no-report", "no-report"]
+    assert sorted(each for batch in batches[1:] for each in batch) == ["dns", "large", "no-report", "no-report"]
     assert Spool(settings.spool).backlog()[0] == 0
 
 

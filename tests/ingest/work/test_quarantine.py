@@ -53,8 +53,8 @@ def test_a_retry_in_vain_stays_with_todays_reason(engine: sa.Engine) -> None:
     chosen = settings.load(domains="third.example", max_report_bytes=65536)
     tally = retrying.retry(engine, Resolver(WAITING).reader(chosen), digest, NOW)
     assert msgspec.structs.astuple(tally) == (0, 0, 1)
-    (kept,) = rows(engine, models.quarantine)
-    assert (kept["reason"], kept["state"]) == ("foreign-domain", "waiting")
+    (stored_row,) = rows(engine, models.quarantine)
+    assert (stored_row["reason"], stored_row["state"]) == ("foreign-domain", "waiting")
 
 
 def test_a_letter_to_postmaster_stays_one_when_it_is_read_again(engine: sa.Engine) -> None:
@@ -62,8 +62,8 @@ def test_a_letter_to_postmaster_stays_one_when_it_is_read_again(engine: sa.Engin
     arrival = trace.Arrival(channels.SMTP, CAME, trace.digest(letter), letter=True)
     save(engine, intake.decode_mail(letter, arrival, settings.load()))
     retrying.retry(engine, UNSIGNED_MAIL.reader(), trace.digest(letter), NOW)
-    (kept,) = rows(engine, models.quarantine)
-    assert (kept["reason"], kept["subject"]) == ("postmaster", "help")
+    (stored_row,) = rows(engine, models.quarantine)
+    assert (stored_row["reason"], stored_row["subject"]) == ("postmaster", "help")
 
 
 def test_a_partly_read_message_stays_in_quarantine(engine: sa.Engine) -> None:
@@ -74,8 +74,8 @@ def test_a_partly_read_message_stays_in_quarantine(engine: sa.Engine) -> None:
     quarantine.ask_retry(engine, [trace.digest(message)], "alice", NOW)
     tally = retrying.retry(engine, Resolver(WAITING).reader(), trace.digest(message), NOW)
     assert (tally.stored, tally.duplicate) == (0, 1)
-    (kept,) = rows(engine, models.quarantine)
-    assert (kept["reason"], kept["state"], kept["acted_by"]) == ("partly-read", "waiting", "alice")
+    (stored_row,) = rows(engine, models.quarantine)
+    assert (stored_row["reason"], stored_row["state"], stored_row["acted_by"]) == ("partly-read", "waiting", "alice")
 
 
 def test_before_it_is_read_again_a_message_says_that_it_ended_its_reader(engine: sa.Engine) -> None:
@@ -87,25 +87,25 @@ def test_before_it_is_read_again_a_message_says_that_it_ended_its_reader(engine:
 
     with pytest.raises(KeyboardInterrupt):
         retrying.retry(engine, ToldReader(settings.load(), dies), digest, NOW)
-    (kept,) = rows(engine, models.quarantine)
-    assert (kept["reason"], kept["state"]) == ("killed-reader", "waiting")
+    (stored_row,) = rows(engine, models.quarantine)
+    assert (stored_row["reason"], stored_row["state"]) == ("killed-reader", "waiting")
     assert quarantine.asked_for(engine, 5) == []
 
 
 def test_discarded_with_a_note_and_without_its_content(engine: sa.Engine) -> None:
-    one = quarantine_file(engine, b"one", "one.json")
+    first = quarantine_file(engine, b"one", "one.json")
     quarantine_file(engine, b"two", "two.json")
-    assert quarantine.discard(engine, [one], " not\0 ours ", "alice", NOW) == 1
+    assert quarantine.discard(engine, [first], " not\0 ours ", "alice", NOW) == 1
     assert states(engine) == [("discarded", "not\ufffd ours", "alice"), ("waiting", "", "")]
-    assert quarantine.discard(engine, [one], "again", "bob", NOW) == 0, "the first note stays"
+    assert quarantine.discard(engine, [first], "again", "bob", NOW) == 0, "the first note stays"
     assert [group.messages for group in quarantine.groups(engine)] == [1]
     assert [row["acted_at"] for row in quarantine.messages(engine, "no-report", discarded=True)] == [NOW]
-    assert quarantine.ask_retry(engine, [one], "bob", NOW) == 0, "a discarded message is not read again"
-    assert quarantine.content(engine, one) == b""
+    assert quarantine.ask_retry(engine, [first], "bob", NOW) == 0, "a discarded message is not read again"
+    assert quarantine.content(engine, first) == b""
     assert [row["size"] for row in rows(engine, models.quarantine)] == [3, 3]
     assert len(rows(engine, models.quarantine_origin)) == 1
     before = states(engine)
-    retried = retrying.retry(engine, UNSIGNED_MAIL.reader(), one, NOW)
+    retried = retrying.retry(engine, UNSIGNED_MAIL.reader(), first, NOW)
     assert (msgspec.structs.astuple(retried), states(engine)) == ((0, 0, 0), before)
 
 
@@ -154,11 +154,11 @@ def run(tmp_path: Path) -> Callable[..., str]:
     def run_command(*arguments: str, expect: int = 0, program: str = "", **more: str) -> str:
         if program:
             command = [sys.executable, "-c", program + _MAIN, *arguments]
-            said = subprocess.run(command, env=environment | more, cwd=tmp_path, capture_output=True, check=False)
+            ended = subprocess.run(command, env=environment | more, cwd=tmp_path, capture_output=True, check=False)
         else:
-            said = programs.run(*arguments, cwd=tmp_path, env=environment | more)
-        assert said.returncode == expect, (said.returncode, said.stdout, said.stderr)
-        return said.stdout.decode()
+            ended = programs.run(*arguments, cwd=tmp_path, env=environment | more)
+        assert ended.returncode == expect, (ended.returncode, ended.stdout, ended.stderr)
+        return ended.stdout.decode()
 
     return run_command
 
@@ -243,9 +243,9 @@ def test_a_batch_is_committed_before_the_next_suspect(tmp_path: Path, settings_f
     sizes: list[int] = []
 
     class Counting(loader._Loading):
-        def _store(self, batch, found, sources, bytes_done):  # type: ignore[no-untyped-def]
-            sizes.append(len(found))
-            return super()._store(batch, found, sources, bytes_done)
+        def _store(self, batch, outcomes, sources, bytes_done):  # type: ignore[no-untyped-def]
+            sizes.append(len(outcomes))
+            return super()._store(batch, outcomes, sources, bytes_done)
 
     done = list(Counting(Reader(chosen, NoKeys()), engine, ends={4: 1, 8: 2}).batches([folder], 2))
     engine.dispose()

@@ -271,7 +271,7 @@ def test_pruned_reports_leave_the_sums(engine: sa.Engine) -> None:
 def test_a_resolver_that_was_silent_for_a_while_leaves_no_wrong_verdict(engine: sa.Engine) -> None:
     """reliability.md row 13, with real DNS, real signatures and the worker's own look-ups; time is the only thing made up."""
     good = [signing.signed(usual(report(entry(1), report_id=f"good-{number}"))) for number in range(60)]
-    bad = [one.replace(b"Subject: Report", b"Subject: report") for one in good[:20]]
+    bad = [each.replace(b"Subject: Report", b"Subject: report") for each in good[:20]]
     chosen = settings.load()
     now = dt.datetime.now(dt.UTC)
     with NameServer({}, otherwise=SILENT) as server:
@@ -284,11 +284,14 @@ def test_a_resolver_that_was_silent_for_a_while_leaves_no_wrong_verdict(engine: 
             keys.prefetch([name for header in headers for name in signature_names(header)], 0.3)
 
         decoded = [
-            intake.decode_mail(one, trace.Arrival(channels.SMTP, now, trace.digest(one)), chosen) for one in good + bad
+            intake.decode_mail(each, trace.Arrival(channels.SMTP, now, trace.digest(each)), chosen)
+            for each in good + bad
         ]
         look_up(good + bad)
-        assert all(isinstance(one, submissions.Decoded) for one in decoded)
-        save(engine, *(intake.authenticated(one, verdict) for one in decoded if isinstance(one, submissions.Decoded)))
+        assert all(isinstance(each, submissions.Decoded) for each in decoded)
+        save(
+            engine, *(intake.authenticated(each, verdict) for each in decoded if isinstance(each, submissions.Decoded))
+        )
         assert len(rows(engine, models.undetermined)) == 80
         for _ in range(4):  # silent still
             now += dt.timedelta(hours=2)

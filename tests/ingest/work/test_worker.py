@@ -58,9 +58,9 @@ def hand(settings: Settings) -> Iterator[Worker]:
 
 def deliver(settings: Settings, *mails: bytes) -> None:
     spool = Spool(settings.spool)
-    for one in mails:
+    for each in mails:
         incoming = spool.receive()
-        incoming.write(one)
+        incoming.write(each)
         incoming.commit()
 
 
@@ -99,8 +99,8 @@ def test_a_fault_of_ours_quarantines_its_message_and_no_other(
     monkeypatch.setattr(intake, "decode_mail", faulty)
     deliver(settings, *numbered(*range(20)), b"Subject: poison\r\n\r\n", *numbered(*range(20, 40)))
     assert msgspec.structs.astuple(hand.run_once()) == (40, 0, 1)
-    (kept,) = stored(settings, models.quarantine)
-    assert (kept["reason"], "failed 3 times" in kept["explanation"]) == ("killed-reader", True)
+    (stored_row,) = stored(settings, models.quarantine)
+    assert (stored_row["reason"], "failed 3 times" in stored_row["explanation"]) == ("killed-reader", True)
 
 
 def test_a_row_the_database_refuses_quarantines_its_message_and_no_other(
@@ -187,11 +187,11 @@ def test_bombs_are_quarantined_within_the_limits_and_honest_mail_flows(
         "STARTTALLY_SPOOL": str(settings.spool),
     }
     command = [sys.executable, "-c", _PEAK, "work", "--once"]
-    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert said.returncode == 1, said.stderr
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert ended.returncode == 1, ended.stderr
     # Of 40 large reports one is read; that others were not is said by quarantine.
-    assert f"stored=4 duplicate=0 quarantined={len(BOMBS)}" in said.stdout
-    peak_mib = int(said.stderr.rpartition("peak=")[2]) / 1024
+    assert f"stored=4 duplicate=0 quarantined={len(BOMBS)}" in ended.stdout
+    peak_mib = int(ended.stderr.rpartition("peak=")[2]) / 1024
     assert peak_mib <= 512, peak_mib
 
 
@@ -289,8 +289,8 @@ def test_chores_come_in_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_memory_and_core_dumps_are_limited() -> None:
     program = "import resource\nfrom ingest.work import limited\nlimited.limit_process()\nprint(resource.getrlimit(resource.RLIMIT_DATA)[0], resource.getrlimit(resource.RLIMIT_CORE)[0])"
-    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert said.stdout.split() == [str(limited.MAX_DATA_BYTES), "0"]
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == [str(limited.MAX_DATA_BYTES), "0"]
 
 
 def test_one_poison_among_a_thousand(settings: Settings, hand: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,8 +307,8 @@ def test_one_poison_among_a_thousand(settings: Settings, hand: Worker, monkeypat
         patch.setattr(intake, "decode_mail", faulty)
         deliver(settings, *numbered(*range(500)), poison, *numbered(*range(500, 1000)))
         assert msgspec.structs.astuple(hand.run_once()) == (1000, 0, 1)
-    (kept,) = stored(settings, models.quarantine)
-    assert (kept["reason"], zlib.decompress(kept["message"])) == ("killed-reader", poison)
+    (stored_row,) = stored(settings, models.quarantine)
+    assert (stored_row["reason"], zlib.decompress(stored_row["message"])) == ("killed-reader", poison)
     engine = engines.open_engine(settings.database_url)
     assert quarantine.ask_retry_of(engine, "killed-reader", "a test", dt.datetime.now(dt.UTC)) == 1
     engine.dispose()
@@ -364,5 +364,5 @@ def test_doors_and_worker_carry_nothing_of_the_reading_side() -> None:
     program = (
         "import sys\nimport dashboard.commands.app\nprint({'pandas', 'scipy', 'numpy', 'streamlit'} & set(sys.modules))"
     )
-    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert said.stdout == "set()\n"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert ended.stdout == "set()\n"

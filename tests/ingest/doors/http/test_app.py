@@ -38,8 +38,8 @@ def curl(
     """Status, body and headers of one request by the real curl."""
     program = need("curl", "curl")
     command = [program, "--silent", "--include", "--max-time", "30", *arguments, f"http://{address}{path}"]
-    said = subprocess.run(command, input=body, capture_output=True, check=False)
-    head, _, content = said.stdout.decode().replace("HTTP/1.1 100 Continue\r\n\r\n", "").partition("\r\n\r\n")
+    ended = subprocess.run(command, input=body, capture_output=True, check=False)
+    head, _, content = ended.stdout.decode().replace("HTTP/1.1 100 Continue\r\n\r\n", "").partition("\r\n\r\n")
     first, *lines = head.split("\r\n")
     return int(first.split()[1]), content, dict(line.lower().split(": ", 1) for line in lines if ": " in line)
 
@@ -147,8 +147,8 @@ def test_what_is_refused_gets_a_reason(
 ) -> None:
     settings = settings_for(max_message_bytes=65536)
     with door(settings) as address:
-        found, said, _ = curl(address, "--data-binary", "@-", *arguments, body=body)
-    assert (found, words in said) == (status, True)
+        status_answered, answer, _ = curl(address, "--data-binary", "@-", *arguments, body=body)
+    assert (status_answered, words in answer) == (status, True)
     assert spooled(settings) == []
 
 
@@ -179,9 +179,9 @@ def test_too_little_space_is_temporary(settings_for: MakeSettings) -> None:
     with door(settings_for(min_free_bytes=2**62)) as address:
         assert post(address, REPORT)[0] == 503
         status, words, _ = curl(address, path="/readyz")
-        said = json.loads(words)
-        assert (status, said["disk"]) == (503, "less than STARTTALLY_MIN_FREE_BYTES free")
-        assert said["database_disk"].startswith("less than STARTTALLY_MIN_FREE_BYTES free where the database is")
+        answer = json.loads(words)
+        assert (status, answer["disk"]) == (503, "less than STARTTALLY_MIN_FREE_BYTES free")
+        assert answer["database_disk"].startswith("less than STARTTALLY_MIN_FREE_BYTES free where the database is")
 
 
 def test_a_fault_of_ours_is_temporary_and_says_nothing(
@@ -287,7 +287,7 @@ _CHUNKED = b"\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
 
 
 @pytest.mark.parametrize(
-    "said",
+    "ambiguous",
     [
         _POST + b"Content-Length: %d\r\nTransfer-Encoding: chunked" % (12 + len(_SMUGGLED)) + _CHUNKED,
         _POST + b"Transfer-Encoding: chunked\r\nContent-Length: 4" + _CHUNKED,
@@ -302,12 +302,12 @@ _CHUNKED = b"\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
 )
 @pytest.mark.parametrize("before", [b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"], ids=["first", "second"])
 def test_a_body_with_two_ends_is_refused_and_nothing_after_it_is_answered(
-    settings_for: MakeSettings, before: bytes, said: bytes
+    settings_for: MakeSettings, before: bytes, ambiguous: bytes
 ) -> None:
-    """RFC 9112 sections 6.1 and 6.3: who stands in front of this door may see the other end, and another next request."""
+    """RFC 9112 sections 6.1 and 6.3: who stands in front of this door may see the other end, and another next ambiguous."""
     settings = settings_for()
     with door(settings) as address, socket.create_connection(address, timeout=30) as client:
-        client.sendall(before + said + _SMUGGLED)
+        client.sendall(before + ambiguous + _SMUGGLED)
         answers = b"".join(iter(lambda: client.recv(1000), b""))
     statuses = re.findall(rb"HTTP/1.1 (\d+)", answers)
     assert statuses == ([b"200"] if before else []) + [b"400"]

@@ -138,20 +138,20 @@ def test_a_renewed_certificate_is_used_and_a_broken_one_is_not(settings_for: Mak
     certificate, key = write_certificate(tmp_path)
     with door(settings_for(tls_certificate=certificate, tls_key=key)) as address:
 
-        def shown() -> bytes | None:
+        def certificate_shown() -> bytes | None:
             context = ssl._create_unverified_context()
             with smtplib.SMTP(*address) as client:
                 client.starttls(context=context)
                 assert isinstance(client.sock, ssl.SSLSocket)
                 return client.sock.getpeercert(binary_form=True)
 
-        first = shown()
-        assert shown() == first
+        first = certificate_shown()
+        assert certificate_shown() == first
         write_certificate(tmp_path)
-        second = shown()
+        second = certificate_shown()
         assert second != first
         certificate.write_text("nonsense")
-        assert shown() == second
+        assert certificate_shown() == second
 
 
 @pytest.mark.parametrize("broken", ["unreadable", "nonsense", "other key"])
@@ -277,9 +277,9 @@ def letters(settings: Settings, *recipients: str, mail: bytes = b"Subject: help\
         client.say("EHLO client.example")
         client.say(f"MAIL FROM:<{FROM}>")
         for recipient in recipients:
-            said = client.say(f"RCPT TO:<{recipient}>")
-            if said[:3] != "250":
-                return said
+            replies = client.say(f"RCPT TO:<{recipient}>")
+            if replies[:3] != "250":
+                return replies
         client.say("DATA")
         client.send(mail + b".\r\n")
         return client.reply()
@@ -295,9 +295,9 @@ def judged(settings: Settings) -> submissions.Decoded | submissions.Quarantined:
 def test_letters_to_postmaster_are_kept_apart(settings_for: MakeSettings, recipient: str) -> None:
     settings = settings_for(recipients=LISTED)
     assert letters(settings, recipient).startswith("250")
-    kept = judged(settings)
-    assert isinstance(kept, submissions.Quarantined)
-    assert (kept.reason, kept.subject) == ("postmaster", "help")
+    decoded = judged(settings)
+    assert isinstance(decoded, submissions.Quarantined)
+    assert (decoded.reason, decoded.subject) == ("postmaster", "help")
 
 
 @pytest.mark.parametrize("recipients", [("postmaster", TO), (TO, "postmaster"), ("postmaster",)])
@@ -310,9 +310,9 @@ def test_a_report_is_one_whoever_else_it_is_for(settings_for: MakeSettings, reci
 def test_no_report_for_both_is_a_failed_report(settings_for: MakeSettings) -> None:
     settings = settings_for(recipients=LISTED)
     assert letters(settings, "postmaster", TO).startswith("250")
-    kept = judged(settings)
-    assert isinstance(kept, submissions.Quarantined)
-    assert kept.reason == "no-report"
+    decoded = judged(settings)
+    assert isinstance(decoded, submissions.Quarantined)
+    assert decoded.reason == "no-report"
     assert f"for <{TO}>".encode() in spooled(settings)[0]
 
 
@@ -555,7 +555,7 @@ def test_swaks_delivers_over_starttls(settings_for: MakeSettings, tmp_path: Path
     settings = settings_for(tls_certificate=certificate, tls_key=key)
     (tmp_path / "mail.eml").write_bytes(MAIL)
     with door(settings) as address:
-        said = subprocess.run(
+        ended = subprocess.run(
             [
                 swaks,
                 "--server",
@@ -574,9 +574,9 @@ def test_swaks_delivers_over_starttls(settings_for: MakeSettings, tmp_path: Path
             text=True,
             check=False,
         )
-    if "requires Net::SSLeay" in said.stderr:
+    if "requires Net::SSLeay" in ended.stderr:
         pytest.skip("needs swaks with TLS (Debian package libnet-ssleay-perl)")
-    assert said.returncode == 0, said.stdout + said.stderr
+    assert ended.returncode == 0, ended.stdout + ended.stderr
     assert b"with ESMTPS for" in spooled(settings)[0]
     assert bodies(settings)[0].rstrip() == MAIL.rstrip()
 

@@ -181,12 +181,12 @@ def test_a_strangers_broken_handshake_is_no_fault_of_ours(
     assert len(spooled(with_tls)) == 1
 
 
-@pytest.mark.parametrize("said", [silent, half_a_hello])
-def test_a_stalled_handshake_gives_its_place_back(with_tls: Settings, said: Ending) -> None:
+@pytest.mark.parametrize("ending", [silent, half_a_hello])
+def test_a_stalled_handshake_gives_its_place_back(with_tls: Settings, ending: Ending) -> None:
     """asyncio calls a handshake that we cut short done, and the session waited for its first command until the end of days."""
     with running_doors(with_tls.model_copy(update={"idle_seconds": 1})) as doors:
         with before_handshake(doors["smtp"]) as client:
-            said(client)
+            ending(client)
             eventually(lambda: open_connections() == 0)
         with raw(doors["smtp"]) as honest:
             assert honest.greeting.startswith("220")

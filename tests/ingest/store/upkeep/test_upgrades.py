@@ -52,12 +52,12 @@ def older(settings_for: MakeSettings) -> Settings:
 
 
 def test_an_older_database_is_copied_before_its_upgrade(older: Settings, tmp_path: Path) -> None:
-    said: list[str] = []
-    upgrades.upgrade(older, said.append)
+    messages: list[str] = []
+    upgrades.upgrade(older, messages.append)
     (copy,) = copies(tmp_path)
     assert re.fullmatch(r"starttally\.db\.schema-0003\.\d{4}-\d\d-\d\d", copy.name)
     assert copy.stat().st_mode & 0o777 == 0o600
-    assert f"is in {copy}; it stays there until you delete it" in said[-1]
+    assert f"is in {copy}; it stays there until you delete it" in messages[-1]
     assert revision_of(copy) == "0003"
     with sqlite3.connect(copy) as connection:
         assert connection.execute("SELECT text FROM what_was_there").fetchall() == [("of old",)]
@@ -65,10 +65,10 @@ def test_an_older_database_is_copied_before_its_upgrade(older: Settings, tmp_pat
 
 
 def test_what_needs_no_upgrade_is_not_copied(settings_for: MakeSettings, tmp_path: Path) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     for _ in range(2):  # a new database, and one of this version
-        upgrades.upgrade(settings_for(), said.append)
-    assert said == []
+        upgrades.upgrade(settings_for(), messages.append)
+    assert messages == []
     assert copies(tmp_path) == []
 
 
@@ -103,13 +103,13 @@ def failing(older: Settings, tmp_path: Path) -> Settings:
 
 
 def test_a_failed_upgrade_says_how_to_put_the_copy_back(failing: Settings, tmp_path: Path) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     with pytest.raises(engines.DatabaseAway, match="already exists"):
-        upgrades.upgrade(failing, said.append)
+        upgrades.upgrade(failing, messages.append)
     (copy,) = copies(tmp_path)
-    assert "stop everything" in said[-1]
+    assert "stop everything" in messages[-1]
     command = f"cp {copy} {tmp_path}/starttally.db"
-    assert said[-1].endswith(command)
+    assert messages[-1].endswith(command)
     subprocess.run(command.split(), check=True)
     assert revision_of(tmp_path / "starttally.db") == "0003"
 
@@ -145,11 +145,11 @@ def test_nobody_writes_between_the_copy_and_the_upgrade(older: Settings, tmp_pat
             sqlite3.connect(tmp_path / "starttally.db", timeout=0) as connection,
         ):
             connection.execute("INSERT INTO what_was_there VALUES ('late')")
-        said.append(words)
+        messages.append(words)
 
-    said: list[str] = []
+    messages: list[str] = []
     upgrades.upgrade(older, busy)
-    assert len(said) == 2
+    assert len(messages) == 2
 
 
 def test_an_interrupted_upgrade_of_reports_goes_on_without_a_second_copy(older: Settings, tmp_path: Path) -> None:
