@@ -30,6 +30,8 @@ from .override import override_commands
 from .policy_next import policy_next
 from .verdict import UnknownDomain, day_of, refuse_unknown, verdict
 
+__all__ = ["app", "main"]
+
 policy_commands.command("next")(policy_next)
 app.add_typer(override_commands, name="override")
 app.command()(verdict)

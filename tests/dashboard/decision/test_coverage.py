@@ -9,9 +9,10 @@ from typer.testing import CliRunner
 
 from dashboard.commands.app import app
 from dashboard.decision.evidence import NO_MX, Evidence, Voice
+from dashboard.decision.facts.causes import Cause
 from dashboard.decision.overrides.coverage import coverage
 from dashboard.decision.overrides.subjects import typed_result_type, typed_voice
-from dashboard.decision.verdict import Cause, decide
+from dashboard.decision.verdict import decide
 from dashboard.words import override_words
 from dashboard.words.commands_to_run import accept_command, believe_command, dismiss_command, repaired_command
 from ingest.testimony.override_rules import (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.rfc.mtasts.policy import ERROR, WARNING
+from ingest.rfc.faults import ERROR, WARNING
 from ingest.rfc.mtasts.record import choose, new_id, parse, render
 
 GOOD = "v=STSv1; id=20160831085700Z;"
