@@ -12,7 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from dashboard.decision.verdict import URGENCY as URGENCY
-from ingest.database.models import domain_due, domain_reporter, domain_verdict
+from ingest.database.models import delivery, domain_due, domain_reporter, domain_verdict, operator_word
 from ingest.database.sql import chunks
 
 from .question import Question, Scope
@@ -119,6 +119,21 @@ def by_day(engine: sa.Engine, question: Question, domain: str, first: dt.date) -
             *(_row.asked == question.asked, _row.day >= first, _row.day < min(pending or question.on, question.on)),
         )
         return dict(map(tuple, connection.execute(query)))
+
+
+def first_word(engine: sa.Engine, question: Question, domain: str) -> dt.date | None:
+    """The day on which the first report that counts arrived, or the operator first said something; None: nothing yet."""
+    arrivals = sa.select(sa.func.min(delivery.c.received_at)).where(
+        question.scope.allows(delivery.c.policy_domain),
+        delivery.c.policy_domain == domain,
+        delivery.c.trust.in_(question.trusts),
+    )
+    words = sa.select(sa.func.min(operator_word.c.given_at)).where(
+        question.scope.allows(operator_word.c.policy_domain), operator_word.c.policy_domain == domain
+    )
+    with engine.connect() as connection:
+        moments = [connection.execute(query).scalar_one() for query in (arrivals, words)]
+    return min((moment.astimezone(dt.UTC).date() for moment in moments if moment), default=None)
 
 
 def _holds(question: Question) -> sa.ColumnElement[bool]:

@@ -288,6 +288,22 @@ def test_who_asks_never_sees_an_old_answer(engine: sa.Engine, settings_for: Make
     assert assessed.outdated(engine, tomorrow, "", 10) == [OTHER, DOMAIN]
 
 
+def test_days_before_the_first_report_are_like_each_other(engine: sa.Engine, settings_for: MakeSettings) -> None:
+    """The strip of a new domain, or of one about which nothing counts, needs no verdict for each day."""
+    settings = settings_for()
+    question = Question.of(settings, TODAY)
+    for ago in range(5, 0, -1):
+        store(engine, settings, TODAY - dt.timedelta(days=ago), failed=ago == 2)
+    store(engine, settings, TODAY - dt.timedelta(days=9), domain=OTHER, trust=UNVERIFIED)
+    for domain, first in ((DOMAIN, TODAY - dt.timedelta(days=4)), (OTHER, None)):
+        assert assessed.first_word(engine, question, domain) == first
+        expected = recomputed(engine, settings, domain=domain)
+        assert dict(verdicts.by_day(engine, question, domain, expected[TODAY], DAYS)) == expected
+    day = TODAY - dt.timedelta(days=20)
+    overrides.give(engine, OTHER, OwnThresholds(reporters=1), overrides.Act("alice", noon(day), "one is enough"))
+    assert assessed.first_word(engine, question, OTHER) == day
+
+
 def test_nobody_sees_another_domain(engine: sa.Engine, settings_for: MakeSettings) -> None:
     settings = settings_for()
     for domain in (DOMAIN, OTHER):
