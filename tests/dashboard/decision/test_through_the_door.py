@@ -140,7 +140,11 @@ def visitor(served: Installation) -> Iterator["Visitor"]:
 def test_in_the_browser(visitor: "Visitor", world: World) -> None:
     visitor.go("/domain", domain=world.domain)
     main = visitor.page.locator("[data-testid=stMain]")
-    main.locator("[data-testid=stMetricValue]").first.wait_for()  # Streamlit fetches the code that draws figures late
+    # Streamlit fetches the code that draws figures late, and draws a page more than once while it loads.
+    main.locator("[data-testid=stMetric]", has_text="Sessions that count").locator(
+        "[data-testid=stMetricValue]"
+    ).wait_for()
+    main.get_by_text("The verdict, day by day").wait_for()
     title = main.locator("[data-testid=stAlert] strong").first.inner_text()
     (name,) = [name for name, face in FACES.items() if f"{face.title}." == title]
     refused = int(_metric(main, "Of these refused")) + int(_metric(main, "In newest days"))
@@ -150,6 +154,8 @@ def test_in_the_browser(visitor: "Visitor", world: World) -> None:
 def _metric(main: "playwright.Locator", label: str) -> str:
     """The figure under a label, "0" when there is none."""
     metric = main.locator("[data-testid=stMetric]", has_text=label)
+    if label != "In newest days":  # the others always stand there, and may be drawn anew just now
+        metric.locator("[data-testid=stMetricValue]").wait_for()
     return "0" if not metric.count() else str(metric.locator("[data-testid=stMetricValue]").inner_text())
 
 
