@@ -91,7 +91,7 @@ def ranked_of(engine: sa.Engine, scope: Scope, domains: Sequence[str]) -> list[S
     summaries: list[Summary] = []
     with engine.connect() as connection:
         for batch in chunks(domains, _TOGETHER):
-            query = _SUMMARIES.where(*_newest(scope, "", ""), _row.policy_domain.in_(batch))
+            query = _SUMMARIES.where(*_newest(scope, "", ""), _row.policy_domain.in_(batch)).order_by(_row.policy_domain)
             summaries += [_summary(row) for row in connection.execute(query)]
     return summaries
 
@@ -114,10 +114,11 @@ def by_day(engine: sa.Engine, question: Question, domain: str, first: dt.date) -
         pending = connection.execute(
             sa.select(domain_due.c.from_day).where(domain_due.c.policy_domain == domain)
         ).scalar_one_or_none()
-        query = sa.select(_row.day, _row.verdict).where(
+        held = (
             *(question.scope.allows(_row.policy_domain), _row.policy_domain == domain),
             *(_row.asked == question.asked, _row.day >= first, _row.day < min(pending or question.on, question.on)),
         )
+        query = sa.select(_row.day, _row.verdict).where(*held).order_by(_row.day)
         return dict(map(tuple, connection.execute(query)))
 
 
