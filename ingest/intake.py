@@ -12,7 +12,7 @@ import msgspec
 from ingest.authentication.verdict import Authentication
 from ingest.rfc.tlsrpt import message as report_mail
 from ingest.rfc.tlsrpt.document import NotAReport
-from ingest.rfc.tlsrpt.report import PolicyEntry, Report, read, without_header
+from ingest.rfc.tlsrpt.report import MAX_ROWS, PolicyEntry, Report, read, without_header
 from ingest.settings.settings import Settings
 from ingest.spool.channels import Channel
 from ingest.spool.trace import Arrival
@@ -29,10 +29,10 @@ class Authenticate(Protocol):
         """The verdict; never raises, whatever the message holds."""
 
 
-def decode_mail(message: bytes, arrival: Arrival, settings: Settings) -> Decoded | Quarantined:
-    """The reports in a mail (or in an HTTPS body wrapped as one)."""
+def decode_mail(message: bytes, arrival: Arrival, settings: Settings, rows: int = MAX_ROWS) -> Decoded | Quarantined:
+    """The reports in a mail (or in an HTTPS body wrapped as one); ``rows`` as for ``read_mail``."""
     try:
-        mail = report_mail.read_mail(message, settings.max_report_bytes)
+        mail = report_mail.read_mail(message, settings.max_report_bytes, rows)
     except NotAReport as refusal:
         if arrival.letter:
             return quarantined(message, arrival, POSTMASTER, "a letter to postmaster: read it, then discard it")

@@ -91,7 +91,9 @@ def ranked_of(engine: sa.Engine, scope: Scope, domains: Sequence[str]) -> list[S
     summaries: list[Summary] = []
     with engine.connect() as connection:
         for batch in chunks(domains, _TOGETHER):
-            query = _SUMMARIES.where(*_newest(scope, "", ""), _row.policy_domain.in_(batch)).order_by(_row.policy_domain)
+            query = _SUMMARIES.where(*_newest(scope, "", ""), _row.policy_domain.in_(batch)).order_by(
+                _row.policy_domain
+            )
             summaries += [_summary(row) for row in connection.execute(query)]
     return summaries
 

@@ -76,7 +76,9 @@ def kind_of(result_type: str, failure_reason_code: str = "") -> FailureKind:
     Without a known reason these count as refused: the cautious reading.
     """
     kind = RESULT_TYPES.get(_folded(result_type), _UNKNOWN)
-    return (_of_reason(_folded(failure_reason_code)) or kind) if kind is _UNKNOWN else kind
+    if kind is not _UNKNOWN or not failure_reason_code:
+        return kind
+    return _of_reason(_folded(failure_reason_code)) or kind
 
 
 def _of_reason(reason: str) -> FailureKind | None:

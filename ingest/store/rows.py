@@ -158,7 +158,8 @@ def _delivery_row(submission: Submission) -> Row:
 def _entry_row(position: int, entry: PolicyEntry) -> Row:
     refused_in_details = sum(detail.failed_sessions or 0 for detail in entry.details if _refused(entry, detail))
     # Failures that nothing explains count as refused, under a policy that could refuse them at all.
-    refused_unexplained = entry.unexplained_sessions if _refuses(entry, result_types.UNEXPLAINED) else 0
+    unexplained = entry.unexplained_sessions
+    refused_unexplained = unexplained if unexplained and _refuses(entry, result_types.UNEXPLAINED) else 0
     return {
         "position": position,
         "policy_type": entry.policy_type,
@@ -170,7 +171,7 @@ def _entry_row(position: int, entry: PolicyEntry) -> Row:
         "refused_sessions": enforcement.refused_sessions(
             entry.failed_sessions, refused_in_details, refused_unexplained
         ),
-        "unexplained_sessions": entry.unexplained_sessions,
+        "unexplained_sessions": unexplained,
         "extra": _json(entry.extra),
     }
 

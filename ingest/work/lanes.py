@@ -9,12 +9,14 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ingest.rfc.tlsrpt.report import MAX_ROWS
 from ingest.settings.settings import Settings
 from ingest.spool.claims import SpooledMessage
 
 # Nearly all reports are far below this, and nearly all keys are found sooner.
 _QUICK_FILE_BYTES = 512 * 1024
 _QUICK_REPORT_BYTES = 1024 * 1024
+_QUICK_ROWS = 5_000
 _QUICK_DNS_SECONDS = 0.1
 # Of the time in which cheap messages wait.
 _COSTLY_SHARE = 0.2
@@ -22,13 +24,15 @@ _MAX_CREDIT_SECONDS = 2.0
 
 
 class Lane(msgspec.Struct, frozen=True):
-    """What a message may cost here: bytes of its file, ``settings`` with the bytes of its reports, seconds of DNS for a batch.
+    """What a message may cost here: bytes of its file, ``settings`` with the bytes of its reports, their ``rows`` (policies and
+    failure details), seconds of DNS for a batch.
 
     In the ``quick`` lane, what costs more or cannot be read is put aside for the other one; only there is a verdict final.
     """
 
     settings: Settings
     file_bytes: int
+    rows: int
     dns_seconds: float
     quick: bool
 
@@ -38,8 +42,8 @@ def lanes(settings: Settings) -> tuple[Lane, Lane]:
     report_bytes = min(_QUICK_REPORT_BYTES, settings.max_report_bytes)
     quick = settings.model_copy(update={"max_report_bytes": report_bytes})
     return (
-        Lane(quick, _QUICK_FILE_BYTES, min(_QUICK_DNS_SECONDS, settings.dns_seconds), quick=True),
-        Lane(settings, settings.max_message_bytes * 2, settings.dns_seconds, quick=False),
+        Lane(quick, _QUICK_FILE_BYTES, _QUICK_ROWS, min(_QUICK_DNS_SECONDS, settings.dns_seconds), quick=True),
+        Lane(settings, settings.max_message_bytes * 2, MAX_ROWS, settings.dns_seconds, quick=False),
     )
 
 

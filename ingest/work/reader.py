@@ -110,7 +110,7 @@ class SpoolReader:
             )
             return Quarantined(arrival, message, unread.KILLED_READER, why)
         self._reader.begin()
-        decoded = intake.decode_mail(message, arrival, lane.settings)
+        decoded = intake.decode_mail(message, arrival, lane.settings, lane.rows)
         # What could not be read may only be too large for this lane.
         in_doubt = isinstance(decoded, Quarantined) or decoded.unread
         return COSTLY if lane.quick and in_doubt else decoded

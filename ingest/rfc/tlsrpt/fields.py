@@ -42,7 +42,7 @@ class Notes(list[Defect]):
 
 def unknown_members(table: dict[str, Any], known: set[str]) -> dict[str, Any]:
     """The members of ``table`` that RFC 8460 does not name: kept, not interpreted."""
-    return {key: value for key, value in table.items() if key not in known}
+    return {key: value for key, value in table.items() if key not in known} if not known.issuperset(table) else {}
 
 
 def table(parent: dict[str, Any], key: str, where: str, notes: Notes) -> dict[str, Any]:

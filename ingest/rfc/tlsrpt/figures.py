@@ -13,6 +13,7 @@ import msgspec
 if TYPE_CHECKING:
     from .report import FailureDetail, PolicyEntry
 
+Detail = tuple[str | int, ...]
 _MINUTE = dt.timedelta(minutes=1)
 
 
@@ -28,7 +29,7 @@ def of_entries(entries: Iterable["PolicyEntry"]) -> str:
 
 def of_report(entries: Iterable["PolicyEntry"], domain_of: Callable[["PolicyEntry"], str]) -> str:
     """The digest of all entries of a report, each with the domain that ``domain_of`` gives."""
-    return digest(sorted([domain_of(entry), *_of_entry(entry)] for entry in entries))
+    return digest(sorted((domain_of(entry), *_of_entry(entry)) for entry in entries))
 
 
 def stated_domain(entry: "PolicyEntry") -> str:
@@ -52,13 +53,13 @@ def _floor(moment: dt.datetime) -> dt.datetime:
     return moment.replace(second=0, microsecond=0)
 
 
-def _of_entry(entry: "PolicyEntry") -> list[object]:
+def _of_entry(entry: "PolicyEntry") -> tuple[str, int, int, tuple[Detail, ...]]:
     """A missing count and a count of zero are the same here: tools add members that a sender left out."""
-    details = sorted(map(_of_detail, entry.details))
-    return [entry.policy_type, entry.successful_sessions or 0, entry.failed_sessions or 0, details]
+    details = tuple(sorted(map(_of_detail, entry.details))) if entry.details else ()
+    return entry.policy_type, entry.successful_sessions or 0, entry.failed_sessions or 0, details
 
 
-def _of_detail(detail: "FailureDetail") -> tuple[str | int, ...]:
+def _of_detail(detail: "FailureDetail") -> Detail:
     return (
         detail.result_type,
         detail.failed_sessions or 0,

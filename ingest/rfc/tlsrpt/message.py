@@ -52,12 +52,13 @@ class ReportMail(msgspec.Struct, frozen=True):
     unread: str = ""
 
 
-def read_mail(message: bytes, limit: int) -> ReportMail:
-    """All reports in a mail, wherever they are in it. ``limit`` bounds the decompressed size of all together in bytes.
+def read_mail(message: bytes, limit: int, rows: int = MAX_ROWS) -> ReportMail:
+    """All reports in a mail, wherever they are in it.
 
+    ``limit`` bounds the decompressed size of all together in bytes, ``rows`` their policies and failure details.
     Raises NotAReport with the reason when there is none.
     """
-    search = _Search(limit)
+    search = _Search(limit, rows)
     mail = search.parse(kinds.without_preamble(message))
     try:
         search.look_through(mail, search.only_domain_in(mail), 0)
@@ -122,7 +123,7 @@ class _Leaf(msgspec.Struct):
 class _Search:
     """A search for reports in a mail and the mails within it: what it has found, and what it may still cost."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, rows: int) -> None:
         self.reports: list[tuple[Report, Document]] = []
         self.refusals: list[str] = []
         self._unopened: list[str] = []
@@ -130,7 +131,7 @@ class _Search:
         self._kinds: list[str] = []
         self._limit = limit
         self._held = self._wasted = self._parsed = self._opened = 0
-        self._rows = MAX_ROWS
+        self._rows = rows
         self._budget = parts.Budget()
 
     def parse(self, mail: bytes) -> Part:

@@ -27,6 +27,9 @@ from tests.support import eventually
 BOMB = mail(multipart(part(gzip.compress(bytes(40 * 1024 * 1024)))))
 LARGE = usual(report(entry(5, 20_000, *[detail(sessions=1, information="x" * 60)] * 20_000), report_id="large"))
 
+# Kilobytes, with more policies than the quick lane reads.
+CROWD = usual(report(*[entry(1)] * 6_000, report_id="crowd"))
+
 
 @pytest.fixture
 def settings(settings_for: MakeSettings, database_url: str) -> Settings:
@@ -66,12 +69,18 @@ def test_costly_messages_come_after_cheap_ones(settings: Settings, batches: list
     with NameServer({}, otherwise=SILENT) as silent:
         engine = engines.open_engine(settings.database_url)
         waiting = signed(usual(report(entry(1), report_id="dns")))
-        deliver(settings, BOMB, LARGE, waiting, b"Subject: hello\r\n\r\nno report", *numbered(1, 2))
+        deliver(settings, BOMB, LARGE, CROWD, waiting, b"Subject: hello\r\n\r\nno report", *numbered(1, 2))
         tally = Worker(settings, engine, Spool(settings.spool), Keys([silent.address])).run_once()
         engine.dispose()
-    assert (tally.stored, tally.quarantined) == (4, 2)
+    assert (tally.stored, tally.quarantined) == (5, 2)
     assert batches[0] == ["number-1", "number-2"]
-    assert sorted(each for batch in batches[1:] for each in batch) == ["dns", "large", "no-report", "no-report"]
+    assert sorted(each for batch in batches[1:] for each in batch) == [
+        "crowd",
+        "dns",
+        "large",
+        "no-report",
+        "no-report",
+    ]
     assert Spool(settings.spool).backlog()[0] == 0
 
 
