@@ -21,6 +21,14 @@ def domain_name(text: str) -> str:
     return _cached_name(text) if len(text) <= MAX_DOMAIN else _domain_name(text)
 
 
+def host_name(text: str) -> str:
+    """The same for a host; what can be no name (an address, a text) is returned as it came."""
+    try:
+        return domain_name(text)
+    except ValueError:
+        return text
+
+
 def _domain_name(text: str) -> str:
     name = _folded(text)
     if len(name) > MAX_DOMAIN:  # Punycode only adds to it, and its cost grows with the square

@@ -15,7 +15,9 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
+from unittest import mock
 
+import msgspec
 import sqlalchemy as sa
 
 from ingest.authentication.dkim_keys import KeyAnswer, is_name
@@ -28,11 +30,14 @@ from ingest.loading import file_formats, mail_dates, mailbox, recognition
 from ingest.loading.folders import Place
 from ingest.rfc.mtasts import lint, policy
 from ingest.rfc.mtasts import record as sts_record
-from ingest.rfc.packing import inflate
+from ingest.rfc.packing import inflate, kinds
 from ingest.rfc.tlsrpt import figures, message
 from ingest.rfc.tlsrpt import record as tlsrpt_record
-from ingest.rfc.tlsrpt.document import Document, NotAReport, may_hold_report
-from ingest.rfc.tlsrpt.report import Report, read_reports
+from ingest.rfc.tlsrpt import report as report_reading
+from ingest.rfc.tlsrpt.document import Document, NotAReport, documents_in, may_hold_report
+from ingest.rfc.tlsrpt.report import MAX_ROWS, Report, read_reports
+from ingest.rfc.tlsrpt.usual import mail as usual_mail
+from ingest.rfc.tlsrpt.usual import report as usual_report
 from ingest.spool import channels, trace
 from ingest.store.rows import ReportRows, rows_of
 from ingest.submissions import Decoded, Submission
@@ -87,6 +92,26 @@ def report(data: bytes) -> None:
     _assert_storable(Decoded(arrival, packed, tuple(reports), file_name="a.json"))
 
 
+def usual(data: bytes) -> None:
+    """What the quick readers of usual mails and reports read, the tolerant ones read likewise, without a defect."""
+    way, plain = data[:1], data[1:]
+    quick: object
+    if way == b"m":
+        mail_read = usual_mail.read(kinds.without_preamble(plain), LIMIT, MAX_ROWS)
+        quick = mail_read and (((mail_read.report, mail_read.document),), mail_read.submitter, mail_read.author, "")
+    else:
+        report_read = usual_report.read(_packed(plain), LIMIT, MAX_ROWS)
+        quick = report_read and ((report_read,), ())
+    if quick:
+        with mock.patch.object(usual_mail, "read", _nothing), mock.patch.object(usual_report, "read", _nothing):
+            tolerant = message.read_mail(plain, LIMIT) if way == b"m" else report_reading.read(_packed(plain), LIMIT)
+        assert msgspec.structs.astuple(tolerant) == quick
+
+
+def _nothing(*_arguments: object) -> None:
+    """A quick reader that leaves everything to the tolerant one."""
+
+
 def unpacked(data: bytes) -> None:
     """Bounded inflation: InflateError and nothing else, and never more than the limit."""
     may_hold_report(data)
@@ -122,7 +147,9 @@ def figures_of(parsed: Report) -> str:
 
 
 def _assert_stable(parsed: Report, document: Document) -> None:
-    again = json.dumps(document.value, indent=1, allow_nan=False, ensure_ascii=False).encode()
+    (read_object,) = documents_in(document.text, 16 * LIMIT)
+    assert isinstance(read_object, tuple)
+    again = json.dumps(read_object[0], indent=1, allow_nan=False, ensure_ascii=False).encode()
     ((second, _),) = read_reports(
         again, 16 * LIMIT, message.hints_from("", "a!receiver.example!1773446400!1773532799.json")
     )
@@ -374,6 +401,7 @@ def _all() -> dict[str, Target]:
     archives = [file for file in seeds.mailboxes() if file.startswith(b"PK")]
     traces = [wraps + mails[0], b"sender@a\nhelo\nrcpt\n" + mails[1], wraps, b"application/json\na.json\n::1\n{}"]
     upload_seeds = [b"application/tlsrpt+json\ta.json\n" + body for body in _before(" gGzZa", seeds.named(".json"))]
+    usual_seeds = [*_before("m", mails), *_before("j", _before(" g", seeds.named(".json")))]
     trace_words = [
         b"(StartTally) with HTTP;\r\n\t",
         b"Return-Path: <",
@@ -385,6 +413,7 @@ def _all() -> dict[str, Target]:
     return {
         "mail": Target(mail, mails, mail_words + json_words),
         "report": Target(report, _before(" gGzZa", [*seeds.named(".json"), *seeds.document_forms()]), json_words),
+        "usual": Target(usual, usual_seeds, seeds.MAIL_WORDS + json_words),
         "inflate": Target(unpacked, [*files, *archives], seeds.PACKED_WORDS),
         "dkim": Target(dkim, signed, seeds.encoded(seeds.DKIM_WORDS)),
         "policy": Target(policy_file, seeds.policy_files(), seeds.encoded(seeds.POLICY_WORDS)),

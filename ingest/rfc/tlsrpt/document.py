@@ -30,12 +30,15 @@ class NotAReport(ValueError):
 
 
 class Document(msgspec.Struct, frozen=True):
-    """One JSON object, its text (as it came, or written anew when it was inside something else), and what was odd about it."""
+    """The text of one JSON object (as it came, or written anew when it was inside something else), and what was odd about it."""
 
-    value: dict[str, Any]
     text: bytes
     name: str = ""
     notes: tuple[str, ...] = ()
+
+
+# What a JSON object says, and its document.
+Value = tuple[dict[str, Any], Document]
 
 
 def may_hold_report(data: bytes) -> bool:
@@ -65,7 +68,7 @@ def _inflated(start: bytes) -> bytes:
         return b""
 
 
-def documents_in(data: bytes, limit: int) -> Iterator["Document | NotAReport"]:
+def documents_in(data: bytes, limit: int) -> Iterator["Value | NotAReport"]:
     """Every JSON object in ``data``, which may be plain or compressed; a refusal in place of each part that holds none."""
     try:
         for plain in inflate.documents(data, limit):
@@ -87,7 +90,7 @@ def refused(plain: inflate.Plain, refusal: NotAReport) -> str:
     return f"is {plain.archive} whose file {plain.name[:_MAX_NAME]} {refusal}" if plain.archive else str(refusal)
 
 
-def _objects(plain: inflate.Plain) -> Iterator[Document]:
+def _objects(plain: inflate.Plain) -> Iterator[Value]:
     if plain.failure:
         raise NotAReport(plain.failure)
     if not kinds.begins_like_json(plain.data):
@@ -106,7 +109,7 @@ def _objects(plain: inflate.Plain) -> Iterator[Document]:
             for table, wrapping in _unwrap(value):
                 # One among others is kept in its own words: thousands in a list would each be kept with all others.
                 table_text = text if len(values) == 1 and table is value else msgspec.json.encode(table)
-                yield Document(table, table_text, plain.name, (*notes, *oddities, *wrapping))
+                yield table, Document(table_text, plain.name, (*notes, *oddities, *wrapping))
     except RecursionError as error:
         raise NotAReport("is nested too deeply") from error
 

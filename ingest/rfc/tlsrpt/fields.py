@@ -1,6 +1,7 @@
 """Single values of a report, read as their senders mean them; every tolerance used is noted as a defect."""
 
 import datetime as dt
+import functools
 from collections.abc import Collection
 from typing import Any
 
@@ -13,6 +14,8 @@ MAX_COUNT = 2**53 - 1
 # Names that are keys in the store. RFC 8460 gives no limit; the longest seen in a real report has 60 characters.
 MAX_SHORT_TEXT = 255
 _MAX_QUOTED = 200
+# The longest usual time, with a fraction and a zone.
+_MAX_MOMENT = 40
 # A small bomb could have millions, at 500 bytes of memory each.
 MAX_DEFECTS = 1_000
 # A report from before the RFC's drafts or from the far future has a broken clock or a bad intention.
@@ -157,11 +160,7 @@ def domain(parent: dict[str, Any], key: str, where: str, notes: Notes) -> str:
 
 def host(parent: dict[str, Any], key: str, where: str, notes: Notes, alias: str) -> str:
     """A host name, normalised where it is one and kept as it came where it is not (an address, a text)."""
-    value = text(parent, key, notes, where, alias)
-    try:
-        return names.domain_name(value)
-    except ValueError:
-        return value
+    return names.host_name(text(parent, key, notes, where, alias))
 
 
 def address(parent: dict[str, Any], key: str, where: str, notes: Notes) -> str:
@@ -188,6 +187,18 @@ def instant(parent: dict[str, Any], key: str, where: str, notes: Notes) -> dt.da
         notes.add(where + key, f"is not between {_EARLIEST.year} and {_LATEST.year}", value)
         return None
     return moment
+
+
+@functools.lru_cache(2_000)
+def _usual_moment(value: str) -> dt.datetime | None:
+    notes = Notes()
+    moment = instant({"": value}, "", "", notes)
+    return None if notes else moment
+
+
+def moment(value: str) -> dt.datetime | None:
+    """The time that ``instant`` reads there without a note; None for anything else."""
+    return _usual_moment(value) if len(value) <= _MAX_MOMENT else None
 
 
 def plausible(moment: dt.datetime) -> bool:

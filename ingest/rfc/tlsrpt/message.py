@@ -19,6 +19,7 @@ from . import fields, parts, signed
 from .document import Document, NotAReport, may_hold_report, refused
 from .parts import MAX_HEADER_BYTES, Part
 from .report import MAX_ROWS, Defect, Hints, Report, read
+from .usual import mail as usual_mail
 
 __all__ = ["MAX_HEADER_BYTES", "MAX_UNREAD", "ReportMail", "hints_from", "read_mail", "subject"]
 
@@ -58,8 +59,11 @@ def read_mail(message: bytes, limit: int, rows: int = MAX_ROWS) -> ReportMail:
     ``limit`` bounds the decompressed size of all together in bytes, ``rows`` their policies and failure details.
     Raises NotAReport with the reason when there is none.
     """
+    bare = kinds.without_preamble(message)
+    if usual := usual_mail.read(bare, limit, rows):
+        return ReportMail(((usual.report, usual.document),), usual.submitter, usual.author)
     search = _Search(limit, rows)
-    mail = search.parse(kinds.without_preamble(message))
+    mail = search.parse(bare)
     try:
         search.look_through(mail, search.only_domain_in(mail), 0)
     except _EnoughError as enough:

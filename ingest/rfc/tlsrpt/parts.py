@@ -19,7 +19,7 @@ from .document import NotAReport
 MAX_PARTS = 1_000
 MAX_LINES = 400_000
 MAX_HEADER_BYTES = 256 * 1024
-_MAX_VALUE = 2_000
+MAX_VALUE = 2_000
 _END_OF_HEADER = re.compile(rb"\r?\n\r?\n")
 # RFC 2046 section 5.1.1: a boundary that no header names, before a part.
 _BOUNDARY = re.compile(
@@ -114,7 +114,7 @@ def file_name(part: Part) -> str:
     if usual := _USUAL_FILE_NAME.fullmatch(disposition):  # the library takes ten times as long for it
         return usual[1]
     if (
-        len(disposition) + len(str(part.get("Content-Type", ""))) > _MAX_VALUE
+        len(disposition) + len(str(part.get("Content-Type", ""))) > MAX_VALUE
     ):  # decoding is expensive in a hostile header
         return ""
     try:
@@ -125,7 +125,7 @@ def file_name(part: Part) -> str:
 
 def value(part: Part, name: str) -> str:
     """A header as text on one line, cut to a sane length."""
-    return " ".join(str(part.get(name, "") or "").encode("ascii", "replace").decode("ascii").split())[:_MAX_VALUE]
+    return " ".join(str(part.get(name, "") or "").encode("ascii", "replace").decode("ascii").split())[:MAX_VALUE]
 
 
 def words(part: Part, name: str) -> str:
@@ -136,7 +136,7 @@ def words(part: Part, name: str) -> str:
     else:  # bytes outside ASCII: the library gives them in a wrapping of its own
         raw = next(raw for key, raw in part.raw_items() if key.lower() == name.lower())
         value = raw.encode("ascii", "surrogateescape").decode("utf-8", "replace")
-    value = value[:_MAX_VALUE]
+    value = value[:MAX_VALUE]
     if "=?" in value:
         try:
             pieces = email.header.decode_header(value)

@@ -5,7 +5,7 @@ mean it and noted as a defect; one bad entry or detail never costs the rest of i
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -16,8 +16,11 @@ from . import fields
 from .document import Document, NotAReport, documents_in
 from .domains import HEADER, InferredDomain, defect_of, inferred_domain
 from .fields import Defect, Notes
+from .model import MAX_ENTRIES, FailureDetail, PolicyEntry, Report
+from .usual import report as usual_report
 
 __all__ = [
+    "MAX_ENTRIES",
     "Defect",
     "Document",
     "FailureDetail",
@@ -31,71 +34,8 @@ __all__ = [
     "without_header",
 ]
 
-# A report is about one policy domain, or the few that share a policy; each entry costs kilobytes of memory.
-MAX_ENTRIES = 10_000
-# Policies and failure details of all reports in a mail or file; each costs about 20 microseconds, however little is in it,
-# and to store a report costs as much as some of them.
+# Policies and failure details of all reports in a mail or file; each costs about 20 microseconds, however little is in it.
 MAX_ROWS = 100_000
-_ROWS_OF_A_REPORT = 50
-
-
-class FailureDetail(msgspec.Struct, frozen=True):
-    """One row of ``failure-details``. Absent text is ``""``, an absent or unreadable count ``None``."""
-
-    result_type: str
-    failed_sessions: int | None
-    sending_mta_ip: str = ""
-    receiving_mx_hostname: str = ""
-    receiving_mx_helo: str = ""
-    receiving_ip: str = ""
-    failure_reason_code: str = ""
-    additional_information: str = ""
-    extra: dict[str, Any] = {}
-
-
-class PolicyEntry(msgspec.Struct, frozen=True):
-    """One member of ``policies``: what happened to sessions under one policy.
-
-    ``policy_domain`` is ``""`` when neither the entry nor its surroundings name one; ``domain_source`` says where it comes from
-    when the entry does not name it (see ``domains``), and is ``""`` when it does.
-    ``policy_strings`` and ``mx_hosts`` are empty when absent. Counts are ``None`` when absent or unreadable, never a guess.
-    """
-
-    policy_type: str
-    policy_domain: str
-    successful_sessions: int | None
-    failed_sessions: int | None
-    policy_strings: tuple[str, ...] = ()
-    mx_hosts: tuple[str, ...] = ()
-    details: tuple[FailureDetail, ...] = ()
-    extra: dict[str, Any] = {}
-    domain_source: str = ""
-
-    @property
-    def unexplained_sessions(self) -> int:
-        """Failures in the summary that no detail explains: ``max(0, total - sum of details)``. Totals are never corrected."""
-        explained = sum(detail.failed_sessions or 0 for detail in self.details)
-        return max(0, (self.failed_sessions or 0) - explained)
-
-
-class Report(msgspec.Struct, frozen=True):
-    """A whole report. ``start`` and ``end`` are aware and in UTC."""
-
-    organization: str
-    report_id: str
-    start: dt.datetime
-    end: dt.datetime
-    contact_info: str = ""
-    entries: tuple[PolicyEntry, ...] = ()
-    extra: dict[str, Any] = {}
-    defects: tuple[Defect, ...] = ()
-    # Where entries belong that name no domain, should the header not be believed.
-    domain_without_header: InferredDomain = InferredDomain()
-
-    @property
-    def weight(self) -> int:
-        """What it takes of MAX_ROWS."""
-        return _ROWS_OF_A_REPORT + len(self.entries) + sum(len(entry.details) for entry in self.entries)
 
 
 class Hints(msgspec.Struct, frozen=True):
@@ -123,17 +63,20 @@ def read(data: bytes, limit: int, hints: Hints | None = None, rows: int = MAX_RO
     ``limit`` bounds the decompressed size in bytes, ``rows`` the policies and failure details of all reports together.
     Raises NotAReport when there is none: its text is the reason.
     """
+    if usual := usual_report.read(data, limit, rows):
+        return Reading((usual,), ())
     reports: list[tuple[Report, Document]] = []
     refusals: list[NotAReport] = []
-    for document in documents_in(data, limit):
-        if isinstance(document, NotAReport):
-            refusals.append(document)
+    for read_object in documents_in(data, limit):
+        if isinstance(read_object, NotAReport):
+            refusals.append(read_object)
             continue
+        value, document = read_object
         if rows <= 0:
             refusals.append(NotAReport("has more reports than are read of one mail or file"))
             break
         try:
-            report = _report(document, hints or Hints(), rows)
+            report = _report(value, document.notes, hints or Hints(), rows)
             rows -= report.weight
             reports.append((report, document))
         except NotAReport as refusal:
@@ -169,9 +112,8 @@ def without_header(report: Report) -> Report:
     return msgspec.structs.replace(report, entries=entries, defects=(*report.defects, defect))
 
 
-def _report(document: Document, hints: Hints, rows: int) -> Report:
-    value = document.value
-    notes = Notes([Defect("", note) for note in document.notes])
+def _report(value: dict[str, Any], oddities: Sequence[str], hints: Hints, rows: int) -> Report:
+    notes = Notes([Defect("", oddity) for oddity in oddities])
     policies = value.get("policies")
     if "policies" not in value:
         raise NotAReport("has no 'policies', so it is no TLS report (RFC 8460 section 4.4)")
@@ -182,18 +124,19 @@ def _report(document: Document, hints: Hints, rows: int) -> Report:
     report_id = fields.short_text(value, "report-id", notes)
     without_header = inferred_domain(hints.file_domain, report_id, policies)
     inferred = InferredDomain(hints.header_domain, HEADER) if hints.header_domain else without_header
+    entries = tuple(_entries(policies, inferred, notes))
     return Report(
         organization=organization,
         report_id=report_id,
         contact_info=fields.text(value, "contact-info", notes),
         start=start,
         end=end,
-        entries=tuple(_entries(policies, inferred, notes)),
+        entries=entries,
         extra=fields.unknown_members(
             value, {"organization-name", "report-id", "contact-info", "date-range", "policies"}
         ),
         defects=tuple(notes),
-        domain_without_header=without_header,
+        domain_without_header=without_header if any(entry.domain_source for entry in entries) else InferredDomain(),
     )
 
 

@@ -35,6 +35,7 @@ def test_blanks_before_a_report(blank: bytes) -> None:
     assert len(read_reports(data, LIMIT)) == 1
 
 
+GOOD_NAMELESS = gzip.compress(json.dumps(report(entry(1, policy_domain=...), report_id="x")).encode())
 GOOD = gzip.compress(json.dumps(report(entry(1))).encode())
 BOMBS = {
     "zeros": gzip.compress(bytes(2_000_000)),
@@ -94,3 +95,11 @@ def test_what_is_lost_of_an_archive_is_said() -> None:
     assert "has no 'policies'" in report_mail.unread
     assert "Hello" not in report_mail.unread
     assert report_mail.unread.count(";") == 1
+
+
+@pytest.mark.parametrize(("length", "domain"), [(1, "named.example"), (3_000, "")])
+def test_a_hostile_file_name_says_nothing(length: int, domain: str) -> None:
+    """To decode a parameter of thousands of pieces takes seconds."""
+    nameless = part(GOOD_NAMELESS).replace('filename="', f'filename="{"é" * length}!named.example!1!2.json"; x="')
+    ((reading, _),) = read_mail(mail(multipart(nameless), domain=""), LIMIT).reports
+    assert reading.entries[0].policy_domain == domain
