@@ -30,6 +30,26 @@ TRACED = (
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin each process of pytest-xdist with a share of the whole programs.
+
+    Those tests take seconds and wait for most of them. In one process, at the end, they held up the suite for minutes.
+    """
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    by_file: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        by_file.setdefault(item.path, []).append(item)
+    systems = [tests for path, tests in by_file.items() if "system" in path.parts]
+    others = [item for item in items if "system" not in item.path.parts]
+    length = -(-len(others) // processes)
+    items[:] = [
+        item
+        for number in range(processes)
+        for part in (*systems[number::processes], others[number * length : (number + 1) * length])
+        for item in part
+    ]
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
     """Trace what is worth it, fixtures included."""

@@ -232,9 +232,10 @@ def test_a_reader_killed_by_its_message_is_replaced_and_the_message_set_aside(
 _SPINNING = """
 import sys
 from ingest import intake
-from ingest.work import worker
+from ingest.work import limited
 from dashboard.commands.app import main
-decode, worker.MAX_MESSAGE_CPU_SECONDS = intake.decode_mail, 1
+assert limited.MAX_MESSAGE_CPU_SECONDS == 10
+decode, limited.MAX_MESSAGE_CPU_SECONDS = intake.decode_mail, 1
 def spinning(message, *others):
     while b"poison" in message:
         pass
