@@ -40,5 +40,5 @@ def total(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
 
 
 def inflate(compressed: bytes, longest: int | None) -> bytes:
-    """What zlib packed, or its first ``longest`` bytes, without unpacking the rest."""
-    return zlib.decompress(compressed) if longest is None else zlib.decompressobj().decompress(compressed, longest)
+    """What zlib or gzip packed, or its first ``longest`` bytes (None: all), without unpacking the rest."""
+    return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(compressed, longest or 0)

@@ -6,12 +6,12 @@ The fleet page reads these and nothing else, so it costs the same however many r
 import collections
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 
 from ingest.database.models import domain_day, domain_reporter, policy_entry
-from ingest.database.sql import chunks, insert_into
+from ingest.database.sql import Insert, chunks, insert_rows
 from ingest.testimony.trust import EVIDENCE, UNAUTHENTICATED
 
 from . import due
@@ -91,13 +91,13 @@ class Deltas:
             for key, sums in sorted(self._days.items())
             if any(sums)  # not what was added and taken back within this transaction
         ]
-        _add_up(connection, domain_day, days, ("policy_domain", "day", "trust", "policy_type"))
+        _add_up(connection, domain_day, days)
         reporters = [
             {"policy_domain": key[0], "organization": key[1], "trust": key[2], **row}
             for key, row in sorted(self._reporters.items())
             if row["reports"]
         ]
-        _add_up(connection, domain_reporter, reporters, ("policy_domain", "organization", "trust"))
+        _add_up(connection, domain_reporter, reporters)
         due.mark(connection, self._due)
 
 
@@ -121,22 +121,25 @@ def of_new(reports: Iterable[ReportRows]) -> Deltas:
     return deltas
 
 
-def _add_up(connection: sa.Connection, table: sa.Table, rows: list[Row], key: tuple[str, ...]) -> None:
-    if not rows:
-        return
-    insert = insert_into(connection, table)
-    new = insert.excluded
-    changes: dict[str, Any] = {}
-    for column in table.columns:
+def _add_up(connection: sa.Connection, table: sa.Table, rows: list[Row]) -> None:
+    insert_rows(connection, table, rows, _added)
+    sums = [table.c[name] for name in _SUMS if name in table.c]
+    if any(row[column.name] < 0 for row in rows for column in sums):
+        domains = sorted({row["policy_domain"] for row in rows})
+        nothing = (column <= 0 for column in sums)
+        connection.execute(sa.delete(table).where(table.c.policy_domain.in_(domains), *nothing))
+
+
+def _added(insert: Insert) -> Insert:
+    """Sums grow by what a row brings; first days and last moments reach as far as either says."""
+    new, changes = insert.excluded, dict[str, Any]()
+    for column in insert.table.columns:
         if column.name in _SUMS:
             changes[column.name] = column + new[column.name]
         elif column.name == "first_day":
             changes[column.name] = sa.case((new.first_day < column, new.first_day), else_=column)
         elif column.name.startswith("last_"):
             changes[column.name] = sa.case((new[column.name] > column, new[column.name]), else_=column)
-    connection.execute(insert.on_conflict_do_update(index_elements=list(key), set_=changes), rows)
-    sums = [table.c[name] for name in _SUMS if name in table.c]
-    if any(row[column.name] < 0 for row in rows for column in sums):
-        domains = sorted({row["policy_domain"] for row in rows})
-        nothing = (column <= 0 for column in sums)
-        connection.execute(sa.delete(table).where(table.c.policy_domain.in_(domains), *nothing))
+    return insert.on_conflict_do_update(
+        index_elements=list(cast("sa.Table", insert.table).primary_key.columns), set_=changes
+    )

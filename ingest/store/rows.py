@@ -3,7 +3,7 @@
 import datetime as dt
 import functools
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -57,14 +57,16 @@ def _of_report(report: Report, document: Document, submission: Submission, now: 
     if not domains:
         domains[""] = []  # a report without entries still says that its sender saw nothing
     home = next(iter(domains))
-    shared = {"raw_domain": home, "raw_domains": len(domains), "stored_at": now} | identity_of(report)
-    report_key = key_of(report, submission.authentication.signer)
+    read = figures.Figures(report.entries)
+    shared = {"raw_domain": home, "raw_domains": len(domains), "stored_at": now} | identity_of(report, read)
+    report_key = key_of(report, read, submission.authentication.signer)
     report_rows = []
     for domain, members in domains.items():
         key = {"policy_domain": domain, "report_key": report_key}
-        entries = [_entry_row(position, entry) for position, entry in members]
+        rows = [_entry_rows(position, entry) for position, entry in members]
+        entries = [entry_row for entry_row, _ in rows]
         of_domain = {
-            "figures": figures.of_entries(entry for _, entry in members),
+            "figures": read.of_domain(domain),
             "domain_source": domain_source_of(entry for _, entry in members),
         }
         report_rows.append(
@@ -72,7 +74,7 @@ def _of_report(report: Report, document: Document, submission: Submission, now: 
                 report=key | _report_row(report, submission) | sessions_of(entries) | shared | of_domain,
                 delivery=key | _delivery_row(submission),
                 entries=[key | row for row in entries],
-                details=[key | row for position, entry in members for row in _detail_rows(position, entry)],
+                details=[key | row for _, detail_rows in rows for row in detail_rows],
                 policy_texts=_policy_texts(members),
                 raw=key | _raw_row(document, now) if domain == home else None,
             )
@@ -86,19 +88,19 @@ def domain_source_of(entries: Iterable[PolicyEntry]) -> str:
     return "" if "" in sources else min(sources, default=NOWHERE)
 
 
-def key_of(report: Report, signer: str) -> str:
+def key_of(report: Report, read: figures.Figures, signer: str) -> str:
     """The stored key, made of what does not change about a report. The voice is no part of it: voices are resolved on reading,
     and another list of reporters must change no key.
     """
     sender = (signer[:_MAX_WORD], report.contact_info, report.organization)
-    read = figures.of_report(report.entries, figures.resolved_domain)
-    return figures.digest(report.report_id, figures.minutes(report.start, report.end), sender, read)
+    entries = read.of_report(figures.resolved_domain)
+    return figures.digest(report.report_id, figures.minutes(report.start, report.end), sender, entries)
 
 
-def identity_of(report: Report) -> Row:
+def identity_of(report: Report, read: figures.Figures) -> Row:
     """What tells copies of a report, of the whole and within a policy domain (docs/verdict.md)."""
     place = (report.report_id, figures.minutes(report.start, report.end))
-    stated = figures.of_report(report.entries, figures.stated_domain)
+    stated = read.of_report(figures.stated_domain)
     return {"same_id": figures.digest(*place), "document": figures.digest(*place, stated)}
 
 
@@ -155,16 +157,20 @@ def _delivery_row(submission: Submission) -> Row:
     }
 
 
-def _entry_row(position: int, entry: PolicyEntry) -> Row:
-    refused_in_details = sum(detail.failed_sessions or 0 for detail in entry.details if _refused(entry, detail))
+def _entry_rows(position: int, entry: PolicyEntry) -> tuple[Row, list[Row]]:
+    """The row of an entry, and those of its details."""
+    details = [_detail_row(position, *numbered, entry.policy_type) for numbered in enumerate(entry.details)]
+    refused_in_details = sum(row["failed_sessions"] or 0 for row in details if row["refused"])
     # Failures that nothing explains count as refused, under a policy that could refuse them at all.
     unexplained = entry.unexplained_sessions
-    refused_unexplained = unexplained if unexplained and _refuses(entry, result_types.UNEXPLAINED) else 0
+    refuses = unexplained and enforcement.refuses(entry.policy_type, result_types.UNEXPLAINED)
+    refused_unexplained = unexplained if refuses else 0
+    quoted = _quoted(entry)
     return {
         "position": position,
         "policy_type": entry.policy_type,
-        "policy_mode": _policy_of(entry).mode[:_MAX_MODE],
-        "policy_digest": _policy_digest(entry),
+        "policy_mode": quoted["mode"] if quoted else "",
+        "policy_digest": quoted["policy_digest"] if quoted else None,
         "mx_hosts": _json(entry.mx_hosts),
         "successful_sessions": entry.successful_sessions,
         "failed_sessions": entry.failed_sessions,
@@ -173,24 +179,26 @@ def _entry_row(position: int, entry: PolicyEntry) -> Row:
         ),
         "unexplained_sessions": unexplained,
         "extra": _json(entry.extra),
+    }, details
+
+
+def _detail_row(entry_position: int, position: int, detail: FailureDetail, policy_type: str) -> Row:
+    return {
+        "entry_position": entry_position,
+        "position": position,
+        "result_type": detail.result_type,
+        "failed_sessions": detail.failed_sessions,
+        "sending_mta_ip": detail.sending_mta_ip,
+        "receiving_mx_hostname": detail.receiving_mx_hostname,
+        "receiving_mx_helo": detail.receiving_mx_helo,
+        "receiving_ip": detail.receiving_ip,
+        "failure_reason_code": detail.failure_reason_code,
+        "additional_information": detail.additional_information,
+        "refused": enforcement.refuses(
+            policy_type, detail.result_type, detail.receiving_mx_hostname, detail.failure_reason_code
+        ),
+        "extra": _json(detail.extra),
     }
-
-
-def _refuses(entry: PolicyEntry, result_type: str) -> bool:
-    return enforcement.refuses(entry.policy_type, result_type)
-
-
-def _refused(entry: PolicyEntry, detail: FailureDetail) -> bool:
-    return enforcement.refuses(
-        entry.policy_type, detail.result_type, detail.receiving_mx_hostname, detail.failure_reason_code
-    )
-
-
-def _detail_rows(entry_position: int, entry: PolicyEntry) -> Iterator[Row]:
-    for position, detail in enumerate(entry.details):
-        row = {name: getattr(detail, name) for name in detail.__struct_fields__}
-        row |= {"entry_position": entry_position, "position": position, "refused": _refused(entry, detail)}
-        yield row | {"extra": _json(detail.extra)}
 
 
 def sessions_of(entries: list[Row]) -> Row:
@@ -222,45 +230,41 @@ def _total(rows: list[Row], name: str) -> int | None:
     return min(sum(counts), _BIGINT_MAX) if counts else None
 
 
-def _policy_of(entry: PolicyEntry) -> policy.Policy:
-    """What the quoted policy says; nothing for types other than sts."""
-    strings = entry.policy_strings if entry.policy_type == policy_types.STS else ()
-    return _parsed(strings) if sum(map(len, strings)) < _MAX_REMEMBERED else policy.parse(strings)
+def _quoted(entry: PolicyEntry) -> Row | None:
+    """The policy text that an entry quotes as a row of ``policy_text``, but for the domain; None when it quotes nothing."""
+    strings = entry.policy_strings
+    if not strings:
+        return None
+    return (_usual_text if sum(map(len, strings)) < _MAX_REMEMBERED else _text)(entry.policy_type, strings)
 
 
-@functools.lru_cache(maxsize=2_000)
-def _parsed(policy_strings: tuple[str, ...]) -> policy.Policy:
-    """Senders quote the same few policies day after day."""
-    return policy.parse(policy_strings)
+def _text(policy_type: str, strings: tuple[str, ...]) -> Row:
+    read = policy.parse(strings if policy_type == policy_types.STS else ())
+    return {
+        "policy_digest": short_digest(policy_type, *strings),
+        "policy_type": policy_type,
+        "text": "\n".join(strings),
+        "mode": read.mode[:_MAX_MODE],
+        "mx": _json(read.mx) or "[]",
+        "mx_digest": short_digest(*policy.mx_key(read)),
+        "max_age": read.max_age if (read.max_age or 0) <= _BIGINT_MAX else None,
+    }
 
 
-def _policy_digest(entry: PolicyEntry) -> str | None:
-    return short_digest(entry.policy_type, *entry.policy_strings) if entry.policy_strings else None
+# Senders quote the same few policies day after day.
+_usual_text = functools.lru_cache(2_000)(_text)
 
 
 def _policy_texts(members: list[tuple[int, PolicyEntry]]) -> list[Row]:
     """The distinct policy texts quoted in a report about one domain."""
-    texts: dict[str, Row] = {}
-    for _, entry in members:
-        digest = _policy_digest(entry)
-        if digest is None or digest in texts:
-            continue
-        quoted = _policy_of(entry)
-        texts[digest] = {
-            "policy_domain": entry.policy_domain,
-            "policy_digest": digest,
-            "policy_type": entry.policy_type,
-            "text": "\n".join(entry.policy_strings),
-            "mode": quoted.mode[:_MAX_MODE],
-            "mx": _json(quoted.mx) or "[]",
-            "mx_digest": short_digest(*policy.mx_key(quoted)),
-            "max_age": quoted.max_age if (quoted.max_age or 0) <= _BIGINT_MAX else None,
-        }
-    return list(texts.values())
+    texts = {row["policy_digest"]: (entry.policy_domain, row) for _, entry in members if (row := _quoted(entry))}
+    return [{"policy_domain": domain, **row} for domain, row in texts.values()]
 
 
 def _raw_row(document: Document, now: dt.datetime) -> Row:
-    return {"stored_at": now, "size": len(document.text), "document": zlib.compress(document.text)}
+    small = 0 < len(document.packed) < len(document.text)
+    packed = document.packed if small else zlib.compress(document.text)
+    return {"stored_at": now, "size": len(document.text), "document": packed}
 
 
 def _json(value: object) -> str | None:

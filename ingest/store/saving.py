@@ -7,14 +7,15 @@ repeats work, in this process or in another.
 import collections
 import datetime as dt
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 import sqlalchemy as sa
 
 from ingest.database.joins import of_report
 from ingest.database.models import delivery, failure_detail, policy_entry, policy_text, raw_report, report, undetermined
-from ingest.database.sql import chunks, insert_into
+from ingest.database.sql import chunks, insert_rows
 from ingest.submissions import Quarantined, Submission
 from ingest.testimony.trust import TRUST_ORDER, UNDETERMINED
 from ingest.text.stored import storable
@@ -22,6 +23,7 @@ from ingest.text.stored import storable
 from . import counting, quarantine_bounds, rollups
 from .rows import Key, ReportRows, Row, rows_of, voice_of
 
+AnyKey = TypeVar("AnyKey", bound=tuple[str, ...])
 # The first retry of a DKIM look-up that failed; later ones wait longer (``second_looks``).
 FIRST_RETRY = dt.timedelta(minutes=1)
 
@@ -113,30 +115,22 @@ def _save_reports(connection: sa.Connection, reports: list[ReportRows]) -> dict[
     first: dict[Key, ReportRows] = {}
     for rows in sorted(reports, key=lambda rows: rows.key):
         first.setdefault(rows.key, rows)
-    rows_inserted = _insert_new(
-        connection, report, [rows.report for rows in first.values()], ("policy_domain", "report_key")
-    )
-    new = {(domain, key) for domain, key in rows_inserted}
+    new = _insert_new(connection, report, {key: rows.report for key, rows in first.items()})
     fresh = [rows for key, rows in first.items() if key in new]
-    _insert(connection, policy_entry, [row for rows in fresh for row in rows.entries])
-    _insert(connection, failure_detail, [row for rows in fresh for row in rows.details])
-    _insert(connection, raw_report, [rows.raw for rows in fresh if rows.raw])
+    insert_rows(connection, policy_entry, [row for rows in fresh for row in rows.entries])
+    insert_rows(connection, failure_detail, [row for rows in fresh for row in rows.details])
+    insert_rows(connection, raw_report, [rows.raw for rows in fresh if rows.raw])
     texts = {(row["policy_domain"], row["policy_digest"]): row for rows in fresh for row in rows.policy_texts}
-    _insert(connection, policy_text, [texts[key] for key in sorted(texts)])
+    insert_rows(connection, policy_text, [texts[key] for key in sorted(texts)])
     deliveries: dict[tuple[str, ...], Row] = {
         (*rows.key, rows.delivery["delivery_key"]): rows.delivery for rows in reversed(reports)
     }
-    new_deliveries = _insert_new(
-        connection,
-        delivery,
-        [deliveries[key] for key in sorted(deliveries)],
-        ("policy_domain", "report_key", "delivery_key"),
-    )
+    new_deliveries = _insert_new(connection, delivery, deliveries)
     deltas = rollups.of_new(fresh)
     for key in new_deliveries:
         way = deliveries[key]
         deltas.came(way["policy_domain"], way["trust"], way["received_at"])
-    again = {(domain, key) for domain, key, _ in new_deliveries if (domain, key) not in new}
+    again = {(domain, key) for domain, key, *_ in new_deliveries} - new
     several = {key for key, count in collections.Counter(rows.key for rows in reports).items() if count > 1} & new
     risen = raise_trust(connection, sorted(again | several), deltas)
     standings = counting.recount(connection, [*(rows.report for rows in fresh), *risen], deltas)
@@ -218,18 +212,17 @@ def _keep_undetermined(connection: sa.Connection, submissions: Iterable[Submissi
         for submission in submissions
         if submission.undetermined and submission.decoded.arrival.channel.waits_for_dns
     }
-    _insert(connection, undetermined, list(waiting.values()))
+    insert_rows(connection, undetermined, list(waiting.values()))
 
 
-def _insert(connection: sa.Connection, table: sa.Table, rows: list[Row]) -> None:
-    """Write rows; those whose key is there already stay as they are."""
-    if rows:
-        connection.execute(insert_into(connection, table).on_conflict_do_nothing(), rows)
-
-
-def _insert_new(
-    connection: sa.Connection, table: sa.Table, rows: list[Row], key: tuple[str, ...]
-) -> set[tuple[str, ...]]:
-    """Write rows and return the keys of those that were not there."""
-    insert = insert_into(connection, table).on_conflict_do_nothing().returning(*(table.c[name] for name in key))
-    return {tuple(row) for row in connection.execute(insert, rows)} if rows else set()
+def _insert_new(connection: sa.Connection, table: sa.Table, rows: Mapping[AnyKey, Row]) -> set[AnyKey]:
+    """Write rows, given by their keys, and return the keys of those that were not there. Whoever else could write them meanwhile
+    is kept away (``counting.lock``).
+    """
+    key = sa.tuple_(*table.primary_key.columns)
+    new = set(rows)
+    for chunk in chunks(sorted(rows)):
+        there = sa.select(*table.primary_key.columns).where(key.in_(chunk))
+        new.difference_update(map(tuple, connection.execute(there)))
+    insert_rows(connection, table, [rows[key] for key in sorted(new)])
+    return new

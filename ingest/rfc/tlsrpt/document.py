@@ -30,11 +30,15 @@ class NotAReport(ValueError):
 
 
 class Document(msgspec.Struct, frozen=True):
-    """The text of one JSON object (as it came, or written anew when it was inside something else), and what was odd about it."""
+    """The text of one JSON object (as it came, or written anew when it was inside something else), and what was odd about it.
+
+    ``packed`` is the gzip member that it came in, when that is at hand.
+    """
 
     text: bytes
     name: str = ""
     notes: tuple[str, ...] = ()
+    packed: bytes = b""
 
 
 # What a JSON object says, and its document.

@@ -3,7 +3,9 @@
 Two copies with equal figures are one report. The text of the policy is no figure, nor is what RFC 8460 does not name.
 """
 
+import collections
 import datetime as dt
+import functools
 import hashlib
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from .report import FailureDetail, PolicyEntry
 
 Detail = tuple[str | int, ...]
+EntryFigures = tuple[str, int, int, tuple[Detail, ...]]  # policy type, successful and failed sessions, details
 _MINUTE = dt.timedelta(minutes=1)
 
 
@@ -22,14 +25,24 @@ def digest(*parts: object) -> str:
     return hashlib.blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()
 
 
-def of_entries(entries: Iterable["PolicyEntry"]) -> str:
-    """The digest of entries about one policy domain: per entry its type, totals and the multiset of its details."""
-    return digest(sorted(map(_of_entry, entries)))
+class Figures:
+    """The figures of a report's entries, read once for all its digests: per entry its type, totals and the multiset of its
+    details.
+    """
 
+    def __init__(self, entries: Iterable["PolicyEntry"]) -> None:
+        self._entries = [(entry, _of_entry(entry)) for entry in entries]
+        self._of_domain: dict[str, list[EntryFigures]] = collections.defaultdict(list)
+        for entry, read in self._entries:
+            self._of_domain[entry.policy_domain].append(read)
 
-def of_report(entries: Iterable["PolicyEntry"], domain_of: Callable[["PolicyEntry"], str]) -> str:
-    """The digest of all entries of a report, each with the domain that ``domain_of`` gives."""
-    return digest(sorted((domain_of(entry), *_of_entry(entry)) for entry in entries))
+    def of_domain(self, domain: str) -> str:
+        """The digest of the entries that are filed under a policy domain."""
+        return digest(sorted(self._of_domain.get(domain, ())))
+
+    def of_report(self, domain_of: Callable[["PolicyEntry"], str]) -> str:
+        """The digest of all entries, each with the domain that ``domain_of`` gives."""
+        return digest(sorted((domain_of(entry), *read) for entry, read in self._entries))
 
 
 def stated_domain(entry: "PolicyEntry") -> str:
@@ -42,6 +55,7 @@ def resolved_domain(entry: "PolicyEntry") -> str:
     return entry.policy_domain
 
 
+@functools.lru_cache(2_000)
 def minutes(start: dt.datetime, end: dt.datetime) -> tuple[str, str]:
     """A range in whole minutes: 23:59:59 and the next day's 00:00:00 are the same end (RFC 8460 section 4.4 shows the one,
     Mail.ru writes the other).
@@ -53,7 +67,7 @@ def _floor(moment: dt.datetime) -> dt.datetime:
     return moment.replace(second=0, microsecond=0)
 
 
-def _of_entry(entry: "PolicyEntry") -> tuple[str, int, int, tuple[Detail, ...]]:
+def _of_entry(entry: "PolicyEntry") -> EntryFigures:
     """A missing count and a count of zero are the same here: tools add members that a sender left out."""
     details = tuple(sorted(map(_of_detail, entry.details))) if entry.details else ()
     return entry.policy_type, entry.successful_sessions or 0, entry.failed_sessions or 0, details

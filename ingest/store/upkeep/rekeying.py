@@ -148,7 +148,8 @@ def _signed_by(
     read = _read(heads, entries, details)
     domain_of = {position: entry.policy_domain for position, entry in read.items()}
     whole = _report(heads[0], tuple(read.values()))
-    report_key = key_of(whole, signer)
+    figures_read = figures.Figures(whole.entries)
+    report_key = key_of(whole, figures_read, signer)
     domains = {domain: head for head in heads for domain in _domains_of(head, entries, domain_of)}
     home = domain_of[min(domain_of)] if domain_of else heads[0]["policy_domain"]
     by_table: dict[sa.Table, list[Row]] = {table: [] for table in (report, *_BELOW)}
@@ -158,7 +159,8 @@ def _signed_by(
         by_table[policy_entry] += entry_rows
         by_table[failure_detail] += [detail | named for row in entry_rows for detail in details[row["position"]]]
         by_table[delivery] += [row | named for row in deliveries]
-        shared = {"raw_domain": home, "raw_domains": len(domains), "signer": signer}
+        shared = {"raw_domain": home, "raw_domains": len(domains), "signer": signer, **identity_of(whole, figures_read)}
+        shared["figures"] = figures_read.of_domain(domain)
         of_domain = [entry for entry in read.values() if entry.policy_domain == domain]
         by_table[report].append(_head(head | named | shared, whole, entry_rows, of_domain, deliveries))
         by_table[raw_report] += [row | named for row in raw[:1] if domain == home]
@@ -179,8 +181,7 @@ def _head(row: Row, whole: Report, entries: list[Row], read: Sequence[PolicyEntr
     submitter = next((way["submitter"] for way in deliveries if way["submitter"]), "")
     first = min(deliveries, key=saving.rank, default=row)
     provenance = {name: first[name] for name in ("trust", "door", "received_at", "arrival_estimated")}
-    told = {"figures": figures.of_entries(read), "domain_source": domain_source_of(read)}
-    row = row | provenance | identity_of(whole) | sessions_of(entries) | told | _days(whole)
+    row = row | provenance | sessions_of(entries) | _days(whole) | {"domain_source": domain_source_of(read)}
     return row | {"voice": voice_of(row, submitter)}
 
 

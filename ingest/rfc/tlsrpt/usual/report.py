@@ -83,7 +83,9 @@ def read(data: bytes, limit: int, rows: int) -> tuple[Report, Document] | None:
         report = _report(_decode(text))
     except (msgspec.MsgspecError, _DepartsError, ValueError, RecursionError):
         return None
-    return (report, Document(text)) if report.weight <= rows else None
+    if report.weight > rows:
+        return None
+    return report, Document(text, packed=b"" if text is data else data)
 
 
 def _unpacked(data: bytes, limit: int) -> bytes:

@@ -69,7 +69,9 @@ def test_the_same_content_in_another_layout_is_the_same_report(
 ) -> None:
     ((usual, _),) = read_reports(text(report(entry(1, 1, detail()), entry(2))), LIMIT)
     ((other, _),) = read_reports(json.dumps(dict(members), indent=indent).encode(), LIMIT)
-    assert figures.of_entries(other.entries) == figures.of_entries(usual.entries)
+    assert figures.Figures(other.entries).of_domain("receiver.example") == figures.Figures(usual.entries).of_domain(
+        "receiver.example"
+    )
 
 
 def test_other_figures_under_the_same_id_are_another_report() -> None:
@@ -77,7 +79,9 @@ def test_other_figures_under_the_same_id_are_another_report() -> None:
         read_reports(text(report(entry(1))), LIMIT),
         read_reports(text(report(entry(2))), LIMIT),
     )
-    assert figures.of_entries(first.entries) != figures.of_entries(other.entries)
+    assert figures.Figures(first.entries).of_domain("receiver.example") != figures.Figures(other.entries).of_domain(
+        "receiver.example"
+    )
 
 
 @pytest.mark.parametrize(
@@ -379,9 +383,13 @@ def test_figures_do_not_depend_on_what_a_tool_adds() -> None:
             row | {"additional-information": "", "x": 1} for row in member.get("failure-details", [])
         ]
     ((original, _),), ((other, _),) = read_reports(text(usual), LIMIT), read_reports(text(rewritten), LIMIT)
-    assert figures.of_entries(original.entries) == figures.of_entries(other.entries)
+    assert figures.Figures(original.entries).of_domain("receiver.example") == figures.Figures(other.entries).of_domain(
+        "receiver.example"
+    )
     for domain_of in (figures.stated_domain, figures.resolved_domain):
-        assert figures.of_report(original.entries, domain_of) == figures.of_report(other.entries, domain_of)
+        assert figures.Figures(original.entries).of_report(domain_of) == figures.Figures(other.entries).of_report(
+            domain_of
+        )
 
 
 def test_documents_know_their_member_name() -> None:

@@ -3,6 +3,7 @@
 import gzip
 from typing import Any
 
+import msgspec
 import pytest
 
 from ingest.rfc.tlsrpt import message
@@ -78,10 +79,11 @@ MAILS = {
 def test_usual_mails_are_read_alike(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     mail = usual_mail.read(MAILS[name], LIMIT, MAX_ROWS)
     assert mail is not None
-    assert tolerantly(monkeypatch, MAILS[name]) == message.ReportMail(
-        ((mail.report, mail.document),), mail.submitter, mail.author
-    )
-    assert message.read_mail(MAILS[name], LIMIT) == tolerantly(monkeypatch, MAILS[name])
+    quick = message.ReportMail(((mail.report, mail.document),), mail.submitter, mail.author)
+    assert message.read_mail(MAILS[name], LIMIT) == quick
+    assert gzip.decompress(mail.document.packed or gzip.compress(PLAIN)) == mail.document.text
+    bare = msgspec.structs.replace(mail.document, packed=b"")
+    assert tolerantly(monkeypatch, MAILS[name]) == msgspec.structs.replace(quick, reports=((mail.report, bare),))
 
 
 def changed(old: bytes, new: bytes) -> bytes:

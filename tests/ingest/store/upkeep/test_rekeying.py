@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from ingest import intake, submissions
 from ingest.authentication.verdict import Authentication
 from ingest.database import engines, models
+from ingest.database.sql import insert_into
+from ingest.rfc.tlsrpt.document import documents_in
 from ingest.settings import settings
 from ingest.spool import channels, trace
 from ingest.spool.channels import CHANNELS
@@ -104,7 +106,7 @@ def in_first_version(engine: sa.Engine, submissions: list[Submission]) -> None:
                     continue
                 if table is models.report:
                     ranks[key] = saving.rank(row)
-                statement = saving.insert_into(connection, target).on_conflict_do_nothing()
+                statement = insert_into(connection, target).on_conflict_do_nothing()
                 connection.execute(statement.values(_bound(row, table)))
 
 
@@ -115,9 +117,10 @@ def _bound(row: Row, table: sa.Table) -> Row:
 
 def _old_rows(submitted: Submission) -> Iterator[tuple[sa.Table, Row]]:
     for (read, document), members in zip(submitted.decoded.reports, rows_of(submitted, NOW), strict=True):
-        old_key = hashlib.blake2b(
-            msgspec.json.encode(document.value, order="deterministic"), digest_size=16
-        ).hexdigest()
+        (read_object,) = documents_in(document.text, len(document.text))
+        assert isinstance(read_object, tuple)
+        as_text = msgspec.json.encode(read_object[0], order="deterministic")
+        old_key = hashlib.blake2b(as_text, digest_size=16).hexdigest()
         # The first version took no domain from an id or from other entries.
         nameless = {
             position
