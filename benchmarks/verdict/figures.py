@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from scipy.special import betaincinv
+
+from dashboard.decision.binomial import upper_bound
 
 from .run import RULES, Judged, Outcome
 from .truth import BOUND, GONE, REFUSED, UNFETCHED, Due
@@ -35,9 +36,7 @@ class Share(msgspec.Struct, frozen=True):
     @property
     def interval(self) -> tuple[float, float]:
         """The bounds of the share."""
-        low = float(betaincinv(self.count, self.of - self.count + 1, 0.025)) if self.count else 0.0
-        high = float(betaincinv(self.count + 1, self.of - self.count, 0.975)) if self.count < self.of else 1.0
-        return low, high
+        return 1 - upper_bound(self.of - self.count, self.of, 0.975), upper_bound(self.count, self.of, 0.975)
 
     def __str__(self) -> str:
         low, high = self.interval

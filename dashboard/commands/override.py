@@ -43,7 +43,7 @@ from ingest.text.shares import NoShare, read_share
 
 from .verdict import day_of, policy_domain
 
-# What a verdict needs (SciPy, pandas) is imported by the functions: it would cost doors and worker 90 MiB of memory each.
+# What a verdict needs (pandas) is imported by the functions: it would cost doors and worker 60 MiB of memory each.
 
 override_commands = typer.Typer(
     no_args_is_help=True,

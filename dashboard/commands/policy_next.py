@@ -62,7 +62,7 @@ def policy_next(
 
 def _decided(domain: str, mx: Sequence[str]) -> "tuple[Verdict, Step]":
     """The verdict of today and its next step."""
-    # Imported here: SciPy and pandas would cost doors and worker 90 MiB of memory each.
+    # Imported here: pandas would cost doors and worker 60 MiB of memory each.
     from dashboard import verdicts
     from dashboard.words.next_step import next_step
 

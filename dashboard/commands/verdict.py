@@ -30,7 +30,7 @@ _USUAL_WIDTH, _ANY_WIDTH = 80, 10_000
 # Columns of the table that are left out first, from the right; those that hold words.
 _LESS, _WORDS = 2, ("domain", "verdict", "mode")
 
-# What a verdict needs (SciPy, pandas) is imported by the functions: it would cost doors and worker 90 MiB of memory each.
+# What a verdict needs (pandas) is imported by the functions: it would cost doors and worker 60 MiB of memory each.
 
 
 class UnknownDomain(Exception):

@@ -15,10 +15,11 @@ import msgspec
 from dashboard.decision.facts.policy_history import Current, cached_until, fresh_probe, is_probe_clean
 from ingest.rfc.policy_types import STS
 
+from .binomial import upper_bound
 from .clock import Clock, Window
 from .evidence import Evidence
 from .reasons import Missing
-from .weighing import Counted, sessions_needed, upper_bound
+from .weighing import Counted, sessions_needed
 
 _DAY = dt.timedelta(days=1)
 # The rate is that of the last week; before a whole one is known, nothing is called never.

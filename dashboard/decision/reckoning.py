@@ -12,6 +12,7 @@ from dashboard.decision.facts.policy_history import Current
 from ingest.rfc.result_types import REFUSED
 
 from . import weighing
+from .binomial import upper_bound
 from .clock import Clock, Window
 from .outlook import Outlook
 from .sorting import Sorted
@@ -59,7 +60,7 @@ def weigh(evidence: Sorted) -> Weighed:
         window=window,
         outlook=outlook,
         sums=sums,
-        bound=weighing.upper_bound(sums.refused, sums.sessions, limits.confidence),
+        bound=upper_bound(sums.refused, sums.sessions, limits.confidence),
         by_reporter=tuple(weighing.by_reporter(evidence.evidence, evidence.counted, window, limits.confidence)),
     )
 

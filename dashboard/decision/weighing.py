@@ -9,13 +9,13 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
-from scipy.special import betaincinv
 
 from dashboard.decision.facts.failures import NOW, Fact
 from dashboard.decision.facts.over import failed_sessions
 from ingest.rfc.policy_types import STS, TLSA
 from ingest.rfc.result_types import REFUSED
 
+from .binomial import upper_bound
 from .clock import Window
 from .evidence import Entry, Evidence, Thresholds
 
@@ -79,13 +79,6 @@ class Sums(msgspec.Struct, frozen=True):
     refused: int
     past: int
     accepted: int
-
-
-def upper_bound(refused: int, sessions: int, confidence: float) -> float:
-    """The exact one-sided Clopper-Pearson bound of the refusal rate. 0 of n gives about 3/n at 95 %; without sessions, 1."""
-    if refused >= sessions:
-        return 1.0
-    return float(betaincinv(refused + 1, sessions - refused, confidence))
 
 
 def sessions_needed(thresholds: Thresholds) -> int:
