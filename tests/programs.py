@@ -2,7 +2,7 @@
 
 Importing the program takes a second of processor time, and the suite runs hundreds of commands. So one process imports it, and
 forks for each command: the fork goes its way like a program just started, with folder, environment and files of its own.
-Commands that read come from a second one, which has pandas and SciPy as well: another second, and memory that no worker has.
+Commands that read come from a second one, which has imported what they need as well, and which no worker may carry.
 """
 
 import atexit
@@ -84,9 +84,11 @@ def _arrange(asked: dict[str, object]) -> None:
 
 if __name__ == "__main__":
     from dashboard.commands import app
+    from ingest.loading import loader  # noqa: F401
 
     if sys.argv[1] == "reading":
         from dashboard import verdicts  # noqa: F401
+        from dashboard.exports import writing  # noqa: F401
 
     _become_a_command()
     app.main()

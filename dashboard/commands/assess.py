@@ -5,10 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ingest.commands.app import configure_logging
-from ingest.database import engines
-from ingest.settings import settings as settings_module
-from ingest.work.worker import stop_on_signals
+from ingest.commands.app import configure_logging, load_settings
 
 # What a verdict needs is imported by the function: it would cost doors and worker memory.
 
@@ -18,9 +15,11 @@ def assess(
 ) -> None:
     """Decide the verdicts that are due, and store them, until stopped. Any number may run over one database."""
     from dashboard.assessing import Assessor
+    from ingest.database import engines
+    from ingest.work.worker import stop_on_signals
 
     configure_logging()
-    settings = settings_module.load()
+    settings = load_settings()
     engine = engines.open_existing(settings.database_url) if once else engines.open_engine(settings.database_url)
     assessor = Assessor(engine, settings)
     if once:

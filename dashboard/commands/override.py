@@ -45,11 +45,7 @@ from .verdict import day_of, policy_domain
 
 # What a verdict needs (pandas) is imported by the functions: it would cost doors and worker 60 MiB of memory each.
 
-override_commands = typer.Typer(
-    no_args_is_help=True,
-    help="What you know and reports cannot: accept or repair a cause, believe or dismiss a reporter, set thresholds, enter the "
-    "policy.",
-)
+override_commands = typer.Typer()
 
 _LONGEST = 1_000
 _SHORT_KEY = 12

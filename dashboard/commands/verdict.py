@@ -5,25 +5,17 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
-import sqlalchemy as sa
 import typer
-from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from dashboard.queries.question import EVERYTHING, Question
-from ingest.commands.app import ANSWER_IS_NO, DONE
-from ingest.database import engines
-from ingest.rfc import names
-from ingest.settings import settings as settings_module
-from ingest.text import days, plaintext
+from ingest.commands.app import ANSWER_IS_NO, DONE, load_settings
+from ingest.text import plaintext
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
     from rich.console import JustifyMethod
 
     from dashboard.decision.verdict import Verdict
+    from dashboard.queries.question import Question
 
 _LONGEST = 2_000
 _USUAL_WIDTH, _ANY_WIDTH = 80, 10_000
@@ -45,10 +37,14 @@ def verdict(
     ] = "",
 ) -> None:
     """Say whether a domain's policy may go to enforce. Exit code 1 when the named one is not ready, or has no report."""
-    from dashboard.decision.verdict import urgency
-    from dashboard.verdicts import as_json, is_fine, verdicts
+    import sqlalchemy as sa
 
-    settings = settings_module.load()
+    from dashboard.decision.verdict import urgency
+    from dashboard.queries.question import Question
+    from dashboard.verdicts import as_json, is_fine, verdicts
+    from ingest.database import engines
+
+    settings = load_settings()
     today = dt.datetime.now(dt.UTC).date()
     day = day_of(on, "--on") if on else today
     name = policy_domain(domain) if domain else ""
@@ -68,7 +64,7 @@ def verdict(
         engine.dispose()
 
 
-def _all(engine: sa.Engine, question: Question) -> "Iterator[Verdict]":
+def _all(engine: "sa.Engine", question: "Question") -> "Iterator[Verdict]":
     from dashboard.queries.evidence import domains_of
     from dashboard.verdicts import current
 
@@ -77,6 +73,8 @@ def _all(engine: sa.Engine, question: Question) -> "Iterator[Verdict]":
 
 def day_of(text: str, option: str) -> dt.date:
     """A day as typed for ``option``. Raises typer.BadParameter."""
+    from ingest.text import days
+
     try:
         return days.read_day(text)
     except days.NoDay as error:
@@ -85,21 +83,26 @@ def day_of(text: str, option: str) -> dt.date:
 
 def policy_domain(domain: str) -> str:
     """A domain as typed, in its stored form. Raises typer.BadParameter."""
+    from ingest.rfc import names
+
     try:
         return names.domain_name(domain)
     except ValueError as error:
         raise typer.BadParameter(f"{domain!r} is no policy domain: {error}") from error
 
 
-def refuse_unknown(engine: sa.Engine, domain: str) -> None:
+def refuse_unknown(engine: "sa.Engine", domain: str) -> None:
     """Return when there is a report about ``domain``, whether it counts as evidence or not. Raises UnknownDomain."""
     from dashboard.queries.domain import is_known
+    from dashboard.queries.question import EVERYTHING
 
     if not is_known(engine, EVERYTHING, domain):
         raise UnknownDomain(f"no report about {plaintext.one_line(domain)}")
 
 
 def _print_json(value: object) -> None:
+    import msgspec
+
     typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
@@ -114,6 +117,10 @@ def _explain(decided: "Verdict") -> None:
 
 def _table(every: "Sequence[Verdict]") -> None:
     """All domains: a table, of fewer columns where it is narrow, else a paragraph each; a domain name is never cut."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     if not every:
         typer.echo("no domain has a report yet")
         return
@@ -154,6 +161,8 @@ def _columns(every: "Sequence[Verdict]") -> "Sequence[tuple[str, Sequence[str]]]
 
 
 def _paragraph(decided: "Verdict", width: int) -> None:
+    from rich.cells import cell_len
+
     from dashboard.words.verdict_words import in_brief
 
     domain = plaintext.one_line(decided.domain)

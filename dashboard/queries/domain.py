@@ -1,8 +1,7 @@
 """One policy domain. Every table is narrowed to it first, so a question costs what that domain's rows cost."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import sqlalchemy as sa
 
 from ingest.database.joins import OF_ENTRY, REPORTS_AND_ENTRIES, of_report
@@ -13,6 +12,9 @@ from ingest.rfc.result_types import UNEXPLAINED
 from . import copies
 from .frames import COUNT, DAY, INSTANT, SUM, TEXT, read, read_number, shortened, total
 from .question import LANES, DayRange, Scope, lane_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _SESSIONS = ("successful_sessions", "failed_sessions", "refused_sessions")
 # Distinct texts of a policy on one page; a domain has a handful, a forger may invent any number.
@@ -30,7 +32,7 @@ def is_known(engine: sa.Engine, scope: Scope, domain: str) -> bool:
     return bool(read_number(engine, sa.select(sa.func.count()).select_from(matching.limit(1).subquery())))
 
 
-def days(engine: sa.Engine, scope: Scope, domain: str, window: DayRange) -> pd.DataFrame:
+def days(engine: sa.Engine, scope: Scope, domain: str, window: DayRange) -> "pd.DataFrame":
     """Sums per day. Columns: day, lane, policy_type, reports, successful_sessions, failed_sessions, refused_sessions.
 
     A report is counted once under each policy type it has; types are never added together.
@@ -51,7 +53,9 @@ def days(engine: sa.Engine, scope: Scope, domain: str, window: DayRange) -> pd.D
     return read(engine, query, {"day": DAY, "lane": TEXT, "policy_type": TEXT} | dict.fromkeys(names, SUM))
 
 
-def causes(engine: sa.Engine, scope: Scope, domain: str, window: DayRange, lane: str, policy_type: str) -> pd.DataFrame:
+def causes(
+    engine: sa.Engine, scope: Scope, domain: str, window: DayRange, lane: str, policy_type: str
+) -> "pd.DataFrame":
     """Failures by result type and receiving MX, most sessions first, at most MOST_CAUSES rows.
 
     Columns: result_type, mx, failed_sessions, refused_sessions (sums), reporters (count), first_day, last_day. What no detail
@@ -63,12 +67,12 @@ def causes(engine: sa.Engine, scope: Scope, domain: str, window: DayRange, lane:
 
 def result_types(
     engine: sa.Engine, scope: Scope, domain: str, window: DayRange, lane: str, policy_type: str
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """The same by result type only. Columns: those of ``causes`` without mx."""
     return _causes(engine, _failures(scope, domain, window, lane, policy_type), ("result_type",))
 
 
-def _causes(engine: sa.Engine, rows: sa.Subquery, group: tuple[str, ...]) -> pd.DataFrame:
+def _causes(engine: sa.Engine, rows: sa.Subquery, group: tuple[str, ...]) -> "pd.DataFrame":
     failed = sa.func.sum(rows.c.failed)
     keys = [rows.c[name] for name in group]
     query = (
@@ -128,7 +132,7 @@ def _unexplained(where: list[sa.ColumnElement[bool]], policy_type: str) -> sa.Se
     )
 
 
-def reporters(engine: sa.Engine, scope: Scope, domain: str, window: DayRange, policy_type: str) -> pd.DataFrame:
+def reporters(engine: sa.Engine, scope: Scope, domain: str, window: DayRange, policy_type: str) -> "pd.DataFrame":
     """Who reported, each with the sessions of one policy type; trusted first, then by reports.
 
     Columns: organization, trust, signers (count of distinct signing domains), signer (one of them), reports (count),
@@ -159,7 +163,7 @@ def reporters(engine: sa.Engine, scope: Scope, domain: str, window: DayRange, po
     return read(engine, query, columns)
 
 
-def policies(engine: sa.Engine, scope: Scope, domain: str, window: DayRange, lane: str) -> pd.DataFrame:
+def policies(engine: sa.Engine, scope: Scope, domain: str, window: DayRange, lane: str) -> "pd.DataFrame":
     """Each policy text that reporters quoted, the one seen last first, at most MOST_POLICIES.
 
     Columns: policy_type, policy_digest, text, mode, mx (JSON list), max_age, first_day, last_day, reports, reporters.
@@ -199,7 +203,7 @@ def policies(engine: sa.Engine, scope: Scope, domain: str, window: DayRange, lan
     return read(engine, query, columns | {"first_day": DAY, "last_day": DAY, "reports": COUNT, "reporters": COUNT})
 
 
-def policy_reporters(engine: sa.Engine, scope: Scope, domain: str, window: DayRange, lane: str) -> pd.DataFrame:
+def policy_reporters(engine: sa.Engine, scope: Scope, domain: str, window: DayRange, lane: str) -> "pd.DataFrame":
     """Who quoted which policy text. Columns: policy_type, policy_digest, organization."""
     entry = policy_entry.c
     query = (

@@ -2,10 +2,13 @@
 
 import zlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import sqlalchemy as sa
+
+# A verdict needs no frame, and pandas takes a second of processor time.
+if TYPE_CHECKING:
+    import pandas as pd
 
 # What a column holds. Counts can be missing (a report that says none), so they are nullable integers; sums of counts are
 # floating point: exact up to 2^53, and no absurd report makes them overflow.
@@ -16,8 +19,12 @@ DAY, INSTANT = "datetime64[s]", "datetime64[us, UTC]"
 LONGEST_TEXT = 2_000
 
 
-def read(engine: sa.Engine, query: sa.Select[Any] | sa.CompoundSelect[Any], columns: Mapping[str, str]) -> pd.DataFrame:
+def read(
+    engine: sa.Engine, query: sa.Select[Any] | sa.CompoundSelect[Any], columns: Mapping[str, str]
+) -> "pd.DataFrame":
     """The rows of ``query`` as a DataFrame with exactly ``columns`` (name to kind), in that order."""
+    import pandas as pd
+
     with engine.connect() as connection:
         rows = connection.execute(query).mappings().all()
     return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in columns.items()})

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import pandas as pd
 
 from dashboard.queries.question import LANES
 from ingest.rfc import policy_types
@@ -221,6 +220,8 @@ def counts(row: Mapping[Any, Any]) -> str:
 
 def sessions(count: float | None) -> str:
     """A count for people: ``12,345``; a dash when the report has none."""
+    import pandas as pd  # the words of a verdict need none
+
     return "\u2014" if count is None or pd.isna(count) else f"{count:,.0f}"
 
 

@@ -5,36 +5,41 @@ import logging
 import sys
 import threading
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ingest.authentication.dkim_keys import Keys
-from ingest.database import compaction, engines
-from ingest.doors.receiving import run as receive_until_stopped
-from ingest.host import filesystems, rights
-from ingest.loading import loader, mailbox
-from ingest.settings import settings as settings_module
-from ingest.settings import table
-from ingest.settings.settings import Address, Settings
-from ingest.spool import folders
-from ingest.spool.maildir import Spool
-from ingest.store.upkeep import arrivals, retention, upgrades
 from ingest.text import plaintext
-from ingest.work import limited, worker
 
-from .policy import policy_commands
-from .quarantine import quarantine_commands
+from .groups import add_group
+
+if TYPE_CHECKING:
+    from ingest.loading.loader import Loaded
+    from ingest.settings.settings import Address, Settings
+
+# What a command needs is imported when it runs: all of it together would cost --help two seconds of processor time.
 
 DONE, ANSWER_IS_NO, USAGE, AWAY = 0, 1, 2, 3
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 database_commands = typer.Typer(no_args_is_help=True, help="Look after the database.")
 app.add_typer(database_commands, name="db")
-app.add_typer(quarantine_commands, name="quarantine")
-app.add_typer(policy_commands, name="policy")
+
+
+def _quarantine_commands() -> typer.Typer:
+    from .quarantine import quarantine_commands
+
+    return quarantine_commands
+
+
+add_group(app, "quarantine", "Messages that could not be read: look, retry, discard.", _quarantine_commands)
+
+
+def load_settings() -> "Settings":
+    """The settings in force. Raises SettingsError."""
+    from ingest.settings import settings as settings_module
+
+    return settings_module.load()
 
 
 def configure_logging() -> None:
@@ -47,13 +52,17 @@ def configure_logging() -> None:
 @app.command()
 def receive() -> None:
     """Run the SMTP door and the HTTP door until stopped."""
+    from ingest.doors.receiving import run as receive_until_stopped
+    from ingest.host import filesystems, rights
+    from ingest.spool.maildir import Spool
+
     configure_logging()
-    settings = settings_module.load()
+    settings = load_settings()
     filesystems.refuse_spool(settings)
     rights.say(rights.said_of_secrets(settings))
     log = logging.getLogger("starttally.receive")
 
-    def announce(addresses: dict[str, Address]) -> None:
+    def announce(addresses: "dict[str, Address]") -> None:
         log.info("ready: %s", ", ".join(f"{name} on {address}" for name, address in addresses.items()))
 
     receive_until_stopped(settings, Spool(settings.spool), announce)
@@ -64,8 +73,15 @@ def work(
     once: Annotated[bool, typer.Option("--once", help="Store what is in the spool now, then stop.")] = False,
 ) -> None:
     """Move messages from the spool into the database until stopped."""
+    from ingest.authentication.dkim_keys import Keys
+    from ingest.database import engines
+    from ingest.host import filesystems, rights
+    from ingest.spool import folders
+    from ingest.spool.maildir import Spool
+    from ingest.work import limited, worker
+
     configure_logging()
-    settings = settings_module.load()
+    settings = load_settings()
     filesystems.refuse_spool(settings)
     limited.limit_process()
     engine = engines.open_engine(settings.database_url)
@@ -96,7 +112,9 @@ def load(
 
     What shows no sign of a TLS report is counted as ignored, and nothing of it is kept. Damaged reports go to quarantine.
     """
-    settings = settings_module.load()
+    from ingest.store.upkeep import upgrades
+
+    settings = load_settings()
     upgrades.open_ready(settings.database_url).dispose()
     loaded = _load(paths, settings)
     _explain(loaded)
@@ -108,8 +126,13 @@ def load(
     raise typer.Exit(ANSWER_IS_NO if quarantined or loaded.problems else DONE)
 
 
-def _load(paths: list[Path], settings: Settings) -> loader.Loaded:
+def _load(paths: list[Path], settings: "Settings") -> "Loaded":
     """Load, with a progress bar for who sits at a terminal: in a pipe or a log it would be noise."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from ingest.loading import loader, mailbox
+
     if not sys.stderr.isatty():
         return loader.load_in_children(paths, settings)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
@@ -126,7 +149,7 @@ def _load(paths: list[Path], settings: Settings) -> loader.Loaded:
     return loaded
 
 
-def _explain(loaded: loader.Loaded) -> None:
+def _explain(loaded: "Loaded") -> None:
     """Say on standard error what became of what was not stored."""
     lines = [f"not read: {problem}" for problem in loaded.problems]
     lines += [f"quarantined: {reason}" for reason in loaded.reasons.values()]
@@ -144,10 +167,12 @@ def settings(
     markdown: Annotated[bool, typer.Option("--markdown", help="As the table of docs/settings.md.")] = False,
 ) -> None:
     """Show every setting: name, value, default, meaning."""
+    from ingest.settings import table
+
     if markdown:
         typer.echo(table.as_markdown(), nl=False)
         return
-    for row in table.current(settings_module.load()):
+    for row in table.current(load_settings()):
         typer.echo(f"{row.name}={row.value}\n    {row.help} (default: {row.default})")
 
 
@@ -158,14 +183,19 @@ def upgrade(
     ] = False,
 ) -> None:
     """Create the tables, or bring them to this version. An older SQLite database is copied first, beside itself."""
-    upgrades.upgrade(settings_module.load(), lambda words: typer.echo(words, err=True), copy=not no_copy)
+    from ingest.store.upkeep import upgrades
+
+    upgrades.upgrade(load_settings(), lambda words: typer.echo(words, err=True), copy=not no_copy)
     typer.echo("the database is up to date")
 
 
 @database_commands.command("check")
 def check() -> None:
     """Say whether the database is reachable and has this version's tables; and whether reports arrived after today."""
-    engine = engines.open_existing(settings_module.load().database_url, read_only=True)
+    from ingest.database import engines
+    from ingest.store.upkeep import arrivals
+
+    engine = engines.open_existing(load_settings().database_url, read_only=True)
     with engines.connected(engine) as connection:
         later = arrivals.in_the_future(connection, dt.datetime.now(dt.UTC))
     typer.echo("the database is reachable and up to date")
@@ -182,7 +212,10 @@ def mend_arrivals(
     force: Annotated[bool, typer.Option("--force", help="Although there are reports about days after today.")] = False,
 ) -> None:
     """Give reports that arrived after today, as the clock was ahead, an estimated time: a day after what they are about."""
-    engine = engines.open_existing(settings_module.load().database_url)
+    from ingest.database import engines
+    from ingest.store.upkeep import arrivals
+
+    engine = engines.open_existing(load_settings().database_url)
     try:
         typer.echo(f"mended={arrivals.mend(engine, dt.datetime.now(dt.UTC), force=force)}")
     except arrivals.ClockBehind as problem:
@@ -193,7 +226,9 @@ def mend_arrivals(
 @database_commands.command("backup")
 def backup(target: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")]) -> None:
     """Copy the SQLite database into a file, while everything goes on running (PostgreSQL: use pg_dump)."""
-    engines.back_up(settings_module.load().database_url, target)
+    from ingest.database import engines
+
+    engines.back_up(load_settings().database_url, target)
     typer.echo(f"the database is in {target}")
 
 
@@ -208,7 +243,10 @@ def prune(
 
     Nothing goes by its age while the newest stored report is more than 30 days behind the clock; the answer is then no (1).
     """
-    settings = settings_module.load()
+    from ingest.database import compaction, engines
+    from ingest.store.upkeep import retention
+
+    settings = load_settings()
     engine = engines.open_existing(settings.database_url)
     gone = retention.prune(engine, settings, dt.datetime.now(dt.UTC), force=force)
     if compact:

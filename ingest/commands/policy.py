@@ -21,7 +21,7 @@ from ingest.rfc.publication import Publication, TxtRecord, Unpublishable
 from ingest.rfc.tlsrpt import record as tlsrpt_record
 from ingest.text.plaintext import one_line
 
-policy_commands = typer.Typer(no_args_is_help=True, help="MTA-STS policies: look one over, write one.")
+policy_commands = typer.Typer()
 
 _ANSWER_IS_NO = 1
 _LONGEST = 1_000

@@ -19,7 +19,7 @@ from ingest.text.plaintext import one_line
 from ingest.work import limited, retrying
 from ingest.work.reader import Reader
 
-quarantine_commands = typer.Typer(no_args_is_help=True, help="Messages that could not be read: look, retry, discard.")
+quarantine_commands = typer.Typer()
 
 _ANSWER_IS_NO = 1
 _Numbers = Annotated[list[str], typer.Argument(help="Their numbers from `quarantine list`, or the beginnings of them.")]

@@ -1,8 +1,5 @@
 """Schema and connections on both engines."""
 
-import subprocess
-import sys
-
 import alembic.autogenerate
 import alembic.migration
 import alembic.script
@@ -23,14 +20,6 @@ def test_the_revisions_are_those_of_alembic() -> None:
     scripts = alembic.script.ScriptDirectory.from_config(engines.migrations_config())
     assert [script.revision for script in scripts.walk_revisions()] == engines.revisions()[::-1]
     assert scripts.get_heads() == engines.revisions()[-1:]
-
-
-def test_commands_that_do_not_migrate_start_without_alembic() -> None:
-    """It costs a quarter of their start."""
-    code = (
-        "import sys, dashboard.commands.app; sys.exit(any(name.partition('.')[0] == 'alembic' for name in sys.modules))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_upgrading_twice_changes_nothing(database_url: str) -> None:

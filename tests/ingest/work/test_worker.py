@@ -31,7 +31,7 @@ from tests import stored as stored_messages
 from tests.databases import PostgreSQL
 from tests.goldens import detail, entry, mail, multipart, packed, part, report, text, usual, zipped
 from tests.ingest.store.test_saving import rows
-from tests.support import ROOT, eventually
+from tests.support import eventually
 
 MakeSettings = Callable[..., Settings]
 
@@ -358,12 +358,3 @@ def test_a_message_that_kills_its_reader_when_read_again_stays_and_says_so(
     reasons = {row["subject"]: (row["state"], row["reason"]) for row in rows(engine, models.quarantine)}
     assert reasons == {"poison": ("waiting", "killed-reader"), "other": ("waiting", "no-report")}
     engine.dispose()
-
-
-def test_doors_and_worker_carry_nothing_of_the_reading_side() -> None:
-    """pandas and SciPy take 90 MiB and two seconds; the bound on memory is for what strangers send."""
-    program = (
-        "import sys\nimport dashboard.commands.app\nprint({'pandas', 'scipy', 'numpy', 'streamlit'} & set(sys.modules))"
-    )
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert ended.stdout == "set()\n"
