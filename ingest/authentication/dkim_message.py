@@ -25,6 +25,14 @@ _SEPARATOR = re.compile(rb">?From [^\s:]")
 _FIELD = re.compile(rb"([\x21-\x39\x3b-\x7e]+):")
 
 
+def is_plainly_unsigned(message: bytes) -> bool:
+    """Whether a glance tells that the mail has a header within the limits, and no signature in it."""
+    start = message[: MAX_HEADER_BYTES + 4]
+    end = start.find(b"\r\n\r\n" if b"\r" in start else b"\n\n")
+    within_limits = 0 < end < MAX_FIELD_BYTES and start.count(b"\n", 0, end) < MAX_FIELDS
+    return within_limits and _FIELD.match(start) is not None and b"dkim-signature" not in start.lower()
+
+
 class ParsedMail:
     """``message`` cut into header fields and body. ``fault`` says in words why its header cannot be verified, else ``""``.
 

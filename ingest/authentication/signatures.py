@@ -17,7 +17,7 @@ from dkim.crypto import parse_public_key
 from ingest.testimony.trust import FAILED, UNDETERMINED, UNSIGNED, VERIFIED
 
 from .dkim_keys import KeyAnswer, Keys
-from .dkim_message import ParsedMail
+from .dkim_message import ParsedMail, is_plainly_unsigned
 from .dkim_rules import (
     Key,
     KeyInTesting,
@@ -40,6 +40,7 @@ _MAX_EXPONENT = 2**64
 _MAX_RECORDS = 4
 # dkimpy logs what strangers wrote; the reasons are ours.
 _SILENT = logging.Logger("dkimpy", level=logging.CRITICAL + 1)
+_NO_SIGNATURE = "the mail has no DKIM signature"
 _DOMAIN_FIELD = b"tls-report-domain"
 _T = TypeVar("_T")
 
@@ -49,6 +50,8 @@ def signature_names(message: bytes) -> list[str]:
 
     Signatures that would be refused with any key are left out, so strangers cannot make us ask for names at will.
     """
+    if is_plainly_unsigned(message):
+        return []
     return [signature.key_name for _, signature in signatures(ParsedMail(message)) if isinstance(signature, Signature)]
 
 
@@ -59,6 +62,8 @@ def authenticate(message: bytes, keys: Keys, now: dt.datetime) -> Authentication
     but is outside its time; failed with the reason that tells most; or unsigned: without a signature, or with signatures by test
     keys alone. Never raises, whatever the message holds.
     """
+    if is_plainly_unsigned(message):
+        return Authentication(UNSIGNED, _NO_SIGNATURE)
     mail = ParsedMail(message)
     parsed = signatures(mail)
     unknown: list[str] = []
@@ -109,7 +114,7 @@ def _without_signature(mail: ParsedMail) -> tuple[str, str]:
     # A header beyond the limits has no fields here: a signature may be among them.
     if mail.fault and not mail.fields:
         return FAILED, mail.fault
-    return UNSIGNED, "the mail has no DKIM signature"
+    return UNSIGNED, _NO_SIGNATURE
 
 
 def _verifying_key(mail: ParsedMail, signature: Signature, answer: KeyAnswer) -> Key:

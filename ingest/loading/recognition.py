@@ -66,6 +66,11 @@ _NOTIFICATION_PART = re.compile(
     rb"^Content-Type:[ \t]*message/(?:global-)?(feedback-report|delivery-status|disposition-notification)\b",
     re.IGNORECASE | re.MULTILINE,
 )
+# A look before the header is taken apart: each of them has one of these.
+_MAY_NOTIFY = re.compile(
+    rb"feedback-report|delivery-status|disposition-notification|report-type\*|X-Failed-Recipients|Hi\. This is the",
+    re.IGNORECASE,
+)
 # qmail's bounces have no parts (QSBMF).
 _QMAIL_BOUNCE = re.compile(rb"\s*Hi\. This is the [\w.-]{1,50} program at ")
 _FROM_A_SERVER = re.compile("mailer-daemon|postmaster", re.IGNORECASE)
@@ -85,7 +90,7 @@ def notification(mail: bytes) -> SourceKind | None:
     """
     end = _END_OF_HEADER.search(mail)
     header = mail[: end.end() if end else len(mail)]
-    if len(header) > _MAX_HEADER_BYTES:
+    if len(header) > _MAX_HEADER_BYTES or not _MAY_NOTIFY.search(mail, 0, len(header) + _LOOK):
         return None
     top = _parsed(header)
     if top is None:

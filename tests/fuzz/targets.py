@@ -20,7 +20,9 @@ from unittest import mock
 import msgspec
 import sqlalchemy as sa
 
+from ingest.authentication import dkim_rules
 from ingest.authentication.dkim_keys import KeyAnswer, is_name
+from ingest.authentication.dkim_message import ParsedMail, is_plainly_unsigned
 from ingest.authentication.signatures import authenticate, signature_names
 from ingest.authentication.verdict import Authentication
 from ingest.database import models
@@ -237,6 +239,10 @@ def dkim(data: bytes) -> None:
     way, signed = data[0] if data else 0, data[1:]
     names = signature_names(signed)
     assert len(names) <= 10
+    if is_plainly_unsigned(signed):
+        parsed = ParsedMail(signed)
+        assert not dkim_rules.signatures(parsed)
+        assert parsed.fields
     assert all(map(is_name, names))
     verdict = authenticate(signed, _Table(way), NOW)  # type: ignore[arg-type]
     assert verdict.dkim in (VERIFIED, UNSIGNED, FAILED, UNDETERMINED)
