@@ -121,16 +121,14 @@ def show(name: str, measured: Measured) -> None:
     sys.stdout.flush()
 
 
-def measure(settings: Settings, number: int, details: int) -> None:
+def measure(engine: sa.Engine, settings: Settings) -> None:
     """Whole reports, failure details alone, and nothing."""
-    engine = fill(settings, number, details)
     keep: dict[str, Any] = {"keep_raw_days": 0, "keep_details_days": 0, "keep_reports_days": KEEP_REPORTS}
     with_details = keep | {"keep_details_days": KEEP_DETAILS}
     for name, changes in (("whole reports", keep), ("failure details", with_details), ("nothing to do", with_details)):
         chosen = settings.model_copy(update=changes)
         work = functools.partial(retention.prune, engine, chosen, NOW)
         show(f"{engine.dialect.name}: {name}", beside_neighbour(settings.database_url, work))
-    engine.dispose()
 
 
 def main() -> None:
@@ -148,7 +146,9 @@ def main() -> None:
                 settings = settings_module.load(
                     database_url=url, spool=Path(folder) / "spool", hostname="mx.receiver.example"
                 )
-                measure(settings, chosen.reports, chosen.details)
+                engine = fill(settings, chosen.reports, chosen.details)
+                measure(engine, settings)
+                engine.dispose()
 
 
 if __name__ == "__main__":

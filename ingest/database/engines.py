@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 # Waiting for another writer: a batch takes milliseconds, an upgrade of a large file seconds.
 _SQLITE_WAIT_SECONDS = 60
+# An option of a connection; see ``reading``.
+_READS_ONLY = "starttally_reads_only"
 _ALEMBIC_VERSION = sa.table("alembic_version", sa.column("version_num"))
 _REVISION = re.compile(r'^revision = "(\d+)"$', re.MULTILINE)
 _POSTGRESQL_OPTIONS = {
@@ -167,6 +169,13 @@ def connected(engine: sa.Engine, *, write: bool = False) -> Iterator[sa.Connecti
         raise as_away(error) from error
 
 
+@contextlib.contextmanager
+def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A connection that only reads, from an engine that may write: on SQLite it keeps no writer waiting, and waits for none."""
+    with engine.connect() as connection:
+        yield connection.execution_options(**{_READS_ONLY: True})
+
+
 def refuse_other_revision(connection: sa.Connection) -> None:
     """Raise SchemaMismatch when the schema is not this program's; one quick question, for before every batch."""
     current = connection.execute(sa.select(_ALEMBIC_VERSION.c.version_num)).scalar()
@@ -226,7 +235,8 @@ def _configure_sqlite_reader(connection: DBAPIConnection, _record: ConnectionPoo
 
 def _begin_immediate(connection: sa.Connection) -> None:
     """Writers queue at the beginning: a lock taken half-way through a transaction cannot be waited for."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reads_only = connection.get_execution_options().get(_READS_ONLY, False)
+    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
 
 
 def _begin_deferred(connection: sa.Connection) -> None:

@@ -138,6 +138,11 @@ def enforce(connection: sa.Connection, bounds: Bounds, now: dt.datetime, network
             return
 
 
+def is_beyond(connection: sa.Connection, bounds: Bounds) -> bool:
+    """Whether ``enforce`` would let something give way."""
+    return any(_networks_beyond(connection, bounds)) or any(_excess(connection, sa.true(), bounds.whole))
+
+
 def held(connection: sa.Connection) -> QuarantineSize:
     """What quarantine holds now."""
     return QuarantineSize(*connection.execute(sa.select(_messages, _bytes)).one())

@@ -123,11 +123,14 @@ def of_new(reports: Iterable[ReportRows]) -> Deltas:
 
 def _add_up(connection: sa.Connection, table: sa.Table, rows: list[Row]) -> None:
     insert_rows(connection, table, rows, _added)
+    key = list(table.primary_key.columns)
     sums = [table.c[name] for name in _SUMS if name in table.c]
-    if any(row[column.name] < 0 for row in rows for column in sums):
-        domains = sorted({row["policy_domain"] for row in rows})
+    lowered = [
+        tuple(row[column.name] for column in key) for row in rows if any(row[column.name] < 0 for column in sums)
+    ]
+    for chunk in chunks(lowered):
         nothing = (column <= 0 for column in sums)
-        connection.execute(sa.delete(table).where(table.c.policy_domain.in_(domains), *nothing))
+        connection.execute(sa.delete(table).where(sa.tuple_(*key).in_(chunk), *nothing))
 
 
 def _added(insert: Insert) -> Insert:

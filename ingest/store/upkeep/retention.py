@@ -6,13 +6,13 @@ the clock is in doubt (clock.py).
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from ingest.database import compaction
+from ingest.database import compaction, engines
 from ingest.database.joins import of_report
 from ingest.database.models import (
     delivery,
@@ -25,16 +25,18 @@ from ingest.database.models import (
     report,
 )
 from ingest.settings.settings import Settings
-from ingest.store import quarantine_bounds, rollups
+from ingest.store import counting, quarantine_bounds, rollups
 from ingest.store.quarantine import DISCARDED
 
 from . import clock
+from .deleting import ROWS_AT_ONCE, Turns, batches, delete_by_key, delete_rows, weight
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 2_000
-# Messages may be large, and a transaction must stay short.
 _MESSAGES_AT_ONCE = 200
+# What a report costs beside its failure details: its other rows, its part in the sums.
+_ROWS_OF_REPORT = 20
+_HAS_DETAILS = sa.exists().where(of_report(failure_detail))
 
 
 class Pruned(msgspec.Struct):
@@ -60,6 +62,22 @@ class Pruned(msgspec.Struct):
         return " ".join(f"{name.replace('_', '-')}={getattr(self, name)}" for name in names)
 
 
+class _OldReport(msgspec.Struct, frozen=True):
+    """A report that may go: what ``counting.lock`` wants of its row, how many failure details and bytes it holds."""
+
+    row: dict[str, Any]
+    details: int
+    raw: int
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.row["policy_domain"], self.row["report_key"]
+
+    @property
+    def weight(self) -> int:
+        return weight(self.raw, _ROWS_OF_REPORT + self.details)
+
+
 def prune(
     engine: sa.Engine,
     settings: Settings,
@@ -67,20 +85,22 @@ def prune(
     progress: Callable[[], None] = lambda: None,
     *,
     force: bool = False,
+    rows_at_once: int = ROWS_AT_ONCE,
 ) -> Pruned:
     """Remove what is older than the settings allow, in small transactions, so that writers are never held up for long.
 
     ``progress`` is called after each. Nothing goes by its age while the clock is in doubt, unless with ``force``.
     """
     pruned = Pruned()
-    _tend_quarantine(engine, settings, now, progress, pruned)
-    with engine.connect() as connection:
+    turns = Turns(engine, progress, rows_at_once)
+    _tend_quarantine(turns, settings, now, pruned)
+    with engines.reading(engine) as connection:
         pruned.refused = "" if force else clock.doubt(connection, now)
     if pruned.refused:
         log.warning("nothing is pruned by its age: %s", pruned.refused)
     else:
-        _prune_by_age(engine, settings, now, progress, pruned)
-    pruned.given_back = compaction.give_back(engine, progress)
+        _prune_by_age(turns, settings, now, pruned)
+    pruned.given_back = compaction.give_back(engine, turns.pause)
     if any((pruned.raw, pruned.details, pruned.reports, pruned.verdicts, pruned.quarantined, pruned.discarded)):
         log.info("pruned %s%s", pruned.in_words, "" if pruned.refused else f" (kept since {_horizons(settings, now)})")
     return pruned
@@ -98,45 +118,44 @@ def _horizons(settings: Settings, now: dt.datetime) -> str:
     return ", ".join(f"{name} {now - dt.timedelta(days=days):%Y-%m-%d}" for name, days in days.items() if days)
 
 
-def _prune_by_age(
-    engine: sa.Engine, settings: Settings, now: dt.datetime, progress: Callable[[], None], pruned: Pruned
-) -> None:
+def _prune_by_age(turns: Turns, settings: Settings, now: dt.datetime, pruned: Pruned) -> None:
     if settings.keep_raw_days:
         horizon = now - dt.timedelta(days=settings.keep_raw_days)
         old = raw_report.c.stored_at < horizon
-        pruned.raw, freed = _delete_in_steps(engine, progress, raw_report, old, raw_report.c.document)
+        pruned.raw, freed = delete_rows(turns, raw_report, old, raw_report.c.document)
         pruned.bytes += freed
     if settings.keep_details_days:
         day = (now - dt.timedelta(days=settings.keep_details_days)).date()
-        pruned.details, _ = _delete_in_steps(engine, progress, failure_detail, _of_reports_before(failure_detail, day))
+        pruned.details = _prune_details(turns, day)
     if settings.keep_reports_days:
         horizon = now - dt.timedelta(days=settings.keep_reports_days)
-        pruned.reports = _prune_reports(engine, progress, horizon.date(), now.date())
+        pruned.reports = _prune_reports(turns, horizon.date(), now.date())
     if settings.keep_verdicts_days:
         day = (now - dt.timedelta(days=settings.keep_verdicts_days)).date()
         past = (domain_verdict.c.day < day) & ~domain_verdict.c.newest
-        pruned.verdicts, _ = _delete_in_steps(engine, progress, domain_verdict, past)
+        pruned.verdicts, _ = delete_rows(turns, domain_verdict, past)
     for messages in _old_messages(settings, now):
-        removed, freed = _in_steps(engine, progress, messages.limit(_MESSAGES_AT_ONCE), quarantine_bounds.remove)
+        removed, freed = _change_messages(turns, messages, quarantine_bounds.remove)
         pruned.quarantined += removed
         pruned.bytes += freed
 
 
-def _tend_quarantine(
-    engine: sa.Engine, settings: Settings, now: dt.datetime, progress: Callable[[], None], pruned: Pruned
-) -> None:
+def _tend_quarantine(turns: Turns, settings: Settings, now: dt.datetime, pruned: Pruned) -> None:
     """What an older version left (origins not noted, discarded content), and bounds that have been lowered since."""
     row = quarantine.c
     open_ones = sa.select(row.message_digest).where(row.state != DISCARDED)
     noted = sa.exists().where(quarantine_origin.c.message_digest == row.message_digest)
-    _in_steps(engine, progress, open_ones.where(~noted).limit(_AT_ONCE), quarantine_bounds.note_origins)
+    _change_messages(turns, open_ones.where(~noted), quarantine_bounds.note_origins)
     content = (row.state == DISCARDED) & (sa.func.length(row.message) > len(quarantine_bounds.NO_CONTENT))
-    emptied = sa.select(row.message_digest).where(content).limit(_MESSAGES_AT_ONCE)
-    pruned.discarded, pruned.bytes = _in_steps(engine, progress, emptied, quarantine_bounds.empty)
-    with engine.begin() as connection:
+    with_content = sa.select(row.message_digest).where(content)
+    pruned.discarded, pruned.bytes = _change_messages(turns, with_content, quarantine_bounds.empty)
+    bounds = quarantine_bounds.of(settings)
+    with engines.reading(turns.engine) as connection:
+        if not quarantine_bounds.is_beyond(connection, bounds):
+            return
+    with turns.take() as connection:
         quarantine_bounds.lock(connection)
-        quarantine_bounds.enforce(connection, quarantine_bounds.of(settings), now)
-    progress()
+        quarantine_bounds.enforce(connection, bounds, now)
 
 
 def _old_messages(settings: Settings, now: dt.datetime) -> Iterable[sa.Select[Any]]:
@@ -155,72 +174,98 @@ def _old_messages(settings: Settings, now: dt.datetime) -> Iterable[sa.Select[An
         yield sa.select(row.message_digest).where(row.state == DISCARDED, arrived_at < horizon)
 
 
-def _of_reports_before(table: sa.Table, day: dt.date) -> sa.ColumnElement[bool]:
-    return sa.exists().where(of_report(table), report.c.day < day)
-
-
-def _in_steps(
-    engine: sa.Engine,
-    progress: Callable[[], None],
-    wanted: sa.Select[Any],
-    change: Callable[[sa.Connection, Sequence[str]], None],
+def _change_messages(
+    turns: Turns, wanted: sa.Select[Any], change: Callable[[sa.Connection, Sequence[str]], None]
 ) -> tuple[int, int]:
     """``change`` the messages in quarantine that are ``wanted``, until there are none. How many, and what they took."""
     changed = freed = 0
-    size = sa.func.coalesce(sa.func.sum(sa.func.length(quarantine.c.message)), 0)
+    size = sa.func.coalesce(sa.func.length(quarantine.c.message), 0)
+    candidate = wanted.limit(_MESSAGES_AT_ONCE).subquery()
+    joined = candidate.outerjoin(quarantine, quarantine.c.message_digest == candidate.c.message_digest)
+    (digest,) = wanted.selected_columns
     while True:
-        with engine.begin() as connection:
-            quarantine_bounds.lock(connection)
-            digests = connection.execute(wanted).scalars().all()
-            if not digests:
-                return changed, freed
-            freed += connection.execute(sa.select(size).where(quarantine.c.message_digest.in_(digests))).scalar_one()
-            change(connection, digests)
-        changed += len(digests)
-        progress()
+        with engines.reading(turns.engine) as connection:
+            rows = connection.execute(sa.select(candidate.c.message_digest, size).select_from(joined)).all()
+        if not rows:
+            return changed, freed
+        for batch in batches(rows, lambda row: weight(row[1]), turns.rows):
+            with turns.take() as connection:
+                quarantine_bounds.lock(connection)
+                digests = connection.scalars(wanted.where(digest.in_([row[0] for row in batch]))).all()
+                sizes = connection.scalars(sa.select(size).where(quarantine.c.message_digest.in_(digests)))
+                freed += sum(sizes)
+                change(connection, digests)
+            changed += len(digests)
 
 
-def _delete_in_steps(
-    engine: sa.Engine,
-    progress: Callable[[], None],
-    table: sa.Table,
-    condition: sa.ColumnElement[bool],
-    content: sa.Column[bytes] | None = None,
-) -> tuple[int, int]:
-    """How many rows were deleted, and the bytes of their ``content``."""
-    key = tuple(table.primary_key.columns)
-    size = sa.literal(0) if content is None else sa.func.length(content)
-    removed = freed = 0
+def _reports_before(
+    turns: Turns, before: dt.date, condition: sa.ColumnElement[bool] | None = None
+) -> Iterator[_OldReport]:
+    """Reports about earlier days that meet a condition, day by day."""
+    names = ("policy_domain", "report_key", "same_id", "document", "domain_source")
+    details = sa.select(sa.func.count()).where(of_report(failure_detail)).scalar_subquery()
+    raw = sa.select(sa.func.length(raw_report.c.document)).where(of_report(raw_report)).scalar_subquery()
+    wanted = sa.true() if condition is None else condition
+    following = sa.select(report.c.day).where(report.c.day < before, wanted).order_by(report.c.day).limit(1)
+    of_day = sa.select(*(report.c[name] for name in names), details.label("details"), raw.label("raw")).where(wanted)
+    day: dt.date | None = dt.date.min
     while True:
-        with engine.begin() as connection:
-            rows = connection.execute(sa.select(size, *key).where(condition).limit(_AT_ONCE)).all()
-            if not rows:
-                return removed, freed
-            keys = [tuple(row[1:]) for row in rows]
-            connection.execute(sa.delete(table).where(sa.tuple_(*key).in_(keys)))
-        removed += len(rows)
-        freed += sum(row[0] for row in rows)
-        progress()
+        with engines.reading(turns.engine) as connection:
+            day = connection.scalar(following.where(report.c.day > day))
+            if day is None:
+                return
+            rows = connection.execute(of_day.where(report.c.day == day).order_by(*report.primary_key)).all()
+        for *told, number, size in rows:
+            yield _OldReport(dict(zip(names, told, strict=True)), number, size or 0)
 
 
-def _prune_reports(engine: sa.Engine, progress: Callable[[], None], day: dt.date, today: dt.date) -> int:
+def _thin(turns: Turns, batch: Iterable[_OldReport]) -> int:
+    """Delete failure details of a report that has more of them than a transaction may delete, until it may delete the others."""
+    removed = 0
+    for old in batch:
+        for _ in range((old.details - 1) // turns.rows):
+            with turns.take() as connection:
+                removed += connection.execute(_deletion_of_details(old, turns.rows)).rowcount
+    return removed
+
+
+def _deletion_of_details(old: _OldReport, most: int) -> sa.Delete:
+    detail = failure_detail.c
+    mine = (detail.policy_domain == old.key[0]) & (detail.report_key == old.key[1])
+    places = (detail.entry_position, detail.position)
+    return sa.delete(failure_detail).where(mine, sa.tuple_(*places).in_(sa.select(*places).where(mine).limit(most)))
+
+
+def _prune_details(turns: Turns, before: dt.date) -> int:
+    removed = 0
+    for batch in batches(_reports_before(turns, before, _HAS_DETAILS), lambda old: old.details, turns.rows):
+        removed += _thin(turns, batch)
+        with turns.take() as connection:
+            removed += delete_by_key(connection, failure_detail, [old.key for old in batch])
+    return removed
+
+
+def _prune_reports(turns: Turns, before: dt.date, today: dt.date) -> int:
     """Whole reports with everything below them; their sums leave the rollups in the same transaction."""
     removed = 0
-    while True:
-        with engine.begin() as connection:
-            old = sa.select(report).where(report.c.day < day).order_by(report.c.policy_domain).limit(200)
-            rows = [dict(row) for row in connection.execute(old).mappings()]
-            if not rows:
-                break
-            keys = [(row["policy_domain"], row["report_key"]) for row in rows]
-            deltas = rollups.Deltas(due_from=today)
-            sums = rollups.entry_sums(connection, keys)
-            for row, key in zip(rows, keys, strict=True):
-                deltas.add(row, sums[key], times=-1)
-            deltas.write(connection)
-            for table in (failure_detail, policy_entry, delivery, raw_report, report):
-                of_keys = sa.tuple_(table.c.policy_domain, table.c.report_key).in_(keys)
-                connection.execute(sa.delete(table).where(of_keys))
-        removed += len(rows)
-        progress()
+    for batch in batches(_reports_before(turns, before), lambda old: old.weight, turns.rows):
+        _thin(turns, batch)
+        with turns.take() as connection:
+            removed += _delete_reports(connection, batch, today)
     return removed
+
+
+def _delete_reports(connection: sa.Connection, batch: Sequence[_OldReport], today: dt.date) -> int:
+    counting.lock(connection, (old.row for old in batch))
+    # Anew: its trust may have risen since it was looked at, or it has gone.
+    of_batch = sa.tuple_(report.c.policy_domain, report.c.report_key).in_([old.key for old in batch])
+    rows = [dict(row) for row in connection.execute(sa.select(report).where(of_batch).with_for_update()).mappings()]
+    keys = [(row["policy_domain"], row["report_key"]) for row in rows]
+    deltas = rollups.Deltas(due_from=today)
+    sums = rollups.entry_sums(connection, keys)
+    for row, key in zip(rows, keys, strict=True):
+        deltas.add(row, sums[key], times=-1)
+    deltas.write(connection)
+    for table in (failure_detail, policy_entry, delivery, raw_report, report):
+        delete_by_key(connection, table, keys)
+    return len(rows)
