@@ -26,7 +26,7 @@ _PAUSE_SECONDS = 0.03
 _LOCK = int.from_bytes(b"pruning", "big")
 
 
-class Turns:
+class WritingTurns:
     """Transactions of one run, each of at most ``rows`` rows, with a pause after each. ``progress`` is called after each."""
 
     def __init__(self, engine: sa.Engine, progress: Callable[[], None], rows: int = ROWS_AT_ONCE) -> None:
@@ -71,7 +71,7 @@ def batches(items: Iterable[T], weigh: Callable[[T], int], most: int) -> Iterato
 
 
 def delete_rows(
-    turns: Turns, table: sa.Table, condition: sa.ColumnElement[bool], content: sa.Column[bytes] | None = None
+    turns: WritingTurns, table: sa.Table, condition: sa.ColumnElement[bool], content: sa.Column[bytes] | None = None
 ) -> tuple[int, int]:
     """Delete the rows that meet an indexed condition. How many they were, and the bytes of their ``content``."""
     size: sa.ColumnElement[Any] = sa.literal(0) if content is None else sa.func.length(content)

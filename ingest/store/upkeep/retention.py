@@ -29,7 +29,7 @@ from ingest.store import counting, quarantine_bounds, rollups
 from ingest.store.quarantine import DISCARDED
 
 from . import clock
-from .deleting import ROWS_AT_ONCE, Turns, batches, delete_by_key, delete_rows, weight
+from .deleting import ROWS_AT_ONCE, WritingTurns, batches, delete_by_key, delete_rows, weight
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def prune(
     ``progress`` is called after each. Nothing goes by its age while the clock is in doubt, unless with ``force``.
     """
     pruned = Pruned()
-    turns = Turns(engine, progress, rows_at_once)
+    turns = WritingTurns(engine, progress, rows_at_once)
     _tend_quarantine(turns, settings, now, pruned)
     with engines.reading(engine) as connection:
         pruned.refused = "" if force else clock.doubt(connection, now)
@@ -118,7 +118,7 @@ def _horizons(settings: Settings, now: dt.datetime) -> str:
     return ", ".join(f"{name} {now - dt.timedelta(days=days):%Y-%m-%d}" for name, days in days.items() if days)
 
 
-def _prune_by_age(turns: Turns, settings: Settings, now: dt.datetime, pruned: Pruned) -> None:
+def _prune_by_age(turns: WritingTurns, settings: Settings, now: dt.datetime, pruned: Pruned) -> None:
     if settings.keep_raw_days:
         horizon = now - dt.timedelta(days=settings.keep_raw_days)
         old = raw_report.c.stored_at < horizon
@@ -140,7 +140,7 @@ def _prune_by_age(turns: Turns, settings: Settings, now: dt.datetime, pruned: Pr
         pruned.bytes += freed
 
 
-def _tend_quarantine(turns: Turns, settings: Settings, now: dt.datetime, pruned: Pruned) -> None:
+def _tend_quarantine(turns: WritingTurns, settings: Settings, now: dt.datetime, pruned: Pruned) -> None:
     """What an older version left (origins not noted, discarded content), and bounds that have been lowered since."""
     row = quarantine.c
     open_ones = sa.select(row.message_digest).where(row.state != DISCARDED)
@@ -175,7 +175,7 @@ def _old_messages(settings: Settings, now: dt.datetime) -> Iterable[sa.Select[An
 
 
 def _change_messages(
-    turns: Turns, wanted: sa.Select[Any], change: Callable[[sa.Connection, Sequence[str]], None]
+    turns: WritingTurns, wanted: sa.Select[Any], change: Callable[[sa.Connection, Sequence[str]], None]
 ) -> tuple[int, int]:
     """``change`` the messages in quarantine that are ``wanted``, until there are none. How many, and what they took."""
     changed = freed = 0
@@ -199,7 +199,7 @@ def _change_messages(
 
 
 def _reports_before(
-    turns: Turns, before: dt.date, condition: sa.ColumnElement[bool] | None = None
+    turns: WritingTurns, before: dt.date, condition: sa.ColumnElement[bool] | None = None
 ) -> Iterator[_OldReport]:
     """Reports about earlier days that meet a condition, day by day."""
     names = ("policy_domain", "report_key", "same_id", "document", "domain_source")
@@ -219,7 +219,7 @@ def _reports_before(
             yield _OldReport(dict(zip(names, told, strict=True)), number, size or 0)
 
 
-def _thin(turns: Turns, batch: Iterable[_OldReport]) -> int:
+def _thin(turns: WritingTurns, batch: Iterable[_OldReport]) -> int:
     """Delete failure details of a report that has more of them than a transaction may delete, until it may delete the others."""
     removed = 0
     for old in batch:
@@ -236,7 +236,7 @@ def _deletion_of_details(old: _OldReport, most: int) -> sa.Delete:
     return sa.delete(failure_detail).where(mine, sa.tuple_(*places).in_(sa.select(*places).where(mine).limit(most)))
 
 
-def _prune_details(turns: Turns, before: dt.date) -> int:
+def _prune_details(turns: WritingTurns, before: dt.date) -> int:
     removed = 0
     for batch in batches(_reports_before(turns, before, _HAS_DETAILS), lambda old: old.details, turns.rows):
         removed += _thin(turns, batch)
@@ -245,7 +245,7 @@ def _prune_details(turns: Turns, before: dt.date) -> int:
     return removed
 
 
-def _prune_reports(turns: Turns, before: dt.date, today: dt.date) -> int:
+def _prune_reports(turns: WritingTurns, before: dt.date, today: dt.date) -> int:
     """Whole reports with everything below them; their sums leave the rollups in the same transaction."""
     removed = 0
     for batch in batches(_reports_before(turns, before), lambda old: old.weight, turns.rows):
