@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 def add_group(app: typer.Typer, name: str, words: str, load: Callable[[], typer.Typer]) -> None:
     """Add the commands of what ``load`` returns to ``app``, as a group called ``name`` that ``words`` describe."""
 
-    class Group(TyperGroup):
+    class _LateGroup(TyperGroup):
         @property
         def commands(self) -> MutableMapping[str, Any]:
             if "loaded" not in self.__dict__:
@@ -22,4 +22,4 @@ def add_group(app: typer.Typer, name: str, words: str, load: Callable[[], typer.
         def commands(self, none_yet: object) -> None:
             """The base class sets it to the commands it knows: none."""
 
-    app.add_typer(typer.Typer(cls=Group, no_args_is_help=True, help=words), name=name)
+    app.add_typer(typer.Typer(cls=_LateGroup, no_args_is_help=True, help=words), name=name)
