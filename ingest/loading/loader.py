@@ -85,9 +85,12 @@ class Loaded(msgspec.Struct):
         self.reasons.setdefault(digest, f"{origin}: {reason}")
 
 
-class Done(msgspec.Struct, frozen=True):
-    """A batch that is stored: what became of it, how many sources are done with so far, and how many bytes."""
+class ReadBatch(msgspec.Struct, frozen=True):
+    """Sources that were read: what of them is stored next, what became of the others, how many sources are done with so far,
+    and how many bytes.
+    """
 
+    ready: list[Submission | Quarantined]
     loaded: Loaded
     sources: int
     bytes_done: int
@@ -106,76 +109,88 @@ def load(
     DatabaseAway; what was stored before stays, and loading again goes on from there.
     """
     loaded = Loaded()
-    for done in _Loading(Reader(settings, keys), engine).batches(paths):
-        loaded += done.loaded
-        progress(done.bytes_done)
+    for batch in _Reading(Reader(settings, keys)).batches(paths):
+        loaded += _store(batch, engine, settings)
+        progress(batch.bytes_done)
     return loaded
 
 
 def load_in_children(
     paths: Sequence[Path], settings: Settings, progress: Callable[[int], None] = lambda _bytes: None
 ) -> Loaded:
-    """The same in limited child processes (limited.py): a message that ends its reader twice goes to quarantine, and the
-    rest is loaded. No connection to the database may be open.
+    """The same with reading in limited child processes (limited.py), one at a time, while this one stores what the child has
+    read before: a message that ends its reader twice goes to quarantine, and the rest is loaded.
     """
     loaded = Loaded()
-    # Sources stored so far, the one in hand, and how many readers ended over each.
+    engine = engines.open_engine(settings.database_url)
+    # Sources read so far, the one in hand, and how many readers ended over each.
     sources, in_hand, ends = 0, 0, collections.Counter[int]()
 
-    def receive(update: int | Done) -> None:
+    def receive(update: int | ReadBatch) -> None:
         nonlocal loaded, sources, in_hand
-        if isinstance(update, Done):
-            loaded += update.loaded
-            sources = update.sources
-            progress(update.bytes_done)
-        else:
+        if isinstance(update, int):
             in_hand = update
+            return
+        loaded += _store(update, engine, settings)
+        sources = update.sources
+        progress(update.bytes_done)
 
-    while not limited.in_a_child(lambda say: _child(paths, settings, sources, ends, say), receive):
-        ends[in_hand] += 1
-        if ends[in_hand] > _MAX_ENDS:  # it was not even read the last time: finding the next source is what fails
-            loaded.problems.append(f"reading stopped after {in_hand + 1} messages (memory or time ran out)")
-            break
+    try:
+        while not limited.in_a_child(lambda say: _child(paths, settings, sources, ends, say), receive):
+            engine.dispose()  # a child must not inherit a connection
+            ends[in_hand] += 1
+            if ends[in_hand] > _MAX_ENDS:  # it was not even read the last time: finding the next source is what fails
+                loaded.problems.append(f"reading stopped after {in_hand + 1} messages (memory or time ran out)")
+                break
+    finally:
+        engine.dispose()
     return loaded
 
 
 def _child(paths: Sequence[Path], settings: Settings, sources: int, ends: Mapping[int, int], say: limited.Say) -> None:
-    engine = engines.open_engine(settings.database_url)
-
     def begin(source: int) -> None:
         limited.allow_cpu(_CPU_SECONDS)
         say(source)
 
     # What a message may cost is allowed for each source, as finding it costs, too; the reader allows no more.
     reader = Reader(settings, Keys(settings.nameservers))
-    for done in _Loading(reader, engine, begin, ends).batches(paths, sources):
-        say(done)
+    for batch in _Reading(reader, begin, ends).batches(paths, sources):
+        say(batch)
 
 
-class _Loading:
+def _store(batch: ReadBatch, engine: sa.Engine, settings: Settings) -> Loaded:
+    """Store what was read, in one transaction; what became of the batch."""
+    try:
+        with engine.begin() as connection:
+            bounds = quarantine_bounds.of(settings)
+            batch.loaded.tally += saving.save(connection, batch.ready, dt.datetime.now(dt.UTC), bounds)
+    except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+        raise engines.as_away(error) from error
+    return batch.loaded
+
+
+class _Reading:
     """``begin`` is called with the number of each source before it is read; ``ends`` says how many readers ended over it."""
 
     def __init__(
         self,
         reader: Reader,
-        engine: sa.Engine,
         begin: Callable[[int], None] = lambda _source: None,
         ends: Mapping[int, int] | None = None,
     ) -> None:
         self._reader = reader
         self._settings = reader.settings
-        self._engine = engine
         self._begin = begin
         self._ends = ends or {}
 
-    def batches(self, paths: Sequence[Path], skip: int = 0) -> Iterator[Done]:
-        """Store batch after batch, without the first ``skip`` sources; suspects come alone."""
+    def batches(self, paths: Sequence[Path], skip: int = 0) -> Iterator[ReadBatch]:
+        """Read batch after batch, without the first ``skip`` sources; suspects come alone."""
         # A bare file needs no transfer encoding, so it may be as large as a report.
         largest = max(self._settings.max_message_bytes, self._settings.max_report_bytes)
         batch, to_store, size, count, bytes_done = Loaded(), list[Decoded | Quarantined](), 0, 0, 0
         for number, source in enumerate(mailbox.messages(paths, largest)):
             if number in self._ends and count:
-                yield self._store(batch, to_store, number, bytes_done)
+                yield ReadBatch(self._authenticated(to_store), batch, number, bytes_done)
                 batch, to_store, size, count = Loaded(), [], 0, 0
             self._begin(number)
             if number < skip:
@@ -183,10 +198,10 @@ class _Loading:
             size += self._read(source, number, batch, to_store)
             count, bytes_done = count + 1, source.bytes_done
             if number in self._ends or count >= _BATCH_MESSAGES or size >= _BATCH_BYTES:
-                yield self._store(batch, to_store, number + 1, bytes_done)
+                yield ReadBatch(self._authenticated(to_store), batch, number + 1, bytes_done)
                 batch, to_store, size, count = Loaded(), [], 0, 0
         if count:
-            yield self._store(batch, to_store, number + 1, bytes_done)
+            yield ReadBatch(self._authenticated(to_store), batch, number + 1, bytes_done)
 
     def _read(
         self, source: mailbox.MailboxEntry, number: int, batch: Loaded, to_store: list[Decoded | Quarantined]
@@ -209,16 +224,6 @@ class _Loading:
             batch.keep(source.origin, outcome.arrival.message_digest, wrong)
         to_store.append(outcome)
         return outcome.held
-
-    def _store(self, batch: Loaded, to_store: Sequence[Decoded | Quarantined], sources: int, bytes_done: int) -> Done:
-        ready = self._authenticated(to_store)
-        try:
-            with self._engine.begin() as connection:
-                bounds = quarantine_bounds.of(self._settings)
-                batch.tally += saving.save(connection, ready, dt.datetime.now(dt.UTC), bounds)
-        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
-            raise engines.as_away(error) from error
-        return Done(batch, sources, bytes_done)
 
     def _authenticated(self, to_store: Sequence[Decoded | Quarantined]) -> list[Submission | Quarantined]:
         # "Still verifies" is a question about today, not about the day the mail came.

@@ -20,7 +20,6 @@ from ingest.settings import settings
 from ingest.settings.settings import Settings
 from ingest.spool import channels, trace
 from ingest.store import quarantine
-from ingest.store.upkeep import upgrades
 from ingest.testimony.trust import FAILED, UNSIGNED
 from ingest.work import retrying
 from ingest.work.reader import Reader
@@ -233,21 +232,11 @@ def test_quarantine_on_the_command_line(run: Callable[..., str], tmp_path: Path)
     assert run("quarantine", "list", "--reason", "no-report").count("no-report") == 2
 
 
-def test_a_batch_is_committed_before_the_next_suspect(tmp_path: Path, settings_for: Callable[..., Settings]) -> None:
+def test_a_suspect_is_a_batch_of_its_own(tmp_path: Path, settings_for: Callable[..., Settings]) -> None:
     """A message that a reader ended over comes alone, however it is placed."""
-    chosen = settings_for()
-    upgrades.migrate(chosen.database_url)
-    engine = engines.open_engine(chosen.database_url)
     folder = tmp_path / "mails"
     deadly_folder(folder)
-    sizes: list[int] = []
-
-    class Counting(loader._Loading):
-        def _store(self, batch, outcomes, sources, bytes_done):  # type: ignore[no-untyped-def]
-            sizes.append(len(outcomes))
-            return super()._store(batch, outcomes, sources, bytes_done)
-
-    done = list(Counting(Reader(chosen, NoKeys()), engine, ends={4: 1, 8: 2}).batches([folder], 2))
-    engine.dispose()
-    assert sizes == [2, 1, 3, 1, 3]
-    assert done[-1].sources == 12
+    reading = loader._Reading(Reader(settings_for(), NoKeys()), ends={4: 1, 8: 2})
+    batches = list(reading.batches([folder], 2))
+    assert [len(batch.ready) for batch in batches] == [2, 1, 3, 1, 3]
+    assert batches[-1].sources == 12
