@@ -25,6 +25,8 @@ _LONGEST_EVENT = 16_000
 
 def written_out(text: str, write: Callable[[str], str]) -> str:
     """``text`` with ``write(character)`` for each character that shows nothing, acts, or is one mark too many."""
+    if text.isascii() and text.isprintable():
+        return text
     written = []
     marks = 0
     for character in text:
