@@ -5,7 +5,6 @@ To read such a mail by its shape costs a tenth of taking any mail apart.
 
 import binascii
 import re
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from ingest.rfc.packing import kinds
@@ -21,7 +20,7 @@ _MAX_LINES = 20_000
 _MAX_PARTS = 8
 _MAX_HEADER = 32 * 1024
 _HEADER = re.compile(rb"(?:[!-9;-~]++:[\t -~]*+\r?\n(?:[ \t][\t -~]*+\r?\n)*+)*+(?=\r?\n)")
-_FIELD = re.compile(r"^([!-9;-~]++):[ \t]*+([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.MULTILINE)
+_VALUE = re.compile(r"[ \t]*+([^\n]*+(?:\n[ \t][^\n]*+)*+)")
 _PARAMETER = r";\s*+([a-z-]++)=(?:\"([^\"\\\s]*+)\"|([A-Za-z0-9!#$%&'+.^_`{|}~-]++))\s*+"
 _TYPE = re.compile(rf"([a-z]++/[a-z0-9.+-]++)\s*+((?:{_PARAMETER})*+)", re.IGNORECASE)
 _PARAMETERS = re.compile(_PARAMETER, re.IGNORECASE)
@@ -41,9 +40,10 @@ class UsualMail(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """A mail or a part of one: header fields by their names in lower case, media type and its parameters, body."""
+    """A mail or a part of one: its header, also in lower case, media type with parameters, body."""
 
-    fields: Mapping[str, str]
+    header: str
+    lowered: str
     media_type: str
     parameters: str
     body: bytes
@@ -64,25 +64,33 @@ def read(mail: bytes, limit: int, rows: int) -> UsualMail | None:
         if not all(part is packed or _holds_nothing(part) for part in inside):
             return None
         reading = report.read(_content(packed), limit, rows)
-        submitters = [_value(part, "tls-report-submitter") for part in (root, *inside)]
-        author = _value(root, "from")
+        submitters = (_value(part, "tls-report-submitter") for part in (root, *inside))
+        names = next(filter(None, submitters), ""), _value(root, "from")
     except (_UnusualError, ValueError):
         return None
-    return reading and UsualMail(*reading, next(filter(None, submitters), ""), author)
+    return reading and UsualMail(*reading, *names)
 
 
 def _part(entity: bytes) -> _Part:
-    header = _HEADER.match(entity, 0, _MAX_HEADER)
-    if header is None or b"=?" in header[0]:  # encoded words (RFC 2047)
+    match = _HEADER.match(entity, 0, _MAX_HEADER)
+    if match is None or b"=?" in match[0]:  # encoded words (RFC 2047)
         raise _UnusualError
-    # Of several fields with a name the first counts.
-    pairs = reversed(_FIELD.findall(header[0].decode("ascii")))
-    fields = {name.lower(): value.rstrip("\r") for name, value in pairs}
-    media_type = _TYPE.fullmatch(fields.get("content-type", "text/plain"))
+    header = "\n" + match[0].decode("ascii")
+    lowered = header.lower()
+    media_type = _TYPE.fullmatch(_field(header, lowered, "content-type") or "text/plain")
     if media_type is None:
         raise _UnusualError
-    body = entity[header.end() + (2 if entity.startswith(b"\r", header.end()) else 1) :]
-    return _Part(fields, media_type[1].lower(), media_type[2], body)
+    body = entity[match.end() + (2 if entity.startswith(b"\r", match.end()) else 1) :]
+    return _Part(header, lowered, media_type[1].lower(), media_type[2], body)
+
+
+def _field(header: str, lowered: str, name: str) -> str:
+    """The value of the first field of a name (in lower case), ``""`` when there is none."""
+    place = lowered.find(f"\n{name}:")
+    if place < 0:
+        return ""
+    value = _VALUE.match(header, place + len(name) + 2)
+    return value[1].rstrip("\r") if value else ""
 
 
 def _parts_of(root: _Part) -> list[_Part]:
@@ -106,7 +114,7 @@ def _without_boundary(piece: bytes, boundary: bytes) -> bytes:
 
 
 def _content(part: _Part) -> bytes:
-    encoding = part.fields.get("content-transfer-encoding", "").lower()
+    encoding = _field(part.header, part.lowered, "content-transfer-encoding").lower()
     if encoding == "base64":
         if not _BASE64.fullmatch(part.body):
             raise _UnusualError
@@ -121,15 +129,15 @@ def _content(part: _Part) -> bytes:
 def _holds_nothing(part: _Part) -> bool:
     """Whether it is a text in which nobody would look for a report."""
     data = _content(part)
-    if not part.media_type.startswith("text/") or any(map(kinds.begins_plainly, {data, part.body})):
+    if not part.media_type.startswith("text/") or data.startswith(b"--") or b"\n--" in data:
         return False
-    torn = data.startswith(b"--") or b"\n--" in data
-    return not (torn or kinds.mail_in(data) or kinds.is_signed_cms(data) or may_hold_report(data))
+    mislabelled = data is not part.body and kinds.begins_plainly(part.body)
+    return not (mislabelled or kinds.mail_in(data) or kinds.is_signed_cms(data) or may_hold_report(data))
 
 
 def _value(part: _Part, name: str) -> str:
     """A field as text on one line."""
-    value = part.fields.get(name, "")
+    value = _field(part.header, part.lowered, name)
     if len(value) > MAX_VALUE:
         raise _UnusualError
     return " ".join(value.split())

@@ -130,12 +130,10 @@ def _entry(entry: _Entry) -> PolicyEntry:
 
 
 def _lines(policy_strings: list[str]) -> tuple[str, ...]:
-    lines: list[str] = []
-    for item in policy_strings:
-        if item[:1] == "[" or item[:1].isspace():  # Microsoft puts a JSON list inside a text
-            raise _DepartsError
-        lines += filter(None, item.splitlines())
-    return tuple(lines)
+    text = "\n".join(policy_strings)
+    if "[" in text:  # Microsoft puts a JSON list inside a text
+        raise _DepartsError
+    return tuple(filter(None, text.splitlines()))
 
 
 def _detail(detail: _Detail) -> FailureDetail:
