@@ -4,6 +4,7 @@ import collections
 import datetime as dt
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing.sharedctypes import RawValue
 from pathlib import Path
 
 import msgspec
@@ -123,39 +124,37 @@ def load_in_children(
     """
     loaded = Loaded()
     engine = engines.open_engine(settings.database_url)
-    # Sources read so far, the one in hand, and how many readers ended over each.
-    sources, in_hand, ends = 0, 0, collections.Counter[int]()
+    # Sources read so far, the one in hand (the child writes it where this process sees it), and how many readers ended over each.
+    sources, in_hand, ends = 0, RawValue("q", 0), collections.Counter[int]()
 
-    def receive(update: int | ReadBatch) -> None:
-        nonlocal loaded, sources, in_hand
-        if isinstance(update, int):
-            in_hand = update
-            return
-        loaded += _store(update, engine, settings)
-        sources = update.sources
-        progress(update.bytes_done)
+    def receive(batch: ReadBatch) -> None:
+        nonlocal loaded, sources
+        loaded += _store(batch, engine, settings)
+        sources = batch.sources
+        progress(batch.bytes_done)
+
+    def read(say: limited.Say) -> None:
+        def begin(source: int) -> None:
+            limited.allow_cpu(_CPU_SECONDS)
+            in_hand.value = source
+
+        # What a message may cost is allowed for each source, as finding it costs, too; the reader allows no more.
+        reading = _Reading(Reader(settings, Keys(settings.nameservers)), begin, ends)
+        for batch in reading.batches(paths, sources):
+            say(batch)
 
     try:
-        while not limited.in_a_child(lambda say: _child(paths, settings, sources, ends, say), receive):
+        while not limited.in_a_child(read, receive):
             engine.dispose()  # a child must not inherit a connection
-            ends[in_hand] += 1
-            if ends[in_hand] > _MAX_ENDS:  # it was not even read the last time: finding the next source is what fails
-                loaded.problems.append(f"reading stopped after {in_hand + 1} messages (memory or time ran out)")
+            ends[in_hand.value] += 1
+            if (
+                ends[in_hand.value] > _MAX_ENDS
+            ):  # it was not even read the last time: finding the next source is what fails
+                loaded.problems.append(f"reading stopped after {in_hand.value + 1} messages (memory or time ran out)")
                 break
     finally:
         engine.dispose()
     return loaded
-
-
-def _child(paths: Sequence[Path], settings: Settings, sources: int, ends: Mapping[int, int], say: limited.Say) -> None:
-    def begin(source: int) -> None:
-        limited.allow_cpu(_CPU_SECONDS)
-        say(source)
-
-    # What a message may cost is allowed for each source, as finding it costs, too; the reader allows no more.
-    reader = Reader(settings, Keys(settings.nameservers))
-    for batch in _Reading(reader, begin, ends).batches(paths, sources):
-        say(batch)
 
 
 def _store(batch: ReadBatch, engine: sa.Engine, settings: Settings) -> Loaded:

@@ -132,6 +132,8 @@ def _reason(error: Exception) -> str:
 
 def _printable(text: str) -> str:
     """A name from a disk or an archive, fit for a terminal and for the database."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
