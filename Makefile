@@ -71,12 +71,9 @@ format: .venv/.development ## put the code into the house format
 	$(VENV)/ruff format .
 	$(VENV)/ruff check --fix .
 
-bench: .venv/.development ## run the benchmarks
-	@found=$$(ls benchmarks/[a-z]*.py 2>/dev/null) || { echo "There are no benchmarks yet: nothing was measured." >&2; exit 1; }; \
-	for path in $$found; do \
-		name=$$(basename "$$path" .py); echo "== $$name"; \
-		$(HERE) $(VENV)/python -m "benchmarks.$$name" || exit 1; \
-	done
+bench: .venv/.development ## run all benchmarks and write docs/benchmarks.md (half an hour); OPTIONS="decoding door" for some
+	@mkdir -p "$(CACHE)/home" "$(CACHE)/bench"
+	@$(TESTS) $(VENV)/python -m benchmarks $(OPTIONS)
 
 reliability: .venv/.development ## put the promises of docs/reliability.md to the test; LONG=1 for the counts it shows (hours)
 	@mkdir -p "$(CACHE)/home" "$(TEST_TMPDIR)"

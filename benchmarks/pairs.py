@@ -33,12 +33,12 @@ def peer_python() -> Path:
     return python
 
 
-def usage(command: Sequence[str | Path], **environment: str) -> Usage:
-    """Run a command to its end. Raises CalledProcessError with what it printed."""
+def usage(command: Sequence[str | Path], *good_codes: int, **environment: str) -> Usage:
+    """Run a command to its end. Raises CalledProcessError for an exit code other than 0 and ``good_codes``."""
     before, began = os.times(), os.times().elapsed
     ended = subprocess.run(command, env=os.environ | environment, capture_output=True, check=False)
     after = os.times()
-    if ended.returncode:
+    if ended.returncode not in (0, *good_codes):
         sys.stderr.buffer.write(ended.stdout + ended.stderr)
         ended.check_returncode()
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
