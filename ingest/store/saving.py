@@ -6,8 +6,9 @@ repeats work, in this process or in another.
 
 import collections
 import datetime as dt
+import itertools
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -149,11 +150,20 @@ def raise_trust(connection: sa.Connection, keys: Sequence[Key], deltas: rollups.
         of_chunk = sa.tuple_(delivery.c.policy_domain, delivery.c.report_key).in_(chunk)
         for row in connection.execute(sa.select(delivery).where(of_chunk)).mappings():
             ways[row["policy_domain"], row["report_key"]].append(dict(row))
-        of_chunk = sa.tuple_(report.c.policy_domain, report.c.report_key).in_(chunk)
-        for row in connection.execute(sa.select(report).where(of_chunk).with_for_update()).mappings().all():
-            after = _move(connection, dict(row), ways[row["policy_domain"], row["report_key"]], deltas)
+        for before in _locked(connection, chunk):
+            after = _move(connection, before, ways[before["policy_domain"], before["report_key"]], deltas)
             changed += [after] if after else []
     return changed
+
+
+def _locked(connection: sa.Connection, keys: Sequence[Key]) -> Iterator[Row]:
+    """The rows of reports; nobody else changes them until the transaction ends.
+
+    Each domain has a statement of its own: Citus locks rows of one domain at a time.
+    """
+    for domain, of_domain in itertools.groupby(sorted(keys), key=lambda key: key[0]):
+        mine = (report.c.policy_domain == domain) & report.c.report_key.in_([key for _, key in of_domain])
+        yield from map(dict, connection.execute(sa.select(report).where(mine).with_for_update()).mappings().all())
 
 
 def rank(row: Row) -> tuple[int, bool, dt.datetime]:
