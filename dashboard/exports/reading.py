@@ -96,10 +96,6 @@ _STREAMED = {"stream_results": True, "yield_per": _TOGETHER}
 Key = tuple[str, str]
 
 
-# Sessions that a sender lists under two policy types count once.
-_ONCE = {"successful_sessions": copies.SUCCESSFUL, "failed_sessions": copies.FAILED}
-
-
 def _stored(column: Column) -> str:
     """The stored column that a column of an export shows, without its table."""
     return column.source.rpartition(".")[2]
@@ -107,7 +103,8 @@ def _stored(column: Column) -> str:
 
 def report_rows(connection: sa.Connection, filters: Filters) -> Rows:
     """One row for each report and policy domain, by day, domain, reporter and report id; copies of it are no rows."""
-    columns = [report.c[_stored(column)] if column.source else _ONCE[column.name] for column in REPORTS]
+    # Sessions that a sender lists under two policy types count once; only of those the columns name no source.
+    columns = [report.c[_stored(column)] if column.source else copies.once(column.name) for column in REPORTS]
     for rows in _reports(connection, filters, columns, report.c.day, [report.c.report_id], report.c.counts):
         yield from map(tuple, rows)
 

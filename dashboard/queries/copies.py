@@ -13,23 +13,25 @@ STANDS = report.c.counts | report.c.accuses
 LISTED = STANDS | report.c.contradicted
 
 
-def _lists_sessions_twice() -> sa.ColumnElement[bool]:
+def once(name: str, domain: str | None = None) -> sa.ColumnElement[Any]:
+    """The sessions of a report under that name (``successful_sessions``, ``failed_sessions``), those that it lists twice once.
+
+    ``domain`` is the policy domain of all reports asked for, if it is one: so Citus knows that its server alone is asked.
+    """
+    twice = sa.case((_lists_sessions_twice(domain), report.c[f"tlsa_{name}"]), else_=0)
+    return (report.c[name] - twice).label(name)
+
+
+def _lists_sessions_twice(domain: str | None) -> sa.ColumnElement[bool]:
     """Whether its tlsa entries list the sessions of its sts entries again, as Microsoft does: as many under both, in every
     report of this voice about the domain that is trusted like this one (docs/verdict.md, "What counts as evidence").
     """
     other = report.alias("by_the_same_voice").c
     listed_apart = sa.exists().where(
         other.policy_domain == report.c.policy_domain,
+        sa.true() if domain is None else other.policy_domain == domain,
         other.voice == report.c.voice,
         other.tlsa_sessions == TLSA_OTHER,
         other.trust.in_(EVIDENCE) | report.c.trust.not_in(EVIDENCE),
     )
     return sa.and_(report.c.tlsa_sessions == TLSA_EQUAL, ~listed_apart)
-
-
-def _once(name: str) -> sa.ColumnElement[Any]:
-    twice = sa.case((_lists_sessions_twice(), report.c[f"tlsa_{name}"]), else_=0)
-    return (report.c[name] - twice).label(name)
-
-
-SUCCESSFUL, FAILED = _once("successful_sessions"), _once("failed_sessions")

@@ -16,7 +16,8 @@ from .domain import LONGEST_POLICY
 from .frames import COUNT, DAY, FLAG, INSTANT, SUM, TEXT, inflate, read, read_number, shortened
 from .question import ALL_DAYS, DayRange, Scope
 
-_COUNTS = ("successful_sessions", "failed_sessions", "refused_sessions")
+_ONCE = ("successful_sessions", "failed_sessions")
+_COUNTS = (*_ONCE, "refused_sessions")
 
 
 class FailureCell(msgspec.Struct, frozen=True):
@@ -65,11 +66,13 @@ def list_reports(engine: sa.Engine, scope: Scope, wanted: ReportFilter, *, limit
     """
     row = report.c
     matching = _matching(wanted)
+    one_domain = None if wanted.domain is None or _is_pattern(wanted.domain) else wanted.domain
     query = (
         sa.select(
             *(row[name] for name in ("policy_domain", "report_key", "day", "organization", "report_id", "trust")),
             *(row[name] for name in ("signer", "door", "received_at")),
-            *(copies.SUCCESSFUL, copies.FAILED, row.refused_sessions, row.long_range),
+            *(copies.once(name, one_domain) for name in _ONCE),
+            *(row.refused_sessions, row.long_range),
             row.defects.is_not(None).label("defective"),
             row.contradicted,
             (sa.null() if matching is None else matching.c.sessions).label("matching_sessions"),
@@ -128,7 +131,7 @@ def _conditions(scope: Scope, wanted: ReportFilter) -> list[sa.ColumnElement[boo
     row = report.c
     conditions = [scope.allows(row.policy_domain), wanted.window.holds(row.day), copies.LISTED]
     if wanted.domain is not None:
-        asked = Scope((wanted.domain,)).allows(row.policy_domain) if wanted.domain.startswith("*.") else None
+        asked = Scope((wanted.domain,)).allows(row.policy_domain) if _is_pattern(wanted.domain) else None
         conditions.append(row.policy_domain == wanted.domain if asked is None else asked)
     if wanted.reporter:
         conditions.append(_named(wanted.reporter))
@@ -138,6 +141,10 @@ def _conditions(scope: Scope, wanted: ReportFilter) -> list[sa.ColumnElement[boo
         entry = policy_entry.c
         conditions.append(sa.exists().where(of_report(policy_entry), entry.failed_sessions > 0))
     return conditions
+
+
+def _is_pattern(domain: str) -> bool:
+    return domain.startswith("*.")
 
 
 def exactly(name: str) -> str:
@@ -167,7 +174,7 @@ def one_report(engine: sa.Engine, scope: Scope, domain: str, key: str) -> pd.Dat
             "raw_domain": row.policy_domain.label("raw_domain"),
             "raw_domains": sa.null().label("raw_domains"),
         }
-    expressions |= {"successful_sessions": copies.SUCCESSFUL, "failed_sessions": copies.FAILED}
+    expressions |= {name: copies.once(name, domain) for name in _ONCE}
     columns = [expressions.get(column.name, column) for column in row]
     query = sa.select(*columns, shared.label("shared")).where(*_is(report, scope, domain, key))
     return read(engine, query, {column.name: _kind(column) for column in report.columns} | {"shared": FLAG})
@@ -283,7 +290,7 @@ def copies_of(engine: sa.Engine, scope: Scope, domain: str, key: str, same_id: s
     names = ("report_key", "organization", "trust", "signer", "received_at")
     flags = ("counts", "accuses", "contradicted")
     query = (
-        sa.select(*(row[name] for name in names), copies.SUCCESSFUL, copies.FAILED, row.refused_sessions)
+        sa.select(*(row[name] for name in names), *(copies.once(name, domain) for name in _ONCE), row.refused_sessions)
         .add_columns(*(row[name] for name in flags))
         .where(row.policy_domain == domain, row.same_id == same_id, row.report_key != key)
         .where(scope.allows(row.policy_domain))
@@ -297,9 +304,7 @@ def copies_of(engine: sa.Engine, scope: Scope, domain: str, key: str, same_id: s
 def raw_size(engine: sa.Engine, scope: Scope, domain: str, key: str) -> pd.DataFrame:
     """The kept raw report. Columns: size (bytes), stored_at; no row once it is pruned, nor for who may not see it."""
     row = raw_report.c
-    query = (
-        sa.select(row.size, row.stored_at).select_from(_raw()).where(*_is(report, scope, domain, key), _whole(scope))
-    )
+    query = sa.select(row.size, row.stored_at).where(_is_raw_of(engine, scope, domain, key))
     return read(engine, query, {"size": COUNT, "stored_at": INSTANT})
 
 
@@ -308,7 +313,7 @@ def raw_document(engine: sa.Engine, scope: Scope, domain: str, key: str, *, long
 
     A report about several domains is given only to who may see everything.
     """
-    query = sa.select(raw_report.c.document).select_from(_raw()).where(*_is(report, scope, domain, key), _whole(scope))
+    query = sa.select(raw_report.c.document).where(_is_raw_of(engine, scope, domain, key))
     with engine.connect() as connection:
         document = connection.execute(query).scalar_one_or_none()
     return None if document is None else inflate(document, longest)
@@ -319,9 +324,16 @@ def _whole(scope: Scope) -> sa.ColumnElement[bool]:
     return sa.true() if scope.is_everything else report.c.raw_domains == 1
 
 
-def _raw() -> sa.Join:
-    same = (raw_report.c.policy_domain == report.c.raw_domain) & (raw_report.c.report_key == report.c.report_key)
-    return report.join(raw_report, same)
+def _is_raw_of(engine: sa.Engine, scope: Scope, domain: str, key: str) -> sa.ColumnElement[bool]:
+    """The condition on the raw report, which lies with the first domain that the report is about: on Citus perhaps on another
+    server than the report's row, so the two are no join.
+    """
+    home = sa.select(report.c.raw_domain).where(*_is(report, scope, domain, key), _whole(scope))
+    with engine.connect() as connection:
+        first_domain = connection.scalar(home)
+    if first_domain is None:
+        return sa.false()
+    return sa.and_(raw_report.c.policy_domain == first_domain, raw_report.c.report_key == key)
 
 
 def _is(table: sa.Table, scope: Scope, domain: str, key: str) -> list[sa.ColumnElement[bool]]:
