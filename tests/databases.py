@@ -1,6 +1,8 @@
 """A real PostgreSQL for the tests, started once a session and removed afterwards, and empty databases on both engines.
 
 ``STARTTALLY_TEST_POSTGRESQL`` may name a server to use instead (a URL whose user may create databases).
+``STARTTALLY_TEST_CITUS_URL`` names one with Citus, whose user is a superuser: every test of a database then runs there, too, on
+distributed tables (docs/scale.md). Nothing installs it for the tests, so without it this is the one skip that CI allows.
 """
 
 import contextlib
@@ -11,15 +13,15 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from ingest.database import engines, models
+from ingest.database import distribution, engines, models
 from ingest.store.upkeep import upgrades
-from tests.support import eventually, free_port
+from tests.support import NEEDS_CITUS, eventually, free_port
 
 
 class PostgreSQL:
@@ -162,6 +164,44 @@ def migrated_template(postgresql_server: str) -> str:
     return str(sa.make_url(url).database)
 
 
+CITUS_URL = os.environ.get("STARTTALLY_TEST_CITUS_URL", "")
+ENGINES = ["sqlite", "postgresql", *(["citus"] if CITUS_URL else [])]
+
+
+def create_citus_database() -> str:
+    """Create an empty database with the extension Citus on its server, whose shards all lie in this very database.
+
+    Return its URL. Few shards: each costs every test some milliseconds.
+    """
+    url = create_database(CITUS_URL)
+    name = sa.make_url(url).database
+    engine = engines.open_engine(url)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text("CREATE EXTENSION citus"))
+        connection.execute(sa.text(f'ALTER DATABASE "{name}" SET citus.shard_count TO 4'))
+        here = sa.text("'localhost', inet_server_port()")
+        connection.execute(sa.text(f"SELECT citus_set_coordinator_host({here})"))
+        connection.execute(sa.text(f"SELECT citus_set_node_property({here}, 'shouldhaveshards', true)"))
+    engine.dispose()
+    return url
+
+
+def drop_citus_database(url: str) -> None:
+    """Remove a database with Citus, whose maintenance takes one of the server's few background workers."""
+    engine = engines.open_engine(CITUS_URL)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text(f'DROP DATABASE IF EXISTS "{sa.make_url(url).database}" WITH (FORCE)'))
+    engine.dispose()
+
+
+def create_distributed_database() -> str:
+    """Create an empty database with its tables, distributed. Return its URL."""
+    url = create_citus_database()
+    upgrades.migrate(url)
+    distribution.distribute(url)
+    return url
+
+
 class Spare:
     """Databases on PostgreSQL that a test has left as it found them, once their rows are gone: a copy for each test costs a quarter
     of a second and eight megabytes of disk.
@@ -176,8 +216,8 @@ class Spare:
         " (SELECT version_num FROM alembic_version)"
     )
 
-    def __init__(self, server: str, template: str) -> None:
-        self._server, self._template = server, template
+    def __init__(self, create: Callable[[], str]) -> None:
+        self._create = create
         self._urls: list[str] = []
         self._schema: object = None
 
@@ -185,7 +225,7 @@ class Spare:
         """An empty database with its tables."""
         if self._urls:
             return self._urls.pop()
-        url = create_database(self._server, template=self._template)
+        url = self._create()
         if self._schema is None:
             self._schema = self._look(url, empty=False)
         return url
@@ -214,10 +254,34 @@ class Spare:
 @pytest.fixture(scope="session")
 def spare_databases(postgresql_server: str, migrated_template: str) -> Spare:
     """Those of this session."""
-    return Spare(postgresql_server, migrated_template)
+    return Spare(lambda: create_database(postgresql_server, template=migrated_template))
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session")
+def spare_distributed_databases() -> Iterator[Spare]:
+    """The same on Citus."""
+    created: list[str] = []
+
+    def create() -> str:
+        created.append(create_distributed_database())
+        return created[-1]
+
+    yield Spare(create)
+    for url in created:
+        drop_citus_database(url)
+
+
+@pytest.fixture
+def citus_url() -> Iterator[str]:
+    """An empty database with the extension Citus and no tables."""
+    if not CITUS_URL:
+        pytest.skip(NEEDS_CITUS)
+    url = create_citus_database()
+    yield url
+    drop_citus_database(url)
+
+
+@pytest.fixture(params=ENGINES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """An empty database, once on each engine; without tables, unless the test asks for ``engine`` as well."""
     with_tables = "engine" in request.fixturenames
@@ -226,10 +290,13 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
             shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "starttally.db")
         yield f"sqlite:///{tmp_path}/starttally.db"
     elif with_tables:
-        spare: Spare = request.getfixturevalue("spare_databases")
+        name = "spare_databases" if request.param == "postgresql" else "spare_distributed_databases"
+        spare: Spare = request.getfixturevalue(name)
         url = spare.take()
         yield url
         spare.give_back(url)
+    elif request.param == "citus":
+        yield request.getfixturevalue("citus_url")
     else:
         yield create_database(request.getfixturevalue("postgresql_server"))
 

@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # Real reports and mails, which are not the project's to copy; tests that need them are skipped where they are absent.
 CORPUS = ROOT.parent / "shared" / "corpus"
 FIELD = ROOT.parent / "shared" / "field" / "inputs"
+# The reason of the only skip that STARTTALLY_TEST_ALL=1 allows: no package of Debian's has Citus.
+NEEDS_CITUS = "needs a server with Citus: STARTTALLY_TEST_CITUS_URL"
 
 
 def need(program: str, package: str) -> str:

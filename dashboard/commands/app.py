@@ -168,6 +168,7 @@ def main() -> None:
 
 def _exit_code(error: Exception) -> int | None:
     """How the program ends by an error that one line explains; None for any other."""
+    from ingest.database.distribution import CannotDistribute
     from ingest.database.engines import DatabaseAway, NotBackedUp, SchemaMismatch
     from ingest.doors.certificate import CertificateUnusable
     from ingest.doors.sockets import PortBusy
@@ -176,7 +177,9 @@ def _exit_code(error: Exception) -> int | None:
     from ingest.spool.maildir import SpoolUnavailable
 
     match error:
-        case SettingsError() | SchemaMismatch() | NotBackedUp() | OnNetwork() | PortBusy() | CertificateUnusable():
+        case SettingsError() | SchemaMismatch() | NotBackedUp() | CannotDistribute():
+            return USAGE
+        case OnNetwork() | PortBusy() | CertificateUnusable():
             return USAGE
         case UnknownDomain():
             return ANSWER_IS_NO

@@ -207,6 +207,20 @@ def check() -> None:
         )
 
 
+@database_commands.command("distribute")
+def distribute() -> None:
+    """Spread the tables of a PostgreSQL database with Citus over its servers, by policy domain; what is spread stays as it is.
+
+    Exit code 2 when the database cannot be distributed: SQLite, no extension Citus, or tables of another version.
+    """
+    from ingest.database import distribution
+
+    spread = distribution.distribute(
+        load_settings().database_url, lambda table: typer.echo(f"spreading the table {table}", err=True)
+    )
+    typer.echo(f"distributed={spread.by_domain} reference={spread.reference} new={spread.new}")
+
+
 @database_commands.command("mend-arrivals")
 def mend_arrivals(
     force: Annotated[bool, typer.Option("--force", help="Although there are reports about days after today.")] = False,

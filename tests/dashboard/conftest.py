@@ -12,7 +12,7 @@ from ingest.database import engines
 from ingest.settings import settings as settings_module
 from ingest.settings.settings import Settings
 from ingest.store.upkeep import upgrades
-from tests.databases import create_database
+from tests.databases import ENGINES, create_database, create_distributed_database
 
 from . import world
 
@@ -48,12 +48,14 @@ def fill(url: str, today: dt.date, folder: Path) -> Iterator[Filled]:
     writing.dispose()
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=ENGINES)
 def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
-    """The world of a fixed day, on both engines."""
+    """The world of a fixed day, on each engine."""
     folder = tmp_path_factory.mktemp("filled")
     if request.param == "sqlite":
         url = f"sqlite:///{folder}/starttally.db"
+    elif request.param == "citus":
+        url = create_distributed_database()
     else:
         url = create_database(request.getfixturevalue("postgresql_server"))
     yield from fill(url, dt.date(2026, 11, 20), folder)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from ingest.database import engines
+from ingest.database import distribution, engines
 from ingest.database.engines import DatabaseAway, NotBackedUp, SchemaMismatch
 from ingest.settings.settings import PREFIX, Settings
 
@@ -92,9 +92,11 @@ def migrate(url: str, before: Callable[[str], None] = lambda _older: None) -> No
             engines.refuse_newer(current)
             if current not in (None, engines.revisions()[-1]):
                 before(str(current))
+            distribution.prepare_migration(connection)
             config = engines.migrations_config()
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
+        distribution.follow(engine)
         _finish_upgrade(engine)
     except sa.exc.DBAPIError as error:
         raise engines.as_away(error) from error
