@@ -212,7 +212,8 @@ class Spare:
         " FROM information_schema.columns WHERE table_schema = 'public'),"
         " (SELECT string_agg(relname::text || relkind::text || coalesce(relacl::text, ''), ',' ORDER BY relname)"
         " FROM pg_class WHERE relnamespace = 'public'::regnamespace),"
-        " (SELECT string_agg(setconfig::text, ',') FROM pg_db_role_setting),"
+        " (SELECT string_agg(setconfig::text, ',') FROM pg_db_role_setting"
+        "  WHERE setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))),"
         " (SELECT version_num FROM alembic_version)"
     )
 

@@ -71,15 +71,19 @@ class Filters(msgspec.Struct, frozen=True):
 
     def conditions(self, day: sa.Column[Any] = report.c.day) -> list[sa.ColumnElement[bool]]:
         """The filters on the table ``report``, as every statement here applies them; ``day`` is the one that is asked about."""
-        conditions: list[sa.ColumnElement[bool]] = []
-        if self.domains:
-            conditions.append(report.c.policy_domain.in_(self.domains))
+        conditions = self.narrowed(report)
         if self.since:
             conditions.append(day >= self.since)
         if self.until:
             conditions.append(day <= self.until)
         conditions.append(self.scope.allows(report.c.policy_domain))
         return conditions
+
+    def narrowed(self, table: sa.Table) -> list[sa.ColumnElement[bool]]:
+        """The condition on the domains that are asked for. A correlated subquery needs it once more: Citus asks every server for
+        it otherwise.
+        """
+        return [table.c.policy_domain.in_(self.domains)] if self.domains else []
 
 
 def _domain(name: str) -> str:
@@ -104,7 +108,8 @@ def _stored(column: Column) -> str:
 def report_rows(connection: sa.Connection, filters: Filters) -> Rows:
     """One row for each report and policy domain, by day, domain, reporter and report id; copies of it are no rows."""
     # Sessions that a sender lists under two policy types count once; only of those the columns name no source.
-    columns = [report.c[_stored(column)] if column.source else copies.once(column.name) for column in REPORTS]
+    domain = filters.domains[0] if len(filters.domains) == 1 else None
+    columns = [report.c[_stored(column)] if column.source else copies.once(column.name, domain) for column in REPORTS]
     for rows in _reports(connection, filters, columns, report.c.day, [report.c.report_id], report.c.counts):
         yield from map(tuple, rows)
 
@@ -253,9 +258,11 @@ def failure_rows(connection: sa.Connection, filters: Filters) -> Rows:
     By day, domain, reporter, report id, entry and detail as the report lists them.
     """
     size = sa.func.sum(sum((sa.func.length(text) for text in _DETAIL_TEXTS), sa.literal_column("500", sa.Integer)))
-    size_of_details = sa.select(size).where(of_report(failure_detail)).correlate(report).scalar_subquery()
-    unexplained = sa.exists().where(of_report(policy_entry), policy_entry.c.unexplained_sessions > 0)
-    explained = sa.exists().where(of_report(failure_detail))
+    of_details = [of_report(failure_detail), *filters.narrowed(failure_detail)]
+    size_of_details = sa.select(size).where(*of_details).correlate(report).scalar_subquery()
+    of_entries = [of_report(policy_entry), *filters.narrowed(policy_entry)]
+    unexplained = sa.exists().where(*of_entries, policy_entry.c.unexplained_sessions > 0)
+    explained = sa.exists().where(*of_details)
     names_in_order = ("failure_day", "policy_domain", "organization", "report_id", "trust", "report_key")
     columns = [*(report.c[name] for name in names_in_order), size_of_details.label("size")]
     failed = [report.c.accuses, unexplained | explained]

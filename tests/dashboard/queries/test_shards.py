@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from dashboard.exports.reading import Filters, domain_rows, failure_rows, report_rows, summary_rows
 from dashboard.queries import assessed, domain, evidence, fleet, overrides, reports
 from dashboard.queries.question import ALL_DAYS, EVERYTHING, TRUSTED, Question
 from dashboard.queries.reports import FailureCell, ReportFilter
@@ -62,6 +63,12 @@ def of_first_report(ask: Callable[[sa.Engine, str], object], filled: Filled) -> 
     return lambda engine: ask(engine, key)
 
 
+def exported(engine: sa.Engine, filters: Filters) -> list[list[Any]]:
+    """The rows of every export."""
+    with engine.connect() as connection:
+        return [list(rows(connection, filters)) for rows in (report_rows, summary_rows, failure_rows, domain_rows)]
+
+
 ABOUT = (EVERYTHING, DOMAIN, ALL_DAYS, TRUSTED)
 OF_CAUSE = ReportFilter(DOMAIN, cause=FailureCell("certificate-expired", "sts"))
 
@@ -85,6 +92,7 @@ OF_CAUSE = ReportFilter(DOMAIN, cause=FailureCell("certificate-expired", "sts"))
         lambda engine: reports.list_reports(engine, EVERYTHING, ReportFilter(DOMAIN), limit=50),
         lambda engine: reports.list_reports(engine, EVERYTHING, OF_CAUSE, limit=50),
         lambda engine: reports.count_reports(engine, EVERYTHING, ReportFilter(DOMAIN, only_failures=True), 1_000),
+        lambda engine: exported(engine, Filters(domains=(DOMAIN,), until=DAY)),
     ],
 )
 def test_what_the_page_of_a_domain_asks_touches_one_shard(filled: Filled, ask: Ask) -> None:
