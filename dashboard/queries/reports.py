@@ -330,9 +330,8 @@ def _is_raw_of(engine: sa.Engine, scope: Scope, domain: str, key: str) -> sa.Col
     """
     home = sa.select(report.c.raw_domain).where(*_is(report, scope, domain, key), _whole(scope))
     with engine.connect() as connection:
-        first_domain = connection.scalar(home)
-    if first_domain is None:
-        return sa.false()
+        # Without such a report it is NULL, which no domain equals.
+        first_domain = sa.literal(connection.scalar(home), report.c.raw_domain.type)
     return sa.and_(raw_report.c.policy_domain == first_domain, raw_report.c.report_key == key)
 
 
