@@ -101,6 +101,7 @@ class Assessor:
         with self._engine.begin() as connection:
             verdict_rows.write(connection, rows, fresh)
             verdict_rows.forget(connection, sorted(gone))
+            due.give_back(connection, claimed)
             due.finish(connection, [each for each in fresh if each.domain not in left])
             due.leave(connection, [*past, *(each for each in claimed if each.only_past)])
             due.leave(connection, first_time, from_day=self._first_day(question))
@@ -122,6 +123,7 @@ class Assessor:
             ]
             with self._engine.begin() as connection:
                 verdict_rows.write(connection, rows, batch)
+                due.give_back(connection, batch)
                 due.finish(connection, batch)
             stored += len(rows)
         return stored

@@ -3,6 +3,9 @@
 A mark is a row of ``domain_due``. Whoever decides claims some rows for a while, decides outside of any transaction, and takes
 away those rows that nobody has marked meanwhile. So marking never waits for deciding, several may decide at once, and one that
 dies leaves rows that are claimed anew when the claim is over.
+
+Who waits for rows of others takes each domain by a statement of its own, in the order of their names. So nobody waits crosswise,
+and Citus locks the shard of one domain at a time, not all of them for all others that change several domains.
 """
 
 import datetime as dt
@@ -58,14 +61,16 @@ def mark_outdated(engine: sa.Engine, today: dt.date, asked: str, days: int) -> i
     )
     outdated = newest.day.is_(None) | (newest.day < today) | (newest.asked != asked)
     query = (
-        sa.select(reported.c.policy_domain, from_day, sa.literal(1), sa.false())
+        sa.select(reported.c.policy_domain, from_day)
         .select_from(reported.outerjoin(domain_verdict, of_domain))
         .where(outdated)
-        .order_by(reported.c.policy_domain)
     )
-    names = ["policy_domain", "from_day", "marks", "only_past"]
-    with engine.begin() as connection:
-        return connection.execute(_marked(insert_into(connection, domain_due).from_select(names, query))).rowcount
+    with engine.connect() as connection:
+        from_days: list[tuple[str, dt.date]] = [(domain, day) for domain, day in connection.execute(query)]
+    for batch in chunks(sorted(from_days), _TOGETHER):
+        with engine.begin() as connection:
+            mark(connection, dict(batch))
+    return len(from_days)
 
 
 def claim(engine: sa.Engine, limit: int, now: dt.datetime) -> list[Due]:
@@ -74,8 +79,9 @@ def claim(engine: sa.Engine, limit: int, now: dt.datetime) -> list[Due]:
         domains = list(itertools.islice(_free(connection, limit, now), limit))
         if not domains:
             return []
+        claimed = sa.update(domain_due).where(_due.policy_domain == sa.bindparam("domain"))
+        connection.execute(claimed.values(claimed_until=now + _CLAIM), [{"domain": domain} for domain in domains])
         mine = _due.policy_domain.in_(domains)
-        connection.execute(sa.update(domain_due).where(mine).values(claimed_until=now + _CLAIM))
         columns = (_due.policy_domain, _due.from_day, _due.marks, _due.only_past, _due.claimed_until)
         rows = connection.execute(sa.select(*columns).where(mine).order_by(_due.only_past, _due.policy_domain))
         return [Due(*row) for row in rows]
@@ -106,29 +112,36 @@ def held(connection: sa.Connection, claimed: Sequence[Due]) -> set[str]:
     return domains
 
 
+def give_back(connection: sa.Connection, claimed: Sequence[Due]) -> None:
+    """End these claims; the first step of a transaction that takes domains off or leaves them due."""
+    mine = (_due.policy_domain == sa.bindparam("domain")) & (_due.claimed_until == sa.bindparam("until"))
+    rows = [{"domain": due.domain, "until": due.claimed_until} for due in sorted(claimed, key=_name)]
+    if rows:
+        connection.execute(sa.update(domain_due).where(mine).values(claimed_until=None), rows)
+
+
 def finish(connection: sa.Connection, decided: Sequence[Due]) -> None:
     """Take domains off that are decided. A domain that was marked meanwhile stays due."""
-    for batch in chunks(decided, _TOGETHER):
-        connection.execute(sa.delete(domain_due).where(_unchanged(batch)))
-    _give_back(connection, decided)
+    if decided:
+        connection.execute(sa.delete(domain_due).where(_UNCHANGED), _marks(decided))
 
 
 def leave(connection: sa.Connection, decided: Sequence[Due], from_day: dt.date | None = None) -> None:
     """Leave domains whose verdict of today is decided due for the days before it (since ``from_day``)."""
     changes = {"only_past": True} | ({"from_day": from_day} if from_day else {})
-    for batch in chunks(decided, _TOGETHER):
-        connection.execute(sa.update(domain_due).where(_unchanged(batch)).values(changes))
-    _give_back(connection, decided)
+    if decided:
+        connection.execute(sa.update(domain_due).where(_UNCHANGED).values(changes), _marks(decided))
 
 
-def _unchanged(claimed: Sequence[Due]) -> sa.ColumnElement[bool]:
-    return sa.tuple_(_due.policy_domain, _due.marks).in_([(due.domain, due.marks) for due in claimed])
+_UNCHANGED = (_due.policy_domain == sa.bindparam("domain")) & (_due.marks == sa.bindparam("seen"))
 
 
-def _give_back(connection: sa.Connection, claimed: Sequence[Due]) -> None:
-    for batch in chunks(claimed, _TOGETHER):
-        mine = _due.policy_domain.in_([due.domain for due in batch])
-        connection.execute(sa.update(domain_due).where(mine).values(claimed_until=None))
+def _marks(decided: Sequence[Due]) -> list[dict[str, object]]:
+    return [{"domain": due.domain, "seen": due.marks} for due in sorted(decided, key=_name)]
+
+
+def _name(due: Due) -> str:
+    return due.domain
 
 
 def _row(domain: str, day: dt.date) -> dict[str, object]:

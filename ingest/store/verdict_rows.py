@@ -21,9 +21,10 @@ def write(connection: sa.Connection, rows: Sequence[Row], claimed: Sequence[Due]
     held = due.held(connection, claimed)
     mine = [row for row in rows if row["policy_domain"] in held]
     newest = [row for row in mine if row["newest"]]
-    for batch in chunks([row["policy_domain"] for row in newest]):
-        older = _row.policy_domain.in_(batch) & _row.newest & (_row.day != newest[0]["day"])
-        connection.execute(sa.update(domain_verdict).where(older).values(newest=False, document=None))
+    if newest:
+        older = (_row.policy_domain == sa.bindparam("domain")) & _row.newest & (_row.day != newest[0]["day"])
+        domains = [{"domain": row["policy_domain"]} for row in newest]
+        connection.execute(sa.update(domain_verdict).where(older).values(newest=False, document=None), domains)
     if mine:
         insert = insert_into(connection, domain_verdict)
         changes: dict[str, Any] = {

@@ -205,6 +205,7 @@ def test_a_mark_that_comes_meanwhile_is_not_lost(engine: sa.Engine, settings_for
     claimed = due.claim(engine, 10, noon(TODAY))
     store(engine, settings, TODAY - dt.timedelta(days=3))
     with engine.begin() as connection:
+        due.give_back(connection, claimed)
         due.finish(connection, claimed)
     assert marked(engine) == {DOMAIN: TODAY - dt.timedelta(days=2)}
     assert [each.domain for each in due.claim(engine, 10, noon(TODAY))] == [DOMAIN]
