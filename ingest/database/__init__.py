@@ -1,4 +1,5 @@
-"""The tables (``models``) and the connections to them (``engines``), SQLite and PostgreSQL alike.
+"""The tables (``models``), the connections to them (``engines``), SQLite and PostgreSQL alike, and their places on Citus
+(``distribution``).
 
 What both engines spell differently stands here, and nowhere else.
 """
