@@ -1,14 +1,12 @@
-"""How long answers take: a domain's verdict and history strip over short and long histories, and the fleet.
+"""How long answers about a domain take: its verdict and history strip over short and long histories (``benchmarks.fleet``: all).
 
-``python -m benchmarks.answers [--days 2160] [--domains 100000]``. CPU seconds of one process, medians; SQLite in a folder of its
-own. Rows are made by the store itself, from reports of 25 voices a day about one domain; the fleet's are copied from one small
-domain, because only their number matters.
+``python -m benchmarks.answers [--days 2160]``. CPU seconds of one process, medians; SQLite in a folder of its own. Rows are made
+by the store itself, from reports of 25 voices a day about one domain.
 """
 
 import argparse
 import datetime as dt
 import os
-import resource
 import statistics
 import sys
 import tempfile
@@ -21,11 +19,8 @@ import sqlalchemy as sa
 
 from dashboard import verdicts
 from dashboard.assessing import DAYS, Assessor
-from dashboard.exports import writing
-from dashboard.exports.reading import Filters
-from dashboard.fleet_verdicts import ranking
 from dashboard.queries.question import Question
-from ingest.database import engines, models
+from ingest.database import engines
 from ingest.settings import settings as settings_module
 from ingest.settings.settings import Settings
 from ingest.store.upkeep import upgrades
@@ -112,63 +107,14 @@ def _history(settings: Settings, length: int) -> dict[str, float]:
     return figures
 
 
-def multiply(engine: sa.Engine, domains: int) -> None:
-    """Copy everything about one domain for so many others."""
-    names = [f"d{number:06}.example" for number in range(domains - 1)]
-    with engine.begin() as connection:
-        connection.execute(sa.text("CREATE TEMP TABLE name (name VARCHAR(253) PRIMARY KEY)"))
-        connection.execute(sa.text("INSERT INTO name VALUES (:name)"), [{"name": name} for name in names])
-        for table in models.metadata.sorted_tables:
-            if "policy_domain" in table.c and table is not models.domain_due:
-                others = [column.name for column in table.columns if column.name != "policy_domain"]
-                quoted = ", ".join(f'"{column}"' for column in others)
-                connection.execute(
-                    sa.text(
-                        f"INSERT INTO {table.name} (policy_domain, {quoted}) SELECT name, {quoted} FROM name, {table.name}"
-                    )
-                )
-        connection.execute(sa.text("ANALYZE"))
-
-
-def fleet(folder: Path, domains: int) -> None:
-    """Ranking, export and table of many domains whose verdicts are stored."""
-    settings = settings_in(folder, "fleet")
-    engine = fill(settings, 20, _VOICES[:2])
-    Assessor(engine, settings, lambda: noon(TODAY)).run_once()
-    multiply(engine, domains)
-    question = Question.of(settings, TODAY)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    show(f"first page of {domains:,} domains, by urgency", cpu(lambda: ranking(engine, question)))
-    show(
-        f"the same with a verdict chosen, page 3 of {domains:,}",
-        cpu(lambda: ranking(engine, question, "", "ready", 100, 200)),
-    )
-    show("the same, searched for a part of the name", cpu(lambda: ranking(engine, question, "0042")))
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    sys.stdout.write(f"{'memory that these took':<58}{grown:9.1f} MiB\n")
-    with Path(os.devnull).open("wb") as target:
-        filters = Filters(question=question)
-        show(
-            f"export domains, {domains:,}",
-            cpu(lambda: writing.write(engine, "domains", "csv", filters, target), rounds=1),
-        )
-    sample = [f"d{number:06}.example" for number in range(0, domains - 1, max(1, domains // 500))]
-    made = cpu(lambda: list(verdicts.verdicts(engine, question, sample)), rounds=1)
-    show(f"{len(sample)} verdicts decided anew", made)
-    show(f"{len(sample)} verdicts read from rows", cpu(lambda: list(verdicts.current(engine, question, sample))), made)
-    engine.dispose()
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=int, default=2_160)
-    parser.add_argument("--domains", type=int, default=20_000)
     chosen = parser.parse_args()
     sys.stdout.write(f"load average {os.getloadavg()[0]:.2f}\n")
     with tempfile.TemporaryDirectory() as name:
         histories(Path(name), chosen.days)
-        fleet(Path(name), chosen.domains)
 
 
 if __name__ == "__main__":

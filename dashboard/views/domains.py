@@ -65,7 +65,9 @@ def _verdicts(visit: Visit) -> None:
     # Reports that name no domain have no verdict, and still a page.
     nameless = [""] if wanted == _ALL and count > first.total and _is_nameless(visit) else []
     offset = controls.page_of(listed + len(nameless), _ON_A_PAGE, "page")
-    shown = visit.judge(ranking, search, "" if wanted == _ALL else wanted, _ON_A_PAGE, offset)
+    shown = first
+    if wanted != _ALL or offset:
+        shown = visit.judge(ranking, search, "" if wanted == _ALL else wanted, _ON_A_PAGE, offset)
     names = [summary.domain for summary in shown.summaries]
     names += nameless if len(names) < _ON_A_PAGE else []
     rows = visit.read(fleet.domains, ALL_DAYS, names).set_index("policy_domain", drop=False)

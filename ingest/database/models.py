@@ -5,58 +5,18 @@ touch one shard. ``report_key`` is derived from what a report says and who signe
 process and on every engine.
 """
 
-import datetime as dt
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Dialect
+
+from .columns import Digest, Domain, Word
+from .columns import Instant as Instant
+from .columns import key as _key
+from .columns import metadata as metadata
+from .columns import text as _text
 
 # Values of ``tlsa_sessions``: of a report that lists tlsa beside sts, as many sessions under both, or others.
 TLSA_EQUAL, TLSA_OTHER = "equal", "other"
-
-metadata = sa.MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-class Instant(sa.types.TypeDecorator[dt.datetime]):
-    """A moment in UTC, aware on the Python side. SQLite has no zones, so the value is normalised here for both engines."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
-        """Aware datetimes only: a naive one is a fault in this program."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"naive datetime {value!r}")
-        moment = value.astimezone(dt.UTC)
-        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
-
-    def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:  # noqa: ARG002
-        """Aware, in UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
-
-
-Domain = sa.String(253)
-Digest = sa.String(32)
-Word = sa.String(255)
-
-
-def _key(*columns: str) -> sa.PrimaryKeyConstraint:
-    return sa.PrimaryKeyConstraint(*columns)
-
-
-def _text(name: str) -> sa.Column[Any]:
-    return sa.Column(name, sa.Text, nullable=False, server_default="")
 
 
 def _of_report() -> list[sa.Column[Any]]:
@@ -231,6 +191,35 @@ domain_reporter = sa.Table(
     sa.Column("last_received_at", Instant, nullable=False),
     _key("policy_domain", "organization", "trust"),
 )
+# Organizations are stepped through one by one, whatever number of domains each reports about.
+sa.Index(None, domain_reporter.c.trust, domain_reporter.c.organization, domain_reporter.c.last_day)
+
+# A domain's reports by how far they are believed, and the newest day that they are about: every domain there is, in few rows.
+domain_trust = sa.Table(
+    "domain_trust",
+    metadata,
+    sa.Column("policy_domain", Domain, nullable=False),
+    sa.Column("trust", sa.String(16), nullable=False),
+    sa.Column("reports", sa.BigInteger, nullable=False),
+    sa.Column("last_day", sa.Date, nullable=False),
+    _key("policy_domain", "trust"),
+    sqlite_with_rowid=False,
+)
+
+# The sums of ``domain_day`` over all domains. Workers on PostgreSQL add to different slots of a day, so that none waits until
+# another has committed; what a day has is the sum over its slots. Policy types that RFC 8460 does not know are ``other``.
+fleet_day = sa.Table(
+    "fleet_day",
+    metadata,
+    sa.Column("day", sa.Date, nullable=False),
+    sa.Column("trust", sa.String(16), nullable=False),
+    sa.Column("policy_type", sa.String(16), nullable=False),
+    sa.Column("slot", sa.SmallInteger, nullable=False),
+    sa.Column("successful_sessions", sa.Double, nullable=False),
+    sa.Column("failed_sessions", sa.Double, nullable=False),
+    sa.Column("refused_sessions", sa.Double, nullable=False),
+    _key("day", "trust", "policy_type", "slot"),
+)
 
 # Mails whose DKIM key could not be looked up, kept whole until it can be (3 days at most).
 undetermined = sa.Table(
@@ -373,6 +362,7 @@ domain_verdict = sa.Table(
     sa.Column("document", sa.LargeBinary),
     _key("policy_domain", "day"),
 )
+# On SQLite the conditions of these are spelt as statements spell them, or no statement would use the index.
 _newest = domain_verdict.c
 sa.Index(
     "ix_domain_verdict_newest",
@@ -381,6 +371,12 @@ sa.Index(
     sqlite_where=_newest.newest,
 )
 sa.Index(None, domain_verdict.c.day)
+sa.Index(
+    "ix_domain_verdict_asked",
+    *(_newest.policy_domain, _newest.day, _newest.asked),
+    postgresql_where=_newest.newest,
+    sqlite_where=_newest.newest,
+)
 
 # Work on stored rows that a migration leaves to the program (ingest.store.upkeep.rekeying); empty when all is done.
 pending_upgrade = sa.Table(

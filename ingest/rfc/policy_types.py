@@ -4,3 +4,5 @@ STS = "sts"
 TLSA = "tlsa"
 NO_POLICY_FOUND = "no-policy-found"
 POLICY_TYPES = frozenset({STS, TLSA, NO_POLICY_FOUND})
+# Where types are told apart by these three only, any other one.
+OTHER = "other"

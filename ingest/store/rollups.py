@@ -1,23 +1,28 @@
-"""Sums per domain and day, and reporters per domain, kept in the transaction that writes the reports.
+"""Sums per domain and day, reporters per domain, and sums over all domains, kept in the transaction that writes the reports.
 
 The fleet page reads these and nothing else, so it costs the same however many reports lie underneath.
 """
 
 import collections
 import datetime as dt
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import sqlalchemy as sa
 
-from ingest.database.models import domain_day, domain_reporter, policy_entry
+from ingest.database.models import domain_day, domain_reporter, domain_trust, fleet_day, policy_entry
 from ingest.database.sql import Insert, chunks, insert_rows
+from ingest.rfc.policy_types import OTHER, POLICY_TYPES
 from ingest.testimony.trust import EVIDENCE, UNAUTHENTICATED
 
 from . import due
 from .rows import Key, ReportRows, Row
 
-_SUMS = ("reports", "successful_sessions", "failed_sessions", "refused_sessions")
+SESSIONS = ("successful_sessions", "failed_sessions", "refused_sessions")
+_SUMS = ("reports", *SESSIONS)
+# So many workers on PostgreSQL rarely meet in a slot of ``fleet_day``; a reader adds up so many rows for one.
+_SLOTS = 16
 DayKey = tuple[str, dt.date, str, str]  # policy_domain, day, trust, policy_type
 ReporterKey = tuple[str, str, str]  # policy_domain, organization, trust
 # What can move a verdict; uploads do where the operator says so (STARTTALLY_TRUST_UPLOADS). A stranger's mail makes no work.
@@ -98,7 +103,44 @@ class Deltas:
             if row["reports"]
         ]
         _add_up(connection, domain_reporter, reporters)
+        _add_up(connection, domain_trust, _by_trust(reporters))
         due.mark(connection, self._due)
+        # Last, as every worker writes these rows: whoever meets another in a slot waits for no more than its commit.
+        insert_rows(connection, fleet_day, _by_fleet_day(days, _slot(connection)), _added)
+
+
+def fleet_type(policy_type: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """A policy type as the sums of all domains tell it: senders invent words, and each would be a row of every day."""
+    return sa.case((policy_type.in_(sorted(POLICY_TYPES)), policy_type), else_=OTHER)
+
+
+def _slot(connection: sa.Connection) -> int:
+    """The slot that a connection adds to: always the same, so that of two which write twice neither waits for the other."""
+    slot: int = connection.info.setdefault("fleet slot", secrets.randbelow(_SLOTS))
+    return slot if connection.dialect.name == "postgresql" else 0
+
+
+def _by_fleet_day(days: Iterable[Row], slot: int) -> list[Row]:
+    sums: dict[tuple[dt.date, str, str], list[float]] = collections.defaultdict(lambda: [0] * len(SESSIONS))
+    for row in days:
+        kind = row["policy_type"] if row["policy_type"] in POLICY_TYPES else OTHER
+        total = sums[row["day"], row["trust"], kind]
+        for index, name in enumerate(SESSIONS):
+            total[index] += row[name]
+    names = ("day", "trust", "policy_type", "slot", *SESSIONS)
+    return [dict(zip(names, (*key, slot, *total), strict=True)) for key, total in sorted(sums.items()) if any(total)]
+
+
+def _by_trust(reporters: Iterable[Row]) -> list[Row]:
+    rows: dict[tuple[str, str], Row] = {}
+    for row in reporters:
+        key = row["policy_domain"], row["trust"]
+        total = rows.setdefault(
+            key, {"policy_domain": key[0], "trust": key[1], "reports": 0, "last_day": row["last_day"]}
+        )
+        total["reports"] += row["reports"]
+        total["last_day"] = max(total["last_day"], row["last_day"])
+    return [rows[key] for key in sorted(rows)]
 
 
 def entry_sums(connection: sa.Connection, keys: Sequence[Key]) -> Mapping[Key, list[Row]]:

@@ -35,6 +35,7 @@ from ingest.store.rows import Key, Row, domain_source_of, identity_of, key_of, s
 
 log = logging.getLogger(__name__)
 
+TASK = "rekey"
 _TOGETHER = 500
 _BELOW = (policy_entry, failure_detail, delivery, raw_report)
 _MISSING_DOMAIN = re.compile(r"policies\[(\d+)\]\.policy\.policy-domain")
@@ -61,7 +62,7 @@ def rekey(engine: sa.Engine) -> None:
             for domain in domains:
                 _add_up(connection, domain)
     with engine.begin() as connection:
-        connection.execute(sa.delete(pending_upgrade))
+        connection.execute(sa.delete(pending_upgrade).where(pending_upgrade.c.task == TASK))
     log.info("upgraded %d stored reports", total)
 
 

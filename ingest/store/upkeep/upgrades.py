@@ -14,9 +14,10 @@ import sqlalchemy as sa
 
 from ingest.database import distribution, engines
 from ingest.database.engines import DatabaseAway, NotBackedUp, SchemaMismatch
+from ingest.database.models import pending_upgrade
 from ingest.settings.settings import PREFIX, Settings
 
-from . import rekeying
+from . import fleet_sums, rekeying
 
 Say = Callable[[str], None]
 
@@ -107,9 +108,11 @@ def migrate(url: str, before: Callable[[str], None] = lambda _older: None) -> No
 def _finish_upgrade(engine: sa.Engine) -> None:
     """What a migration left to do on stored rows. It goes on where it was interrupted."""
     with engine.connect() as connection:
-        unfinished = engines.has_pending_upgrade(connection)
-    if unfinished:
+        tasks = set(connection.scalars(sa.select(pending_upgrade.c.task)))
+    if rekeying.TASK in tasks:
         rekeying.rekey(engine)
+    if fleet_sums.TASK in tasks:  # of what the keys of today say
+        fleet_sums.add_up(engine)
 
 
 def _copied(settings: Settings, place: Path, older: str) -> Path:
