@@ -323,9 +323,11 @@ def domain_rows(connection: sa.Connection, filters: Filters) -> Rows:
         .group_by(report.c.policy_domain)
         .order_by(domain)
     )
-    newest: dict[str, dt.date] = dict(map(tuple, connection.execute(query)))
-    for verdict in current_from(connection, filters.judged, list(newest)):
-        yield (*_verdict_figures(verdict), newest[verdict.domain], reasons_text(verdict))
+    with connection.execute(query, execution_options=_STREAMED) as result:
+        for rows in result.partitions():
+            newest: dict[str, dt.date] = dict(map(tuple, rows))
+            for verdict in current_from(connection, filters.judged, list(newest)):
+                yield (*_verdict_figures(verdict), newest[verdict.domain], reasons_text(verdict))
 
 
 def _verdict_figures(verdict: Verdict) -> Values:

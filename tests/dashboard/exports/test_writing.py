@@ -22,9 +22,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from dashboard.decision.verdict import Verdict
 from dashboard.exports import formats, reading, writing
 from dashboard.exports.writing import EXPORTS, FORMATS, ExportRefused, FileNotWritable, Filters
 from dashboard.queries.question import Question, Scope
+from dashboard.verdicts import current_from
 from ingest.database import engines, models
 from ingest.database.engines import DatabaseAway
 from ingest.settings import settings as settings_module
@@ -267,6 +269,24 @@ def test_domains_say_the_verdict_of_the_day(engine: sa.Engine, settings: Setting
             "reasons": "refused-sessions=4",
         }
     ]
+
+
+def test_no_more_domains_are_held_than_are_judged_together(
+    engine: sa.Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"d{number}.example" for number in range(7)]
+    values = [report_json(entry(1, policy_domain=name), report_id=name) for name in names]
+    store_reports(engine, [submission(value, settings) for value in values])
+    judged: list[int] = []
+
+    def counted(connection: sa.Connection, question: Question, domains: list[str]) -> Iterator[Verdict]:
+        judged.append(len(domains))
+        return current_from(connection, question, domains)
+
+    monkeypatch.setattr(reading, "current_from", counted)
+    monkeypatch.setattr(reading, "_STREAMED", {"stream_results": True, "yield_per": 3})
+    assert [row["policy_domain"] for row in rows(engine, "domains")] == names
+    assert judged == [3, 3, 1]
 
 
 def test_a_domain_that_only_strangers_speak_about_has_no_evidence(engine: sa.Engine, settings: Settings) -> None:
