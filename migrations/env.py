@@ -6,12 +6,13 @@ import alembic.context
 import sqlalchemy as sa
 
 from ingest.database import engines, models
+from ingest.database.columns import Instant
 from ingest.settings import settings
 
 
 def _render(kind: str, item: object, _context: object) -> str | Literal[False]:
     """Migrations do not import the program: what a column was must not change with it."""
-    return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, models.Instant) else False
+    return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, Instant) else False
 
 
 def _run(connection: sa.Connection) -> None:

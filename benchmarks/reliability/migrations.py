@@ -29,7 +29,16 @@ from .site import folder
 
 _ROWS = 3
 # What an upgrade writes anew (ingest.store.upkeep.rekeying).
-_REKEYED = ("report", "policy_entry", "failure_detail", "delivery", "raw_report", "domain_day", "domain_reporter")
+_REKEYED = (
+    "report",
+    "policy_entry",
+    "failure_detail",
+    "delivery",
+    "raw_report",
+    "domain_day",
+    "domain_reporter",
+    "voice_month",
+)
 # What an interrupted upgrade still owes: no rows that last.
 _OWED = models.pending_upgrade.name
 # Columns in which the program reads more than text.

@@ -105,7 +105,7 @@ def check(engine: sa.Engine) -> None:
     try:
         with engine.connect() as connection:
             current = current_revision(connection)
-            unfinished = current == revisions()[-1] and has_pending_upgrade(connection)
+            unfinished = current == revisions()[-1] and pending_upgrades(connection)
     except sa.exc.DBAPIError as error:
         raise as_away(error) from error
     refuse_newer(current)
@@ -116,9 +116,9 @@ def check(engine: sa.Engine) -> None:
         raise SchemaMismatch(f"the database {state}; run `starttally db upgrade`")
 
 
-def has_pending_upgrade(connection: sa.Connection) -> bool:
-    """Whether a migration left work on stored rows that is not done."""
-    return connection.execute(sa.select(models.pending_upgrade.c.task)).first() is not None
+def pending_upgrades(connection: sa.Connection) -> set[str]:
+    """The work on stored rows that a migration left, and that is not done."""
+    return set(connection.scalars(sa.select(models.pending_upgrade.c.task)))
 
 
 def back_up(url: str, target: Path) -> None:

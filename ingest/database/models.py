@@ -9,11 +9,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from .columns import Digest, Domain, Word
+from .columns import Digest, Domain, Word, key, text
 from .columns import Instant as Instant
-from .columns import key as _key
 from .columns import metadata as metadata
-from .columns import text as _text
 
 # Values of ``tlsa_sessions``: of a report that lists tlsa beside sts, as many sessions under both, or others.
 TLSA_EQUAL, TLSA_OTHER = "equal", "other"
@@ -30,7 +28,7 @@ report = sa.Table(
     *_of_report(),
     sa.Column("organization", Word, nullable=False),
     sa.Column("report_id", Word, nullable=False),
-    _text("contact_info"),
+    text("contact_info"),
     sa.Column("range_start", Instant, nullable=False),
     sa.Column("range_end", Instant, nullable=False),
     # Successes belong to ``day``, failures to ``failure_day``; they differ when the range is longer than 36 hours.
@@ -70,13 +68,14 @@ report = sa.Table(
     # The raw report, stored once under the first domain it speaks about.
     sa.Column("raw_domain", Domain, nullable=False),
     sa.Column("raw_domains", sa.Integer, nullable=False),
-    _key("policy_domain", "report_key"),
+    key("policy_domain", "report_key"),
 )
 sa.Index(None, report.c.policy_domain, report.c.day)
 sa.Index(None, report.c.policy_domain, report.c.same_id)
 sa.Index(None, report.c.policy_domain, report.c.voice, report.c.tlsa_sessions)
 sa.Index(None, report.c.day)
 sa.Index(None, report.c.failure_day)
+sa.Index(None, report.c.policy_domain, report.c.failure_day)
 _inferred = report.c.domain_source != ""
 sa.Index("ix_report_document", report.c.document, postgresql_where=_inferred, sqlite_where=_inferred)
 
@@ -94,7 +93,7 @@ policy_entry = sa.Table(
     sa.Column("refused_sessions", sa.BigInteger, nullable=False),
     sa.Column("unexplained_sessions", sa.BigInteger, nullable=False),
     sa.Column("extra", sa.Text),
-    _key("policy_domain", "report_key", "position"),
+    key("policy_domain", "report_key", "position"),
 )
 
 failure_detail = sa.Table(
@@ -106,14 +105,14 @@ failure_detail = sa.Table(
     sa.Column("result_type", Word, nullable=False),
     sa.Column("failed_sessions", sa.BigInteger),
     sa.Column("refused", sa.Boolean, nullable=False),
-    _text("sending_mta_ip"),
-    _text("receiving_mx_hostname"),
-    _text("receiving_mx_helo"),
-    _text("receiving_ip"),
-    _text("failure_reason_code"),
-    _text("additional_information"),
+    text("sending_mta_ip"),
+    text("receiving_mx_hostname"),
+    text("receiving_mx_helo"),
+    text("receiving_ip"),
+    text("failure_reason_code"),
+    text("additional_information"),
     sa.Column("extra", sa.Text),
-    _key("policy_domain", "report_key", "entry_position", "position"),
+    key("policy_domain", "report_key", "entry_position", "position"),
 )
 
 # Every way the report reached us: the evidence behind its trust. The same way twice is one row.
@@ -127,14 +126,14 @@ delivery = sa.Table(
     sa.Column("received_at", Instant, nullable=False),
     sa.Column("arrival_estimated", sa.Boolean, nullable=False),
     sa.Column("dkim", sa.String(16), nullable=False),
-    _text("dkim_reason"),
+    text("dkim_reason"),
     sa.Column("signer", Word, nullable=False, server_default=""),
     sa.Column("selector", Word, nullable=False, server_default=""),
-    _text("key_record"),
-    _text("sender"),
-    _text("submitter"),
+    text("key_record"),
+    text("sender"),
+    text("submitter"),
     sa.Column("message_digest", Digest, nullable=False),
-    _key("policy_domain", "report_key", "delivery_key"),
+    key("policy_domain", "report_key", "delivery_key"),
 )
 
 # A distinct policy text, as senders quote it (policy-string), with what it says.
@@ -149,7 +148,7 @@ policy_text = sa.Table(
     sa.Column("mx", sa.Text, nullable=False),
     sa.Column("mx_digest", Digest, nullable=False),
     sa.Column("max_age", sa.BigInteger),
-    _key("policy_domain", "policy_digest"),
+    key("policy_domain", "policy_digest"),
 )
 
 raw_report = sa.Table(
@@ -159,7 +158,7 @@ raw_report = sa.Table(
     sa.Column("stored_at", Instant, nullable=False),
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("document", sa.LargeBinary, nullable=False),
-    _key("policy_domain", "report_key"),
+    key("policy_domain", "report_key"),
 )
 sa.Index(None, raw_report.c.stored_at)
 
@@ -176,7 +175,7 @@ domain_day = sa.Table(
     sa.Column("successful_sessions", sa.Double, nullable=False),
     sa.Column("failed_sessions", sa.Double, nullable=False),
     sa.Column("refused_sessions", sa.Double, nullable=False),
-    _key("policy_domain", "day", "trust", "policy_type"),
+    key("policy_domain", "day", "trust", "policy_type"),
 )
 
 domain_reporter = sa.Table(
@@ -189,7 +188,40 @@ domain_reporter = sa.Table(
     sa.Column("first_day", sa.Date, nullable=False),
     sa.Column("last_day", sa.Date, nullable=False),
     sa.Column("last_received_at", Instant, nullable=False),
-    _key("policy_domain", "organization", "trust"),
+    key("policy_domain", "organization", "trust"),
+)
+
+# What the trusted reports of a voice about one month say of it and of the policy: a row for each policy that they quote ("" for
+# none) and each name, signer and contact that they give (ingest.store.voice_months). ``month`` is its first day.
+voice_month = sa.Table(
+    "voice_month",
+    metadata,
+    sa.Column("policy_domain", Domain, nullable=False),
+    sa.Column("month", sa.Date, nullable=False),
+    # Derived from the five columns that follow, and the contact.
+    sa.Column("row_key", Digest, nullable=False),
+    sa.Column("voice", Word, nullable=False),
+    sa.Column("trust", sa.String(16), nullable=False),
+    sa.Column("policy_digest", Digest, nullable=False),
+    sa.Column("organization", Word, nullable=False),
+    sa.Column("signer", Word, nullable=False),
+    text("contact_info"),
+    # Whether the operator has loaded any of the reports.
+    sa.Column("loaded", sa.Boolean, nullable=False),
+    sa.Column("first_day", sa.Date, nullable=False),
+    sa.Column("last_day", sa.Date, nullable=False),
+    sa.Column("last_failure_day", sa.Date, nullable=False),
+    sa.Column("last_received_at", Instant, nullable=False),
+    # A report has left the row, which may say too much since then: whoever reads asks the reports of that month.
+    sa.Column("doubtful", sa.Boolean, nullable=False),
+    key("policy_domain", "month", "row_key"),
+)
+_doubtful = voice_month.c.doubtful
+sa.Index(
+    "ix_voice_month_doubtful",
+    *(voice_month.c.month, voice_month.c.policy_domain),
+    postgresql_where=_doubtful,
+    sqlite_where=_doubtful,
 )
 # Organizations are stepped through one by one, whatever number of domains each reports about.
 sa.Index(None, domain_reporter.c.trust, domain_reporter.c.organization, domain_reporter.c.last_day)
@@ -202,7 +234,7 @@ domain_trust = sa.Table(
     sa.Column("trust", sa.String(16), nullable=False),
     sa.Column("reports", sa.BigInteger, nullable=False),
     sa.Column("last_day", sa.Date, nullable=False),
-    _key("policy_domain", "trust"),
+    key("policy_domain", "trust"),
     sqlite_with_rowid=False,
 )
 
@@ -218,7 +250,7 @@ fleet_day = sa.Table(
     sa.Column("successful_sessions", sa.Double, nullable=False),
     sa.Column("failed_sessions", sa.Double, nullable=False),
     sa.Column("refused_sessions", sa.Double, nullable=False),
-    _key("day", "trust", "policy_type", "slot"),
+    key("day", "trust", "policy_type", "slot"),
 )
 
 # Mails whose DKIM key could not be looked up, kept whole until it can be (3 days at most).
@@ -232,9 +264,9 @@ undetermined = sa.Table(
     # Attempts in a row that were begun and have no end: the readers died, perhaps of this message.
     sa.Column("unfinished", sa.Integer, nullable=False, server_default="0"),
     sa.Column("door", sa.String(16), nullable=False),
-    _text("sender"),
+    text("sender"),
     sa.Column("message", sa.LargeBinary, nullable=False),
-    _key("message_digest"),
+    key("message_digest"),
 )
 sa.Index(None, undetermined.c.next_attempt)
 
@@ -248,21 +280,21 @@ quarantine = sa.Table(
     sa.Column("door", sa.String(16), nullable=False),
     sa.Column("reason", sa.String(32), nullable=False),
     sa.Column("explanation", sa.Text, nullable=False),
-    _text("sender"),
-    _text("subject"),
+    text("sender"),
+    text("subject"),
     # Of a bare report file; null for a mail.
     sa.Column("file_name", sa.Text),
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("message", sa.LargeBinary, nullable=False),
     # waiting | retrying (asked for; the worker does it) | discarded; what a retry could read leaves the table.
     sa.Column("state", sa.String(16), nullable=False, server_default="waiting"),
-    _text("note"),
+    text("note"),
     # When it came here: a file's own time may be years ago, and retention must not begin then. Null in older rows.
     sa.Column("stored_at", Instant),
     # Who discarded it, took it back or asked for it to be read again, and when.
-    _text("acted_by"),
+    text("acted_by"),
     sa.Column("acted_at", Instant),
-    _key("message_digest"),
+    key("message_digest"),
 )
 sa.Index(None, quarantine.c.state, quarantine.c.received_at)
 
@@ -280,7 +312,7 @@ quarantine_origin = sa.Table(
     sa.Column("vouched", sa.Boolean, nullable=False),
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("came_at", Instant, nullable=False),
-    _key("message_digest"),
+    key("message_digest"),
 )
 _origin = quarantine_origin.c
 sa.Index("ix_quarantine_origin_bounds", _origin.vouched, _origin.network, _origin.came_at, _origin.size)
@@ -296,7 +328,7 @@ quarantine_lost = sa.Table(
     sa.Column("bytes", sa.BigInteger, nullable=False),
     sa.Column("first_at", Instant, nullable=False),
     sa.Column("last_at", Instant, nullable=False),
-    _key("reason", "bound"),
+    key("reason", "bound"),
 )
 
 # Overrides, what the operator says about a domain: it changes verdicts, and no report can. A row is written once; taking one
@@ -309,15 +341,15 @@ operator_word = sa.Table(
     # accept | repaired | believe | dismiss | thresholds | policy | mx-hosts; ``content`` is its JSON (ingest.store.overrides).
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("content", sa.Text, nullable=False),
-    _text("note"),
-    _text("author"),
+    text("note"),
+    text("author"),
     sa.Column("given_at", Instant, nullable=False),
     # The last day on which it holds; null: until it is taken back.
     sa.Column("until_day", sa.Date),
     sa.Column("withdrawn_at", Instant),
-    _text("withdrawn_by"),
-    _text("withdrawal_note"),
-    _key("policy_domain", "word_key"),
+    text("withdrawn_by"),
+    text("withdrawal_note"),
+    key("policy_domain", "word_key"),
 )
 
 # Domains whose verdict is to be decided anew, marked in the transaction that changed something about them
@@ -331,7 +363,7 @@ domain_due = sa.Table(
     sa.Column("marks", sa.BigInteger, nullable=False),
     sa.Column("only_past", sa.Boolean, nullable=False),
     sa.Column("claimed_until", Instant),
-    _key("policy_domain"),
+    key("policy_domain"),
 )
 sa.Index(None, domain_due.c.only_past, domain_due.c.policy_domain)
 
@@ -360,7 +392,7 @@ domain_verdict = sa.Table(
     sa.Column("asked", Digest, nullable=False),
     sa.Column("decided_at", Instant, nullable=False),
     sa.Column("document", sa.LargeBinary),
-    _key("policy_domain", "day"),
+    key("policy_domain", "day"),
 )
 # On SQLite the conditions of these are spelt as statements spell them, or no statement would use the index.
 _newest = domain_verdict.c
@@ -383,5 +415,5 @@ pending_upgrade = sa.Table(
     "pending_upgrade",
     metadata,
     sa.Column("task", sa.String(32), nullable=False),
-    _key("task"),
+    key("task"),
 )

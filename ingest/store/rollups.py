@@ -6,7 +6,7 @@ The fleet page reads these and nothing else, so it costs the same however many r
 import collections
 import datetime as dt
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from ingest.database.models import domain_day, domain_reporter, domain_trust, fleet_day, policy_entry
 from ingest.database.sql import Insert, chunks, insert_rows
 from ingest.rfc.policy_types import OTHER, POLICY_TYPES
-from ingest.testimony.trust import EVIDENCE, UNAUTHENTICATED
 
 from . import due
 from .rows import Key, ReportRows, Row
+from .voice_months import MOVES_VERDICTS, VoiceMonths
 
 SESSIONS = ("successful_sessions", "failed_sessions", "refused_sessions")
 _SUMS = ("reports", *SESSIONS)
@@ -25,8 +25,6 @@ _SUMS = ("reports", *SESSIONS)
 _SLOTS = 16
 DayKey = tuple[str, dt.date, str, str]  # policy_domain, day, trust, policy_type
 ReporterKey = tuple[str, str, str]  # policy_domain, organization, trust
-# What can move a verdict; uploads do where the operator says so (STARTTALLY_TRUST_UPLOADS). A stranger's mail makes no work.
-_MOVES_VERDICTS = (*EVIDENCE, UNAUTHENTICATED)
 
 
 class Deltas:
@@ -35,6 +33,8 @@ class Deltas:
 
     A verdict of a day rests on what had arrived by then, so it may change from a report's arrival on; with ``due_from`` from
     that day on, whatever the reports say.
+
+    ``months`` is told of each report that comes, changes or goes; which copy of it counts is nothing to it.
     """
 
     def __init__(self, due_from: dt.date | None = None) -> None:
@@ -42,6 +42,7 @@ class Deltas:
         self._due: dict[str, dt.date] = {}
         self._days: dict[DayKey, list[float]] = collections.defaultdict(lambda: [0, 0, 0, 0])
         self._reporters: dict[ReporterKey, Row] = {}
+        self.months = VoiceMonths()
 
     def add(self, report: Row, entries: Iterable[Row], times: int = 1) -> None:
         """Count a report with its policy entries (rows with policy_type and session counts); ``times=-1`` takes it back.
@@ -63,7 +64,7 @@ class Deltas:
 
     def came(self, domain: str, trust: str, received_at: dt.datetime) -> None:
         """A report about a domain has arrived then, or was found to have: its verdicts since that day are due."""
-        if trust in _MOVES_VERDICTS:
+        if trust in MOVES_VERDICTS:
             day = self._due_from or received_at.astimezone(dt.UTC).date()
             self._due[domain] = min(day, self._due.get(domain, day))
 
@@ -104,6 +105,7 @@ class Deltas:
         ]
         _add_up(connection, domain_reporter, reporters)
         _add_up(connection, domain_trust, _by_trust(reporters))
+        self.months.write(connection)
         due.mark(connection, self._due)
         # Last, as every worker writes these rows: whoever meets another in a slot waits for no more than its commit.
         insert_rows(connection, fleet_day, _by_fleet_day(days, _slot(connection)), _added)
@@ -144,22 +146,23 @@ def _by_trust(reporters: Iterable[Row]) -> list[Row]:
 
 
 def entry_sums(connection: sa.Connection, keys: Sequence[Key]) -> Mapping[Key, list[Row]]:
-    """The entries of stored reports, as ``Deltas.add`` wants them."""
+    """The entries of stored reports, as ``Deltas.add`` and its ``months`` want them."""
     entry = policy_entry.c
     of_report = (entry.policy_domain, entry.report_key)
     entries: dict[Key, list[Row]] = collections.defaultdict(list)
     for chunk in chunks(keys):
-        query = sa.select(*of_report, entry.policy_type, *(entry[name] for name in _SUMS[1:]))
+        query = sa.select(*of_report, entry.policy_type, entry.policy_digest, *(entry[name] for name in _SUMS[1:]))
         for row in connection.execute(query.where(sa.tuple_(*of_report).in_(chunk))).mappings():
             entries[row["policy_domain"], row["report_key"]].append(dict(row))
     return entries
 
 
-def of_new(reports: Iterable[ReportRows]) -> Deltas:
-    """What newly stored reports add."""
+def of_new(reports: Iterable[ReportRows], loaded: Collection[Key]) -> Deltas:
+    """What newly stored reports add; ``loaded`` are those that the operator loaded."""
     deltas = Deltas()
     for rows in reports:
         deltas.add(rows.report, rows.entries)
+        deltas.months.add(rows.report, rows.entries, loaded=rows.key in loaded)
     return deltas
 
 

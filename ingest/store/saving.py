@@ -21,7 +21,7 @@ from ingest.submissions import Quarantined, Submission
 from ingest.testimony.trust import TRUST_ORDER, UNDETERMINED
 from ingest.text.stored import storable
 
-from . import counting, quarantine_bounds, rollups
+from . import counting, quarantine_bounds, rollups, voice_months
 from .rows import Key, ReportRows, Row, rows_of, voice_of
 
 AnyKey = TypeVar("AnyKey", bound=tuple[str, ...])
@@ -82,11 +82,16 @@ def settle(
     digest = submission.decoded.arrival.message_digest
     save(connection, [submission], now, bounds)
     keys = {member.key for rows in rows_of(waiting, now) for member in rows}
+    deltas = rollups.Deltas()
     for domain, key in sorted(keys):
         of_message = (delivery.c.message_digest == digest) & (delivery.c.dkim == UNDETERMINED)
         mine = (delivery.c.policy_domain == domain) & (delivery.c.report_key == key)
-        connection.execute(sa.delete(delivery).where(of_message, mine))
-    _forget_undelivered(connection, sorted(keys))
+        gone = connection.execute(
+            sa.delete(delivery).where(of_message, mine).returning(delivery.c.door, delivery.c.trust)
+        )
+        if any(voice_months.is_loaded(dict(row)) for row in gone.mappings()):
+            _doubt(connection, (domain, key), deltas)
+    _forget_undelivered(connection, sorted(keys), deltas)
     connection.execute(sa.delete(undetermined).where(undetermined.c.message_digest == digest))
 
 
@@ -127,7 +132,8 @@ def _save_reports(connection: sa.Connection, reports: list[ReportRows]) -> dict[
         (*rows.key, rows.delivery["delivery_key"]): rows.delivery for rows in reversed(reports)
     }
     new_deliveries = _insert_new(connection, delivery, deliveries)
-    deltas = rollups.of_new(fresh)
+    loaded = {rows.key for rows in reports if voice_months.is_loaded(rows.delivery)}
+    deltas = rollups.of_new(fresh, loaded)
     for key in new_deliveries:
         way = deliveries[key]
         deltas.came(way["policy_domain"], way["trust"], way["received_at"])
@@ -150,9 +156,14 @@ def raise_trust(connection: sa.Connection, keys: Sequence[Key], deltas: rollups.
         of_chunk = sa.tuple_(delivery.c.policy_domain, delivery.c.report_key).in_(chunk)
         for row in connection.execute(sa.select(delivery).where(of_chunk)).mappings():
             ways[row["policy_domain"], row["report_key"]].append(dict(row))
+        sums = rollups.entry_sums(connection, chunk)
         for before in _locked(connection, chunk):
-            after = _move(connection, before, ways[before["policy_domain"], before["report_key"]], deltas)
-            changed += [after] if after else []
+            key = before["policy_domain"], before["report_key"]
+            after = _best_provenance(before, ways[key])
+            deltas.months.add(after, sums[key], loaded=any(map(voice_months.is_loaded, ways[key])))
+            if after != before:
+                _move(connection, before, after, sums[key], deltas)
+                changed.append(after)
     return changed
 
 
@@ -171,27 +182,35 @@ def rank(row: Row) -> tuple[int, bool, dt.datetime]:
     return TRUST_ORDER.index(row["trust"]), row["arrival_estimated"], row["received_at"]
 
 
-def _move(connection: sa.Connection, before: Row, ways: Sequence[Row], deltas: rollups.Deltas) -> Row | None:
+def _best_provenance(before: Row, ways: Sequence[Row]) -> Row:
+    """A report's row with the provenance of its best delivery."""
     best = min(ways, key=rank)
     provenance = {name: best[name] for name in ("trust", "signer", "door", "received_at", "arrival_estimated")}
     # An upload names no submitter; another copy with the same key may.
     submitter = next((way["submitter"] for way in sorted(ways, key=rank) if way["submitter"]), "")
-    provenance["voice"] = voice_of(before | provenance, submitter)
-    if all(before[name] == value for name, value in provenance.items()):
-        return None
-    key = before["policy_domain"], before["report_key"]
-    of_key = (report.c.policy_domain == key[0]) & (report.c.report_key == key[1])
-    connection.execute(sa.update(report).where(of_key).values(provenance))
-    if before["trust"] != best["trust"]:
-        entries = rollups.entry_sums(connection, [key])[key]
+    return before | provenance | {"voice": voice_of(before | provenance, submitter)}
+
+
+def _move(connection: sa.Connection, before: Row, after: Row, entries: Sequence[Row], deltas: rollups.Deltas) -> None:
+    changes = {name: value for name, value in after.items() if before[name] != value}
+    of_key = (report.c.policy_domain == before["policy_domain"]) & (report.c.report_key == before["report_key"])
+    connection.execute(sa.update(report).where(of_key).values(changes))
+    deltas.months.doubt(before, entries)
+    if "trust" in changes:
         deltas.add(before, entries, times=-1)
-        deltas.add(before | provenance, entries)
-    return before | provenance
+        deltas.add(after, entries)
 
 
-def _forget_undelivered(connection: sa.Connection, keys: Sequence[Key]) -> None:
-    """Remove those of the reports that no delivery stands behind any more."""
-    deltas = rollups.Deltas()
+def _doubt(connection: sa.Connection, key: Key, deltas: rollups.Deltas) -> None:
+    """A report is left, but not all that was known of it."""
+    of_key = (report.c.policy_domain == key[0]) & (report.c.report_key == key[1])
+    entries = rollups.entry_sums(connection, [key])[key]
+    for row in connection.execute(sa.select(report).where(of_key)).mappings():
+        deltas.months.doubt(dict(row), entries)
+
+
+def _forget_undelivered(connection: sa.Connection, keys: Sequence[Key], deltas: rollups.Deltas) -> None:
+    """Remove those of the reports that no delivery stands behind any more, and write what that makes of the rollups."""
     gone: list[Row] = []
     for chunk in chunks(keys):
         undelivered = ~sa.exists().where(of_report(delivery))
@@ -201,6 +220,7 @@ def _forget_undelivered(connection: sa.Connection, keys: Sequence[Key]) -> None:
     for row in gone:
         key = row["policy_domain"], row["report_key"]
         deltas.add(row, sums[key], times=-1)
+        deltas.months.doubt(row, sums[key])
         for table in (failure_detail, policy_entry, raw_report, report):
             mine = (table.c.policy_domain == key[0]) & (table.c.report_key == key[1])
             connection.execute(sa.delete(table).where(mine))

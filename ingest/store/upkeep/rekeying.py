@@ -1,4 +1,4 @@
-"""Brings stored reports to the keys of today: once after an upgrade that changed what tells a report.
+"""Brings stored reports to the keys and sums of today: once after an upgrade that changed what tells a report, or sums them up.
 
 The rows say all that a key is made of, so no raw report is needed. Each step is a transaction of its own: whoever is killed
 between two of them goes on at the next upgrade.
@@ -30,12 +30,13 @@ from ingest.rfc.tlsrpt.domains import FILE_NAME, HEADER, NOWHERE, InferredDomain
 from ingest.rfc.tlsrpt.fields import Defect
 from ingest.rfc.tlsrpt.ranges import failure_day, report_day
 from ingest.rfc.tlsrpt.report import FailureDetail, PolicyEntry, Report
-from ingest.store import counting, rollups, saving
+from ingest.store import counting, rollups, saving, voice_months
 from ingest.store.rows import Key, Row, domain_source_of, identity_of, key_of, sessions_of, voice_of
 
 log = logging.getLogger(__name__)
 
-TASK = "rekey"
+# Tasks that the table ``pending_upgrade`` names.
+TASK, VOICE_MONTHS = "rekey", "voice-months"
 _TOGETHER = 500
 _BELOW = (policy_entry, failure_detail, delivery, raw_report)
 _MISSING_DOMAIN = re.compile(r"policies\[(\d+)\]\.policy\.policy-domain")
@@ -61,9 +62,22 @@ def rekey(engine: sa.Engine) -> None:
         with engine.begin() as connection:
             for domain in domains:
                 _add_up(connection, domain)
-    with engine.begin() as connection:
-        connection.execute(sa.delete(pending_upgrade).where(pending_upgrade.c.task == TASK))
+    _finish(engine, TASK)
     log.info("upgraded %d stored reports", total)
+
+
+def fill_voice_months(engine: sa.Engine) -> None:
+    """Make the rollup of voices, for reports that were stored before there was one."""
+    for domains in chunks(_domains(engine), _TOGETHER):
+        for domain in domains:
+            with engine.begin() as connection:
+                voice_months.fill(connection, domain)
+    _finish(engine, VOICE_MONTHS)
+
+
+def _finish(engine: sa.Engine, task: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(sa.delete(pending_upgrade).where(pending_upgrade.c.task == task))
 
 
 def _of_several_domains(engine: sa.Engine) -> Iterator[list[list[Key]]]:
@@ -276,3 +290,4 @@ def _add_up(connection: sa.Connection, domain: str) -> None:
         for row, key in zip(rows, keys, strict=True):
             deltas.add(dict(row), entries[key])
     deltas.write(connection)
+    voice_months.fill(connection, domain)

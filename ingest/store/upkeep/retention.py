@@ -25,7 +25,7 @@ from ingest.database.models import (
     report,
 )
 from ingest.settings.settings import Settings
-from ingest.store import counting, quarantine_bounds, rollups
+from ingest.store import counting, quarantine_bounds, rollups, voice_months
 from ingest.store.quarantine import DISCARDED
 
 from . import clock
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 _MESSAGES_AT_ONCE = 200
 # What a report costs beside its failure details: its other rows, its part in the sums.
 _ROWS_OF_REPORT = 20
+# Each row of the rollup of voices that is read anew may have a report a day.
+_DAYS_OF_MONTH = 31
 _HAS_DETAILS = sa.exists().where(of_report(failure_detail))
 
 
@@ -100,6 +102,7 @@ def prune(
         log.warning("nothing is pruned by its age: %s", pruned.refused)
     else:
         _prune_by_age(turns, settings, now, pruned)
+    _renew_months(turns, settings, now)
     pruned.given_back = compaction.give_back(engine, turns.pause)
     if any((pruned.raw, pruned.details, pruned.reports, pruned.verdicts, pruned.quarantined, pruned.discarded)):
         log.info("pruned %s%s", pruned.in_words, "" if pruned.refused else f" (kept since {_horizons(settings, now)})")
@@ -219,6 +222,19 @@ def _reports_before(
             yield _OldReport(dict(zip(names, told, strict=True)), number, size or 0)
 
 
+def _renew_months(turns: WritingTurns, settings: Settings, now: dt.datetime) -> None:
+    """Read the rollup of voices anew where reports have left it. Of a month that is being pruned day by day only once it has
+    gone: until then readers ask its reports.
+    """
+    going = (now - dt.timedelta(days=settings.keep_reports_days)).date() if settings.keep_reports_days else None
+    with engines.reading(turns.engine) as connection:
+        months = voice_months.doubtful_months(connection, but=going and voice_months.month_of(going))
+    for batch in batches(months, lambda month_rows: _DAYS_OF_MONTH * month_rows[1], turns.rows):
+        with turns.take() as connection:
+            for month, _ in batch:
+                voice_months.renew(connection, month)
+
+
 def _thin(turns: WritingTurns, batch: Iterable[_OldReport]) -> int:
     """Delete failure details of a report that has more of them than a transaction may delete, until it may delete the others."""
     removed = 0
@@ -265,6 +281,7 @@ def _delete_reports(connection: sa.Connection, batch: Sequence[_OldReport], toda
     sums = rollups.entry_sums(connection, keys)
     for row, key in zip(rows, keys, strict=True):
         deltas.add(row, sums[key], times=-1)
+        deltas.months.doubt(row, sums[key])
     deltas.write(connection)
     for table in (failure_detail, policy_entry, delivery, raw_report, report):
         delete_by_key(connection, table, keys)

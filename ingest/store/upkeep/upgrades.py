@@ -14,7 +14,6 @@ import sqlalchemy as sa
 
 from ingest.database import distribution, engines
 from ingest.database.engines import DatabaseAway, NotBackedUp, SchemaMismatch
-from ingest.database.models import pending_upgrade
 from ingest.settings.settings import PREFIX, Settings
 
 from . import fleet_sums, rekeying
@@ -108,9 +107,11 @@ def migrate(url: str, before: Callable[[str], None] = lambda _older: None) -> No
 def _finish_upgrade(engine: sa.Engine) -> None:
     """What a migration left to do on stored rows. It goes on where it was interrupted."""
     with engine.connect() as connection:
-        tasks = set(connection.scalars(sa.select(pending_upgrade.c.task)))
+        tasks = engines.pending_upgrades(connection)
     if rekeying.TASK in tasks:
         rekeying.rekey(engine)
+    if rekeying.VOICE_MONTHS in tasks:
+        rekeying.fill_voice_months(engine)
     if fleet_sums.TASK in tasks:  # of what the keys of today say
         fleet_sums.add_up(engine)
 
