@@ -64,11 +64,13 @@ def by_day(engine: sa.Engine, question: Question, domain: str, today: str, days:
     """
     dates = [question.on - dt.timedelta(days=ago) for ago in range(days - 1, -1, -1)]
     names = {**assessed.by_day(engine, question, domain, dates[0]), question.on: today}
+    unknown = [day for day in dates if day not in names]
     # Before anything had come, and anybody had spoken, every day is like the next.
-    begun = assessed.first_word(engine, question, domain)
-    silent = [day for day in dates if day not in names and (begun is None or day < begun)]
-    if silent:
-        names |= dict.fromkeys(silent, case_of(engine, question.about(silent[0]), domain)[1].name)
+    if unknown and not assessed.had_reports(engine, question, domain, unknown[0]):
+        begun = assessed.first_word(engine, question, domain)
+        silent = [day for day in unknown if begun is None or day < begun]
+        if silent:
+            names |= dict.fromkeys(silent, case_of(engine, question.about(silent[0]), domain)[1].name)
     return [
         (day, names[day] if day in names else case_of(engine, question.about(day), domain)[1].name) for day in dates
     ]

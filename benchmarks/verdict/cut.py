@@ -17,6 +17,7 @@ from dashboard.decision.evidence import Entry, Evidence, QuotedPolicy, Sighting,
 from dashboard.decision.overrides.overrides import with_overrides
 from dashboard.queries import evidence as queries
 from dashboard.queries import voices
+from dashboard.queries.months import Months, Selection
 from dashboard.queries.question import Question
 from ingest.database.models import delivery, policy_entry, report
 from ingest.rfc.policy_types import STS
@@ -177,10 +178,10 @@ class Stored:
 
 def read(engine: sa.Engine, domains: Sequence[str], last: dt.date) -> dict[str, Stored]:
     """What is stored about each domain, for days up to ``last``."""
-    selection = queries._Selection(Question(last + _LATER), domains)
+    selection = Selection(Question(last + _LATER), domains)
     start = last - _LATER
     with engine.connect() as connection:
-        policies = queries._policies(connection, selection)
+        policies = queries._policies(connection, Months(connection, selection).quotes())
         failures = queries._failures(connection, selection, start)
         speakers: Any = collections.defaultdict(voices.Speakers)
         entries = queries._entries(connection, selection, start, queries._Around(policies, failures, speakers, {}))

@@ -12,7 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from dashboard.decision.verdict import URGENCY as URGENCY
-from ingest.database.models import delivery, domain_due, domain_trust, domain_verdict, operator_word
+from ingest.database.models import delivery, domain_due, domain_trust, domain_verdict, operator_word, voice_month
 from ingest.database.sql import chunks
 
 from .question import Question, Scope
@@ -120,6 +120,20 @@ def by_day(engine: sa.Engine, question: Question, domain: str, first: dt.date) -
         )
         query = sa.select(_row.day, _row.verdict).where(*held).order_by(_row.day)
         return dict(map(tuple, connection.execute(query)))
+
+
+def had_reports(engine: sa.Engine, question: Question, domain: str, day: dt.date) -> bool:
+    """Whether reports that count had arrived by the end of a day; False, too, where only ``first_word`` can tell."""
+    month, midnight = voice_month.c, dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), dt.UTC)
+    arrived = sa.exists().where(
+        question.scope.allows(month.policy_domain),
+        month.policy_domain == domain,
+        month.trust.in_(question.trusts),
+        month.last_received_at < midnight,
+        ~month.doubtful,
+    )
+    with engine.connect() as connection:
+        return bool(connection.scalar(sa.select(arrived)))
 
 
 def first_word(engine: sa.Engine, question: Question, domain: str) -> dt.date | None:

@@ -20,7 +20,7 @@ from dashboard.decision.evidence import (
 )
 from dashboard.decision.overrides.overrides import thresholds_of, with_overrides, with_stated_policy
 from ingest.database.joins import OF_ENTRY, REPORTS_AND_ENTRIES, of_report
-from ingest.database.models import delivery, failure_detail, policy_entry, policy_text, report
+from ingest.database.models import failure_detail, policy_entry, policy_text, report
 from ingest.database.sql import chunks
 from ingest.rfc.mtasts import enforcement
 from ingest.rfc.policy_types import STS
@@ -28,6 +28,7 @@ from ingest.store import counting
 from ingest.testimony.folding import Copy, Standing, fold
 
 from .frames import total
+from .months import Months, Quote, Selection
 from .overrides import in_force_from
 from .question import Question, Scope
 from .voices import Speakers, speakers_of
@@ -51,17 +52,19 @@ def evidence_of(engine: sa.Engine, question: Question, domains: Sequence[str]) -
 def evidence_from(connection: sa.Connection, question: Question, domains: Sequence[str]) -> list[Evidence]:
     """The same, within a connection's transaction."""
     on, thresholds = question.on, question.thresholds
-    selection = _Selection(question, domains)
+    selection = Selection(question, domains)
+    months = Months(connection, selection)
     overrides = in_force_from(connection, question.scope, domains, on)
     starts = {name: _start(on, thresholds_of(overrides.get(name, ()), thresholds)) for name in domains}
     first = min(starts.values(), default=on)
-    policies = _policies(connection, selection)
-    speakers = speakers_of(connection, selection.since(), on, first)
+    quotes = months.quotes()
+    policies = _policies(connection, quotes)
+    speakers = speakers_of(months, first)
     standings = _standings(connection, selection, first, speakers)
     failures = _failures(connection, selection, first)
     entries = _entries(connection, selection, first, _Around(policies, failures, speakers, standings))
     history = _history(connection, selection, first, policies, speakers)
-    served = _served(connection, selection, policies, speakers)
+    served = _served(quotes, policies, speakers)
     evidence_of_each = []
     for domain in domains:
         voices = _voices(speakers[domain], on, thresholds)
@@ -113,35 +116,9 @@ def _start(on: dt.date, thresholds: Thresholds) -> dt.date:
     return on - dt.timedelta(days=thresholds.lookback_days + thresholds.late_days)
 
 
-class _Selection:
-    """The conditions that every question here has in common."""
-
-    def __init__(self, question: Question, domains: Sequence[str]) -> None:
-        self.question = question
-        arrival = delivery.c
-        self._where = [
-            report.c.policy_domain.in_(list(domains)),
-            question.scope.allows(report.c.policy_domain),
-            report.c.trust.in_(question.trusts),
-            report.c.failure_day <= question.on,
-        ]
-        if question.as_of_then:
-            midnight = dt.datetime.combine(question.on + dt.timedelta(days=1), dt.time(), dt.UTC)
-            arrived = sa.exists().where(
-                of_report(delivery),
-                arrival.trust.in_(question.trusts),
-                arrival.received_at < midnight,
-            )
-            self._where.append(arrived)
-
-    def since(self, day: dt.date | None = None) -> list[sa.ColumnElement[bool]]:
-        """The conditions, for reports about ``day`` and later."""
-        return self._where if day is None else [*self._where, report.c.failure_day >= day]
-
-
 def _standings(
     connection: sa.Connection,
-    selection: _Selection,
+    selection: Selection,
     first: dt.date,
     speakers: Mapping[str, Speakers],
 ) -> Mapping[Key, Standing]:
@@ -166,17 +143,11 @@ def _standings(
     return standings
 
 
-def _policies(connection: sa.Connection, selection: _Selection) -> Mapping[tuple[str, str], QuotedPolicy]:
+def _policies(connection: sa.Connection, quotes: Iterable[Quote]) -> Mapping[tuple[str, str], QuotedPolicy]:
     """The policies that trusted reports quote, by domain and digest."""
-    quoted = (
-        sa.select(policy_entry.c.policy_domain, policy_entry.c.policy_digest)
-        .select_from(REPORTS_AND_ENTRIES)
-        .where(*selection.since(), policy_entry.c.policy_type == STS, policy_entry.c.policy_digest.is_not(None))
-        .distinct()
-    )
     policies: dict[tuple[str, str], QuotedPolicy] = {}
     text = policy_text.c
-    for keys in chunks([tuple(row) for row in connection.execute(quoted)]):
+    for keys in chunks(sorted({(quote.policy_domain, quote.policy_digest) for quote in quotes})):
         query = sa.select(text.policy_domain, text.policy_digest, text.mode, text.mx, text.mx_digest, text.max_age)
         for row in connection.execute(query.where(sa.tuple_(text.policy_domain, text.policy_digest).in_(keys))):
             mx = tuple(msgspec.json.decode(row.mx, type=list[str]))
@@ -187,7 +158,7 @@ def _policies(connection: sa.Connection, selection: _Selection) -> Mapping[tuple
 
 
 def _failures(
-    connection: sa.Connection, selection: _Selection, first: dt.date
+    connection: sa.Connection, selection: Selection, first: dt.date
 ) -> Mapping[tuple[str, str, int], list[tuple[Any, ...]]]:
     """Failure details by report and entry: result type, MX host, reason, sessions, policy type."""
     detail = failure_detail.c
@@ -195,10 +166,12 @@ def _failures(
     reason = sa.func.substr(detail.failure_reason_code, 1, _LONGEST_REASON).label("reason")
     keys = (detail.policy_domain, detail.report_key, detail.entry_position)
     what = (detail.result_type, host, reason, policy_entry.c.policy_type)
+    # Reports first: SQLite would rather begin with all failure details that the domain ever had.
+    selected = sa.select(report.c.policy_domain, report.c.report_key).where(*selection.since(first)).cte("selected")
+    selected = selected.prefix_with("MATERIALIZED", dialect="sqlite")
     query = (
         sa.select(*keys, *what, total(detail.failed_sessions).label("sessions"))
-        .select_from(REPORTS_AND_ENTRIES.join(failure_detail, OF_ENTRY))
-        .where(*selection.since(first))
+        .select_from(selected.join(policy_entry, of_report(policy_entry, selected)).join(failure_detail, OF_ENTRY))
         .group_by(*keys, *what)
         .order_by(*keys, *what)
     )
@@ -219,7 +192,7 @@ class _Around(NamedTuple):
 
 def _entries(
     connection: sa.Connection,
-    selection: _Selection,
+    selection: Selection,
     first: dt.date,
     around: _Around,
 ) -> Mapping[str, list[Entry]]:
@@ -285,7 +258,7 @@ class _History(msgspec.Struct):
 
 def _history(
     connection: sa.Connection,
-    selection: _Selection,
+    selection: Selection,
     first: dt.date,
     policies: Mapping[tuple[str, str], QuotedPolicy],
     speakers: Mapping[str, Speakers],
@@ -321,28 +294,16 @@ class _Quoted(msgspec.Struct, frozen=True):
 
 
 def _served(
-    connection: sa.Connection,
-    selection: _Selection,
-    policies: Mapping[tuple[str, str], QuotedPolicy],
-    speakers: Mapping[str, Speakers],
+    quotes: Iterable[Quote], policies: Mapping[tuple[str, str], QuotedPolicy], speakers: Mapping[str, Speakers]
 ) -> Mapping[str, list[_Quoted]]:
-    """Every policy that was ever quoted, by voice, with its first and last day, oldest first."""
-    entry, day = policy_entry.c, report.c.day
-    query = (
-        sa.select(entry.policy_domain, report.c.voice, entry.policy_digest)
-        .add_columns(sa.func.min(day).label("first_day"), sa.func.max(day).label("last_day"))
-        .select_from(REPORTS_AND_ENTRIES)
-        .where(*selection.since(), entry.policy_type == STS, entry.policy_digest.is_not(None))
-        .group_by(entry.policy_domain, report.c.voice, entry.policy_digest)
-        .order_by(entry.policy_domain, sa.text("first_day"), entry.policy_digest, report.c.voice)
-    )
-    quoted: dict[str, list[_Quoted]] = collections.defaultdict(list)
-    for row in connection.execute(query):
-        policy = policies.get((row.policy_domain, row.policy_digest))
+    """Every policy that was ever quoted and can be read, by domain, in the order of ``quotes``."""
+    served: dict[str, list[_Quoted]] = collections.defaultdict(list)
+    for quote in quotes:
+        policy = policies.get((quote.policy_domain, quote.policy_digest))
         if policy:
-            voice = speakers[row.policy_domain].resolve(row.voice)
-            quoted[row.policy_domain].append(_Quoted(voice, policy, row.first_day, row.last_day))
-    return quoted
+            voice = speakers[quote.policy_domain].resolve(quote.voice)
+            served[quote.policy_domain].append(_Quoted(voice, policy, quote.first_day, quote.last_day))
+    return served
 
 
 def domains_of(engine: sa.Engine, scope: Scope) -> list[str]:

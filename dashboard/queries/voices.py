@@ -4,17 +4,16 @@ import collections
 import datetime as dt
 import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from ingest.database.joins import of_report
-from ingest.database.models import delivery, report
+from ingest.database.models import report
 from ingest.database.sql import chunks
-from ingest.spool.channels import OF_OPERATOR
 from ingest.testimony import reporters, voices
-from ingest.testimony.trust import EVIDENCE
+
+from .months import Months, Names
 
 # A voice is heard when it has reported on so many days, over so long a time; after so long a silence it is new again.
 HEARD_DAYS, HEARD_FOR, SILENT_FOR = 10, dt.timedelta(days=30), dt.timedelta(days=90)
@@ -119,39 +118,24 @@ def _ties(rows: Iterable[Any], speakers: Speakers, on: dt.date) -> Mapping[str, 
     return ties
 
 
-class _Names(NamedTuple):
-    """What reports of a voice say of themselves, before the look-back: ``first`` and ``newest`` are the arrivals, and no day."""
-
-    policy_domain: str
-    voice: str
-    organization: str
-    signer: str
-    contact_info: str
-    first: dt.datetime
-    newest: dt.datetime
-    day: None = None
-
-
-def speakers_of(
-    connection: sa.Connection, conditions: Sequence[sa.ColumnElement[bool]], on: dt.date, first: dt.date
-) -> Mapping[str, Speakers]:
-    """The voices of each domain among the reports that ``conditions`` (on the table ``report``) let in.
+def speakers_of(months: Months, first: dt.date) -> Mapping[str, Speakers]:
+    """The voices of each domain among the reports that ``months`` selects.
 
     Days before ``first``, where the look-back begins, are read of those voices only that are not known without them: a voice
     that is heard by its newest days alone stays so whatever came before. So the cost does not grow with a history.
     """
+    connection, on, conditions = months.connection, months.selection.question.on, months.selection.since()
+    oldest = on - _HISTORY
     rows_of: dict[str, list[Any]] = collections.defaultdict(list)
-    for row in connection.execute(_by_day(conditions, report.c.day >= max(first, on - _HISTORY))):
+    for row in connection.execute(_by_day(conditions, report.c.day >= max(first, oldest))):
         rows_of[row.policy_domain].append(row)
-    earlier = (report.c.day >= on - _HISTORY, report.c.day < first)
-    names = [_Names(*row) for row in connection.execute(_by_name([*conditions, *earlier]))]
-    loaded: dict[str, set[str]] = collections.defaultdict(set)
-    for by_operator in connection.execute(_loaded(conditions)):
-        loaded[by_operator.policy_domain].add(by_operator.voice)
+    names = months.names(oldest, first)
+    loaded = months.loaded()
     unknown = _not_yet_known(rows_of, names, loaded, on)
     for name in names:
         if (name.policy_domain, name.voice) not in unknown:
             rows_of[name.policy_domain].append(name)
+    earlier = (report.c.day >= oldest, report.c.day < first)
     for chunk in chunks(sorted(unknown)):
         whose = sa.tuple_(report.c.policy_domain, report.c.voice).in_(chunk)
         for row in connection.execute(_by_day(conditions, *earlier, whose)):
@@ -160,7 +144,8 @@ def speakers_of(
     for domain, rows in rows_of.items():
         rows.sort(key=_in_order)
         # Once to see who is known, and once more with the names that are known then.
-        speakers[domain] = Speakers(rows, loaded[domain], _ties(rows, Speakers(rows, loaded[domain]), on))
+        of_operator = loaded.get(domain, set())
+        speakers[domain] = Speakers(rows, of_operator, _ties(rows, Speakers(rows, of_operator), on))
     return speakers
 
 
@@ -175,34 +160,23 @@ _ARRIVALS = (sa.func.min(report.c.received_at).label("first"), sa.func.max(repor
 
 def _by_day(conditions: Sequence[sa.ColumnElement[bool]], *more: sa.ColumnElement[bool]) -> sa.Select[Any]:
     query = sa.select(*_COLUMNS, report.c.day, *_ARRIVALS).where(*conditions, *more)
-    return query.group_by(*_COLUMNS, report.c.day).order_by(*_COLUMNS, report.c.day)
-
-
-def _by_name(conditions: Sequence[sa.ColumnElement[bool]]) -> sa.Select[Any]:
-    return sa.select(*_COLUMNS, *_ARRIVALS).where(*conditions).group_by(*_COLUMNS)
+    # By day first: SQLite would rather go through a whole history in the order of its voices than sort some days.
+    return query.group_by(report.c.policy_domain, report.c.day, *_COLUMNS[1:])
 
 
 def _not_yet_known(
     rows_of: Mapping[str, Sequence[Any]],
-    names: Iterable[_Names],
+    names: Iterable[Names],
     loaded: Mapping[str, Collection[str]],
     on: dt.date,
 ) -> set[tuple[str, str]]:
     """Voices, by domain, of which earlier days may say whether they are heard. After so long a silence none is."""
-    speakers = {domain: Speakers(rows, loaded[domain]).by_voice for domain, rows in rows_of.items()}
+    speakers = {domain: Speakers(rows, loaded.get(domain, ())).by_voice for domain, rows in rows_of.items()}
     unknown: set[tuple[str, str]] = set()
     for name in names:
         speaker = speakers.get(name.policy_domain, {}).get(name.voice)
         newest = max(name.newest, speaker.newest) if speaker else name.newest
-        known = reporters.is_listed(name.voice) or name.voice in loaded[name.policy_domain]
+        known = reporters.is_listed(name.voice) or name.voice in loaded.get(name.policy_domain, ())
         if not known and on - newest.date() <= SILENT_FOR and not (speaker and speaker.is_acquainted(on)):
             unknown.add((name.policy_domain, name.voice))
     return unknown
-
-
-def _loaded(conditions: Sequence[sa.ColumnElement[bool]]) -> sa.Select[tuple[str, str]]:
-    """Domains and voices of which the operator has loaded reports, whatever else brought them."""
-    brought = delivery.alias("brought")  # the conditions look at deliveries, too
-    by_operator = of_report(brought) & brought.c.door.in_(OF_OPERATOR) & brought.c.trust.in_(EVIDENCE)
-    query = sa.select(report.c.policy_domain, report.c.voice).select_from(report.join(brought, by_operator))
-    return query.where(*conditions).distinct()

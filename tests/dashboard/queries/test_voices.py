@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import pytest
 import sqlalchemy as sa
 
+from dashboard.queries.months import Months, Selection
+from dashboard.queries.question import Question
 from dashboard.queries.voices import HEARD, LISTED, LOADED, OPERATOR, Speaker, Speakers, speakers_of
-from ingest.database.models import report
 from ingest.settings.settings import Settings
-from ingest.testimony.trust import EVIDENCE
 from tests.dashboard.decision.signed_post import DAY, GOOGLE, MAILER, ON, STRANGER, TESTING, Post, Sender, report_of
 from tests.nameserver import NameServer
 from tests.reports import entry
@@ -112,10 +112,11 @@ def of(post: Post, on: dt.date = ON, *signers: str) -> dict[str, str]:
     """The voices about the domain, each with why it is known."""
     post.store()
     why_known = []
+    selection = Selection(Question(on), ["receiver.example"])
     with post.engine.connect() as connection:
         # How far back each day is read one by one makes no difference.
         for first in (on - 400 * DAY, on - 92 * DAY, on - 20 * DAY, on):
-            speakers = speakers_of(connection, [report.c.trust.in_(EVIDENCE)], on, first)["receiver.example"]
+            speakers = speakers_of(Months(connection, selection), first)["receiver.example"]
             why_known.append({voice: speaker.basis(on, signers) for voice, speaker in speakers.by_voice.items()})
     assert why_known == [why_known[0]] * len(why_known)
     return why_known[0]
