@@ -94,6 +94,7 @@ policy_entry = sa.Table(
     sa.Column("unexplained_sessions", sa.BigInteger, nullable=False),
     sa.Column("extra", sa.Text),
     key("policy_domain", "report_key", "position"),
+    sqlite_with_rowid=False,
 )
 
 failure_detail = sa.Table(
@@ -113,6 +114,7 @@ failure_detail = sa.Table(
     text("additional_information"),
     sa.Column("extra", sa.Text),
     key("policy_domain", "report_key", "entry_position", "position"),
+    sqlite_with_rowid=False,
 )
 
 # Every way the report reached us: the evidence behind its trust. The same way twice is one row.
@@ -134,6 +136,7 @@ delivery = sa.Table(
     text("submitter"),
     sa.Column("message_digest", Digest, nullable=False),
     key("policy_domain", "report_key", "delivery_key"),
+    sqlite_with_rowid=False,
 )
 
 # A distinct policy text, as senders quote it (policy-string), with what it says.

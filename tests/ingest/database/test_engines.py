@@ -1,13 +1,20 @@
 """Schema and connections on both engines."""
 
+from pathlib import Path
+
 import alembic.autogenerate
+import alembic.command
 import alembic.migration
 import alembic.script
 import pytest
 import sqlalchemy as sa
 
 from ingest.database import engines, models
+from ingest.settings import settings
 from ingest.store.upkeep import upgrades
+from tests.goldens import detail, entry
+from tests.reports import report_json
+from tests.stored import store_reports, submission
 
 
 def test_migrations_and_models_agree(engine: sa.Engine) -> None:
@@ -63,3 +70,44 @@ def test_an_unreachable_server_is_away_and_keeps_its_password() -> None:
         engines.check(engine)
     assert "cannot be used now" in str(raised.value)
     assert "secret" not in str(raised.value)
+
+
+def test_on_sqlite_rows_with_long_keys_lie_in_their_keys(tmp_path: Path) -> None:
+    """Twice: as migrations make the tables of an older database, rows and indexes with them, and back."""
+    url = f"sqlite:///{tmp_path}/keys.db"
+    upgrades.migrate(url)
+    engine = engines.open_engine(url)
+    expected = {
+        table.name for table in models.metadata.tables.values() if not table.dialect_options["sqlite"]["with_rowid"]
+    }
+    assert {"policy_entry", "failure_detail", "delivery"} <= expected
+    reports = [submission(report_json(entry(1, 2, detail(), detail())), settings.load(database_url=url))]
+    store_reports(engine, reports)
+
+    def state() -> tuple[set[str], dict[str, list[tuple[object, ...]]], list[str]]:
+        with engine.connect() as connection:
+            without = connection.scalars(
+                sa.text("SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE '%WITHOUT ROWID%'")
+            )
+            rows = {
+                name: list(map(tuple, connection.execute(sa.select(models.metadata.tables[name])))) for name in expected
+            }
+            indexes = connection.scalars(
+                sa.text("SELECT sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name")
+            )
+            return set(without), rows, list(indexes)
+
+    before = state()
+    assert before[0] == expected
+    assert all(before[1][name] for name in ("policy_entry", "failure_detail", "delivery"))
+    with engine.begin() as connection:
+        config = engines.migrations_config()
+        config.attributes["connection"] = connection
+        alembic.command.downgrade(config, "0008")
+    assert state()[0] == expected - {"policy_entry", "failure_detail", "delivery"}
+    assert state()[1:] == before[1:]
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        alembic.command.upgrade(config, "head")
+    assert state() == before
+    engine.dispose()
