@@ -94,12 +94,14 @@ def _causes(engine: sa.Engine, rows: sa.Subquery, group: tuple[str, ...]) -> "pd
 
 def _failures(scope: Scope, domain: str, window: DayRange, lane: str, policy_type: str) -> sa.Subquery:
     where = [*_of(scope, domain, window, lane, report.c.failure_day), report.c.accuses]
-    where.append(policy_entry.c.policy_type == policy_type)
-    return sa.union_all(_explained(where), _unexplained(where, policy_type)).subquery("failures")
+    return sa.union_all(_explained(where, policy_type), _unexplained(where, policy_type)).subquery("failures")
 
 
-def _explained(where: list[sa.ColumnElement[bool]]) -> sa.Select[Any]:
-    detail = failure_detail.c
+def _explained(where: list[sa.ColumnElement[bool]], policy_type: str) -> sa.Select[Any]:
+    detail, told = failure_detail.c, report.c
+    # Reports first: SQLite would rather begin with all failure details that the domain ever had.
+    columns = (told.policy_domain, told.report_key, told.organization, told.failure_day)
+    selected = sa.select(*columns).where(*where).cte("selected").prefix_with("MATERIALIZED", dialect="sqlite")
     sessions = sa.cast(sa.func.coalesce(detail.failed_sessions, 0), sa.Double)
     return (
         sa.select(
@@ -107,11 +109,11 @@ def _explained(where: list[sa.ColumnElement[bool]]) -> sa.Select[Any]:
             shortened(detail.receiving_mx_hostname, 253).label("mx"),
             sessions.label("failed"),
             sa.case((detail.refused, sessions), else_=0.0).label("refused"),
-            report.c.organization,
-            report.c.failure_day.label("day"),
+            selected.c.organization,
+            selected.c.failure_day.label("day"),
         )
-        .select_from(REPORTS_AND_ENTRIES.join(failure_detail, OF_ENTRY))
-        .where(*where)
+        .select_from(selected.join(policy_entry, of_report(policy_entry, selected)).join(failure_detail, OF_ENTRY))
+        .where(policy_entry.c.policy_type == policy_type)
     )
 
 
@@ -128,7 +130,7 @@ def _unexplained(where: list[sa.ColumnElement[bool]], policy_type: str) -> sa.Se
             report.c.failure_day.label("day"),
         )
         .select_from(REPORTS_AND_ENTRIES)
-        .where(policy_entry.c.unexplained_sessions > 0, *where)
+        .where(policy_entry.c.policy_type == policy_type, policy_entry.c.unexplained_sessions > 0, *where)
     )
 
 
