@@ -325,9 +325,9 @@ def domain_rows(connection: sa.Connection, filters: Filters) -> Rows:
     )
     with connection.execute(query, execution_options=_STREAMED) as result:
         for rows in result.partitions():
-            newest: dict[str, dt.date] = dict(map(tuple, rows))
-            for verdict in current_from(connection, filters.judged, list(newest)):
-                yield (*_verdict_figures(verdict), newest[verdict.domain], reasons_text(verdict))
+            judged = current_from(connection, filters.judged, [row.policy_domain for row in rows])
+            for (_name, newest), verdict in zip(map(tuple, rows), judged, strict=True):
+                yield (*_verdict_figures(verdict), newest, reasons_text(verdict))
 
 
 def _verdict_figures(verdict: Verdict) -> Values:
