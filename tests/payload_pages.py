@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from dashboard.queries import quarantine, reports
+from dashboard.queries import quarantine, report_pages
 from dashboard.queries.question import EVERYTHING
-from dashboard.queries.reports import ReportFilter
+from dashboard.queries.report_pages import ReportFilter
 from dashboard.words import plain
 from tests.payload_mail import Batch, domain_of
 from tests.payloads import Payload
@@ -176,7 +176,7 @@ def of_quarantine(engine: sa.Engine, every: int) -> Iterator[tuple[str, dict[str
 
 def key_of(engine: sa.Engine, organization: str, domain: str) -> str:
     """The key of the report by exactly this organisation about this domain."""
-    rows = reports.list_reports(engine, EVERYTHING, ReportFilter(domain=domain), limit=100_000)
+    rows = report_pages.list_reports(engine, EVERYTHING, ReportFilter(domain=domain), limit=100_000)
     return str(rows.loc[rows["organization"] == organization, "report_key"].iloc[0])
 
 

@@ -71,7 +71,7 @@ def _reporters_by_lane(scope: Scope, window: DayRange) -> sa.Subquery:
     row = domain_reporter.c
     in_window = window.holds(row.last_day)
     if scope.is_everything:
-        known = _organizations()
+        known = organizations()
         heard = sa.exists().where(row.trust == known.c.trust, row.organization == known.c.organization, in_window)
         rows, conditions = known.c, [known.c.organization.is_not(None), heard]
     else:
@@ -81,7 +81,7 @@ def _reporters_by_lane(scope: Scope, window: DayRange) -> sa.Subquery:
     return query.group_by(sa.text("1")).subquery("reporters")
 
 
-def _organizations() -> sa.CTE:
+def organizations() -> sa.CTE:
     """Every organization with each trust of its reports, found by a step in the index from one to the next."""
     row = domain_reporter.c
     trusts = sa.union_all(*(sa.select(sa.literal(trust).label("trust")) for trust in TRUST_ORDER)).subquery("trusts")

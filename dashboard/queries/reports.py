@@ -1,161 +1,27 @@
-"""Reports: a filtered list, paged in SQL, and one report with everything under it."""
+"""One report with everything under it (``report_pages``: the list of them)."""
 
 from typing import Any
 
-import msgspec
 import pandas as pd
 import sqlalchemy as sa
 
-from ingest.database.joins import OF_ENTRY, OF_TEXT, of_report
-from ingest.database.models import delivery, failure_detail, policy_entry, policy_text, raw_report, report
-from ingest.rfc.result_types import UNEXPLAINED
-from ingest.testimony.trust import TRUST_ORDER
+from ingest.database.joins import OF_TEXT
+from ingest.database.models import delivery, domain_trust, failure_detail, policy_entry, policy_text, raw_report, report
 
 from . import copies
 from .domain import LONGEST_POLICY
-from .frames import COUNT, DAY, FLAG, INSTANT, SUM, TEXT, inflate, read, read_number, shortened
-from .question import ALL_DAYS, DayRange, Scope
+from .frames import COUNT, DAY, FLAG, INSTANT, TEXT, inflate, read, read_number, shortened
+from .question import Scope
 
 _ONCE = ("successful_sessions", "failed_sessions")
 _COUNTS = (*_ONCE, "refused_sessions")
 
 
-class FailureCell(msgspec.Struct, frozen=True):
-    """What a number in a table of failures stands for: reports with such a failure under such a policy."""
-
-    result_type: str
-    policy_type: str
-    mx: str | None = None
-
-
-class ReportFilter(msgspec.Struct, frozen=True):
-    """Which reports. ``domain`` is exact, or ``*.example.com`` for all below it; ``reporter`` is a part of the name,
-    or with double quotes around it the whole name.
-
-    ``cause`` needs a ``domain``: it is answered from that domain's failure details.
-    """
-
-    domain: str | None = None
-    reporter: str = ""
-    window: DayRange = ALL_DAYS
-    trusts: tuple[str, ...] = TRUST_ORDER
-    only_failures: bool = False
-    cause: FailureCell | None = None
-
-
 def any_report(engine: sa.Engine, scope: Scope) -> bool:
     """Whether there is a report at all (that the user may see)."""
-    first_report = sa.select(sa.literal(1)).select_from(report).where(scope.allows(report.c.policy_domain)).limit(1)
-    return bool(read_number(engine, sa.select(sa.func.count()).select_from(first_report.subquery())))
-
-
-def count_reports(engine: sa.Engine, scope: Scope, wanted: ReportFilter, at_most: int) -> int:
-    """How many reports there are; counting stops at ``at_most``, which bounds its cost."""
-    matching = _matching(wanted)
-    limited = sa.select(sa.literal(1)).select_from(_source(matching)).where(*_conditions(scope, wanted)).limit(at_most)
-    return read_number(engine, sa.select(sa.func.count()).select_from(limited.subquery()))
-
-
-def list_reports(engine: sa.Engine, scope: Scope, wanted: ReportFilter, *, limit: int, offset: int = 0) -> pd.DataFrame:
-    """Reports, newest day first.
-
-    Columns: policy_domain, report_key, day, organization, report_id, trust, signer, door, received_at, successful_sessions,
-    failed_sessions, refused_sessions (none counted twice; missing when the report has no count), long_range, defective,
-    contradicted (flags), matching_sessions (failed sessions of the filter's cause; missing without one). Copies that another
-    row stands for are left out.
-    """
-    row = report.c
-    matching = _matching(wanted)
-    one_domain = None if wanted.domain is None or _is_pattern(wanted.domain) else wanted.domain
-    query = (
-        sa.select(
-            *(row[name] for name in ("policy_domain", "report_key", "day", "organization", "report_id", "trust")),
-            *(row[name] for name in ("signer", "door", "received_at")),
-            *(copies.once(name, one_domain) for name in _ONCE),
-            *(row.refused_sessions, row.long_range),
-            row.defects.is_not(None).label("defective"),
-            row.contradicted,
-            (sa.null() if matching is None else matching.c.sessions).label("matching_sessions"),
-        )
-        .select_from(_source(matching))
-        .where(*_conditions(scope, wanted))
-        .order_by(row.day.desc(), row.received_at.desc(), row.policy_domain, row.report_key)
-        .limit(limit)
-        .offset(offset)
-    )
-    columns = dict.fromkeys(("policy_domain", "report_key"), TEXT) | {"day": DAY}
-    columns |= dict.fromkeys(("organization", "report_id", "trust", "signer", "door"), TEXT) | {"received_at": INSTANT}
-    columns |= dict.fromkeys(_COUNTS, COUNT) | dict.fromkeys(("long_range", "defective", "contradicted"), FLAG)
-    return read(engine, query, columns | {"matching_sessions": SUM})
-
-
-def _source(matching: sa.Subquery | None) -> sa.FromClause:
-    if matching is None:
-        return report
-    return report.join(matching, of_report(matching))
-
-
-def _matching(wanted: ReportFilter) -> sa.Subquery | None:
-    """The reports with the wanted cause, and their failed sessions of it."""
-    cause = wanted.cause
-    if cause is None:
-        return None
-    if wanted.domain is None:
-        raise ValueError("a cause without a domain would read the failures of all domains")
-    entry, detail = policy_entry.c, failure_detail.c
-    where = [entry.policy_domain == wanted.domain, entry.policy_type == cause.policy_type]
-    if cause.result_type == UNEXPLAINED:
-        source: sa.FromClause = policy_entry
-        where.append(entry.unexplained_sessions > 0)
-        sessions: sa.ColumnElement[Any] = entry.unexplained_sessions
-    else:
-        source = policy_entry.join(failure_detail, OF_ENTRY)
-        where.append(detail.result_type == cause.result_type)
-        if cause.mx is not None:
-            where.append(sa.func.substr(detail.receiving_mx_hostname, 1, 254) == cause.mx)
-        sessions = sa.func.coalesce(detail.failed_sessions, 0)
-    return (
-        sa.select(
-            entry.policy_domain,
-            entry.report_key,
-            sa.func.sum(sa.cast(sessions, sa.Double)).label("sessions"),
-        )
-        .select_from(source)
-        .where(*where)
-        .group_by(entry.policy_domain, entry.report_key)
-        .subquery("matching")
-    )
-
-
-def _conditions(scope: Scope, wanted: ReportFilter) -> list[sa.ColumnElement[bool]]:
-    row = report.c
-    conditions = [scope.allows(row.policy_domain), wanted.window.holds(row.day), copies.LISTED]
-    if wanted.domain is not None:
-        asked = Scope((wanted.domain,)).allows(row.policy_domain) if _is_pattern(wanted.domain) else None
-        conditions.append(row.policy_domain == wanted.domain if asked is None else asked)
-    if wanted.reporter:
-        conditions.append(_named(wanted.reporter))
-    if set(wanted.trusts) != set(TRUST_ORDER):
-        conditions.append(row.trust.in_(wanted.trusts))
-    if wanted.only_failures:
-        entry = policy_entry.c
-        conditions.append(sa.exists().where(of_report(policy_entry), entry.failed_sessions > 0))
-    return conditions
-
-
-def _is_pattern(domain: str) -> bool:
-    return domain.startswith("*.")
-
-
-def exactly(name: str) -> str:
-    """A reporter's name for ``ReportFilter.reporter``, when nothing but the whole name is meant."""
-    return f'"{name}"'
-
-
-def _named(reporter: str) -> sa.ColumnElement[bool]:
-    if len(reporter) > 1 and reporter[0] == reporter[-1] == '"':
-        return report.c.organization == reporter[1:-1]
-    return report.c.organization.icontains(reporter, autoescape=True)
+    domain = domain_trust.c.policy_domain
+    first_domain = sa.select(sa.literal(1)).select_from(domain_trust).where(scope.allows(domain)).limit(1)
+    return bool(read_number(engine, sa.select(sa.func.count()).select_from(first_domain.subquery())))
 
 
 def one_report(engine: sa.Engine, scope: Scope, domain: str, key: str) -> pd.DataFrame:

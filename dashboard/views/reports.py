@@ -3,9 +3,9 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard.queries import reports as queries
+from dashboard.queries import report_pages, reports
 from dashboard.queries.question import DayRange
-from dashboard.queries.reports import FailureCell, ReportFilter
+from dashboard.queries.report_pages import FailureCell, PlaceInList, ReportFilter
 from dashboard.views.parts import controls, tables, texts
 from dashboard.words import wording
 from dashboard.words.plain import domain_parameter, domain_text, plain, stored_domain
@@ -23,7 +23,7 @@ def render(visit: Visit) -> None:
     if "report" in st.query_params:
         report.render(visit, stored_domain(st.query_params.get("domain", "")), st.query_params["report"])
         return
-    if not visit.read(queries.any_report):
+    if not visit.read(reports.any_report):
         first_steps.render(visit)
         return
     st.title("Reports")
@@ -77,14 +77,18 @@ def _cause() -> FailureCell | None:
 
 
 def _list(visit: Visit, wanted: ReportFilter) -> None:
-    count = visit.read(queries.count_reports, wanted, _MOST_COUNTED)
+    count = visit.read(report_pages.count_reports, wanted, _MOST_COUNTED)
     if not count:
         st.info("No report matches.", icon=":material/search_off:")
         visit.link("reports", "Show all reports", icon=":material/arrow_forward:")
         return
-    offset = controls.page_of(count, _ON_A_PAGE, "page")
-    rows = visit.read(queries.list_reports, wanted, limit=_ON_A_PAGE, offset=offset)
-    how_many = f"the newest {count:,} of more" if count == _MOST_COUNTED else f"{count:,}"
+    word, newer = controls.place(repr(wanted))
+    place = PlaceInList.from_address(word)
+    rows = visit.read(report_pages.list_reports, wanted, limit=_ON_A_PAGE + 1, place=place, newer=newer)
+    is_more = len(rows) > _ON_A_PAGE
+    # The report too much stands where the next page begins.
+    rows = rows.iloc[-_ON_A_PAGE:] if newer else rows.iloc[:_ON_A_PAGE]
+    how_many = f"more than {count:,}" if count == _MOST_COUNTED else f"{count:,}"
     st.caption(
         f"{how_many} reports; click on a row to open one." if count > 1 else "1 report; click on its row to open it."
     )
@@ -92,6 +96,17 @@ def _list(visit: Visit, wanted: ReportFilter) -> None:
     if chosen is not None:
         row = rows.iloc[chosen]
         visit.go("reports", domain=domain_parameter(row["policy_domain"]), report=row["report_key"])
+    is_newest = place is None or (newer and not is_more)
+    is_oldest = not is_more and not (newer and place is not None)
+    controls.turn("" if is_newest else _place_of(rows, 0), "" if is_oldest else _place_of(rows, -1))
+
+
+def _place_of(rows: pd.DataFrame, number: int) -> str:
+    if rows.empty:  # behind the last of them, by an address of another day
+        return ""
+    row = rows.iloc[number]
+    moment = row["received_at"].to_pydatetime()
+    return PlaceInList(row["day"].date(), moment, row["policy_domain"], row["report_key"]).in_address
 
 
 def _in_words(rows: pd.DataFrame) -> pd.DataFrame:

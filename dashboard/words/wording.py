@@ -203,7 +203,7 @@ def standing(row: Mapping[Any, Any]) -> str:
 
 
 def remarks(row: Mapping[Any, Any]) -> str:
-    """What is special about a report of ``reports.list_reports``."""
+    """What is special about a report of ``report_pages.list_reports``."""
     marks = {
         "contradicted": "contradicted by another report",
         "long_range": "more than 36 hours",

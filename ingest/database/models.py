@@ -76,6 +76,13 @@ sa.Index(None, report.c.policy_domain, report.c.voice, report.c.tlsa_sessions)
 sa.Index(None, report.c.day)
 sa.Index(None, report.c.failure_day)
 sa.Index(None, report.c.policy_domain, report.c.failure_day)
+# The list of reports, newest first: of a trust, of a reporter, and those with failures. Down to the key, because of a file that
+# was loaded every report may have arrived at one moment.
+_place = (report.c.day, report.c.received_at, report.c.policy_domain, report.c.report_key)
+_failed = report.c.failed_sessions > sa.literal_column("0")
+sa.Index("ix_report_of_trust", report.c.trust, *_place)
+sa.Index("ix_report_of_organization", report.c.organization, *_place)
+sa.Index("ix_report_with_failures", *_place, postgresql_where=_failed, sqlite_where=_failed)
 _inferred = report.c.domain_source != ""
 sa.Index("ix_report_document", report.c.document, postgresql_where=_inferred, sqlite_where=_inferred)
 
@@ -408,7 +415,7 @@ sa.Index(
 sa.Index(None, domain_verdict.c.day)
 sa.Index(
     "ix_domain_verdict_asked",
-    *(_newest.policy_domain, _newest.day, _newest.asked),
+    *(_newest.asked, _newest.day, _newest.policy_domain),
     postgresql_where=_newest.newest,
     sqlite_where=_newest.newest,
 )

@@ -1,4 +1,4 @@
-"""Sums over all domains and a row a domain, so that the page of all domains reads neither every day of each nor every reporter
+"""Sums over all domains and a row a domain, and indexes of the list of reports, so that pages read what they show
 
 The sums are added up by the program after this step (``upkeep.fleet_sums``): ``pending_upgrade`` says so until that is done.
 
@@ -46,10 +46,14 @@ def upgrade() -> None:
     op.create_index(
         "ix_domain_verdict_asked",
         "domain_verdict",
-        ["policy_domain", "day", "asked"],
+        ["asked", "day", "policy_domain"],
         postgresql_where=sa.text("newest"),
         sqlite_where=sa.text("newest = 1"),
     )
+    place, failed = ["day", "received_at", "policy_domain", "report_key"], sa.text("failed_sessions > 0")
+    op.create_index("ix_report_of_trust", "report", ["trust", *place])
+    op.create_index("ix_report_of_organization", "report", ["organization", *place])
+    op.create_index("ix_report_with_failures", "report", place, postgresql_where=failed, sqlite_where=failed)
     if op.get_bind().dialect.name == "sqlite":
         # It uses an index with a condition only where a statement has the same one, and all of them say "newest = 1".
         op.drop_index("ix_domain_verdict_newest", "domain_verdict")
@@ -72,6 +76,8 @@ def downgrade() -> None:
     if op.get_bind().dialect.name == "sqlite":
         op.drop_index("ix_domain_verdict_newest", "domain_verdict")
         _create_newest("newest")
+    for name in ("ix_report_with_failures", "ix_report_of_organization", "ix_report_of_trust"):
+        op.drop_index(name, "report")
     op.drop_index("ix_domain_verdict_asked", "domain_verdict")
     op.drop_index(op.f("ix_domain_reporter_trust_organization_last_day"), "domain_reporter")
     op.drop_table("fleet_day")

@@ -12,9 +12,9 @@ import sqlalchemy as sa
 
 from dashboard import verdicts
 from dashboard.exports import writing
-from dashboard.queries import domain, fleet, quarantine, reports
+from dashboard.queries import domain, fleet, quarantine, report_pages, reports
 from dashboard.queries.question import ALL_DAYS, EVERYTHING, LANES, DayRange, Question
-from dashboard.queries.reports import FailureCell, ReportFilter
+from dashboard.queries.report_pages import FailureCell, ReportFilter
 from ingest.database import models
 from ingest.settings.settings import Settings
 from tests import stored
@@ -124,8 +124,8 @@ def questions(key: str) -> dict[Callable[..., Any], tuple[tuple[Any, ...], dict[
         domain.policies: (subject, {}),
         domain.policy_reporters: (subject, {}),
         reports.any_report: ((), {}),
-        reports.count_reports: ((ReportFilter(domain=MAIN, only_failures=True), 1_000), {}),
-        reports.list_reports: (
+        report_pages.count_reports: ((ReportFilter(domain=MAIN, only_failures=True), 1_000), {}),
+        report_pages.list_reports: (
             (ReportFilter(domain=MAIN, cause=FailureCell("certificate-expired", "sts")),),
             {"limit": 100},
         ),

@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from dashboard.queries import quarantine, reports
+from dashboard.queries import quarantine, report_pages
 from dashboard.queries.question import EVERYTHING
-from dashboard.queries.reports import ReportFilter
+from dashboard.queries.report_pages import ReportFilter
 from ingest.database import engines
 from ingest.spool import trace
 from tests import stored
@@ -127,7 +127,7 @@ def visitor(browser: "playwright.Browser", server: Server) -> Iterator[Visitor]:
 
 def _key(filled: Filled, name: str, domain: str = MAIN) -> str:
     wanted = ReportFilter(domain=domain, reporter=f'"{name}"')
-    return str(reports.list_reports(filled.engine, EVERYTHING, wanted, limit=1)["report_key"].iloc[0])
+    return str(report_pages.list_reports(filled.engine, EVERYTHING, wanted, limit=1)["report_key"].iloc[0])
 
 
 def test_a_click_on_a_row_opens_the_domain_and_back_leads_back(visitor: Visitor) -> None:

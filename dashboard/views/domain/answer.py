@@ -5,7 +5,7 @@ import streamlit as st
 
 from dashboard import verdicts
 from dashboard.decision.verdict import Missing, Verdict
-from dashboard.queries.reports import exactly
+from dashboard.queries.report_pages import exactly
 from dashboard.views.parts import tables, texts
 from dashboard.views.visit import Visit
 from dashboard.words import reason_words, verdict_words

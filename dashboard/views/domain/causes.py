@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard.decision.facts.causes import Cause
 from dashboard.decision.verdict import Verdict
 from dashboard.queries.question import TRUSTED, DayRange
-from dashboard.queries.reports import exactly
+from dashboard.queries.report_pages import exactly
 from dashboard.views.parts import charts, controls, tables, texts
 from dashboard.views.visit import Visit
 from dashboard.words import cause_words, wording

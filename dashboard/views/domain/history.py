@@ -7,7 +7,7 @@ from dashboard import verdicts
 from dashboard.decision.evidence import Evidence
 from dashboard.decision.facts.policy_history import Seen, expiry
 from dashboard.decision.verdict import Verdict
-from dashboard.queries.reports import exactly
+from dashboard.queries.report_pages import exactly
 from dashboard.views.parts import charts, tables
 from dashboard.views.visit import Visit
 from dashboard.words import verdict_words

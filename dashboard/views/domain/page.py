@@ -5,7 +5,7 @@ import streamlit as st
 
 from dashboard.queries import domain as queries
 from dashboard.queries.question import ALL_DAYS, LANES, TRUSTED, UNPROVEN, DayRange
-from dashboard.queries.reports import exactly
+from dashboard.queries.report_pages import exactly
 from dashboard.views.parts import charts, controls, figures, tables, texts
 from dashboard.views.visit import Visit
 from dashboard.words import wording

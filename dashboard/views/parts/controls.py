@@ -137,3 +137,35 @@ def page_of(total: int, size: int, key: str) -> int:
     if pages == 1:
         return 0
     return (st.pagination(pages, key=key) - 1) * size
+
+
+def place(chosen_list: str) -> tuple[str, bool]:
+    """Where in a list the address says to begin, and whether towards what is newer; ("", False) at its beginning.
+
+    ``chosen_list`` tells it: when another one is chosen, it begins anew.
+    """
+    before = st.session_state.get(_key("list"))
+    if before not in (None, chosen_list):
+        _begin()
+    st.session_state[_key("list")] = chosen_list
+    newer = st.query_params.get("newer", "")
+    return newer or st.query_params.get("older", ""), bool(newer)
+
+
+def turn(newer: str, older: str) -> None:
+    """Buttons for the pages beside this one, whose places go into the address; "" where there is none."""
+    if not newer and not older and not (st.query_params.keys() & {"newer", "older"}):
+        return
+    with st.container(horizontal=True):
+        for label, name, where in (("Newest", "", ""), ("Newer", "newer", newer), ("Older", "older", older)):
+            off = not where if name else not (st.query_params.keys() & {"newer", "older"})
+            if st.button(label, key=_key(f"turn {label}"), disabled=off):
+                _begin()
+                if name:
+                    st.query_params[name] = where
+                st.rerun()
+
+
+def _begin() -> None:
+    for name in ("newer", "older"):
+        st.query_params.pop(name, None)

@@ -24,9 +24,9 @@ from dashboard.entrance import access
 from dashboard.entrance.access import RefusedVisitor
 from dashboard.exports import writing as export
 from dashboard.exports.writing import Filters
-from dashboard.queries import quarantine, reports
+from dashboard.queries import quarantine, report_pages, reports
 from dashboard.queries.question import ALL_DAYS, EVERYTHING, TRUSTED, UNPROVEN, DayRange, Question, Scope
-from dashboard.queries.reports import FailureCell, ReportFilter
+from dashboard.queries.report_pages import FailureCell, ReportFilter
 from ingest.database import engines, models
 from ingest.settings.settings import Settings
 from ingest.store import overrides
@@ -381,7 +381,7 @@ QUERIES = dict(every_query())
 
 
 def keys_of(filled: Filled, domain: str) -> list[str]:
-    rows = reports.list_reports(filled.engine, EVERYTHING, ReportFilter(domain=domain), limit=100)
+    rows = report_pages.list_reports(filled.engine, EVERYTHING, ReportFilter(domain=domain), limit=100)
     shared = rows.loc[rows["report_id"] == SHARED_ID, "report_key"]
     return [rows["report_key"].iloc[0], *shared]
 
@@ -446,7 +446,7 @@ def text_of(answer: Any) -> str:
 
 def test_the_queries_are_found() -> None:
     assert {
-        "reports.list_reports",
+        "report_pages.list_reports",
         "reports.raw_document",
         "fleet.domains",
         "domain.causes",
@@ -631,7 +631,7 @@ def test_users_in_turn_see_their_own(open_page: Open, filled_today: Filled) -> N
 def test_an_address_of_a_foreign_domain_shows_what_one_of_no_domain_does(
     open_page: Open, filled_today: Filled, domain: str
 ) -> None:
-    key = reports.list_reports(filled_today.engine, EVERYTHING, ReportFilter(domain=domain), limit=1)[
+    key = report_pages.list_reports(filled_today.engine, EVERYTHING, ReportFilter(domain=domain), limit=1)[
         "report_key"
     ].iloc[0]
     for page, asked in (("domain", {}), ("reports", {"report": key}), ("reports", {})):

@@ -3,14 +3,15 @@
 import datetime as dt
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from dashboard.queries import domain, fleet, quarantine, reports
+from dashboard.queries import domain, fleet, quarantine, report_pages, reports
 from dashboard.queries.question import ALL_DAYS, EVERYTHING, TRUSTED, UNPROVEN, DayRange, Scope
-from dashboard.queries.reports import FailureCell, ReportFilter
+from dashboard.queries.report_pages import FailureCell, PlaceInList, ReportFilter
 from ingest.database.models import domain_reporter, raw_report
 from ingest.settings.settings import Settings
 from ingest.testimony.trust import EVIDENCE
@@ -205,9 +206,9 @@ def test_the_days_a_policy_was_seen(filled: Filled) -> None:
     ],
 )
 def test_filters_of_the_list(filled: Filled, wanted: ReportFilter, expected: Callable[[list[world.Sent]], int]) -> None:
-    rows = reports.list_reports(filled.engine, EVERYTHING, wanted, limit=1000)
+    rows = report_pages.list_reports(filled.engine, EVERYTHING, wanted, limit=1000)
     assert len(rows) == expected(filled.sent)
-    assert reports.count_reports(filled.engine, EVERYTHING, wanted, 1000) == len(rows)
+    assert report_pages.count_reports(filled.engine, EVERYTHING, wanted, 1000) == len(rows)
 
 
 def _by(sent: world.Sent, name: str) -> bool:
@@ -220,21 +221,75 @@ def _failed(sent: world.Sent) -> int:
 
 def test_days_of_the_list(filled: Filled) -> None:
     window = last_days(filled, 5)
-    rows = reports.list_reports(filled.engine, EVERYTHING, ReportFilter(window=window), limit=1000)
+    rows = report_pages.list_reports(filled.engine, EVERYTHING, ReportFilter(window=window), limit=1000)
     assert len(rows) == sum(sent.day >= window.since for sent in filled.sent)
     assert rows["day"].is_monotonic_decreasing
 
 
 def test_counting_stops(filled: Filled) -> None:
-    assert reports.count_reports(filled.engine, EVERYTHING, ReportFilter(), 5) == 5
+    assert report_pages.count_reports(filled.engine, EVERYTHING, ReportFilter(), 5) == 5
 
 
-def test_pages_of_reports_hold_each_report_once(filled: Filled) -> None:
-    wanted = ReportFilter()
-    pages = [reports.list_reports(filled.engine, EVERYTHING, wanted, limit=30, offset=n) for n in range(0, 150, 30)]
-    keys = pd.concat(pages)["report_key"]
-    assert keys.is_unique
-    assert len(keys) == len(filled.sent)
+@pytest.fixture(params=[50, 0], ids=["one by one", "along the newest"])
+def _parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Domains and reporters are looked for one by one where they are few."""
+    monkeypatch.setattr(report_pages, "_MOST_PARTS", request.param)
+
+
+def place_of(row: dict[str, Any]) -> PlaceInList:
+    place = PlaceInList(row["day"].date(), row["received_at"].to_pydatetime(), row["policy_domain"], row["report_key"])
+    assert PlaceInList.from_address(place.in_address) == place
+    return place
+
+
+@pytest.mark.usefixtures("_parts")
+@pytest.mark.parametrize("scope", [EVERYTHING, Scope(("*.example",))])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        ReportFilter(),
+        ReportFilter(domain=MAIN),
+        ReportFilter(domain="*.example"),
+        ReportFilter(reporter="o"),
+        ReportFilter(trusts=UNTRUSTED),
+        ReportFilter(only_failures=True),
+    ],
+)
+def test_pages_of_reports_hold_each_report_once_there_and_back(
+    filled: Filled, wanted: ReportFilter, scope: Scope
+) -> None:
+    whole = list(report_pages.list_reports(filled.engine, scope, wanted, limit=1_000)["report_key"])
+    forth: list[str] = []
+    place: PlaceInList | None = None
+    page: list[dict[str, Any]] = []
+    while rows := report_pages.list_reports(filled.engine, scope, wanted, limit=13, place=place).to_dict("records"):
+        page = rows
+        forth += [row["report_key"] for row in rows]
+        place = place_of(rows[-1])
+    assert forth == whole
+    back = [row["report_key"] for row in page]
+    while rows := report_pages.list_reports(
+        filled.engine, scope, wanted, limit=13, place=place_of(page[0]), newer=True
+    ).to_dict("records"):
+        page = rows
+        back = [*(row["report_key"] for row in rows), *back]
+    assert back == whole
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "",
+        "x",
+        "2026-03-14",
+        "2026-03-14~x~k~d",
+        "2026-03-14~2026-03-14T00:00:00~k~d",
+        "~~~",
+        "9999-12-31~0001-01-01T00:00+23:59~k~d",
+    ],
+)
+def test_a_place_that_nobody_wrote_is_none(word: str) -> None:
+    assert PlaceInList.from_address(word) is None
 
 
 def test_a_figure_leads_to_the_reports_behind_it(filled: Filled) -> None:
@@ -242,20 +297,20 @@ def test_a_figure_leads_to_the_reports_behind_it(filled: Filled) -> None:
     for row in domain.causes(filled.engine, EVERYTHING, MAIN, window, TRUSTED, "sts").to_dict("records"):
         cause = FailureCell(row["result_type"], "sts", row["mx"])
         wanted = ReportFilter(domain=MAIN, window=window, trusts=EVIDENCE, cause=cause)
-        behind = reports.list_reports(filled.engine, EVERYTHING, wanted, limit=1000)
+        behind = report_pages.list_reports(filled.engine, EVERYTHING, wanted, limit=1000)
         assert behind["matching_sessions"].sum() == row["failed_sessions"]
 
 
 def test_a_cause_without_a_domain_is_refused(filled: Filled) -> None:
     with pytest.raises(ValueError, match="all domains"):
-        reports.list_reports(
+        report_pages.list_reports(
             filled.engine, EVERYTHING, ReportFilter(cause=FailureCell("certificate-expired", "sts")), limit=1
         )
 
 
 def _key(filled: Filled, name: str, policy_domain: str = MAIN) -> str:
     wanted = ReportFilter(domain=policy_domain, reporter=f'"{name}"')
-    return str(reports.list_reports(filled.engine, EVERYTHING, wanted, limit=1)["report_key"].iloc[0])
+    return str(report_pages.list_reports(filled.engine, EVERYTHING, wanted, limit=1)["report_key"].iloc[0])
 
 
 def test_one_report_has_what_was_sent(filled: Filled) -> None:
@@ -290,7 +345,7 @@ def test_the_raw_report_is_what_was_sent(filled: Filled) -> None:
 
 def test_two_reports_with_one_id_contradict_each_other(filled: Filled) -> None:
     wanted = ReportFilter(domain=MAIN, reporter='"twice.example"')
-    both = reports.list_reports(filled.engine, EVERYTHING, wanted, limit=10)
+    both = report_pages.list_reports(filled.engine, EVERYTHING, wanted, limit=10)
     assert list(both["contradicted"]) == [True, True]
     first, second = both["report_key"]
     same_id = reports.one_report(filled.engine, EVERYTHING, MAIN, first)["same_id"].iloc[0]
@@ -302,17 +357,17 @@ def test_two_reports_with_one_id_contradict_each_other(filled: Filled) -> None:
         False,
         True,
     ]
-    unrelated = reports.list_reports(filled.engine, EVERYTHING, ReportFilter(reporter="google"), limit=1000)
+    unrelated = report_pages.list_reports(filled.engine, EVERYTHING, ReportFilter(reporter="google"), limit=1000)
     assert not unrelated["contradicted"].any()
 
 
 def test_a_long_range_is_marked(filled: Filled) -> None:
-    rows = reports.list_reports(filled.engine, EVERYTHING, ReportFilter(reporter="weekly"), limit=10)
+    rows = report_pages.list_reports(filled.engine, EVERYTHING, ReportFilter(reporter="weekly"), limit=10)
     assert list(rows["long_range"]) == [True]
 
 
 def test_defects_are_marked(filled: Filled) -> None:
-    rows = reports.list_reports(filled.engine, EVERYTHING, ReportFilter(reporter="upload"), limit=10)
+    rows = report_pages.list_reports(filled.engine, EVERYTHING, ReportFilter(reporter="upload"), limit=10)
     assert list(rows["defective"]) == [True]
 
 
@@ -347,7 +402,7 @@ def test_nothing_is_discarded_yet(filled: Filled) -> None:
 def test_a_scope_hides_all_other_domains(filled: Filled, patterns: tuple[str, ...], seen: set[str]) -> None:
     scope = Scope(patterns)
     assert set(listed(filled.engine, scope, ALL_DAYS)["policy_domain"]) == seen
-    assert set(reports.list_reports(filled.engine, scope, ReportFilter(), limit=1000)["policy_domain"]) == seen
+    assert set(report_pages.list_reports(filled.engine, scope, ReportFilter(), limit=1000)["policy_domain"]) == seen
     assert fleet.count_domains(filled.engine, scope) == len(seen)
 
 
@@ -365,7 +420,7 @@ ASKING: list[Callable[[sa.Engine, Filled], pd.DataFrame]] = [
     lambda engine, f: domain.reporters(engine, OTHERS, MAIN, ALL_DAYS, "sts"),
     lambda engine, f: domain.policies(engine, OTHERS, MAIN, ALL_DAYS, TRUSTED),
     lambda engine, f: domain.policy_reporters(engine, OTHERS, MAIN, ALL_DAYS, TRUSTED),
-    lambda engine, f: reports.list_reports(engine, OTHERS, ReportFilter(domain=MAIN), limit=10),
+    lambda engine, f: report_pages.list_reports(engine, OTHERS, ReportFilter(domain=MAIN), limit=10),
     lambda engine, f: reports.one_report(engine, OTHERS, MAIN, _key(f, "microsoft.example")),
     lambda engine, f: reports.entries(engine, OTHERS, MAIN, _key(f, "microsoft.example")),
     lambda engine, f: reports.details(engine, OTHERS, MAIN, _key(f, "microsoft.example"), limit=10),
@@ -471,7 +526,7 @@ def test_missing_counts_stay_missing(engine: sa.Engine, settings_for: Callable[.
     silent = entry()
     del silent["summary"]
     stored.store_report(engine, report_json(silent), settings_for())
-    row = reports.list_reports(engine, EVERYTHING, ReportFilter(), limit=1).iloc[0]
+    row = report_pages.list_reports(engine, EVERYTHING, ReportFilter(), limit=1).iloc[0]
     assert pd.isna(row["successful_sessions"])
     assert pd.isna(row["failed_sessions"])
 
@@ -480,7 +535,7 @@ def test_a_pruned_raw_report_is_gone_and_the_rest_stays(
     engine: sa.Engine, settings_for: Callable[..., Settings]
 ) -> None:
     stored.store_report(engine, report_json(), settings_for())
-    key = reports.list_reports(engine, EVERYTHING, ReportFilter(), limit=1)["report_key"].iloc[0]
+    key = report_pages.list_reports(engine, EVERYTHING, ReportFilter(), limit=1)["report_key"].iloc[0]
     with engine.begin() as connection:
         connection.execute(sa.delete(raw_report))
     assert reports.raw_size(engine, EVERYTHING, MAIN, key).empty
@@ -493,7 +548,7 @@ def test_a_raw_report_about_several_domains_is_for_who_sees_all(
 ) -> None:
     both = report_json(entry(1, policy_domain="a.example"), entry(1, policy_domain="b.example"))
     stored.store_report(engine, both, settings_for())
-    key = reports.list_reports(engine, EVERYTHING, ReportFilter(domain="b.example"), limit=1)["report_key"].iloc[0]
+    key = report_pages.list_reports(engine, EVERYTHING, ReportFilter(domain="b.example"), limit=1)["report_key"].iloc[0]
     assert reports.raw_document(engine, EVERYTHING, "b.example", key) is not None
     assert reports.raw_document(engine, Scope(("b.example",)), "b.example", key) is None
 
@@ -503,7 +558,7 @@ def test_an_empty_database_gives_empty_tables_with_the_same_types(engine: sa.Eng
         lambda e: fleet.totals(e, EVERYTHING, ALL_DAYS),
         lambda e: listed(e, EVERYTHING, ALL_DAYS),
         lambda e: domain.causes(e, EVERYTHING, MAIN, ALL_DAYS, TRUSTED, "sts"),
-        lambda e: reports.list_reports(e, EVERYTHING, ReportFilter(), limit=5),
+        lambda e: report_pages.list_reports(e, EVERYTHING, ReportFilter(), limit=5),
         lambda e: quarantine.list_messages(e, EVERYTHING, limit=5),
     ):
         assert ask(engine).empty

@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy as sa
 
 from dashboard.exports.reading import Filters, domain_rows, failure_rows, report_rows, summary_rows
-from dashboard.queries import assessed, domain, evidence, fleet, overrides, reports
+from dashboard.queries import assessed, domain, evidence, fleet, overrides, report_pages, reports
 from dashboard.queries.question import ALL_DAYS, EVERYTHING, TRUSTED, Question
-from dashboard.queries.reports import FailureCell, ReportFilter
+from dashboard.queries.report_pages import FailureCell, ReportFilter
 from dashboard.verdicts import current
 from ingest.database import engines
 from ingest.database.models import report
@@ -89,9 +89,9 @@ OF_CAUSE = ReportFilter(DOMAIN, cause=FailureCell("certificate-expired", "sts"))
         lambda engine: assessed.by_day(engine, TODAY, DOMAIN, DAY - dt.timedelta(days=60)),
         lambda engine: assessed.first_word(engine, TODAY, DOMAIN),
         lambda engine: overrides.every_override(engine, EVERYTHING, DOMAIN, 10),
-        lambda engine: reports.list_reports(engine, EVERYTHING, ReportFilter(DOMAIN), limit=50),
-        lambda engine: reports.list_reports(engine, EVERYTHING, OF_CAUSE, limit=50),
-        lambda engine: reports.count_reports(engine, EVERYTHING, ReportFilter(DOMAIN, only_failures=True), 1_000),
+        lambda engine: report_pages.list_reports(engine, EVERYTHING, ReportFilter(DOMAIN), limit=50),
+        lambda engine: report_pages.list_reports(engine, EVERYTHING, OF_CAUSE, limit=50),
+        lambda engine: report_pages.count_reports(engine, EVERYTHING, ReportFilter(DOMAIN, only_failures=True), 1_000),
         lambda engine: exported(engine, Filters(domains=(DOMAIN,), until=DAY)),
     ],
 )
@@ -128,7 +128,7 @@ def test_what_the_page_of_a_report_asks_touches_one_shard(
         lambda engine: fleet.count_domains(engine, EVERYTHING),
         lambda engine: assessed.ranked(engine, EVERYTHING, limit=50),
         lambda engine: evidence.domains_of(engine, EVERYTHING),
-        lambda engine: reports.list_reports(engine, EVERYTHING, ReportFilter(), limit=50),
+        lambda engine: report_pages.list_reports(engine, EVERYTHING, ReportFilter(), limit=50),
     ],
 )
 def test_what_the_page_of_all_domains_asks_fans_out(filled: Filled, ask: Ask) -> None:

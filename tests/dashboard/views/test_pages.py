@@ -15,12 +15,13 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import fleet_verdicts, verdicts
 from dashboard.decision import verdict
-from dashboard.queries import quarantine, reports
+from dashboard.queries import quarantine, report_pages
 from dashboard.queries.evidence import domains_of
 from dashboard.queries.question import EVERYTHING, Question, Scope
-from dashboard.queries.reports import ReportFilter
+from dashboard.queries.report_pages import ReportFilter
 from dashboard.views import acts
 from dashboard.views import domains as domains_page
+from dashboard.views import reports as reports_page
 from dashboard.views.visit import Visit
 from dashboard.words.faces import FACES
 from ingest.database import engines
@@ -246,6 +247,45 @@ def test_an_old_archive_shows_all_its_days(open_page: Open, empty_url: str, sett
     assert (f"the newest is about {day}" in page_text(app)) is old
 
 
+def _turn(app: AppTest, label: str) -> list[str]:
+    """The keys of the reports after a click on a button, by their ids."""
+    (button,) = (each for each in app.button if each.label == label)
+    button.click().run()
+    assert not app.exception
+    return list(table(app, "report_id")["report_id"])
+
+
+def test_pages_of_reports_are_turned_and_stay_in_the_address(
+    open_page: Open, filled_today: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = list(table(open_page(filled_today.url, "reports"), "report_id")["report_id"])
+    monkeypatch.setattr(reports_page, "_ON_A_PAGE", 20)
+    st.cache_data.clear()
+    app = open_page(filled_today.url, "reports")
+    assert list(table(app, "report_id")["report_id"]) == whole[:20]
+    assert _turn(app, "Older") == whole[20:40]
+    third = _turn(app, "Older")
+    address = str(app.query_params["older"])
+    assert list(table(open_page(filled_today.url, "reports", older=address), "report_id")["report_id"]) == third
+    assert _turn(app, "Newer") == whole[20:40]
+    assert _turn(app, "Newer") == whole[:20]
+    assert {button.label for button in app.button if button.disabled} == {"Newer"}
+    assert _turn(app, "Older") == whole[20:40]
+    assert _turn(app, "Newest") == whole[:20]
+    assert not {"older", "newer"} & set(app.query_params)
+
+
+def test_another_filter_begins_at_the_newest_report(
+    open_page: Open, filled_today: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports_page, "_ON_A_PAGE", 20)
+    app = open_page(filled_today.url, "reports")
+    _turn(app, "Older")
+    app.toggle[0].set_value(True).run()
+    assert "older" not in app.query_params
+    assert not app.exception
+
+
 # One domain
 
 
@@ -376,15 +416,15 @@ def _key(filled: Filled, name: str, domain: str = MAIN) -> str:
     wanted = ReportFilter(
         domain=domain, reporter=f'"{name}"', only_failures=name in ("twice.example", "upload.example")
     )
-    return str(reports.list_reports(filled.engine, EVERYTHING, wanted, limit=1)["report_key"].iloc[0])
+    return str(report_pages.list_reports(filled.engine, EVERYTHING, wanted, limit=1)["report_key"].iloc[0])
 
 
 def test_the_list_of_reports_is_paged(open_page: Open, filled_today: Filled) -> None:
     app = open_page(filled_today.url, "reports")
     assert f"{len(filled_today.sent)} reports" in page_text(app)
     assert len(table(app, "report_id")) == 50
-    app.pagination[0].set_value(2).run()
-    assert len(table(app, "report_id")) == len(filled_today.sent) - 50
+    assert len(_turn(app, "Older")) == len(filled_today.sent) - 50
+    assert {button.label for button in app.button if button.disabled} == {"Older"}
 
 
 @pytest.mark.parametrize(
@@ -483,7 +523,7 @@ def test_the_raw_report_is_shown_when_asked_for(open_page: Open, filled_today: F
 def test_a_pruned_raw_report_is_said_to_be_gone(open_page: Open, empty_url: str, settings_for: Callable) -> None:
     engine = engines.open_engine(empty_url)
     stored.store_report(engine, world.world(dt.date(2026, 3, 20))[0].report, settings_for())
-    key = reports.list_reports(engine, EVERYTHING, ReportFilter(), limit=1)["report_key"].iloc[0]
+    key = report_pages.list_reports(engine, EVERYTHING, ReportFilter(), limit=1)["report_key"].iloc[0]
     with engine.begin() as connection:
         connection.execute(sa.delete(raw_report))
     engine.dispose()
