@@ -18,6 +18,7 @@ from ingest.database.models import delivery, policy_entry, report, voice_month
 from ingest.rfc.policy_types import STS
 from ingest.spool.channels import OF_OPERATOR
 from ingest.store.voice_months import days_of, month_of, next_month
+from ingest.store.voice_months import since as since_day
 from ingest.testimony.trust import EVIDENCE
 
 from .question import DayRange, Question
@@ -141,7 +142,11 @@ class Months:
             newest = sa.func.max(_row.last_received_at)
             queries.append(sa.select(*columns, newest).where(*self._whole, *within).group_by(*columns))
             queries += [self._names_of_reports(condition) for condition in self._months_in_part(first, end)]
-        queries += [self._names_of_reports(each.holds(report.c.day)) for each in days if _has_days(each)]
+        queries += [
+            self._names_of_reports(each.holds(report.c.day), since_day(each.since))
+            for each in days
+            if each.since is not None and each.until is not None and each.since <= each.until
+        ]
         names: dict[tuple[str, ...], Names] = {}
         for query in queries:
             for row in self.connection.execute(query):
@@ -178,7 +183,3 @@ class Months:
         for month, domains in self._partly.items():
             if since <= month < before:
                 yield days_of(month) & report.c.policy_domain.in_(domains)
-
-
-def _has_days(days: DayRange) -> bool:
-    return days.since is not None and days.until is not None and days.since <= days.until

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from ingest.database.models import report
 from ingest.database.sql import chunks
+from ingest.store.voice_months import since
 from ingest.testimony import reporters, voices
 
 from .months import Months, Names
@@ -127,7 +128,7 @@ def speakers_of(months: Months, first: dt.date) -> Mapping[str, Speakers]:
     connection, on, conditions = months.connection, months.selection.question.on, months.selection.since()
     oldest = on - _HISTORY
     rows_of: dict[str, list[Any]] = collections.defaultdict(list)
-    for row in connection.execute(_by_day(conditions, report.c.day >= max(first, oldest))):
+    for row in connection.execute(_by_day(conditions, since(max(first, oldest)))):
         rows_of[row.policy_domain].append(row)
     names = months.names(oldest, first)
     loaded = months.loaded()
@@ -135,7 +136,7 @@ def speakers_of(months: Months, first: dt.date) -> Mapping[str, Speakers]:
     for name in names:
         if (name.policy_domain, name.voice) not in unknown:
             rows_of[name.policy_domain].append(name)
-    earlier = (report.c.day >= oldest, report.c.day < first)
+    earlier = (since(oldest), report.c.day < first)
     for chunk in chunks(sorted(unknown)):
         whose = sa.tuple_(report.c.policy_domain, report.c.voice).in_(chunk)
         for row in connection.execute(_by_day(conditions, *earlier, whose)):

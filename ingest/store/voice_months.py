@@ -51,7 +51,14 @@ def next_month(day: dt.date) -> dt.date:
 
 def days_of(month: dt.date) -> sa.ColumnElement[bool]:
     """The condition on ``report``: about a day of the month that begins so."""
-    return (report.c.day >= month) & (report.c.day < next_month(month))
+    return since(month) & (report.c.day < next_month(month))
+
+
+def since(day: dt.date) -> sa.ColumnElement[bool]:
+    """The condition on ``report``: about that day or a later one. Failures never count before the day of the report, so an index
+    of either may lead there.
+    """
+    return (report.c.day >= day) & (report.c.failure_day >= day)
 
 
 def is_loaded(delivered: Row) -> bool:
