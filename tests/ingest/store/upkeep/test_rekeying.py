@@ -251,3 +251,17 @@ def _interrupt_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
 
         step.whole = whole  # type: ignore[attr-defined]
         monkeypatch.setattr(rekeying, name, step)
+
+
+def test_reports_of_an_older_version_are_summed_up(today: sa.Engine) -> None:
+    """Migration 0007 owes the rollup of voices; keys and other sums stay as they are."""
+    before = content(today)
+    with today.begin() as connection:
+        connection.execute(sa.delete(models.voice_month))
+        connection.execute(sa.insert(models.pending_upgrade).values(task="voice-months"))
+    with pytest.raises(engines.SchemaMismatch, match="was interrupted"):
+        engines.check(today)
+    upgrades.migrate(str(today.url))
+    engines.check(today)
+    assert before["voice_month"]
+    assert content(today) == before
