@@ -15,9 +15,9 @@ import msgspec
 import sqlalchemy as sa
 
 from dashboard.decision.verdict import Verdict, reasons_text
-from dashboard.queries import copies
 from dashboard.queries.question import EVERYTHING, Question, Scope
 from dashboard.verdicts import current_from
+from ingest.database import copies
 from ingest.database.joins import of_report
 from ingest.database.models import failure_detail, policy_entry, report
 from ingest.rfc import names

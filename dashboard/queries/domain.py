@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from ingest.database import copies
 from ingest.database.joins import OF_ENTRY, REPORTS_AND_ENTRIES, of_report
 from ingest.database.models import domain_day, domain_reporter, failure_detail, policy_entry, policy_text, report
 from ingest.rfc.mtasts import enforcement
 from ingest.rfc.result_types import UNEXPLAINED
 
-from . import copies
 from .frames import COUNT, DAY, INSTANT, SUM, TEXT, read, read_number, shortened, total
 from .question import LANES, DayRange, Scope, lane_of
 

@@ -12,12 +12,12 @@ import msgspec
 import pandas as pd
 import sqlalchemy as sa
 
+from ingest.database import copies
 from ingest.database.joins import OF_ENTRY, of_report
 from ingest.database.models import Instant, domain_trust, failure_detail, policy_entry, report
 from ingest.rfc.result_types import UNEXPLAINED
 from ingest.testimony.trust import TRUST_ORDER
 
-from . import copies
 from .fleet import organizations
 from .frames import COUNT, DAY, FLAG, INSTANT, SUM, TEXT, read, read_number
 from .question import ALL_DAYS, DayRange, Scope

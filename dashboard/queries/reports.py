@@ -5,10 +5,10 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
+from ingest.database import copies
 from ingest.database.joins import OF_TEXT
 from ingest.database.models import delivery, domain_trust, failure_detail, policy_entry, policy_text, raw_report, report
 
-from . import copies
 from .domain import LONGEST_POLICY
 from .frames import COUNT, DAY, FLAG, INSTANT, TEXT, inflate, read, read_number, shortened
 from .question import Scope
