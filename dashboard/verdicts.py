@@ -36,7 +36,8 @@ def current_from(connection: sa.Connection, question: Question, domains: Sequenc
     for together in chunks(domains, _TOGETHER):
         stored = {} if question.as_of_then else assessed.documents_from(connection, question, together)
         others = [domain for domain in together if domain not in stored]
-        made = {evidence.domain: decide(evidence) for evidence in evidence_from(connection, question, others)}
+        anew = evidence_from(connection, question, others) if others else []
+        made = {evidence.domain: decide(evidence) for evidence in anew}
         for domain in together:
             yield made[domain] if domain in made else _stored(stored[domain])
 

@@ -80,7 +80,8 @@ class PlaceInList(msgspec.Struct, frozen=True):
 def count_reports(engine: sa.Engine, scope: Scope, wanted: ReportFilter, at_most: int) -> int:
     """How many reports there are; counting stops at ``at_most``, which bounds its cost."""
     keys = sa.select(sa.literal(1).label("each")).select_from(_source(_matching(wanted)))
-    keys = keys.where(*_conditions(scope, wanted)).limit(at_most)
+    # In the order of the list, or SQLite would not go along its index.
+    keys = keys.where(*_conditions(scope, wanted)).order_by(*(column.desc() for column in _PLACE)).limit(at_most)
     parts = [sa.select(keys.where(part).subquery()) for part in _parts(engine, scope, wanted)]
     if not parts:
         return 0

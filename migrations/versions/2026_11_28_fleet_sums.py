@@ -10,6 +10,8 @@ Revises: 0006
 Created: 2026-11-28 00:30:00
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -51,8 +53,12 @@ def upgrade() -> None:
         sqlite_where=sa.text("newest = 1"),
     )
     place, failed = ["day", "received_at", "policy_domain", "report_key"], sa.text("failed_sessions > 0")
-    op.create_index("ix_report_of_trust", "report", ["trust", *place])
-    op.create_index("ix_report_of_organization", "report", ["organization", *place])
+    listed: dict[str, Any] = {
+        "postgresql_where": sa.text("counts OR accuses OR contradicted"),
+        "sqlite_where": sa.text("counts = 1 OR accuses = 1 OR contradicted = 1"),
+    }
+    op.create_index("ix_report_of_trust", "report", ["trust", *place], **listed)
+    op.create_index("ix_report_of_organization", "report", ["organization", *place], **listed)
     op.create_index("ix_report_with_failures", "report", place, postgresql_where=failed, sqlite_where=failed)
     if op.get_bind().dialect.name == "sqlite":
         # It uses an index with a condition only where a statement has the same one, and all of them say "newest = 1".

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from dashboard.queries import assessed, domain, fleet, report_pages, reports
+from dashboard.queries.evidence import evidence_of
 from dashboard.queries.question import ALL_DAYS, EVERYTHING, TRUSTED, DayRange, Question, Scope
 from dashboard.queries.report_pages import FailureCell, PlaceInList, ReportFilter
 from ingest.database import engines, models
@@ -130,6 +131,22 @@ def test_sqlite_finds_a_page_of_verdicts_by_an_index(sqlite_engine: sa.Engine) -
     lines = [row[3] for row in statements_of(sqlite_engine, ask, "EXPLAIN QUERY PLAN")]
     assert [line for line in lines if "domain_verdict" in line and "INDEX ix_domain_verdict_" not in line] == []
     assert [line for line in lines if "TEMP B-TREE" in line] == []
+
+
+@pytest.mark.parametrize("names", [[], [MAIN], [f"d{number}.example" for number in range(200)]])
+def test_sqlite_finds_evidence_by_its_domains(
+    sqlite_engine: sa.Engine, settings_for: Callable[..., Settings], names: list[str]
+) -> None:
+    """It has no statistics, and must not take an index of the list of reports for a better one."""
+    store_report(sqlite_engine, report_json(entry(5, 1, detail(sessions=1))), settings_for())
+    question = Question(dt.date(2026, 3, 20))
+    lines = [
+        row[3]
+        for row in statements_of(
+            sqlite_engine, lambda engine: list(evidence_of(engine, question, names)), "EXPLAIN QUERY PLAN"
+        )
+    ]
+    assert [line for line in lines if "ix_report_of" in line or "ix_report_with" in line] == []
 
 
 _COPIES = 300
