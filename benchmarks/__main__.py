@@ -21,6 +21,7 @@ BENCHMARKS = {
     "door": [],
     "prune": [],
     "answers": ["--days", "720"],
+    "fleet": [],
     "starting": [],
 }
 _HEAD = """# Benchmarks
