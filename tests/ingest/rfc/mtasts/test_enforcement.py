@@ -103,6 +103,13 @@ def test_what_follows_from_a_failure(
     assert consequence(policy_type, result_type, mx, reason) == follows
 
 
+def test_a_reason_of_any_length_is_read() -> None:
+    """Such texts are kept in no cache."""
+    long = "X509_V_ERR_CERT_HAS_EXPIRED" + " and so on" * 50
+    assert consequence("sts", "validation-failure", "", long) == REFUSED
+    assert consequence("tlsa", "validation-failure", "", long) == DANE_ONLY
+
+
 @pytest.mark.parametrize(
     ("result_type", "reason", "group", "repairer"),
     [
