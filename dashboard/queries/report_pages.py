@@ -14,7 +14,15 @@ import sqlalchemy as sa
 
 from ingest.database import copies
 from ingest.database.joins import OF_ENTRY, of_report
-from ingest.database.models import Instant, domain_trust, failure_detail, policy_entry, report
+from ingest.database.models import (
+    HAS_FAILURES,
+    PLACE_IN_LIST,
+    Instant,
+    domain_trust,
+    failure_detail,
+    policy_entry,
+    report,
+)
 from ingest.rfc.result_types import UNEXPLAINED
 from ingest.testimony.trust import TRUST_ORDER
 
@@ -25,8 +33,6 @@ from .question import ALL_DAYS, DayRange, Scope
 _COUNTS = ("successful_sessions", "failed_sessions", "refused_sessions")
 # Domains or reporters that are looked for one by one. More of them are met soon enough on the way from the newest report on.
 _MOST_PARTS = 50
-_PLACE = (report.c.day, report.c.received_at, report.c.policy_domain, report.c.report_key)
-_FAILED = report.c.failed_sessions > sa.literal_column("0")
 
 
 class FailureCell(msgspec.Struct, frozen=True):
@@ -81,7 +87,7 @@ def count_reports(engine: sa.Engine, scope: Scope, wanted: ReportFilter, at_most
     """How many reports there are; counting stops at ``at_most``, which bounds its cost."""
     keys = sa.select(sa.literal(1).label("each")).select_from(_source(_matching(wanted)))
     # In the order of the list, or SQLite would not go along its index.
-    keys = keys.where(*_conditions(scope, wanted)).order_by(*(column.desc() for column in _PLACE)).limit(at_most)
+    keys = keys.where(*_conditions(scope, wanted)).order_by(*(column.desc() for column in PLACE_IN_LIST)).limit(at_most)
     parts = [sa.select(keys.where(part).subquery()) for part in _parts(engine, scope, wanted)]
     if not parts:
         return 0
@@ -118,7 +124,7 @@ def list_reports(
             page.c.matching_sessions,
         )
         .select_from(page.join(report, of_report(page)))
-        .order_by(*(column.desc() for column in _PLACE))
+        .order_by(*(column.desc() for column in PLACE_IN_LIST))
     )
     columns = dict.fromkeys(("policy_domain", "report_key"), TEXT) | {"day": DAY}
     columns |= dict.fromkeys(("organization", "report_id", "trust", "signer", "door"), TEXT) | {"received_at": INSTANT}
@@ -138,8 +144,8 @@ def _page(
     """The keys of the reports of a page, with the failed sessions of the filter's cause."""
     matching = _matching(wanted)
     sessions = sa.cast(sa.null(), sa.Double) if matching is None else matching.c.sessions
-    order = [column.asc() if newer else column.desc() for column in _PLACE]
-    keys = sa.select(*_PLACE, sessions.label("matching_sessions")).select_from(_source(matching))
+    order = [column.asc() if newer else column.desc() for column in PLACE_IN_LIST]
+    keys = sa.select(*PLACE_IN_LIST, sessions.label("matching_sessions")).select_from(_source(matching))
     keys = keys.where(*_conditions(scope, wanted), *_beyond(place, newer=newer))
     parts = [
         sa.select(keys.where(part).order_by(*order).limit(limit).subquery()) for part in _parts(engine, scope, wanted)
@@ -150,7 +156,7 @@ def _page(
     if len(parts) == 1:
         return parts[0].subquery("page")
     every = sa.union_all(*parts).subquery("every")
-    together = [every.c[column.name].asc() if newer else every.c[column.name].desc() for column in _PLACE]
+    together = [every.c[column.name].asc() if newer else every.c[column.name].desc() for column in PLACE_IN_LIST]
     return sa.select(every).order_by(*together).limit(limit).subquery("page")
 
 
@@ -158,7 +164,7 @@ def _beyond(place: PlaceInList | None, *, newer: bool) -> list[sa.ColumnElement[
     if place is None:
         return []
     values = (sa.literal(place.day, sa.Date), sa.literal(place.received_at, Instant), place.domain, place.key)
-    here, there = sa.tuple_(*_PLACE), sa.tuple_(*values)
+    here, there = sa.tuple_(*PLACE_IN_LIST), sa.tuple_(*values)
     return [here > there if newer else here < there]
 
 
@@ -170,7 +176,7 @@ def _parts(engine: sa.Engine, scope: Scope, wanted: ReportFilter) -> list[sa.Col
         if len(names) <= _MOST_PARTS:
             return [row.policy_domain == name for name in names]
     if wanted.only_failures:
-        return [_FAILED]
+        return [HAS_FAILURES]
     if wanted.reporter:
         reporters = _reporters(engine, wanted.reporter)
         if len(reporters) <= _MOST_PARTS:
@@ -245,7 +251,7 @@ def _conditions(scope: Scope, wanted: ReportFilter) -> list[sa.ColumnElement[boo
     if set(wanted.trusts) != set(TRUST_ORDER):
         conditions.append(row.trust.in_(wanted.trusts))
     if wanted.only_failures:
-        conditions.append(_FAILED)
+        conditions.append(HAS_FAILURES)
     return conditions
 
 

@@ -4,13 +4,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from ingest.database.models import LISTED as LISTED
+from ingest.database.models import STANDS as STANDS
 from ingest.database.models import TLSA_EQUAL, TLSA_OTHER, report
 from ingest.testimony.trust import EVIDENCE
-
-# A row whose sessions or failures are in the sums; the others are copies that one of these stands for.
-STANDS = report.c.counts | report.c.accuses
-# What a list of reports shows: these, and trusted ones that another one contradicts.
-LISTED = STANDS | report.c.contradicted
 
 
 def once(name: str, domain: str | None = None) -> sa.ColumnElement[Any]:

@@ -84,12 +84,17 @@ sa.Index(None, report.c.policy_domain, report.c.failure_day)
 # The list of reports, newest first: of a trust, of a reporter, and those with failures. Down to the key, because of a file that
 # was loaded every report may have arrived at one moment. Only the list asks for these rows in these words; SQLite, which has no
 # statistics, would else take the index of trusts for a domain's reports that are trusted.
-_place = (report.c.day, report.c.received_at, report.c.policy_domain, report.c.report_key)
-_listed = report.c.counts | report.c.accuses | report.c.contradicted
-_failed = report.c.failed_sessions > sa.literal_column("0")
-sa.Index("ix_report_of_trust", report.c.trust, *_place, postgresql_where=_listed, sqlite_where=_listed)
-sa.Index("ix_report_of_organization", report.c.organization, *_place, postgresql_where=_listed, sqlite_where=_listed)
-sa.Index("ix_report_with_failures", *_place, postgresql_where=_failed, sqlite_where=_failed)
+PLACE_IN_LIST = (report.c.day, report.c.received_at, report.c.policy_domain, report.c.report_key)
+# A row whose sessions or failures are in the sums, the others being copies that one of these stands for; and what is listed:
+# these, and trusted ones that another one contradicts.
+STANDS = report.c.counts | report.c.accuses
+LISTED = STANDS | report.c.contradicted
+HAS_FAILURES = report.c.failed_sessions > sa.literal_column("0")
+sa.Index("ix_report_of_trust", report.c.trust, *PLACE_IN_LIST, postgresql_where=LISTED, sqlite_where=LISTED)
+sa.Index(
+    "ix_report_of_organization", report.c.organization, *PLACE_IN_LIST, postgresql_where=LISTED, sqlite_where=LISTED
+)
+sa.Index("ix_report_with_failures", *PLACE_IN_LIST, postgresql_where=HAS_FAILURES, sqlite_where=HAS_FAILURES)
 _inferred = report.c.domain_source != ""
 sa.Index("ix_report_document", report.c.document, postgresql_where=_inferred, sqlite_where=_inferred)
 

@@ -16,7 +16,11 @@ MAX_KEYS = 5_000
 
 def insert_into(connection: sa.Connection, table: sa.Table) -> Insert:
     """An INSERT that knows ``on_conflict_do_nothing`` and ``on_conflict_do_update``."""
-    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+    return _insert_of(connection.dialect, table)
+
+
+def _insert_of(dialect: sa.Dialect, table: sa.Table) -> Insert:
+    return sqlite.insert(table) if dialect.name == "sqlite" else postgresql.insert(table)
 
 
 def do_nothing(insert: Insert) -> Insert:
@@ -61,8 +65,7 @@ class _DriverInsert(NamedTuple):
 def _driver_insert(
     table: sa.Table, dialect: sa.Dialect, columns: tuple[str, ...], on_conflict: Callable[[Insert], Insert]
 ) -> _DriverInsert:
-    insert = sqlite.insert(table) if dialect.name == "sqlite" else postgresql.insert(table)
-    compiled = on_conflict(insert).compile(dialect=dialect, column_keys=list(columns))
+    compiled = on_conflict(_insert_of(dialect, table)).compile(dialect=dialect, column_keys=list(columns))
     names = compiled.positiontup or list(columns)
     processors = [table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names]
     conversions = [(place, process) for place, process in enumerate(processors) if process]
